@@ -1,0 +1,92 @@
+"""What every explainer offers, and what it returns."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from amortex.draws import Draws
+from amortex.rate_distortion import RateDistortion, Reference
+from amortex.types import InputError
+
+# Called after each step of an iterative method with the number of steps done and the masks (B, k) so far.
+OnStep = Callable[[int, Tensor], None]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Masks for a batch of images.
+
+    Arguments:
+        reference: the images and the classes explained.
+        mask: ``(B, k)`` in [0, 1].
+        relevance: ``(B, k)``, non-negative; the mask itself for methods that optimise one.
+        signed: ``(B, k)``, signed attribution summed over channels, where the method has signs.
+        extra: further results per image, ``(B,)`` each.
+    """
+
+    reference: Reference
+    mask: Tensor
+    relevance: Tensor
+    signed: Tensor | None = None
+    extra: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Explainer(nn.Module, ABC):
+    """Explains the decisions of the classifier inside `rate_distortion`.
+
+    Subclasses implement `_explain` and set `steps`, the number of times they report progress.
+
+    Arguments:
+        rate_distortion: classifier, transform, obfuscation and distortion.
+        seed: of the run; each image derives its own from it.
+    """
+
+    steps: int = 1
+
+    def __init__(self, rate_distortion: RateDistortion, seed: int = 0) -> None:
+        super().__init__()
+        self.rate_distortion = rate_distortion
+        self.seed = seed
+
+    def explain(self, image: Tensor, target: Tensor | None = None, on_step: OnStep | None = None) -> Explanation:
+        """Explain images ``(B, C, H, W)`` in [0, 1] for classes `target` ``(B,)``, by default the predicted ones."""
+        reference = self.rate_distortion.reference(image, target)
+        return self._explain(reference, Draws.of(image, self.seed, "optimise"), on_step or (lambda step, mask: None))
+
+    @abstractmethod
+    def _explain(self, reference: Reference, draws: Draws, on_step: OnStep) -> Explanation: ...
+
+    def attribute(self, inputs: Tensor, target: int | Sequence[int] | Tensor | None = None) -> Tensor:
+        """Captum's signature: a non-negative map of relevance of the shape of `inputs` ``(B, C, H, W)``.
+
+        Relevance belongs to coefficients, which the colour channels share, so all channels are equal.
+        """
+        if target is not None:
+            target = torch.as_tensor(target, device=inputs.device).expand(len(inputs))
+        explanation = self.explain(inputs, target)
+        spatial = self.rate_distortion.transform.spatial_map(
+            explanation.relevance, explanation.reference.coefficients
+        )
+        return spatial[:, None].expand_as(inputs).to(inputs.dtype)
+
+    def settings(self) -> dict[str, str | int | float]:
+        """The arguments that determine the result, as plain values."""
+        return {"seed": self.seed}
+
+
+def picture(rate_distortion: RateDistortion, explanation: Explanation) -> Tensor:
+    """The explanation as a grey picture ``clamp(T^-1(s * T(grey(x))), 0, 1)``, ``(B, 1, H, W)`` (CartoonX, section 3)."""
+    transform = rate_distortion.transform
+    grey = transform(explanation.reference.image.mean(1, keepdim=True))
+    with torch.no_grad():
+        masks = grey.layout.split(explanation.mask[:, None])
+        return transform.inverse(grey.map(torch.mul, masks)).clamp(0, 1)
+
+
+def check_share(rate: float, name: str = "rate") -> float:
+    if not 0 < rate <= 1:
+        raise InputError(f"{name} must be above 0 and at most 1, not {rate}")
+    return rate

@@ -1,0 +1,81 @@
+"""Where the optimisation of a mask starts."""
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from amortex.draws import Draws
+from amortex.masks import ranks
+from amortex.rate_distortion import RateDistortion, Reference
+from amortex.types import InputError
+
+Initial = Literal["ones", "startgrad", "sensitivity"]
+
+
+def initial_mask(init: Initial | Tensor, rd: RateDistortion, reference: Reference, draws: Draws) -> Tensor:
+    """Masks ``(B, k)`` to start from: one of the named starts, or given masks.
+
+    ``ones`` is CartoonX's own; ``startgrad`` the rank transform of the gradient's magnitude in the coefficient
+    domain (StartGrad, ICLR 2025); ``sensitivity`` the rank transform of `sensitivity`.
+
+    Raises:
+        InputError: an unknown name, or given masks of another shape or outside [0, 1].
+    """
+    shape = (len(reference.image), reference.layout.k)
+    if isinstance(init, Tensor):
+        if init.shape != shape:
+            raise InputError(f"the given initial mask has shape {tuple(init.shape)}, not {shape}")
+        if not bool(((init >= 0) & (init <= 1)).all()):
+            raise InputError("the given initial mask leaves [0, 1]")
+        return init.detach().to(reference.image)
+    if init == "ones":
+        return reference.image.new_ones(shape)
+    if init == "startgrad":
+        gradient = class_gradient(rd, reference.image, reference.target)
+        return ranks(rd.transform.pullback(gradient, reference.coefficients).flat.abs().sum(1))
+    if init == "sensitivity":
+        return ranks(sensitivity(rd, reference, draws))
+    raise InputError(f"unknown start {init!r}: use one of {', '.join(get_args(Initial))}, or a mask")
+
+
+def class_gradient(rd: RateDistortion, image: Tensor, target: Tensor, of_log_probability: bool = False) -> Tensor:
+    """Gradient of each image's class score with respect to its pixels, ``(N, C, H, W)``, in chunks.
+
+    The score is the logit, or the log-probability.
+    """
+    gradients = []
+    size = rd.internal_batch_size
+    for pixels, classes in zip(image.split(size), target.split(size), strict=True):
+        with torch.enable_grad():
+            leaf = pixels.detach().requires_grad_()
+            score = rd.classifier(leaf)
+            score = score.log_softmax(-1) if of_log_probability else score
+            gradients.append(torch.autograd.grad(score.gather(1, classes[:, None]).sum(), leaf)[0])
+    return torch.cat(gradients)
+
+
+@torch.no_grad()
+def sensitivity(rd: RateDistortion, reference: Reference, draws: Draws, samples: int = 4, level: float = 0.5) -> Tensor:
+    """First-order damage to the output from obfuscating each entry, ``(B, k)``.
+
+    The mean squared change ``(h - mean)^2 + sigma^2`` of a coefficient under obfuscation, times the squared gradient of the
+    class's log-probability with respect to it, summed over channels and averaged over `samples` inputs that are
+    noisy themselves (all masks at `level`). Unlike magnitude it sees that a small coefficient of a loud group is worth keeping:
+    it silences noise.
+    """
+    layout = reference.layout
+    mask = reference.image.new_full((len(reference.image), layout.k), level)
+    change = (reference.coefficients.flat - layout.join(reference.location)).abs().square()
+    if reference.scale is None:
+        samples = 1
+    else:
+        change = change + layout.join(reference.scale).square()
+    total = torch.zeros_like(mask)
+    for _ in range(samples):
+        noise = rd.noise(reference, draws, slice(None), 1)
+        noisy = rd.obfuscate(reference, mask, noise)[:, 0]
+        gradient = class_gradient(rd, noisy, reference.target, of_log_probability=True)
+        pulled = rd.transform.pullback(gradient, reference.coefficients).flat
+        total += (pulled.abs().square() * change).sum(1)
+    return total / samples

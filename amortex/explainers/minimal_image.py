@@ -1,0 +1,128 @@
+"""Minimal images (WAM, section 4.2): the fewest coefficients that keep the class, the rest set to zero."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from amortex.draws import Draws
+from amortex.explainers.base import Explainer, Explanation, OnStep
+from amortex.explainers.wam import WAM
+from amortex.masks import energy, order
+from amortex.rate_distortion import RateDistortion, Reference
+from amortex.types import InputError
+
+
+class MinimalImage(Explainer):
+    """``min over m of -f_c(T^-1(z * m)) + alpha * mean(m)``, f_c the logit, by NAdam from ``m = 1``, m in [0, 1].
+
+    The papers print ``+f_c``; minimising that would erase the class instead of keeping it. No noise, no clipping of the
+    image: coefficients are set to zero.
+
+    Arguments:
+        rate_distortion: its classifier and transform are used.
+        alpha: weight of the mean mask, in [0, 100] in the paper.
+        steps, lr: of NAdam; the learning rate falls to zero on a cosine.
+        seed: of the run (the method itself is not random).
+
+    Raises:
+        InputError: settings out of range.
+    """
+
+    def __init__(
+        self, rate_distortion: RateDistortion, alpha: float = 100.0, steps: int = 500, lr: float = 2e-2, seed: int = 0
+    ) -> None:
+        super().__init__(rate_distortion, seed)
+        if not (math.isfinite(alpha) and alpha >= 0) or steps < 1 or not lr > 0:
+            raise InputError("alpha must be at least 0, steps at least 1 and the learning rate above 0")
+        self.alpha, self.steps, self.lr = alpha, steps, lr
+
+    def _explain(self, reference: Reference, draws: Draws, on_step: OnStep) -> Explanation:
+        mask = reference.image.new_ones(len(reference.image), reference.layout.k)
+        mask.grad = torch.zeros_like(mask)
+        optimiser = torch.optim.NAdam([mask], lr=self.lr)
+        size = self.rate_distortion.internal_batch_size
+        for step in range(self.steps):
+            for start in range(0, len(mask), size):
+                some = slice(start, start + size)
+                mask.grad[some] = self._gradient(reference.of(some), mask[some])
+            optimiser.param_groups[0]["lr"] = self.lr * (1 + math.cos(math.pi * step / self.steps)) / 2
+            optimiser.step()
+            mask.clamp_(0, 1)
+            on_step(step + 1, mask)
+        mask.grad = None
+        return Explanation(reference, mask, mask)
+
+    def _gradient(self, reference: Reference, mask: Tensor) -> Tensor:
+        with torch.enable_grad():
+            leaf = mask.detach().requires_grad_()
+            logits = reduced_logits(self.rate_distortion, reference, leaf)
+            objective = self.alpha * leaf.mean(-1) - logits.gather(1, reference.target[:, None])[:, 0]
+            return torch.autograd.grad(objective.sum(), leaf)[0]
+
+    def settings(self) -> dict[str, str | int | float]:
+        return {**super().settings(), "alpha": self.alpha, "steps": self.steps, "lr": self.lr}
+
+
+class StaticMinimalImage(Explainer):
+    """Coefficients by decreasing \\|WAM\\|: inserted into zero until the class is right, deleted until it is wrong.
+
+    The mask is the inserted set. `extra` holds both shares, ``insertion`` and ``deletion``, each the first of
+    `shares` that does it; NaN where none does (for a class that the classifier does not predict, say).
+
+    Arguments:
+        rate_distortion: its classifier and transform are used.
+        wam: the attribution that orders the coefficients; by default WAM's SmoothGrad.
+        shares: number of shares tried, geometrically spaced from 0.1 % to all.
+        seed: of the run.
+    """
+
+    def __init__(self, rate_distortion: RateDistortion, wam: WAM | None = None, shares: int = 64, seed: int = 0) -> None:
+        super().__init__(rate_distortion, seed)
+        if shares < 2:
+            raise InputError(f"at least 2 shares must be tried, not {shares}")
+        self.wam = wam or WAM(rate_distortion, "smoothgrad", seed=seed)
+        self.shares = shares
+
+    def _explain(self, reference: Reference, draws: Draws, on_step: OnStep) -> Explanation:
+        relevance = self.wam.attribution(reference, draws).flat.abs().sum(1)
+        # place of each entry in the order, from 0: "place < n" is the mask of the n first
+        place = torch.argsort(order(relevance, energy(reference.coefficients)), dim=-1)
+        shares = torch.logspace(-3, 0, self.shares, device=place.device, dtype=torch.float64)
+        kept = (shares * reference.layout.k).round().long().clamp(min=1)
+        insertion = self._first(reference, place, kept, delete=False)
+        deletion = self._first(reference, place, kept, delete=True)
+        found = torch.where(insertion < 0, torch.full_like(insertion, reference.layout.k), insertion)
+        mask = (place < found[:, None]).to(relevance.dtype)
+        on_step(1, mask)
+        extra = {
+            name: torch.where(count < 0, torch.nan, count / reference.layout.k)
+            for name, count in (("insertion", insertion), ("deletion", deletion))
+        }
+        return Explanation(reference, mask, relevance, extra=extra)
+
+    @torch.no_grad()
+    def _first(self, reference: Reference, place: Tensor, kept: Tensor, delete: bool) -> Tensor:
+        """Per image the first of the counts `kept` whose insertion (deletion) makes the class right (wrong); -1: none."""
+        size = self.rate_distortion.internal_batch_size
+        hits = []
+        for image in range(len(place)):
+            part = reference.of(slice(image, image + 1))
+            right = []
+            for counts in kept.split(size):
+                mask = place[image] < counts[:, None]
+                mask = (~mask if delete else mask).to(reference.image.dtype)
+                logits = reduced_logits(self.rate_distortion, part, mask)
+                right.append(logits.argmax(-1) == part.target)
+            hits.append(~torch.cat(right) if delete else torch.cat(right))
+        hit = torch.stack(hits)
+        return torch.where(hit.any(1), kept[hit.to(torch.uint8).argmax(1)], -1)
+
+    def settings(self) -> dict[str, str | int | float]:
+        return {**super().settings(), "wam": self.wam.variant, "samples": self.wam.samples, "shares": self.shares}
+
+
+def reduced_logits(rd: RateDistortion, reference: Reference, mask: Tensor) -> Tensor:
+    """Logits on ``T^-1(z * m)`` for masks ``(N, k)``; N is the number of images, or anything for a single image."""
+    masks = reference.layout.split(mask[:, None])
+    return rd.classifier(rd.transform.inverse(reference.coefficients.map(torch.mul, masks)))

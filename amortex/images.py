@@ -1,0 +1,120 @@
+"""Photographs as people have them -> tensors as the classifier wants them."""
+
+import os
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from PIL import Image, ImageOps
+from timm.data import create_transform
+from torch import Tensor
+
+from amortex.types import InputError
+
+# Longer images are cropped around their centre before resizing: the centre crop would drop the rest anyway,
+# and resizing a 10,000 x 1 strip to a short side of 256 would take gigabytes.
+LONGEST_ASPECT = 4
+MAX_PIXELS = 300_000_000
+WIDE_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+
+
+class Source(NamedTuple):
+    """An input file and the path, relative to the output folder, that its results are named after."""
+
+    path: Path
+    name: Path
+
+
+class Preprocess:
+    """PIL image -> ``(C, H, W)`` in [0, 1], resized and cropped as timm does for evaluation."""
+
+    def __init__(self, data_config: dict[str, Any]) -> None:
+        self.mode = {1: "L", 3: "RGB"}.get(data_config["input_size"][0])
+        if self.mode is None:
+            raise InputError(f"a classifier with {data_config['input_size'][0]} input channels cannot read photographs")
+        keys = ("input_size", "interpolation", "crop_pct", "crop_mode")
+        self.transform = create_transform(**{key: data_config[key] for key in keys}, normalize=False)
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        return self.transform(_limit_aspect(to_colour(image)).convert(self.mode)).float() / 255
+
+    def load(self, path: Path) -> Tensor:
+        """Read a file.
+
+        Raises:
+            InputError: it is missing, unreadable or not an image.
+        """
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # large images are expected, damaged metadata is harmless
+                with Image.open(path) as image:
+                    if image.width * image.height > MAX_PIXELS:
+                        raise InputError(f"{path}: {image.width} x {image.height} pixels are too many (at most {MAX_PIXELS:,})")
+                    return self(image)
+        except FileNotFoundError as error:
+            raise InputError(f"{path}: no such file") from error
+        except InputError:
+            raise
+        except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, ...
+            raise InputError(f"{path}: not a readable image ({type(error).__name__}: {error})".replace("\n", " ")) from error
+
+
+def to_colour(image: Image.Image) -> Image.Image:
+    """RGB as a viewer would show it: EXIF rotation applied, 16 bit scaled to 8, transparency on white."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode in WIDE_MODES:
+        image = _to_8_bit(image)
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    """Integers and floats wider than 8 bit: floats within [0, 1] are taken as such, else the full 16 bit range."""
+    values = torch.tensor(list(image.convert("F").getdata())).reshape(image.height, image.width)
+    top = 1.0 if image.mode == "F" and values.max() <= 1 else 255.0 if values.max() <= 255 else 65535.0
+    return Image.fromarray((values / top * 255).round().clamp(0, 255).to(torch.uint8).numpy())
+
+
+def _limit_aspect(image: Image.Image) -> Image.Image:
+    width, height = image.size
+    limit = LONGEST_ASPECT * min(width, height)
+    if max(width, height) <= limit:
+        return image
+    keep_w, keep_h = min(width, limit), min(height, limit)
+    left, top = (width - keep_w) // 2, (height - keep_h) // 2
+    return image.crop((left, top, left + keep_w, top + keep_h))
+
+
+def find_images(arguments: Iterable[str], exclude: Path | None = None) -> Iterator[Source]:
+    """Files as given, and every image below each folder in sorted order; what is below `exclude` is left out.
+
+    Raises:
+        InputError: an argument does not exist, or nothing was found.
+    """
+    endings = {ending for ending, format in Image.registered_extensions().items() if format in Image.OPEN}
+    found = False
+    for argument in arguments:
+        path = Path(argument)
+        if path.is_dir():
+            for folder, folders, files in os.walk(path):
+                folders.sort()
+                if exclude is not None and Path(folder).resolve() == exclude.resolve():
+                    folders.clear()
+                    continue
+                for file in sorted(files):
+                    full = Path(folder, file)
+                    if full.suffix.lower() in endings and not file.startswith("."):
+                        found = True
+                        yield Source(full, full.relative_to(path))
+        elif path.exists():
+            found = True
+            yield Source(path, Path(path.name))
+        else:
+            raise InputError(f"{argument}: no such file or folder")
+    if not found:
+        raise InputError(f"no images in {', '.join(map(str, arguments))}: give image files or folders that hold some")

@@ -1,0 +1,48 @@
+"""What replaces the coefficients that a mask throws away: ``v = location + scale * noise``."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from amortex.transforms import Transform
+from amortex.types import Coefficients
+
+
+class Replacement(NamedTuple):
+    """Distribution of the replacement ``v`` of each coefficient: location plus scale times unit noise.
+
+    Both are flat over positions, ``(B, C or 1, k)``. `scale` is None where ``v`` is not random.
+    """
+
+    location: Tensor
+    scale: Tensor | None
+
+
+class Obfuscation:
+    """A strategy of obfuscation. Subclasses define `replacement`, random ones also `noise_`."""
+
+    def replacement(self, image: Tensor, coefficients: Coefficients, transform: Transform) -> Replacement:
+        """The distribution that replaces the `coefficients` of `image` ``(B, C, H, W)``."""
+        raise NotImplementedError
+
+    def noise_(self, out: Tensor, generator: torch.Generator) -> Tensor:
+        """Fill `out` in place with unit noise."""
+        raise NotImplementedError(f"{type(self).__name__} is not random")
+
+
+def group_moments(coefficients: Coefficients) -> Replacement:
+    """Mean and population standard deviation per image and group, channels and orientations pooled.
+
+    CartoonX, eq. 5. Both are returned per entry, ``(B, 1, k)``. Complex coefficients: the complex mean, and the
+    root of ``E |h - mean|^2``.
+    """
+    layout, flat = coefficients.layout, coefficients.flat
+    membership = torch.nn.functional.one_hot(layout.group, len(layout.groups)).to(flat.abs().dtype)
+    weight = membership / (membership.sum(0) * flat.shape[1]).clamp(min=1)
+
+    def mean(values: Tensor) -> Tensor:  # (B, C, k) -> (B, 1, k), constant within a group
+        return (values.sum(1) @ weight.to(values.dtype))[:, None, layout.group]
+
+    location = mean(flat)
+    return Replacement(location, mean((flat - location).abs().square()).sqrt())

@@ -1,0 +1,21 @@
+"""Adaptive Gaussian noise, the papers' default."""
+
+import torch
+from torch import Tensor
+
+from amortex.obfuscations.base import Obfuscation, Replacement, group_moments
+from amortex.transforms import Transform
+from amortex.types import Coefficients
+
+
+class Gaussian(Obfuscation):
+    """``v ~ N(mean, variance)`` of the image's own coefficients, group by group (CartoonX, eq. 5).
+
+    For complex coefficients the noise is circular with the same variance ``E |h - mean|^2``.
+    """
+
+    def replacement(self, image: Tensor, coefficients: Coefficients, transform: Transform) -> Replacement:
+        return group_moments(coefficients)
+
+    def noise_(self, out: Tensor, generator: torch.Generator) -> Tensor:
+        return out.normal_(generator=generator)

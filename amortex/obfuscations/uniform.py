@@ -1,0 +1,22 @@
+"""Uniform noise with the image's own statistics."""
+
+import torch
+from torch import Tensor
+
+from amortex.obfuscations.base import Obfuscation, Replacement, group_moments
+from amortex.transforms import Transform
+from amortex.types import Coefficients
+
+
+class Uniform(Obfuscation):
+    """``v`` uniform on ``mean +- sigma`` of the image's own coefficients, group by group.
+
+    For complex coefficients: uniform on the square around the mean, real and imaginary part within
+    ``+- sigma / sqrt(2)``.
+    """
+
+    def replacement(self, image: Tensor, coefficients: Coefficients, transform: Transform) -> Replacement:
+        return group_moments(coefficients)
+
+    def noise_(self, out: Tensor, generator: torch.Generator) -> Tensor:
+        return out.uniform_(-1, 1, generator=generator)

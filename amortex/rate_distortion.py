@@ -1,0 +1,219 @@
+"""THE page: image -> coefficients -> mask -> obfuscation -> inverse -> clip -> classifier -> distortion, rate.
+
+Teachers, training and metrics all go through `RateDistortion`; nothing else in amortex obfuscates an image.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from amortex.classifiers import Classifier
+from amortex.distortions import DISTORTIONS, DistortionName, label_max, of_class
+from amortex.draws import Draws
+from amortex.obfuscations import Gaussian, Obfuscation
+from amortex.transforms import Transform, Wavelet
+from amortex.types import Coefficients, InputError, Layout
+
+
+class Reference(NamedTuple):
+    """What is known about a batch of images before any mask: everything that all draws share."""
+
+    image: Tensor  # (B, C, H, W) in [0, 1]
+    coefficients: Coefficients  # h = T(x)
+    location: tuple[Tensor, ...]  # of the replacement v, per band
+    scale: tuple[Tensor, ...] | None
+    probabilities: Tensor  # (B, M), Phi(x)
+    target: Tensor  # (B,), the class explained
+
+    @property
+    def layout(self) -> Layout:
+        return self.coefficients.layout
+
+    @property
+    def predicted(self) -> Tensor:
+        """Whether the target is the class the classifier predicts, ``(B,)``."""
+        return self.target == self.probabilities.argmax(-1)
+
+    def of(self, images: slice) -> "Reference":
+        """The same for some of the images."""
+        return Reference(
+            self.image[images],
+            self.coefficients.map(lambda band: band[images]),
+            tuple(band[images] for band in self.location),
+            None if self.scale is None else tuple(band[images] for band in self.scale),
+            self.probabilities[images],
+            self.target[images],
+        )
+
+
+class Outcome(NamedTuple):
+    """A mask, measured."""
+
+    distortion: Tensor  # (B, L), one per noise draw
+    rate: Tensor  # (B,)
+    probabilities: Tensor  # (B, M), mean of Phi(y) over the draws
+
+
+class RateDistortion(nn.Module):
+    """Distortion and rate of masks for a classifier.
+
+    Arguments:
+        classifier: frozen, on pixels in [0, 1].
+        transform: the coefficients that masks are over.
+        obfuscation: what replaces masked coefficients.
+        distortion: ``label_l2``, ``label_max``, ``l2`` or ``kl``. Images whose target is not the predicted class
+            are measured by ``label_max`` whatever is asked for: with a probability near 0 to preserve, the empty
+            mask would be optimal.
+        internal_batch_size: most obfuscated images that are in memory at once; draws beyond are chunked.
+
+    References:
+        Kolek et al., Cartoon Explanations of Image Classifiers, ECCV 2022, eq. 2-5. Algorithm 1 prints
+        the squared distortion; section 2 and the authors' code do not square, nor does this.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        transform: Transform | None = None,
+        obfuscation: Obfuscation | None = None,
+        distortion: DistortionName = "label_l2",
+        internal_batch_size: int = 16,
+    ) -> None:
+        super().__init__()
+        if distortion not in DISTORTIONS:
+            raise InputError(f"unknown distortion {distortion!r}: use one of {', '.join(DISTORTIONS)}")
+        if internal_batch_size < 1:
+            raise InputError(f"internal_batch_size must be at least 1, not {internal_batch_size}")
+        self.classifier = classifier
+        self.transform = transform or Wavelet()
+        self.obfuscation = obfuscation or Gaussian()
+        self.distortion = distortion
+        self.internal_batch_size = internal_batch_size
+
+    @torch.no_grad()
+    def reference(self, image: Tensor, target: Tensor | None = None) -> Reference:
+        """Coefficients, replacement statistics and reference output of images ``(B, C, H, W)`` in [0, 1].
+
+        `target` ``(B,)`` defaults to the predicted classes.
+        """
+        coefficients = self.transform(image)
+        layout = coefficients.layout
+        replacement = self.obfuscation.replacement(image, coefficients, self.transform)
+        probabilities = torch.cat(
+            [self.classifier(chunk).float().softmax(-1) for chunk in image.split(self.internal_batch_size)]
+        )
+        return Reference(
+            image,
+            coefficients,
+            layout.split(replacement.location),
+            None if replacement.scale is None else layout.split(replacement.scale),
+            probabilities,
+            probabilities.argmax(-1) if target is None else target,
+        )
+
+    def obfuscate(self, reference: Reference, mask: Tensor, noise: tuple[Tensor, ...] | None) -> Tensor:
+        """``y = clamp(T^-1(s h + (1 - s) v), 0, 1)`` for masks s ``(B, k)`` -> ``(B, L, C, H, W)``.
+
+        `noise` is unit noise per band, ``(B, L, C, *positions)``; None stands for one draw of a ``v`` that is not random.
+        """
+        bands = []
+        for index, (h, s) in enumerate(
+            zip(reference.coefficients.bands, reference.layout.split(mask[:, None]), strict=True)
+        ):
+            location = reference.location[index]
+            kept = torch.addcmul(location, s, h - location) if not h.is_complex() else location + s * (h - location)
+            kept = kept[:, None]
+            if noise is not None and reference.scale is not None:
+                # (1 - s) sigma is small, the noise is large: one fused pass over it
+                spread = ((1 - s) * reference.scale[index])[:, None]
+                unit = noise[index]
+                kept = kept + spread * unit if h.is_complex() else torch.addcmul(kept, spread, unit)
+            bands.append(kept)
+        draws = bands[0].shape[1]
+        image = self.transform.inverse(Coefficients(tuple(band.flatten(0, 1) for band in bands), reference.layout))
+        return image.clamp(0, 1).unflatten(0, (-1, draws))
+
+    def forward(self, reference: Reference, mask: Tensor, draws: Draws, samples: int = 64) -> Outcome:
+        """Measure masks ``(B, k)`` over `samples` fresh draws, without gradients."""
+        with torch.no_grad():
+            images = []
+            for some, counts in self._chunks(reference, samples):
+                part = reference.of(some)
+                chunks = [
+                    self._outputs(part, mask[some], self.noise(part, draws, some, count)) for count in counts
+                ]
+                outputs = torch.cat(chunks, dim=1)
+                images.append((self._distortion(part, outputs), outputs.mean(1)))
+            distortion, probabilities = (torch.cat(parts) for parts in zip(*images, strict=True))
+        return Outcome(distortion, mask.mean(-1), probabilities)
+
+    def value_and_gradient(
+        self, reference: Reference, mask: Tensor, draws: Draws, samples: int
+    ) -> tuple[Tensor, Tensor]:
+        """Mean distortion ``(B,)`` over `samples` draws and its gradient with respect to the mask, ``(B, k)``.
+
+        Each chunk of draws is differentiated before the next is made, so memory does not grow with `samples`.
+        """
+        values = torch.zeros_like(mask[:, 0])
+        gradients = torch.zeros_like(mask)
+        for some, counts in self._chunks(reference, samples):
+            part = reference.of(some)
+            total = sum(counts)
+            for count in counts:
+                noise = self.noise(part, draws, some, count)
+                with torch.enable_grad():
+                    leaf = mask[some].detach().requires_grad_()
+                    distortion = self._distortion(part, self._outputs(part, leaf, noise)).sum(1) / total
+                    (gradient,) = torch.autograd.grad(distortion.sum(), leaf)
+                values[some] += distortion.detach()
+                gradients[some] += gradient
+        return values, gradients
+
+    def _chunks(self, reference: Reference, samples: int) -> Iterator[tuple[slice, list[int]]]:
+        """Slices of images, each with the sizes of its chunks of draws."""
+        samples = 1 if reference.scale is None else samples
+        batch = len(reference.image)
+        for start in range(0, batch, self.internal_batch_size):
+            some = slice(start, min(start + self.internal_batch_size, batch))
+            most = max(1, self.internal_batch_size // (some.stop - some.start))
+            counts = [most] * (samples // most) + ([samples % most] if samples % most else [])
+            yield some, counts
+
+    def noise(
+        self, reference: Reference, draws: Draws, images: slice, samples: int
+    ) -> tuple[Tensor, ...] | None:
+        if reference.scale is None:
+            return None
+        layout, channels = reference.layout, reference.image.shape[1]
+        parts = 2 if layout.is_complex else 1
+        flat = draws.fill(
+            self.obfuscation.noise_, images, samples, (channels * layout.k * parts,), reference.image.dtype
+        )
+        if layout.is_complex:  # variance one in all, half of it in each part
+            flat = torch.view_as_complex(flat.unflatten(-1, (-1, 2))) / 2**0.5
+        # band by band, so that every band of a draw is contiguous
+        sizes = [channels * band[0, 0].numel() for band in reference.coefficients.bands]
+        return tuple(
+            part.unflatten(-1, (channels, *band.shape))
+            for part, band in zip(flat.split(sizes, dim=-1), layout.bands, strict=True)
+        )
+
+    def _outputs(self, reference: Reference, mask: Tensor, noise: tuple[Tensor, ...] | None) -> Tensor:
+        """``Phi(y)``, ``(B, L, M)``."""
+        y = self.obfuscate(reference, mask, noise)
+        return self.classifier(y.flatten(0, 1)).float().softmax(-1).unflatten(0, y.shape[:2])
+
+    def _distortion(self, reference: Reference, outputs: Tensor) -> Tensor:
+        p, target = reference.probabilities, reference.target
+        return torch.where(
+            reference.predicted[:, None],
+            DISTORTIONS[self.distortion](p, outputs, target),
+            label_max(p, outputs, target),
+        )
+
+
+def class_probability(reference: Reference) -> Tensor:
+    """Probability of the explained class on the clean image, ``(B,)``."""
+    return of_class(reference.probabilities, reference.target)

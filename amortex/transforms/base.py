@@ -1,0 +1,47 @@
+"""What every transform offers, in any number of dimensions."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from amortex.types import Coefficients, Layout
+
+
+class Transform(nn.Module, ABC):
+    """A linear, invertible transform ``T`` of images (or signals, or volumes) ``(B, C, *size)``.
+
+    Subclasses implement `layout`, `forward` and `inverse`; nothing here depends on the number of spatial
+    dimensions. ``inverse(forward(x)) == x`` up to rounding, and gradients of both are exact.
+    """
+
+    @abstractmethod
+    def layout(self, size: tuple[int, ...], device: torch.device | None = None) -> Layout:
+        """Layout of the coefficients of images of spatial `size`, its index tensors on `device`."""
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Coefficients:
+        """``(B, C, *size)`` -> coefficients."""
+
+    @abstractmethod
+    def inverse(self, coefficients: Coefficients) -> Tensor:
+        """Coefficients -> ``(B, C, *size)``."""
+
+    @abstractmethod
+    def spatial_map(self, relevance: Tensor, coefficients: Coefficients) -> Tensor:
+        """Relevance ``(B, k)`` of `coefficients` as a map over the image, ``(B, *size)``, non-negative."""
+
+    def pullback(self, gradient: Tensor, coefficients: Coefficients) -> Coefficients:
+        """Gradient with respect to the image ``(B, C, *size)`` -> gradient with respect to `coefficients`.
+
+        The inverse is linear, so its adjoint does not depend on where it is taken; attributions that
+        average gradients (WAM) average in the image domain and pull back once.
+        """
+        leaves = coefficients.map(lambda band: torch.zeros_like(band).requires_grad_())
+        with torch.enable_grad():
+            image = self.inverse(leaves)
+        return Coefficients(torch.autograd.grad(image, leaves.bands, gradient), coefficients.layout)
+
+    def settings(self) -> dict[str, str | int]:
+        """The constructor arguments as plain values, as written into outputs and checkpoints."""
+        return {"name": type(self).__name__}
