@@ -28,6 +28,9 @@ class Classifier(nn.Module):
         name: how to name the classifier in outputs.
         weights: where the weights came from.
         class_names: one name per class, or None for "class 0", "class 1", ...
+
+    Raises:
+        InputError: the model does not map images of that size to logits, or the names are not one per class.
     """
 
     mean: Tensor
@@ -44,14 +47,35 @@ class Classifier(nn.Module):
         super().__init__()
         self.model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.data_config, self.name, self.weights = dict(data_config), name, weights
-        self.class_names = None if class_names is None else list(class_names)
         for key in ("mean", "std"):
             self.register_buffer(key, torch.tensor(data_config[key], dtype=torch.float32)[:, None, None], persistent=False)
+        self.num_classes = self._probe()
+        self.class_names = None if class_names is None else list(class_names)
+        if self.class_names is not None and len(self.class_names) != self.num_classes:
+            raise InputError(f"{name} has {self.num_classes} classes, but {len(self.class_names)} class names were given")
 
     def forward(self, x: Tensor) -> Tensor:
         # one fused pass: (x - mean) / std
         x = torch.addcmul(-self.mean / self.std, x, 1 / self.std)
         return self.model(x.contiguous(memory_format=torch.channels_last))
+
+    def _probe(self) -> int:
+        """Number of classes, from the output on one grey image."""
+        channels = self.input_size[0]
+        if {len(self.mean), len(self.std)} - {1, channels}:
+            raise InputError(f"mean and std need 1 or {channels} values, one per input channel")
+        if not bool((self.std > 0).all()):
+            raise InputError("every std must be above 0")
+        try:
+            with torch.no_grad():
+                logits = self(torch.full((1, *self.input_size), 0.5))
+        except (RuntimeError, AssertionError, ValueError, TypeError) as error:
+            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            size = "x".join(map(str, self.input_size))
+            raise InputError(f"{self.name} cannot classify an image of size {size}: {first[:150]}") from error
+        if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 1:
+            raise InputError(f"{self.name} is no classifier: it must map (B, C, H, W) to logits (B, classes)")
+        return logits.shape[1]
 
     def train(self, mode: bool = True) -> "Classifier":
         """A frozen classifier stays in evaluation mode."""
@@ -73,11 +97,10 @@ class Classifier(nn.Module):
             InputError: no such class, or several.
         """
         text = str(target).strip()
-        known = len(self.class_names) if self.class_names is not None else None
         if text.lstrip("-").isdigit():
             index = int(text)
-            if index < 0 or (known is not None and index >= known):
-                raise InputError(f"class {index} does not exist: {self.name} has classes 0 to {(known or 1) - 1}")
+            if not 0 <= index < self.num_classes:
+                raise InputError(f"class {index} does not exist: {self.name} has classes 0 to {self.num_classes - 1}")
             return index
         if self.class_names is None:
             raise InputError(f"{self.name} has no class names: give --target as an index, or --class-names")
@@ -122,7 +145,7 @@ def load_classifier(
     arguments = dict(model_args or {})
     state = _read_state_dict(weights) if weights not in ("auto", "random") else None
     if _is_timm(name):
-        model, source = _timm_model(name, weights, num_classes or (len(names) if names else None), arguments, state, overrides)
+        model, source = _timm_model(name, weights, num_classes or (len(names) if names else None), arguments, state)
     else:
         model, source = _module_by_path(name, arguments, num_classes), weights
         if state is not None:
@@ -143,7 +166,6 @@ def _timm_model(
     num_classes: int | None,
     arguments: dict[str, Any],
     state: dict[str, Tensor] | None,
-    overrides: dict[str, Any],
 ) -> tuple[nn.Module, str]:
     if not name.startswith(HUB_PREFIXES) and not timm.is_model(name.split(".")[0]):
         near = timm.list_models(f"*{name}*")[:4]
@@ -165,9 +187,6 @@ def _timm_model(
         raise InputError(f"cannot build {name}: {why}; {advice}") from error
     if state is not None:
         _load_strictly(model, state, source)
-    if not pretrained and source != "embedded":
-        # timm's own data config for the architecture still holds; nothing else to do
-        return model, source
     return model, "timm" if pretrained else source
 
 

@@ -1,0 +1,50 @@
+"""What an explanation is worth, measured: rate, distortion with a confidence interval, class retained."""
+
+from typing import NamedTuple
+
+import torch
+from scipy.stats import t as student
+from torch import Tensor
+
+from amortex.draws import Draws
+from amortex.explainers.base import Explanation
+from amortex.rate_distortion import RateDistortion, class_probability
+
+EVALUATION_SEED = 12345
+
+
+class Certificate(NamedTuple):
+    """One value per image, ``(B,)`` each."""
+
+    probability: Tensor  # of the explained class on the clean image
+    rate: Tensor
+    distortion: Tensor  # mean over the draws
+    ci_low: Tensor  # 95 % confidence interval of that mean
+    ci_high: Tensor
+    retained: Tensor  # whether the class of the mean output under noise is the explained one
+
+
+def certify(rd: RateDistortion, explanation: Explanation, samples: int = 64, seed: int = EVALUATION_SEED) -> Certificate:
+    """Measure masks on `samples` noise draws that no explainer has seen (a stream of their own per image).
+
+    The interval is Student's t over draws, cut at zero. An obfuscation that is not random has no interval: its ends
+    are the value; a single random draw has none either: its ends are NaN.
+    """
+    reference = explanation.reference
+    outcome = rd(reference, explanation.mask, Draws.of(reference.image, seed, "evaluate"), samples)
+    draws = outcome.distortion.shape[1]
+    mean = outcome.distortion.mean(1)
+    if reference.scale is None:
+        margin = torch.zeros_like(mean)
+    elif draws == 1:
+        margin = torch.full_like(mean, torch.nan)
+    else:
+        margin = float(student.ppf(0.975, draws - 1)) * outcome.distortion.std(1) / draws**0.5
+    return Certificate(
+        class_probability(reference),
+        outcome.rate,
+        mean,
+        (mean - margin).clamp(min=0),
+        mean + margin,
+        outcome.probabilities.argmax(-1) == reference.target,
+    )

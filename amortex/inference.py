@@ -1,0 +1,134 @@
+"""Explaining many files: stream them in batches, write results as they come, resume, never stop for one bad file."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from amortex.certificate import certify
+from amortex.explainers.base import Explainer, picture
+from amortex.images import Preprocess, Source
+from amortex.plots import panel
+from amortex.results import Results, Row
+from amortex.types import InputError
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to explain and how to measure it.
+
+    Arguments:
+        explainer: the explainer.
+        method: its name, as written into outputs.
+        target: class index, or None for the predicted class of each image.
+        certificate_samples: fresh noise draws per certificate.
+        batch_size: images explained at once.
+        panels: whether to draw panels beside the explanation pictures.
+    """
+
+    explainer: Explainer
+    method: str
+    target: int | None = None
+    certificate_samples: int = 64
+    batch_size: int = 8
+    panels: bool = True
+
+
+def explain_files(request: Request, sources: Sequence[Source], results: Results, quiet: bool = False) -> list[Row]:
+    """Explain `sources`, writing pictures, masks and summary rows into `results`; returns the new rows.
+
+    Files that `results` already holds are skipped; a file that cannot be read gets a row with its `error`.
+    """
+    todo = [source for source in sources if not results.has(source)]
+    rows: list[Row] = []
+    # None lets tqdm hide the bar where there is no terminal
+    with tqdm(total=len(todo), unit="image", disable=True if quiet else None, smoothing=0.1,
+              bar_format="{l_bar}{bar}| {n:.1f}/{total} [{elapsed}<{remaining}]") as bar:  # fmt: skip
+        for batch, images, failed in _batches(request, todo):
+            for source, error in failed:
+                rows.append(results.fail(source, error))
+                bar.update(1)
+            if batch:
+                rows += _explain(request, batch, torch.stack(images), results, bar)
+    return rows
+
+
+Failures = list[tuple[Source, str]]
+
+
+def _batches(request: Request, sources: Sequence[Source]) -> Iterator[tuple[list[Source], list[Tensor], Failures]]:
+    preprocess = Preprocess(request.explainer.rate_distortion.classifier.data_config)
+    for start in range(0, len(sources), request.batch_size):
+        batch, images, failed = [], [], []
+        for source in sources[start : start + request.batch_size]:
+            try:
+                images.append(preprocess.load(source.path))
+                batch.append(source)
+            except InputError as error:
+                failed.append((source, str(error)))
+        yield batch, images, failed
+
+
+def _explain(request: Request, batch: list[Source], images: Tensor, results: Results, bar: tqdm) -> list[Row]:
+    explainer = request.explainer
+    rd = explainer.rate_distortion
+    images = images.to(rd.classifier.mean.device)
+    target = None if request.target is None else torch.full((len(batch),), request.target, device=images.device)
+    share = len(batch) / explainer.steps
+    start = time.perf_counter()
+    explanation = explainer.explain(images, target, on_step=lambda step, mask: bar.update(share))
+    reference = explanation.reference
+    usable = reference.probabilities.isfinite().all(-1) & explanation.mask.isfinite().all(-1)
+    finite = usable.tolist()  # waits for the device, so that the time below is the explainer's
+    seconds = (time.perf_counter() - start) / len(batch)
+    certificate = certify(rd, explanation, request.certificate_samples)
+    pictures = picture(rd, explanation)
+    settings = explainer.settings()
+    rows = []
+    for index, source in enumerate(batch):
+        if not finite[index]:
+            rows.append(results.fail(source, f"{source.path}: the classifier's output is not finite"))
+            continue
+        measured = {name: values[index].item() for name, values in certificate._asdict().items()}
+        extra = {name: values[index].item() for name, values in explanation.extra.items()}
+        target_class = int(reference.target[index])
+        row = {
+            "target": target_class,
+            "class_name": rd.classifier.class_name(target_class),
+            "method": request.method,
+            "preset": settings.get("preset", ""),
+            "lambda_k": settings.get("lambda_k", ""),
+            "seconds": round(seconds, 3),
+            "seed": settings["seed"],
+            **measured,
+        }
+        tensors = {"mask": explanation.mask[index]}
+        if explanation.relevance is not explanation.mask:
+            tensors["relevance"] = explanation.relevance[index]
+        if explanation.signed is not None:
+            tensors["signed"] = explanation.signed[index]
+        figure = None
+        if request.panels:
+            figure = panel(
+                images[index].cpu(), pictures[index].cpu(), explanation.mask[index].cpu(),
+                explanation.relevance[index].cpu(), reference.layout, _title(row, extra),
+            )  # fmt: skip
+        rows.append(results.add(source, {**row, **extra}, pictures[index], reference.layout, tensors, figure))
+    return rows
+
+
+def _title(row: Row, extra: dict[str, float]) -> list[str]:
+    head = f"{row['class_name']}  ({row['probability']:.1%})"
+    how = row["method"] + (f", {row['preset']}" if row["preset"] else "")
+    if row["lambda_k"] != "":
+        how += f", $\\lambda k$ = {row['lambda_k']:g}"
+    measured = (
+        f"rate {row['rate']:.2%}    distortion {row['distortion']:.3f} [{row['ci_low']:.3f}, {row['ci_high']:.3f}]    "
+        f"class {'retained' if row['retained'] else 'not retained'}"
+    )
+    shares = "".join(f"    {name} {value:.2%}" for name, value in extra.items())
+    return [head, f"{how}    {measured}{shares}"]

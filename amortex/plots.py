@@ -1,0 +1,109 @@
+"""Pictures: the explanation panel and the dyadic layout of a wavelet mask."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.nn import functional as F
+
+from amortex.explainers.wam import scale_profile
+from amortex.types import Layout
+
+INK, ACCENT, RULE = "#222222", "#0072B2", "#ffffff"  # blue of Okabe and Ito's colour-blind safe palette
+
+
+def dyadic(mask: Tensor, layout: Layout, cell: int = 8) -> Tensor:
+    """A wavelet mask ``(k,)`` as one square picture: low-pass top left, level 1 (finest) outside.
+
+    Each band is resized to its dyadic cell (nearest neighbour); horizontal details lie right of the coarser levels,
+    vertical below, diagonal across. The low-pass cell has side `cell` at least.
+    """
+    low, *details = layout.split(mask)
+    side = max(cell, low.shape[-1])
+    canvas = _fit(low, side)
+    for detail in reversed(details):
+        horizontal, vertical, diagonal = (_fit(band, side) for band in detail)
+        canvas = torch.cat(
+            [torch.cat([canvas, horizontal], dim=1), torch.cat([vertical, diagonal], dim=1)]
+        )
+        side *= 2
+    return canvas
+
+
+def _fit(band: Tensor, side: int) -> Tensor:
+    return F.interpolate(band[None, None], (side, side), mode="nearest-exact")[0, 0]
+
+
+def panel(image: Tensor, picture: Tensor, mask: Tensor, relevance: Tensor, layout: Layout, title: Sequence[str]) -> Figure:
+    """Image, explanation, mask and importance per scale, side by side.
+
+    Arguments:
+        image: ``(C, H, W)`` in [0, 1].
+        picture: ``(1, H, W)``, the explanation.
+        mask, relevance: ``(k,)``.
+        title: lines above the panel; the first is set in bold.
+    """
+    figure = Figure(figsize=(12, 3.55), dpi=150, layout="constrained")
+    axes = figure.subplots(1, 4)
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.04)  # type: ignore[union-attr]
+    grey = {"cmap": "gray", "vmin": 0, "vmax": 1}
+    _picture(axes[0], "Image", image.permute(1, 2, 0).squeeze(-1), **(grey if len(image) == 1 else {}))
+    _picture(axes[1], "Explanation", picture[0], **grey)
+    levels = int(layout.level.max())
+    if len(layout.bands) > 1:
+        shown = dyadic(mask, layout)
+        _picture(axes[2], "Mask (wavelet coefficients)", shown, cmap="magma", vmin=0, vmax=1)
+        size = len(shown)
+        for level in range(levels):
+            middle, end = size / 2 ** (level + 1) - 0.5, size / 2**level - 0.5
+            axes[2].plot([middle, middle], [-0.5, end], [-0.5, end], [middle, middle], color=RULE, lw=0.6)
+        axes[2].set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
+    elif layout.is_complex:
+        shown = torch.fft.fftshift(mask.reshape(layout.bands[0].shape), dim=0)
+        _picture(axes[2], "Mask (frequencies, zero at left centre)", shown, cmap="magma", vmin=0, vmax=1)
+    else:
+        _picture(axes[2], "Mask (pixels)", mask.reshape(layout.bands[0].shape), cmap="magma", vmin=0, vmax=1)
+    if levels:
+        _scales(axes[3], scale_profile(relevance[None], layout.level.cpu(), levels)[0], levels)
+    else:
+        _histogram(axes[3], mask)
+    head, *rest = title
+    figure.suptitle(head, fontsize=12, fontweight="bold", color=INK, x=0.012, ha="left", y=0.995, va="top")
+    if rest:  # an invisible second title line makes room; the text itself is set in regular weight
+        figure.suptitle(head + "\n" * len(rest), fontsize=12, fontweight="bold", color=INK, x=0.012, ha="left")
+        figure.text(0.012, 0.925, "\n".join(rest), fontsize=9.5, color=INK, va="top", ha="left")
+    return figure
+
+
+def _picture(axis: Axes, title: str, pixels: Tensor, **style: Any) -> None:
+    axis.imshow(np.asarray(pixels.detach().cpu()), interpolation="nearest", **style)
+    axis.set_title(title, fontsize=9.5, color=INK)
+    axis.set_axis_off()
+
+
+def _scales(axis: Axes, profile: Tensor, levels: int) -> None:
+    """Bars from coarse to fine: the share of relevance at each scale."""
+    names = ["low", *(str(level) for level in range(levels, 0, -1))]
+    shares = [profile[0], *profile[1:].flip(0)]
+    bars = axis.bar(names, [100 * float(share) for share in shares], color=ACCENT, width=0.75)
+    axis.bar_label(bars, fmt="%.0f", fontsize=8, color=INK, padding=1)
+    axis.set_title("Importance per scale (%)", fontsize=9.5, color=INK)
+    axis.set_xlabel("level, coarse to fine", fontsize=8.5, color=INK)
+    _plain(axis)
+
+
+def _histogram(axis: Axes, mask: Tensor) -> None:
+    axis.hist(mask.detach().cpu().numpy(), bins=20, range=(0, 1), color=ACCENT, log=True)
+    axis.set_title("Mask values (count, log)", fontsize=9.5, color=INK)
+    _plain(axis)
+
+
+def _plain(axis: Axes) -> None:
+    axis.set_box_aspect(1)
+    axis.tick_params(labelsize=8, colors=INK, length=2)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.margins(y=0.12)

@@ -1,0 +1,8 @@
+"""Explain a classifier's decisions on photographs: ``python explain.py --help``."""
+
+import sys
+
+from amortex.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
