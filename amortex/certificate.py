@@ -24,7 +24,9 @@ class Certificate(NamedTuple):
     retained: Tensor  # whether the class of the mean output under noise is the explained one
 
 
-def certify(rd: RateDistortion, explanation: Explanation, samples: int = 64, seed: int = EVALUATION_SEED) -> Certificate:
+def certify(
+    rd: RateDistortion, explanation: Explanation, samples: int = 64, seed: int = EVALUATION_SEED
+) -> Certificate:
     """Measure masks on `samples` noise draws that no explainer has seen (a stream of their own per image).
 
     The interval is Student's t over draws, cut at zero. An obfuscation that is not random has no interval: its ends

@@ -1,22 +1,18 @@
 """A frozen classifier on pixels in [0, 1], with its own normalisation inside."""
 
-import importlib
-import json
-import os
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from timm.data import ImageNetInfo, infer_imagenet_subset, resolve_data_config
 from torch import Tensor, nn
 
-from amortex.embedded import embedded_state_dict
 from amortex.types import InputError
+from amortex.weights import build_network
 
 DEFAULT_CLASSIFIER = "tf_efficientnet_lite0"
-HUB_PREFIXES = ("hf-hub:", "hf_hub:", "local-dir:")
 
 
 class Classifier(nn.Module):
@@ -48,11 +44,15 @@ class Classifier(nn.Module):
         self.model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.data_config, self.name, self.weights = dict(data_config), name, weights
         for key in ("mean", "std"):
-            self.register_buffer(key, torch.tensor(data_config[key], dtype=torch.float32)[:, None, None], persistent=False)
+            self.register_buffer(
+                key, torch.tensor(data_config[key], dtype=torch.float32)[:, None, None], persistent=False
+            )
         self.num_classes = self._probe()
         self.class_names = None if class_names is None else list(class_names)
         if self.class_names is not None and len(self.class_names) != self.num_classes:
-            raise InputError(f"{name} has {self.num_classes} classes, but {len(self.class_names)} class names were given")
+            raise InputError(
+                f"{name} has {self.num_classes} classes, but {len(self.class_names)} class names were given"
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         # one fused pass: (x - mean) / std
@@ -64,12 +64,12 @@ class Classifier(nn.Module):
         channels = self.input_size[0]
         if {len(self.mean), len(self.std)} - {1, channels}:
             raise InputError(f"mean and std need 1 or {channels} values, one per input channel")
-        if not bool((self.std > 0).all()):
-            raise InputError("every std must be above 0")
+        if not bool((self.std > 0).all() & self.std.isfinite().all() & self.mean.isfinite().all()):
+            raise InputError("mean and std must be finite, and every std above 0")
         try:
             with torch.no_grad():
                 logits = self(torch.full((1, *self.input_size), 0.5))
-        except (RuntimeError, AssertionError, ValueError, TypeError) as error:
+        except Exception as error:  # a network given the wrong size or channels can raise anything
             first = (str(error).strip().splitlines() or [type(error).__name__])[0]
             size = "x".join(map(str, self.input_size))
             raise InputError(f"{self.name} cannot classify an image of size {size}: {first[:150]}") from error
@@ -80,6 +80,13 @@ class Classifier(nn.Module):
     def train(self, mode: bool = True) -> "Classifier":
         """A frozen classifier stays in evaluation mode."""
         return super().train(False)
+
+    def fingerprint(self) -> str:
+        """Digest of the weights, to tell networks of one name apart."""
+        digest = hashlib.blake2b(digest_size=8)
+        for key, value in self.model.state_dict().items():
+            digest.update(key.encode() + value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
 
     @property
     def input_size(self) -> tuple[int, int, int]:
@@ -97,11 +104,15 @@ class Classifier(nn.Module):
             InputError: no such class, or several.
         """
         text = str(target).strip()
-        if text.lstrip("-").isdigit():
+        try:
             index = int(text)
-            if not 0 <= index < self.num_classes:
-                raise InputError(f"class {index} does not exist: {self.name} has classes 0 to {self.num_classes - 1}")
-            return index
+        except ValueError:
+            return self._index_of_name(text)
+        if not 0 <= index < self.num_classes:
+            raise InputError(f"class {index} does not exist: {self.name} has classes 0 to {self.num_classes - 1}")
+        return index
+
+    def _index_of_name(self, text: str) -> int:
         if self.class_names is None:
             raise InputError(f"{self.name} has no class names: give --target as an index, or --class-names")
         wanted = text.lower()
@@ -135,114 +146,37 @@ def load_classifier(
         num_classes: number of classes; by default read off the weight file, or the model's own.
         class_names: text file with one class name per line.
         model_args: further arguments of the model's constructor.
-        **data_config: overrides of timm's data config (input_size, mean, std, interpolation, crop_pct, crop_mode).
+        **data_config: overrides of timm's data config (input_size or img_size, the side of a square; mean, std,
+            interpolation, crop_pct, crop_mode).
 
     Raises:
         InputError: an unknown name, weights that do not fit or cannot be had, a wrong class name file.
     """
-    overrides = {key: value for key, value in data_config.items() if value is not None}
-    names = _read_class_names(class_names) if class_names is not None else None
     arguments = dict(model_args or {})
-    state = _read_state_dict(weights) if weights not in ("auto", "random") else None
-    if _is_timm(name):
-        model, source = _timm_model(name, weights, num_classes or (len(names) if names else None), arguments, state)
-    else:
-        model, source = _module_by_path(name, arguments, num_classes), weights
-        if state is not None:
-            _load_strictly(model, state, weights)
-    config = resolve_data_config(overrides, model=model)
-    if names is None:
-        names = _known_class_names(model)
-    return Classifier(model, config, name, source, names)
+    names = None if class_names is None else _read_class_names(class_names)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # untrained weights are the same ones each time
+        model, source = build_network(name, weights, num_classes, arguments)
+    config = _data_config(model, arguments, {key: value for key, value in data_config.items() if value is not None})
+    return Classifier(model, config, name, source, _known_class_names(model) if names is None else names)
 
 
-def _is_timm(name: str) -> bool:
-    return name.startswith(HUB_PREFIXES) or timm.is_model(name.split(".")[0]) or "." not in name
-
-
-def _timm_model(
-    name: str,
-    weights: str,
-    num_classes: int | None,
-    arguments: dict[str, Any],
-    state: dict[str, Tensor] | None,
-) -> tuple[nn.Module, str]:
-    if not name.startswith(HUB_PREFIXES) and not timm.is_model(name.split(".")[0]):
-        near = timm.list_models(f"*{name}*")[:4]
-        hint = f"; did you mean {', '.join(near)}?" if near else " (timm.list_models() names them)"
-        raise InputError(f"timm has no model {name!r}{hint}")
-    if num_classes is None and state is not None:
-        num_classes = _classes_of(name, state)
-    if num_classes is not None:
-        arguments["num_classes"] = num_classes
-    state = embedded_state_dict(name) if weights == "auto" and state is None else state
-    source = "embedded" if weights == "auto" and state is not None else weights
-    pretrained = weights == "auto" and state is None
+def _data_config(model: nn.Module, arguments: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    """timm's data config of a network, for as many channels as it was built for."""
+    known = getattr(model, "pretrained_cfg", None) or {}
+    channels, *size = known.get("input_size") or (3, 224, 224)
+    side = overrides.pop("img_size", None)
+    size = size if side is None else [side, side]
+    overrides.setdefault("input_size", (arguments.get("in_chans", channels), *size))
     try:
-        model = timm.create_model(name, pretrained=pretrained, **arguments)
-    except Exception as error:  # timm and the hub raise anything from OSError to RuntimeError here
-        first = (str(error).strip().splitlines() or [""])[0]
-        why = f"{type(error).__name__}: {first}"[:200]
-        advice = "give its weights as a file (--weights FILE), or connect to the hub" if pretrained else "check its arguments"
-        raise InputError(f"cannot build {name}: {why}; {advice}") from error
-    if state is not None:
-        _load_strictly(model, state, source)
-    return model, "timm" if pretrained else source
-
-
-def _classes_of(name: str, state: dict[str, Tensor]) -> int | None:
-    """Number of classes in a weight file, from the head that timm's config names."""
-    if name.startswith(HUB_PREFIXES):
-        return None
-    config = timm.get_pretrained_cfg(name, allow_unregistered=True)
-    head = getattr(config, "classifier", None) if config is not None else None
-    for key in [head] if isinstance(head, str) else list(head or ()):
-        for suffix in (".weight", ".bias"):
-            if key + suffix in state:
-                return len(state[key + suffix])
-    return None
-
-
-def _module_by_path(path: str, arguments: dict[str, Any], num_classes: int | None) -> nn.Module:
-    module_name, _, class_name = path.rpartition(".")
-    if num_classes is not None:
-        arguments = {**arguments, "num_classes": num_classes}
-    try:
-        factory = getattr(importlib.import_module(module_name), class_name)
-        model = factory(**arguments)
-    except (ImportError, AttributeError, TypeError) as error:
-        raise InputError(
-            f"cannot build the classifier {path}: {error}; give a timm name or an importable package.module.Class"
-        ) from error
-    if not isinstance(model, nn.Module):
-        raise InputError(f"{path} builds a {type(model).__name__}, not a torch.nn.Module")
-    return model
-
-
-def _read_state_dict(path: str) -> dict[str, Tensor]:
-    if not os.path.isfile(path):
-        raise InputError(f"no weight file at {path}: give auto, random or a safetensors or checkpoint file")
-    try:
-        state = timm.models.load_state_dict(path, weights_only=True)
-    except Exception as error:  # unpickling refuses code with several exception types
-        first = (str(error).strip().splitlines() or [""])[0]
-        raise InputError(f"cannot read weights from {path}: {type(error).__name__}: {first[:150]}") from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise InputError(f"{path} holds no state dict: save model.state_dict() or a safetensors file")
-    return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
-
-
-def _load_strictly(model: nn.Module, state: dict[str, Tensor], source: str) -> None:
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        first = [line.strip() for line in str(error).splitlines()[1:3]]
-        raise InputError(f"the weights of {source} do not fit {type(model).__name__}: {' '.join(first)[:300]}") from error
+        return resolve_data_config(overrides, model=model)
+    except AssertionError as error:  # timm's check of the lengths of mean and std
+        raise InputError(f"mean and std need 1 or {overrides['input_size'][0]} values, one per channel") from error
 
 
 def _read_class_names(path: str | Path) -> list[str]:
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read class names from {path}: {error}") from error
     names = [line.strip() for line in lines if line.strip()]
@@ -254,21 +188,13 @@ def _read_class_names(path: str | Path) -> list[str]:
 def _known_class_names(model: nn.Module) -> list[str] | None:
     """ImageNet's names from timm's own tables, or the names a hub model carries."""
     config = getattr(model, "pretrained_cfg", None) or {}
-    if config.get("label_names"):
-        return list(config["label_names"])
+    labels, descriptions = config.get("label_names"), config.get("label_descriptions") or {}
     subset = infer_imagenet_subset(model) if hasattr(model, "num_classes") else None
-    if subset is None:
+    if labels:
+        labels = labels.values() if isinstance(labels, dict) else labels
+        names = [str(descriptions.get(label, label)) for label in labels]
+    elif subset is not None:
+        names = list(ImageNetInfo(subset).label_descriptions())
+    else:
         return None
-    info = ImageNetInfo(subset)
-    return [info.index_to_description(index) for index in range(info.num_classes())]
-
-
-def parse_model_args(text: str) -> dict[str, Any]:
-    """Constructor arguments given as JSON on a command line."""
-    try:
-        arguments = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"--model-args is not JSON ({error}); write for instance '{{\"width\": 32}}'") from error
-    if not isinstance(arguments, dict):
-        raise InputError("--model-args must be a JSON object, for instance '{\"width\": 32}'")
-    return arguments
+    return names if len(names) == getattr(model, "num_classes", None) else None  # else its head is for other classes

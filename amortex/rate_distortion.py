@@ -116,7 +116,7 @@ class RateDistortion(nn.Module):
     def obfuscate(self, reference: Reference, mask: Tensor, noise: tuple[Tensor, ...] | None) -> Tensor:
         """``y = clamp(T^-1(s h + (1 - s) v), 0, 1)`` for masks s ``(B, k)`` -> ``(B, L, C, H, W)``.
 
-        `noise` is unit noise per band, ``(B, L, C, *positions)``; None stands for one draw of a ``v`` that is not random.
+        `noise` is unit noise per band, ``(B, L, C, *positions)``; None means a ``v`` that is not random.
         """
         bands = []
         for index, (h, s) in enumerate(
@@ -141,11 +141,9 @@ class RateDistortion(nn.Module):
             images = []
             for some, counts in self._chunks(reference, samples):
                 part = reference.of(some)
-                chunks = [
-                    self._outputs(part, mask[some], self.noise(part, draws, some, count)) for count in counts
-                ]
+                chunks = [self._outputs(part, mask[some], self.noise(part, draws, some, count)) for count in counts]
                 outputs = torch.cat(chunks, dim=1)
-                images.append((self._distortion(part, outputs), outputs.mean(1)))
+                images.append((self.distortions(part, outputs), outputs.mean(1)))
             distortion, probabilities = (torch.cat(parts) for parts in zip(*images, strict=True))
         return Outcome(distortion, mask.mean(-1), probabilities)
 
@@ -165,7 +163,7 @@ class RateDistortion(nn.Module):
                 noise = self.noise(part, draws, some, count)
                 with torch.enable_grad():
                     leaf = mask[some].detach().requires_grad_()
-                    distortion = self._distortion(part, self._outputs(part, leaf, noise)).sum(1) / total
+                    distortion = self.distortions(part, self._outputs(part, leaf, noise)).sum(1) / total
                     (gradient,) = torch.autograd.grad(distortion.sum(), leaf)
                 values[some] += distortion.detach()
                 gradients[some] += gradient
@@ -181,9 +179,7 @@ class RateDistortion(nn.Module):
             counts = [most] * (samples // most) + ([samples % most] if samples % most else [])
             yield some, counts
 
-    def noise(
-        self, reference: Reference, draws: Draws, images: slice, samples: int
-    ) -> tuple[Tensor, ...] | None:
+    def noise(self, reference: Reference, draws: Draws, images: slice, samples: int) -> tuple[Tensor, ...] | None:
         if reference.scale is None:
             return None
         layout, channels = reference.layout, reference.image.shape[1]
@@ -205,7 +201,8 @@ class RateDistortion(nn.Module):
         y = self.obfuscate(reference, mask, noise)
         return self.classifier(y.flatten(0, 1)).float().softmax(-1).unflatten(0, y.shape[:2])
 
-    def _distortion(self, reference: Reference, outputs: Tensor) -> Tensor:
+    def distortions(self, reference: Reference, outputs: Tensor) -> Tensor:
+        """Distortions of outputs ``Phi(y)`` ``(B, L, M)`` from the reference, ``(B, L)``."""
         p, target = reference.probabilities, reference.target
         return torch.where(
             reference.predicted[:, None],

@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,8 @@ from PIL import Image
 from safetensors.torch import save
 from torch import Tensor
 
-from amortex.images import Source
+from amortex.images import Source, escape
+from amortex.plots import png
 from amortex.types import InputError, Layout
 
 Row = dict[str, Any]
@@ -24,6 +24,7 @@ COLUMNS = (
     "ci_low", "ci_high", "retained", "seconds", "seed", "mask", "error",
 )  # fmt: skip
 SETTINGS, CSV, JSONL = "settings.json", "summary.csv", "summary.jsonl"
+LONGEST_NAME = 180  # bytes; file systems take 255, of which ours need some
 
 
 class Results:
@@ -45,23 +46,27 @@ class Results:
             folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError, PermissionError) as error:
             raise InputError(f"cannot write to {folder}: {error.strerror}; choose another --out") from error
-        known = folder / SETTINGS
-        if known.exists() and not overwrite:
-            self._refuse_others(json.loads(known.read_text()))
-        # A failed file is tried again, and a row whose mask is gone is made again.
-        rows = [] if overwrite else [row for row in self._read_rows() if not row["error"] and (folder / row["mask"]).exists()]
+        rows = [] if overwrite else self._read_rows()
+        if rows:
+            self._refuse_others(_read_settings(folder / SETTINGS))
         self._done = {row["file"]: row for row in rows}
         self._names = {row["mask"].removesuffix("_mask.safetensors"): row["file"] for row in rows}
         write_atomically(folder / JSONL, "".join(json.dumps(row) + "\n" for row in rows).encode())
         write_atomically(folder / CSV, _csv_lines([dict(zip(COLUMNS, COLUMNS, strict=True)), *rows]).encode())
-        write_atomically(known, json.dumps(settings, indent=2).encode())
+        write_atomically(folder / SETTINGS, json.dumps(settings, indent=2).encode())
 
     def has(self, source: Source) -> bool:
         """Whether the file has been explained."""
-        return str(source.path) in self._done
+        return source.label in self._done
 
     def add(
-        self, source: Source, row: Row, picture: Tensor, layout: Layout, tensors: dict[str, Tensor], panel: Figure | None
+        self,
+        source: Source,
+        row: Row,
+        picture: Tensor,
+        layout: Layout,
+        tensors: dict[str, Tensor],
+        panel: Figure | None,
     ) -> Row:
         """Write one explanation.
 
@@ -76,52 +81,70 @@ class Results:
         name = self._claim(source)
         base = self.folder / name
         base.parent.mkdir(parents=True, exist_ok=True)
-        row = {**row, "file": str(source.path), "mask": f"{name}_mask.safetensors", "error": ""}
-        grey = (picture[0] * 255).round().to(torch.uint8).cpu().numpy()
-        write_atomically(base.with_name(base.name + "_explanation.png"), _bytes(lambda f: Image.fromarray(grey).save(f, "PNG")))
-        if panel is not None:
-            write_atomically(base.with_name(base.name + "_panel.png"), _bytes(lambda f: panel.savefig(f, format="png")))
+        row = {**row, "file": source.label, "mask": f"{name}_mask.safetensors", "error": ""}
+        # the mask comes first: where a picture is beside a mask, `find_images` knows it for a result
         write_atomically(self.folder / row["mask"], mask_file(tensors, layout, {**self.settings, **row}))
+        grey = io.BytesIO()
+        Image.fromarray((picture[0] * 255).round().to(torch.uint8).cpu().numpy()).save(grey, "PNG")
+        write_atomically(base.with_name(base.name + "_explanation.png"), grey.getvalue())
+        beside = base.with_name(base.name + "_panel.png")
+        if panel is not None:
+            write_atomically(beside, png(panel))
+        else:  # of an earlier run that was overwritten
+            beside.unlink(missing_ok=True)
         self._done[row["file"]] = row
         return self._append(row)
 
     def fail(self, source: Source, error: str) -> Row:
         """Note a file that could not be explained."""
-        return self._append({"file": str(source.path), "error": error})
+        return self._append({"file": source.label, "error": escape(" ".join(error.split()))})
 
     def _append(self, row: Row) -> Row:
         row = {column: row.get(column, "") for column in COLUMNS}
-        for name, text in ((JSONL, json.dumps(row) + "\n"), (CSV, _csv_lines([row]))):
-            with open(self.folder / name, "a", encoding="utf-8", newline="") as file:
-                file.write(text)
+        append(self.folder / JSONL, json.dumps(row) + "\n")
+        append(self.folder / CSV, _csv_lines([row]))
         return row
 
     def _claim(self, source: Source) -> str:
         """Output name: the input's without its ending; a second input of that name gets a hash of its path."""
-        name = source.name.with_suffix("").as_posix()
-        if self._names.get(name, str(source.path)) != str(source.path):
-            name += "-" + hashlib.blake2b(str(source.path).encode(), digest_size=4).hexdigest()
-        self._names[name] = str(source.path)
+        name = Path(escape(source.name)).with_suffix("").as_posix()
+        too_long = len(Path(name).name.encode()) > LONGEST_NAME
+        if too_long:
+            name = Path(name).with_name(Path(name).name[: LONGEST_NAME // 4]).as_posix()
+        if too_long or self._names.get(name, source.label) != source.label:
+            name += "-" + hashlib.blake2b(source.label.encode(), digest_size=4).hexdigest()
+        self._names[name] = source.label
         return name
 
     def _read_rows(self) -> list[Row]:
+        """Rows to keep: a failed file is tried again, a row whose mask is gone or that was torn is made again."""
         file = self.folder / JSONL
         rows = []
-        for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
+        for line in file.read_text(encoding="utf-8", errors="replace").splitlines() if file.exists() else []:
             try:
-                rows.append(json.loads(line))
+                row = json.loads(line)
             except json.JSONDecodeError:
-                continue  # torn by an interruption; its image is explained again
+                continue  # torn by an interruption
+            if isinstance(row, dict) and set(row) == set(COLUMNS) and not row["error"]:
+                rows += [row] * (self.folder / row["mask"]).exists()
         return rows
 
     def _refuse_others(self, before: dict[str, Any]) -> None:
         changed = [key for key in {**before, **self.settings} if before.get(key) != self.settings.get(key)]
         if changed:
-            key = changed[0]
+            was, now = before.get(changed[0]), self.settings.get(changed[0])
             raise InputError(
-                f"{self.folder} holds results of other settings ({key} was {before.get(key)}, now {self.settings.get(key)}): "
+                f"{self.folder} holds results of other settings ({changed[0]} was {was}, now {now}): "
                 "choose another --out, or give --overwrite"
             )
+
+
+def _read_settings(file: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}  # lost: nothing is known of the settings, so that any differ
+    return settings if isinstance(settings, dict) else {}
 
 
 def mask_file(tensors: dict[str, Tensor], layout: Layout, metadata: dict[str, Any]) -> bytes:
@@ -144,10 +167,15 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _bytes(write: Callable[[io.BytesIO], Any]) -> bytes:
-    buffer = io.BytesIO()
-    write(buffer)
-    return buffer.getvalue()
+def append(path: Path, text: str) -> None:
+    """Append to a file, or leave it as it was (on a full disk, say)."""
+    size = path.stat().st_size
+    try:
+        with open(path, "a", encoding="utf-8", newline="") as file:
+            file.write(text)
+    except OSError:
+        os.truncate(path, size)
+        raise
 
 
 def _csv_lines(rows: list[Row]) -> str:

@@ -65,9 +65,7 @@ class Layout:
 
     def join(self, parts: Sequence[Tensor]) -> Tensor:
         """Flatten one ``(..., *positions)`` tensor per band into ``(..., k)``; the inverse of `split`."""
-        return torch.cat(
-            [part.flatten(-len(band.shape)) for part, band in zip(parts, self.bands, strict=True)], dim=-1
-        )
+        return torch.cat([part.flatten(-len(band.shape)) for part, band in zip(parts, self.bands, strict=True)], dim=-1)
 
 
 class Coefficients(NamedTuple):
@@ -83,6 +81,4 @@ class Coefficients(NamedTuple):
 
     def map(self, function, *others: Sequence[Tensor]) -> "Coefficients":  # type: ignore[no-untyped-def]
         """Apply `function` band by band, with the bands of `others` (split tensors) beside."""
-        return Coefficients(
-            tuple(function(*bands) for bands in zip(self.bands, *others, strict=True)), self.layout
-        )
+        return Coefficients(tuple(function(*bands) for bands in zip(self.bands, *others, strict=True)), self.layout)

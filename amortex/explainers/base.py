@@ -67,9 +67,7 @@ class Explainer(nn.Module, ABC):
         if target is not None:
             target = torch.as_tensor(target, device=inputs.device).expand(len(inputs))
         explanation = self.explain(inputs, target)
-        spatial = self.rate_distortion.transform.spatial_map(
-            explanation.relevance, explanation.reference.coefficients
-        )
+        spatial = self.rate_distortion.transform.spatial_map(explanation.relevance, explanation.reference.coefficients)
         return spatial[:, None].expand_as(inputs).to(inputs.dtype)
 
     def settings(self) -> dict[str, str | int | float]:
@@ -78,7 +76,7 @@ class Explainer(nn.Module, ABC):
 
 
 def picture(rate_distortion: RateDistortion, explanation: Explanation) -> Tensor:
-    """The explanation as a grey picture ``clamp(T^-1(s * T(grey(x))), 0, 1)``, ``(B, 1, H, W)`` (CartoonX, section 3)."""
+    """The explanation as a grey picture ``clamp(T^-1(s * T(grey(x))), 0, 1)``, ``(B, 1, H, W)`` (CartoonX, sec. 3)."""
     transform = rate_distortion.transform
     grey = transform(explanation.reference.image.mean(1, keepdim=True))
     with torch.no_grad():

@@ -59,10 +59,10 @@ def class_gradient(rd: RateDistortion, image: Tensor, target: Tensor, of_log_pro
 def sensitivity(rd: RateDistortion, reference: Reference, draws: Draws, samples: int = 4, level: float = 0.5) -> Tensor:
     """First-order damage to the output from obfuscating each entry, ``(B, k)``.
 
-    The mean squared change ``(h - mean)^2 + sigma^2`` of a coefficient under obfuscation, times the squared gradient of the
-    class's log-probability with respect to it, summed over channels and averaged over `samples` inputs that are
-    noisy themselves (all masks at `level`). Unlike magnitude it sees that a small coefficient of a loud group is worth keeping:
-    it silences noise.
+    The mean squared change ``(h - mean)^2 + sigma^2`` of a coefficient under obfuscation, times the squared gradient
+    of the class's log-probability with respect to it, summed over channels and averaged over `samples` inputs that
+    are noisy themselves (all masks at `level`). Unlike magnitude it sees that a small coefficient of a loud group is
+    worth keeping: it silences noise.
     """
     layout = reference.layout
     mask = reference.image.new_full((len(reference.image), layout.k), level)

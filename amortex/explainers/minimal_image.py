@@ -77,7 +77,9 @@ class StaticMinimalImage(Explainer):
         seed: of the run.
     """
 
-    def __init__(self, rate_distortion: RateDistortion, wam: WAM | None = None, shares: int = 64, seed: int = 0) -> None:
+    def __init__(
+        self, rate_distortion: RateDistortion, wam: WAM | None = None, shares: int = 64, seed: int = 0
+    ) -> None:
         super().__init__(rate_distortion, seed)
         if shares < 2:
             raise InputError(f"at least 2 shares must be tried, not {shares}")
@@ -103,7 +105,7 @@ class StaticMinimalImage(Explainer):
 
     @torch.no_grad()
     def _first(self, reference: Reference, place: Tensor, kept: Tensor, delete: bool) -> Tensor:
-        """Per image the first of the counts `kept` whose insertion (deletion) makes the class right (wrong); -1: none."""
+        """Per image the first of the counts `kept` to make the class right (deletion: wrong); -1 where none does."""
         size = self.rate_distortion.internal_batch_size
         hits = []
         for image in range(len(place)):

@@ -1,4 +1,4 @@
-"""Rate-distortion explanations by optimisation: CartoonX, Pixel RDE and Fourier RDE are one loop on three transforms."""
+"""Rate-distortion explanations by optimisation: CartoonX, Pixel RDE and Fourier RDE, one loop on three transforms."""
 
 import math
 from dataclasses import dataclass, replace
@@ -9,10 +9,10 @@ from torch import Tensor
 
 from amortex.draws import Draws
 from amortex.explainers.base import Explainer, Explanation, OnStep
+from amortex.explainers.continuation import Continuation
 from amortex.explainers.initial import Initial, initial_mask
 from amortex.rate_distortion import RateDistortion, Reference
 from amortex.types import InputError
-
 
 @dataclass(frozen=True)
 class Preset:
@@ -23,6 +23,8 @@ class Preset:
         samples: noise draws per step L.
         lr: Adam's learning rate; with a schedule, its first value.
         schedule: ``constant``, or ``cosine`` down to zero.
+        betas: Adam's decay rates.
+        peak, tolerance: of the continuation in the price of the mask (see `Continuation`); peak 0 means none.
         lambda_k: the sparsity weight used when none is asked for.
     """
 
@@ -31,6 +33,9 @@ class Preset:
     samples: int
     lr: float
     schedule: Literal["constant", "cosine"]
+    betas: tuple[float, float] = (0.9, 0.999)
+    peak: float = 0.0
+    tolerance: float = 0.15
     lambda_k: float = 5.0
 
     def but(self, **changes: float | None) -> "Preset":
@@ -90,18 +95,28 @@ class RDE(Explainer):
         preset, rd = self.preset, self.rate_distortion
         mask = initial_mask(self.init, rd, reference, draws).clone()
         mask.grad = torch.zeros_like(mask)
-        optimiser = torch.optim.Adam([mask], lr=preset.lr)
-        price = self.lambda_k / reference.layout.k  # gradient of lambda_k * mean(s)
+        optimiser = torch.optim.Adam([mask], lr=preset.lr, betas=preset.betas)
+        course = Continuation(self.lambda_k, preset.peak, preset.tolerance, *self._ends(reference, draws), mask)
         for step in range(preset.steps):
-            _, gradient = rd.value_and_gradient(reference, mask, draws, preset.samples)
-            mask.grad.copy_(gradient).add_(price)
+            progress = step / preset.steps
+            distortion, gradient = rd.value_and_gradient(reference, mask, draws, preset.samples)
+            price = course.price(progress, distortion)
+            mask.grad.copy_(gradient).add_(price[:, None] / reference.layout.k)  # the price is for the mean of the mask
             if preset.schedule == "cosine":
-                optimiser.param_groups[0]["lr"] = preset.lr * (1 + math.cos(math.pi * step / preset.steps)) / 2
+                optimiser.param_groups[0]["lr"] = preset.lr * (1 + math.cos(math.pi * progress)) / 2
             optimiser.step()
             mask.clamp_(0, 1)
+            course.rescue(progress, mask, [optimiser.state[mask]["exp_avg"], optimiser.state[mask]["exp_avg_sq"]])
             on_step(step + 1, mask)
         mask.grad = None
         return Explanation(reference, mask, mask)
+
+    def _ends(self, reference: Reference, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Distortions of the full and of the empty mask, ``(B,)``."""
+        rd = self.rate_distortion
+        full = rd.distortions(reference, reference.probabilities[:, None])[:, 0]
+        empty = reference.image.new_zeros(len(full), reference.layout.k)
+        return full, rd(reference, empty, draws, self.preset.samples).distortion.mean(1)
 
     def settings(self) -> dict[str, str | int | float]:
         preset = self.preset
@@ -113,5 +128,9 @@ class RDE(Explainer):
             "samples": preset.samples,
             "lr": preset.lr,
             "schedule": preset.schedule,
+            "beta1": preset.betas[0],
+            "beta2": preset.betas[1],
+            "peak": preset.peak,
+            "tolerance": preset.tolerance,
             "init": self.init if isinstance(self.init, str) else "given",
         }

@@ -19,9 +19,9 @@ class WAM(Explainer):
     """Gradients of the target-class logit with respect to coefficients of any linear invertible transform.
 
     The transform is linear, so a mean of gradients over noisy or scaled inputs is taken over pixel gradients and
-    pulled back to coefficients once. An entry's relevance is the sum over channels of the absolute attribution (the paper ranks
-    channels apart, and sees artefacts); nothing is shared across the batch. The mask keeps the share `rate` of most
-    relevant entries.
+    pulled back to coefficients once. An entry's relevance is the sum over channels of the absolute attribution (the
+    paper ranks channels apart, and sees artefacts); nothing is shared across the batch. The mask keeps the share
+    `rate` of most relevant entries.
 
     Arguments:
         rate_distortion: its classifier and transform are used.
@@ -95,7 +95,11 @@ class WAM(Explainer):
         low, high = image.flatten(1).aminmax(dim=1)
         sigma = (self.spread * (high - low))[:, None, None, None, None]
         noise = draws.fill(
-            lambda out, generator: out.normal_(generator=generator), slice(None), count, tuple(image.shape[1:]), image.dtype
+            lambda out, generator: out.normal_(generator=generator),
+            slice(None),
+            count,
+            tuple(image.shape[1:]),
+            image.dtype,
         )
         return image[:, None] + sigma * noise
 

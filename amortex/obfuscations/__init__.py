@@ -1,11 +1,12 @@
-"""Obfuscation strategies; the contract test runs every class listed here, the command line offers them by name."""
+"""Obfuscation strategies. One line lists each: the contract test runs it, the command line offers it by name."""
 
-from amortex.obfuscations.base import Obfuscation, Replacement, group_moments
-from amortex.obfuscations.blur import Blur
-from amortex.obfuscations.constant import Constant, Zero
-from amortex.obfuscations.gaussian import Gaussian
-from amortex.obfuscations.uniform import Uniform
+from amortex.obfuscations.base import Obfuscation as Obfuscation
+from amortex.obfuscations.base import Replacement as Replacement
+from amortex.obfuscations.base import group_moments as group_moments
+from amortex.obfuscations.blur import Blur as Blur
+from amortex.obfuscations.constant import Constant as Constant
+from amortex.obfuscations.constant import Zero as Zero
+from amortex.obfuscations.gaussian import Gaussian as Gaussian
+from amortex.obfuscations.uniform import Uniform as Uniform
 
-OBFUSCATIONS = (Gaussian, Uniform, Constant, Zero, Blur)
-
-__all__ = ["OBFUSCATIONS", "Obfuscation", "Replacement", "group_moments", *(c.__name__ for c in OBFUSCATIONS)]
+OBFUSCATIONS = tuple(Obfuscation.__subclasses__())  # those imported above

@@ -44,5 +44,6 @@ def group_moments(coefficients: Coefficients) -> Replacement:
     def mean(values: Tensor) -> Tensor:  # (B, C, k) -> (B, 1, k), constant within a group
         return (values.sum(1) @ weight.to(values.dtype))[:, None, layout.group]
 
-    location = mean(flat)
-    return Replacement(location, mean((flat - location).abs().square()).sqrt())
+    with torch.autocast(flat.device.type, enabled=False):
+        location = mean(flat)
+        return Replacement(location, mean((flat - location).abs().square()).sqrt())

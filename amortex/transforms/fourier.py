@@ -1,12 +1,13 @@
 """The orthonormal real Fourier transform: masks over frequencies."""
 
 from functools import lru_cache
+from math import prod
 
 import torch
 from torch import Tensor
 
 from amortex.transforms.base import Transform
-from amortex.types import Band, Coefficients, Layout
+from amortex.types import Band, Coefficients, InputError, Layout
 
 
 class Fourier(Transform):
@@ -16,12 +17,17 @@ class Fourier(Transform):
     (the finest) holds ``r > 1/2``, level 2 ``1/4 < r <= 1/2``, and so on; everything at or below ``2**-octaves`` is
     the low-pass.
 
+    Raises:
+        InputError: `octaves` < 1.
+
     >>> Fourier()(torch.rand(2, 3, 8, 8)).layout.k  # 8 x (8 / 2 + 1)
     40
     """
 
     def __init__(self, octaves: int = 5) -> None:
         super().__init__()
+        if octaves < 1:
+            raise InputError(f"a Fourier transform needs at least one octave, not {octaves}")
         self.octaves = octaves
 
     def layout(self, size: tuple[int, ...], device: torch.device | None = None) -> Layout:
@@ -46,11 +52,14 @@ class Fourier(Transform):
 
 @lru_cache(maxsize=16)
 def _layout(size: tuple[int, ...], octaves: int, device: torch.device | None) -> Layout:
-    axes = [torch.fft.fftfreq(n, d=0.5, device=device) for n in size[:-1]]
-    axes.append(torch.fft.rfftfreq(size[-1], d=0.5, device=device))
-    squared = torch.stack(torch.meshgrid(*axes, indexing="ij")).square().sum(0)
+    # In integers, so that a radius on the border between octaves is never rounded across it: r = 2 |f| / pixels.
+    pixels = prod(size)
+    axes = [(torch.fft.fftfreq(n, d=1 / n, device=device).round().long() * (pixels // n)).square() for n in size]
+    axes[-1] = axes[-1][: size[-1] // 2 + 1]
+    squared = torch.stack(torch.meshgrid(*axes, indexing="ij")).sum(0)
     # 1 + the number of halvings until r > 2**-level; the low-pass is level 0, as in the wavelet layout.
-    finest_first = torch.stack([squared <= 4.0**-j for j in range(1, octaves + 1)]).sum(0).flatten() + 1
+    inside = [squared.double() * 4.0 ** (j + 1) <= pixels**2 for j in range(1, octaves + 1)]
+    finest_first = torch.stack(inside).sum(0).flatten() + 1
     level = torch.where(finest_first > octaves, 0, finest_first)
     groups = ("low", *(f"level{j}" for j in range(1, octaves + 1)))
     band = Band("mask", tuple(squared.shape))

@@ -1,6 +1,7 @@
 """The discrete wavelet transform (PyWavelets' conventions, pytorch_wavelets' filter banks)."""
 
 import warnings
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import prod
 from typing import Literal, get_args
@@ -16,7 +17,7 @@ from amortex.types import Band, Coefficients, InputError, Layout
 
 with warnings.catch_warnings():  # its import of pkg_resources warns; pyproject.toml pins what it needs
     warnings.simplefilter("ignore")
-    from pytorch_wavelets.dwt.lowlevel import afb1d, prep_filt_sfb2d_nonsep, sfb1d
+    from pytorch_wavelets.dwt.lowlevel import afb1d, sfb1d
 
 Mode = Literal["zero", "symmetric", "reflect", "periodization"]
 
@@ -47,12 +48,14 @@ class Wavelet(Transform):
     53959
     """
 
+    analysis: Tensor
+    synthesis: Tensor
+    kernel: Tensor
+
     def __init__(self, wavelet: str = "db3", levels: int = 5, mode: Mode = "zero") -> None:
         super().__init__()
         if wavelet not in pywt.wavelist(kind="discrete"):
-            raise InputError(
-                f"unknown wavelet {wavelet!r}: use a discrete wavelet of PyWavelets, e.g. haar, db3, sym4"
-            )
+            raise InputError(f"unknown wavelet {wavelet!r}: use a discrete wavelet of PyWavelets, e.g. haar, db3, sym4")
         if mode not in get_args(Mode):
             raise InputError(f"padding mode {mode!r} is not offered: use one of {', '.join(get_args(Mode))}")
         if levels < 1:
@@ -61,13 +64,14 @@ class Wavelet(Transform):
         w = pywt.Wavelet(wavelet)
         self.length = w.dec_len
 
-        def filters(*taps: list[float]) -> Tensor:
+        def filters(*taps: Sequence[float] | np.ndarray) -> Tensor:
             return torch.tensor(np.array(taps), dtype=torch.float64)
 
         # float64 masters; used in the precision of the input
         self.register_buffer("analysis", filters(w.dec_lo[::-1], w.dec_hi[::-1]), persistent=False)
         self.register_buffer("synthesis", filters(w.rec_lo, w.rec_hi), persistent=False)
-        kernel = prep_filt_sfb2d_nonsep(np.array(w.rec_lo), np.array(w.rec_hi)).double()
+        pairs = ((w.rec_lo, w.rec_lo), (w.rec_hi, w.rec_lo), (w.rec_lo, w.rec_hi), (w.rec_hi, w.rec_hi))
+        kernel = filters(*(np.outer(columns, rows) for columns, rows in pairs))[:, None]
         self.register_buffer("kernel", kernel, persistent=False)  # (4, 1, length, length)
         self._layouts: dict[tuple[tuple[int, ...], torch.device | None], Layout] = {}
 
@@ -93,12 +97,31 @@ class Wavelet(Transform):
         return low[..., :height, :width]
 
     def spatial_map(self, relevance: Tensor, coefficients: Coefficients) -> Tensor:
-        """Per level, relevance summed over orientations and upsampled to the image; the sum over levels (WAM)."""
-        size = coefficients.layout.image_size
-        low, *details = coefficients.layout.split(relevance)
-        maps = [low, *(detail.sum(1) for detail in details)]
-        upsampled = [F.interpolate(m[:, None], size, mode="bilinear", align_corners=False) for m in maps]
-        return torch.stack(upsampled).sum(0)[:, 0]
+        """Relevance upsampled from each band's positions to the image; the sum over bands (WAM).
+
+        An entry lands where its basis function has its energy. Spreading a band evenly over the image would not do:
+        bands reach beyond the border, and the filters of most wavelets lean to one side.
+        """
+        layout = coefficients.layout
+        low, *details = layout.split(relevance)
+        with torch.autocast(relevance.device.type, enabled=False):
+            total = self._upsample(low, self.levels, "aa", layout.image_size)
+            for level, detail in enumerate(details, start=1):
+                for kinds, band in zip(("da", "ad", "dd"), detail.unbind(1), strict=True):
+                    total = total + self._upsample(band, level, kinds, layout.image_size)
+        return total
+
+    def _upsample(self, band: Tensor, level: int, kinds: str, size: tuple[int, ...]) -> Tensor:
+        """``(B, h, w)`` -> ``(B, H, W)``; `kinds` names the filter along each axis, ``a`` low-pass, ``d`` high-pass."""
+        rows, columns = (
+            _hats(self.wavelet, self.mode, level, kind, pixels, entries).to(band)
+            for kind, pixels, entries in zip(kinds, size, band.shape[1:], strict=True)
+        )
+        return rows @ band @ columns.mT
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Wavelet":
+        """Move with the parent module, but keep the float64 masters: rounded filters would not be exact."""
+        return super()._apply(lambda tensor: tensor.to(fn(tensor).device), recurse)
 
     def settings(self) -> dict[str, str | int]:
         return {**super().settings(), "wavelet": self.wavelet, "levels": self.levels, "mode": self.mode}
@@ -149,8 +172,7 @@ class Wavelet(Transform):
             expected = [reference[0], *(np.stack(detail) for detail in reference[:0:-1])]
             bands = self._analyse(x)
             exact = all(
-                np.allclose(band[0, 0].cpu(), e, rtol=0, atol=1e-9)
-                for band, e in zip(bands, expected, strict=True)
+                np.allclose(band[0, 0].cpu(), e, rtol=0, atol=1e-9) for band, e in zip(bands, expected, strict=True)
             )
             restored = self.inverse(Coefficients(bands, layout))
             exact &= torch.allclose(restored, x, rtol=0, atol=1e-6)  # dmey, for one, reconstructs only to 5e-3
@@ -174,8 +196,20 @@ def _layout(wavelet: str, levels: int, mode: Mode, size: tuple[int, ...], device
     index = torch.arange(levels + 1, device=device)
     level = index.repeat_interleave(torch.tensor([prod(band.shape) for band in bands], device=device))
     orientation = [torch.full((prod(shapes[-1]),), -1, device=device)]
-    orientation += [
-        torch.arange(3, device=device).repeat_interleave(prod(band.shape[1:])) for band in bands[1:]
-    ]
+    orientation += [torch.arange(3, device=device).repeat_interleave(prod(band.shape[1:])) for band in bands[1:]]
     # low-pass and each level, orientations pooled (definitions of the adaptive Gaussian noise)
     return Layout(tuple(bands), size, tuple(band.name for band in bands), level, level, torch.cat(orientation))
+
+
+def _hats(wavelet: str, mode: Mode, level: int, kind: str, pixels: int, entries: int) -> Tensor:
+    """Weights ``(pixels, entries)`` of linear interpolation between the centres of energy of the basis functions."""
+    energy = pywt.upcoef(kind, [1.0], wavelet, level=level) ** 2
+    length = pywt.Wavelet(wavelet).dec_len
+    first = (1 - length // 2 if mode == "periodization" else 2 - length) * (2**level - 1)
+    centre = first + float(np.arange(len(energy)) @ energy / energy.sum())  # of entry 0
+    index = (torch.arange(pixels, dtype=torch.float64) - centre) / 2**level
+    if mode == "periodization":
+        away = (index[:, None] - torch.arange(entries) + entries / 2) % entries - entries / 2
+    else:
+        away = index.clamp(0, entries - 1)[:, None] - torch.arange(entries)
+    return (1 - away.abs()).clamp(min=0)

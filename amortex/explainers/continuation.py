@@ -1,0 +1,53 @@
+"""Continuation in the price of the mask: what makes few steps enough."""
+
+import torch
+from torch import Tensor
+
+DURATION = 0.8  # share of the steps over which the price falls to lambda_k
+SMOOTHING = 0.8  # of the distortion that steers it, per step
+RUIN = 0.5  # damage from which a mask is taken back to its last healthy state
+
+
+class Continuation:
+    """The price of the mask, per image and step: from ``peak * span`` down to lambda_k.
+
+    Adam divides by the noise of the distortion's gradient, so at the price lambda_k an irrelevant entry creeps towards
+    zero; at a high price it goes at full speed. The price falls linearly over the first `DURATION` of the steps. It is
+    held back in proportion to the image's *damage*, its distortion between that of the full mask (0) and of the empty
+    one (1), and is lambda_k from `tolerance` on. Should a mask be ruined all the same while the price is high, it is
+    set back to where its damage was last below `tolerance`: an empty mask has no gradient to come back by.
+
+    Arguments:
+        lambda_k: the price at the end.
+        peak: the price at the start in units of `span`, the distance between the distortions of the empty and the
+            full mask; so the course does not depend on a distortion's scale. 0 means lambda_k throughout.
+        tolerance: damage at which the price is back at lambda_k.
+        full, empty: distortions of the full and of the empty mask, ``(B,)``.
+        mask: where the optimisation starts, ``(B, k)``.
+    """
+
+    def __init__(
+        self, lambda_k: float, peak: float, tolerance: float, full: Tensor, empty: Tensor, mask: Tensor
+    ) -> None:
+        self.lambda_k, self.tolerance = lambda_k, tolerance
+        self.full, self.span = full, (empty - full).clamp(min=1e-6)
+        self.extra = (peak * self.span - lambda_k).clamp(min=0)
+        self.smoothed, self.healthy = full, mask.clone()
+
+    def price(self, progress: float, distortion: Tensor) -> Tensor:
+        """Price ``(B,)`` at a `progress` in [0, 1), given the step's mean distortion ``(B,)``."""
+        self.smoothed = torch.lerp(distortion, self.smoothed, SMOOTHING)
+        self.damage = (self.smoothed - self.full) / self.span
+        left = max(0.0, 1 - progress / DURATION)
+        return self.lambda_k + self.extra * left * (1 - self.damage / self.tolerance).clamp(0, 1)
+
+    def rescue(self, progress: float, mask: Tensor, moments: list[Tensor]) -> None:
+        """Set ruined masks back in place, their optimiser's `moments` to zero; remember healthy ones."""
+        if progress >= DURATION:
+            return
+        healthy, ruined = (self.damage < self.tolerance)[:, None], (self.damage > RUIN) & (self.extra > 0)
+        torch.where(healthy, mask, self.healthy, out=self.healthy)
+        torch.where(ruined[:, None], self.healthy, mask, out=mask)
+        for moment in moments:
+            moment.mul_(~ruined[:, None])
+        self.smoothed = torch.where(ruined, self.full + self.tolerance * self.span, self.smoothed)

@@ -1,0 +1,106 @@
+"""The options of `explain.py`."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+from amortex.classifiers import DEFAULT_CLASSIFIER
+from amortex.distortions import DISTORTIONS
+from amortex.explainers import METHODS, PRESETS
+from amortex.explainers.initial import Initial
+from amortex.obfuscations import OBFUSCATIONS
+from amortex.transforms.wavelet import Mode
+from amortex.types import InputError
+
+OBFUSCATION_NAMES = {kind.__name__.lower(): kind for kind in OBFUSCATIONS}
+LEAST = {
+    "seed": 0, "levels": 1, "certificate_samples": 2, "num_classes": 1, "input_size": 1, "batch_size": 1,
+    "internal_batch_size": 1,
+}  # fmt: skip
+MOST = {"levels": 10}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options; those of a method default to None, so that one given to another method can be refused."""
+    p = argparse.ArgumentParser(
+        prog="explain.py",
+        description="Explain a classifier's decisions on photographs, and measure the explanations.",
+        epilog="Exit status: 0 all explained, 1 some files could not be, 2 nothing done (bad input).",
+    )
+    p.add_argument("inputs", nargs="*", help="images and folders; by default two bundled photographs")
+    p.add_argument("--method", choices=METHODS, default="cartoonx", help="default: %(default)s")
+    p.add_argument(
+        "--target", default="auto", help="class index or name to explain; auto: the predicted class (default)"
+    )
+    p.add_argument("--out", type=Path, help="folder for the results; default: explanations/METHOD")
+    p.add_argument("--overwrite", action="store_true", help="forget what the folder holds instead of resuming")
+    p.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+
+    g = p.add_argument_group("method")
+    g.add_argument("--preset", choices=PRESETS, help="how RDE methods optimise; default: fast")
+    g.add_argument("--lambda-k", type=float, help="sparsity weight of RDE methods; default: 5 (preset paper: 20)")
+    g.add_argument("--steps", type=int, help="gradient steps of RDE methods and minimal; default: the preset's, 500")
+    g.add_argument(
+        "--samples", type=int, help="noise draws per step (RDE), inputs averaged (wam_sg), intervals (wam_ig)"
+    )
+    g.add_argument("--lr", type=float, help="learning rate of RDE methods and minimal")
+    g.add_argument("--init", choices=get_args(Initial), help="start of RDE methods; default: ones")
+    g.add_argument("--rate", type=float, help="share of coefficients that WAM masks keep; default: 0.05")
+    g.add_argument("--alpha", type=float, help="sparsity weight of minimal; default: 100")
+
+    g = p.add_argument_group("rate and distortion")
+    g.add_argument("--obfuscation", choices=OBFUSCATION_NAMES, default="gaussian", help="default: %(default)s")
+    g.add_argument("--distortion", choices=DISTORTIONS, default="label_l2", help="default: %(default)s")
+    g.add_argument("--wavelet", default="db3", help="any discrete wavelet of PyWavelets; default: %(default)s")
+    g.add_argument("--levels", type=int, default=5, help="wavelet levels, Fourier octaves; default: %(default)s")
+    g.add_argument("--padding", choices=get_args(Mode), default="zero", help="default: %(default)s")
+    g.add_argument(
+        "--certificate-samples", type=int, default=64, help="fresh draws per certificate; default: %(default)s"
+    )
+
+    g = p.add_argument_group("classifier")
+    g.add_argument(
+        "--classifier",
+        default=DEFAULT_CLASSIFIER,
+        help="timm name (also hf-hub:, local-dir:) or package.module.Class; default: %(default)s",
+    )
+    g.add_argument(
+        "--weights", default="auto", help="auto, random, or a safetensors or checkpoint file; default: %(default)s"
+    )
+    g.add_argument("--num-classes", type=int, help="default: read off the weights")
+    g.add_argument("--class-names", type=Path, help="text file, one name per line")
+    g.add_argument("--model-args", default="{}", help="JSON object of constructor arguments")
+    g.add_argument("--input-size", type=int, help="side of the square input; default: the classifier's own")
+    g.add_argument("--mean", type=float, nargs="+", help="of the normalisation, per channel")
+    g.add_argument("--std", type=float, nargs="+", help="of the normalisation, per channel")
+
+    g = p.add_argument_group("running")
+    g.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps; default: %(default)s")
+    g.add_argument("--batch-size", type=int, default=8, help="images explained at once; default: %(default)s")
+    g.add_argument(
+        "--internal-batch-size", type=int, default=16, help="most obfuscated images in memory; default: %(default)s"
+    )
+    g.add_argument("--no-panels", action="store_true", help="write no panels, only pictures and masks")
+    g.add_argument("--quiet", action="store_true", help="no progress bar and no report, only errors")
+    return p
+
+
+def check(options: argparse.Namespace) -> None:
+    """Raises InputError for numbers that are out of range whatever the method."""
+    for name, least in LEAST.items():
+        value, most = getattr(options, name), MOST.get(name, 2**31)
+        if value is not None and not least <= value <= most:
+            bound = f"at least {least}" if value < least else f"at most {most}"
+            raise InputError(f"--{name.replace('_', '-')} must be {bound}, not {value}")
+
+
+def model_args(options: argparse.Namespace) -> dict[str, Any]:
+    """The classifier's constructor arguments."""
+    try:
+        arguments = json.loads(options.model_args)
+    except json.JSONDecodeError as error:
+        raise InputError(f"--model-args is not JSON ({error}); write for instance '{{\"width\": 32}}'") from error
+    if not isinstance(arguments, dict):
+        raise InputError("--model-args must be a JSON object, for instance '{\"width\": 32}'")
+    return arguments

@@ -1,0 +1,48 @@
+"""What the quality benchmarks share: a fixed set of photographs from a folder, and the objective on fresh noise."""
+
+import argparse
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from amortex.certificate import EVALUATION_SEED
+from amortex.classifiers import load_classifier
+from amortex.draws import Draws
+from amortex.images import Preprocess, find_images
+from amortex.rate_distortion import RateDistortion, Reference
+from amortex.types import InputError
+
+
+def arguments(description: str | None, images: int) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "folder", type=Path, help="photographs; --images of them are taken, evenly spaced in sorted order"
+    )
+    parser.add_argument("--images", type=int, default=images)
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--out", type=Path, help="folder for the table as CSV and the plot")
+    return parser
+
+
+def photographs(rd: RateDistortion, folder: Path, count: int) -> Reference:
+    """References of `count` photographs of `folder`, evenly spaced in sorted order."""
+    sources = list(find_images([str(folder)]))
+    if len(sources) < count:
+        raise InputError(f"{folder} holds {len(sources)} images, {count} are needed")
+    load = Preprocess(rd.classifier.data_config).load
+    chosen = [sources[round(index * len(sources) / count)].path for index in range(count)]
+    return rd.reference(torch.stack([load(path) for path in chosen]))
+
+
+def default_problem(options: argparse.Namespace) -> tuple[RateDistortion, Reference]:
+    """The embedded classifier at `options.size`, and the photographs."""
+    torch.set_flush_denormal(True)
+    rd = RateDistortion(load_classifier(input_size=(3, options.size, options.size)))
+    return rd, photographs(rd, options.folder, options.images)
+
+
+def measure(rd: RateDistortion, reference: Reference, mask: Tensor, samples: int = 64) -> tuple[Tensor, Tensor]:
+    """Distortion and rate per image, on noise that no optimiser saw."""
+    outcome = rd(reference, mask, Draws.of(reference.image, EVALUATION_SEED, "evaluate"), samples)
+    return outcome.distortion.mean(1), outcome.rate

@@ -1,0 +1,77 @@
+"""Small networks for tests that name a classifier by its class path, and a command line that is fast on them."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from amortex.cli import main
+
+TINY = (
+    "--input-size", "32", "--mean", "0.5", "--std", "0.5", "--levels", "2", "--certificate-samples", "4",
+    "--device", "cpu", "--no-panels", "--quiet",
+)  # fmt: skip
+FAST = ("--steps", "3", "--samples", "1")
+
+
+class TinyNet(nn.Module):
+    """A convolutional net; `width` and `num_classes` are its arguments."""
+
+    def __init__(self, width: int = 4, num_classes: int = 5) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.features = nn.Sequential(nn.Conv2d(3, width, 3, stride=2), nn.Tanh(), nn.AdaptiveAvgPool2d(2))
+        self.head = nn.Linear(4 * width, num_classes)
+        with torch.no_grad():
+            self.head.weight *= 10
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x).flatten(1))
+
+
+class NanOnWhite(TinyNet):
+    """Answers NaN on white images."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).masked_fill(x.mean((1, 2, 3))[:, None] > 0.99, torch.nan)
+
+
+class Moody(TinyNet):
+    """Batch normalisation and dropout, which behave otherwise in training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features.append(nn.BatchNorm2d(4)).append(nn.Dropout(0.9))
+
+
+class NoClassifier(nn.Module):
+    """Returns its input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+class Broken(nn.Module):
+    """Cannot be built."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        raise KeyError("no such layer")
+
+
+def explain(*arguments: object, network: str = "TinyNet") -> int:
+    """`explain.py` on a tiny network; its exit status."""
+    return main(["--classifier", f"networks.{network}", *TINY, *map(str, arguments)])
+
+
+def photographs(folder: Path, *names: str) -> Path:
+    """Write different smooth pictures under these names; returns the folder."""
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        random = np.random.default_rng(list(str(name).encode()))
+        picture = Image.fromarray(random.integers(0, 256, (5, 6, 3), dtype=np.uint8))
+        picture.resize((48, 40), Image.Resampling.BICUBIC).save(path)
+    return folder

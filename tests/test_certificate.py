@@ -1,0 +1,87 @@
+"""Certificates: fresh draws, a confidence interval, the class retained."""
+
+import pytest
+import scipy.stats
+import torch
+
+from amortex.certificate import EVALUATION_SEED, certify
+from amortex.draws import Draws
+from amortex.explainers import Explanation
+from amortex.obfuscations import Constant, Gaussian, Uniform
+from amortex.rate_distortion import RateDistortion
+from amortex.transforms import Pixel, Wavelet
+
+
+def explanation_of(rd: RateDistortion, images: torch.Tensor, level: float, target=None) -> Explanation:
+    reference = rd.reference(images, target)
+    mask = images.new_full((len(images), reference.layout.k), level)
+    return Explanation(reference, mask, mask)
+
+
+@pytest.mark.parametrize("obfuscation", [Gaussian(), Uniform()])
+@pytest.mark.parametrize("samples", [2, 64])
+def test_interval_is_student_s_over_draws_of_the_evaluation_stream(obfuscation, samples, tiny_classifier, images):
+    rd = RateDistortion(tiny_classifier, Wavelet("haar", 2), obfuscation)
+    explanation = explanation_of(rd, images, 0.5)
+    certificate = certify(rd, explanation, samples)
+    draws = Draws.of(images, EVALUATION_SEED, "evaluate")
+    outcome = rd(explanation.reference, explanation.mask, draws, samples)
+    assert EVALUATION_SEED == 12345
+    for index, values in enumerate(outcome.distortion.double().numpy()):
+        low, high = scipy.stats.t.interval(0.95, samples - 1, loc=values.mean(), scale=scipy.stats.sem(values))
+        assert certificate.distortion[index].item() == pytest.approx(values.mean(), rel=1e-5)
+        assert certificate.ci_low[index].item() == pytest.approx(max(low, 0), rel=1e-4, abs=1e-7)
+        assert certificate.ci_high[index].item() == pytest.approx(high, rel=1e-4)
+    probabilities = outcome.probabilities
+    assert torch.equal(certificate.retained, probabilities.argmax(1) == explanation.reference.target)
+    torch.testing.assert_close(certificate.rate, torch.full((3,), 0.5))
+    torch.testing.assert_close(certificate.probability, tiny_classifier(images).softmax(1).max(1).values)
+
+
+def test_interval_covers_the_mean_of_many_draws_about_as_often_as_it_says(tiny_classifier, images):
+    rd = RateDistortion(tiny_classifier, Pixel())
+    explanation = explanation_of(rd, images[:1], 0.3)
+    truth = certify(rd, explanation, 4000, seed=1).distortion
+    seeds = range(2, 152)
+    certificates = [certify(rd, explanation, 16, seed=seed) for seed in seeds]
+    covered = sum(bool(c.ci_low <= truth <= c.ci_high) for c in certificates) / len(seeds)
+    assert 0.88 <= covered <= 1
+
+
+def test_certificate_does_not_see_the_draws_of_the_optimiser(tiny_classifier, images):
+    rd = RateDistortion(tiny_classifier, Pixel())
+    explanation = explanation_of(rd, images, 0.3)
+    optimiser = rd(explanation.reference, explanation.mask, Draws.of(images, EVALUATION_SEED, "optimise"), 4)
+    assert not torch.equal(certify(rd, explanation, 4).distortion, optimiser.distortion.mean(1))
+
+
+def test_obfuscation_that_is_not_random_has_an_interval_of_no_width(tiny_classifier, images):
+    rd = RateDistortion(tiny_classifier, Pixel(), Constant())
+    certificate = certify(rd, explanation_of(rd, images, 0.3), samples=64)
+    assert (certificate.distortion > 0).all()
+    assert torch.equal(certificate.ci_low, certificate.distortion)
+    assert torch.equal(certificate.ci_high, certificate.distortion)
+
+
+def test_single_random_draw_has_no_interval(tiny_classifier, images):
+    rd = RateDistortion(tiny_classifier, Pixel())
+    certificate = certify(rd, explanation_of(rd, images, 0.3), samples=1)
+    assert certificate.distortion.isfinite().all()
+    assert certificate.ci_low.isnan().all()
+    assert certificate.ci_high.isnan().all()
+
+
+def test_full_mask_retains_the_predicted_class_and_no_other(tiny_classifier, images):
+    rd = RateDistortion(tiny_classifier, Pixel())
+    predicted = tiny_classifier(images).argmax(1)
+    assert certify(rd, explanation_of(rd, images, 1.0), 4).retained.all()
+    assert not certify(rd, explanation_of(rd, images, 1.0, (predicted + 1) % 5), 4).retained.any()
+
+
+def test_certificate_does_not_depend_on_the_batch(tiny_classifier, images):
+    rd = RateDistortion(tiny_classifier, Pixel())
+    together = certify(rd, explanation_of(rd, images, 0.3), 8)
+    for index in range(3):
+        alone = certify(rd, explanation_of(rd, images[index : index + 1], 0.3), 8)
+        for one, other in zip(alone, together, strict=True):
+            torch.testing.assert_close(one[0], other[index])

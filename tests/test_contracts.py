@@ -1,0 +1,171 @@
+"""One contract for everything that is listed: transforms, obfuscations, distortions and methods."""
+
+import pytest
+import torch
+
+from amortex import transforms
+from amortex.distortions import DISTORTIONS
+from amortex.draws import Draws
+from amortex.explainers import METHODS, RDE, Explainer, MinimalImage, Preset, build_explainer, picture
+from amortex.obfuscations import OBFUSCATIONS
+from amortex.rate_distortion import RateDistortion
+from amortex.transforms import Fourier, Pixel, Transform, Wavelet
+
+SETTINGS = {
+    "Pixel": [Pixel()],
+    "Fourier": [Fourier(), Fourier(2)],
+    "Wavelet": [Wavelet(), Wavelet("haar", 2), Wavelet("db8", 1, "reflect"), Wavelet("sym4", 2, "symmetric")],
+}
+STEPS = 6
+
+
+def name_of(item) -> str:
+    if isinstance(item, Transform):
+        return "-".join(map(str, item.settings().values()))
+    return getattr(item, "__name__", str(item))
+
+
+each_transform = pytest.mark.parametrize("transform", [t for group in SETTINGS.values() for t in group], ids=name_of)
+
+
+def test_every_listed_transform_has_settings_to_test():
+    assert {"Transform", *SETTINGS} == set(transforms.__all__)
+
+
+@each_transform
+@pytest.mark.parametrize("size", [(32, 32), (19, 30)])
+def test_transform_contract(transform, size):
+    x = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0))
+    coefficients = transform(x)
+    layout = coefficients.layout
+    assert layout is transform.layout(size, x.device)
+    assert layout.image_size == size
+    assert coefficients.flat.shape == (2, 3, layout.k)
+    assert coefficients.flat.is_complex() == layout.is_complex
+    for index in (layout.group, layout.level, layout.orientation):
+        assert index.shape == (layout.k,)
+        assert index.dtype == torch.int64
+    assert layout.group.min() >= 0
+    assert layout.group.max() < len(layout.groups)
+    assert [band.shape[2:] for band in coefficients.bands] == [band.shape for band in layout.bands]
+    restored = transform.inverse(coefficients)
+    torch.testing.assert_close(restored, x, rtol=0, atol=1e-5)
+    pulled = transform.pullback(torch.ones_like(x), coefficients)
+    assert pulled.flat.shape == coefficients.flat.shape
+    assert not list(transform.parameters())
+    assert all(isinstance(value, str | int) for value in transform.settings().values())
+    assert transform.settings()["name"] == type(transform).__name__
+
+
+@each_transform
+@pytest.mark.parametrize("kind", OBFUSCATIONS, ids=name_of)
+def test_obfuscation_contract(kind, transform, tiny_classifier, images):
+    rd = RateDistortion(tiny_classifier, transform, kind())
+    reference = rd.reference(images)
+    k = reference.layout.k
+    replacement = rd.obfuscation.replacement(images, reference.coefficients, transform)
+    for values in (replacement.location, replacement.scale):
+        if values is not None:
+            assert values.isfinite().all()
+            assert values.shape in {(3, 1, k), (3, 3, k)}
+    if replacement.scale is None:
+        with pytest.raises(NotImplementedError):
+            rd.obfuscation.noise_(torch.empty(2), torch.Generator())
+    else:
+        assert (replacement.scale >= 0).all()
+        assert replacement.scale.sum() > 0
+    noise = rd.noise(reference, Draws.of(images), slice(None), 2)
+    assert (noise is None) == (replacement.scale is None)
+    y = rd.obfuscate(reference, torch.full((3, k), 0.3), noise)
+    assert y.shape == (3, 1 if noise is None else 2, 3, 32, 32)
+    assert y.dtype == images.dtype
+    assert y.isfinite().all()
+    assert 0 <= y.min() < y.max() <= 1
+    assert (y - images[:, None]).abs().mean() > 1e-3
+    if noise is not None:
+        assert not torch.equal(y[:, 0], y[:, 1])
+
+
+@pytest.mark.parametrize("name", DISTORTIONS)
+def test_distortion_contract(name, tiny_classifier, images):
+    p = tiny_classifier(images).softmax(-1)
+    q = torch.randn(3, 7, 5, generator=torch.Generator().manual_seed(0)).softmax(-1)
+    target = torch.tensor([0, 4, 2])
+    values = DISTORTIONS[name](p, q, target)
+    assert values.shape == (3, 7)
+    assert (values > 0).all()
+    alone = DISTORTIONS[name](p[1:2], q[1:2, 3:4], target[1:2])
+    torch.testing.assert_close(alone[0, 0], values[1, 3])
+    rd = RateDistortion(tiny_classifier, Pixel(), distortion=name)
+    outcome = rd(rd.reference(images), torch.zeros(3, 1024), Draws.of(images), 7)
+    assert outcome.distortion.shape == (3, 7)
+    torch.testing.assert_close(outcome.probabilities.sum(-1), torch.ones(3))
+
+
+def explainer_of(method: str, classifier, seed: int = 0, obfuscation=None) -> Explainer:
+    kind, _, transform = METHODS[method]
+    rd = RateDistortion(classifier, transform(2) if transform is Fourier else transform(), obfuscation)
+    short = Preset("short", steps=STEPS, samples=2, lr=0.1, schedule="cosine")
+    arguments = {RDE: {"preset": short}, MinimalImage: {"steps": STEPS}}.get(kind, {})
+    return build_explainer(method, rd, seed=seed, **arguments)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_method_contract(method, tiny_classifier, images):
+    explainer = explainer_of(method, tiny_classifier)
+    seen = []
+    explanation = explainer.explain(images, on_step=lambda step, mask: seen.append((step, mask.shape)))
+    k = explanation.reference.layout.k
+    assert seen == [(step, (3, k)) for step in range(1, explainer.steps + 1)]
+    for values in (explanation.mask, explanation.relevance):
+        assert values.shape == (3, k)
+        assert values.dtype == images.dtype
+        assert values.isfinite().all()
+        assert not values.requires_grad
+    assert 0 <= explanation.mask.min() < explanation.mask.max() <= 1
+    assert (explanation.relevance >= 0).all()
+    assert explanation.signed is None or explanation.signed.shape == (3, k)
+    assert all(values.shape == (3,) for values in explanation.extra.values())
+    assert torch.equal(explanation.reference.target, tiny_classifier(images).argmax(1))
+    drawn = picture(explainer.rate_distortion, explanation)
+    assert drawn.shape == (3, 1, 32, 32)
+    assert 0 <= drawn.min() < drawn.max() <= 1
+    assert all(isinstance(value, str | int | float) for value in explainer.settings().values())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_attribute_contract(method, tiny_classifier, images):
+    explainer = explainer_of(method, tiny_classifier)
+    relevance = explainer.attribute(images)
+    assert relevance.shape == images.shape
+    assert relevance.dtype == images.dtype
+    assert relevance.isfinite().all()
+    assert (relevance >= 0).all()
+    assert (relevance.flatten(1).max(1).values > 0).all()
+    for target in (2, torch.tensor(2), [2, 2, 2], torch.tensor([2, 2, 2])):
+        torch.testing.assert_close(
+            explainer.attribute(images, target), explainer.attribute(images, torch.full((3,), 2)), rtol=0, atol=0
+        )
+    assert not torch.equal(explainer.attribute(images, 2), explainer.attribute(images, 3))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_same_seed_repeats_the_result_and_gradient_mode_does_not_matter(method, tiny_classifier, images):
+    first = explainer_of(method, tiny_classifier, seed=4).explain(images)
+    torch.rand(1)  # the global state is no input
+    with torch.no_grad():
+        second = explainer_of(method, tiny_classifier, seed=4).explain(images)
+    assert torch.equal(first.mask, second.mask)
+    assert torch.equal(first.relevance, second.relevance)
+
+
+@pytest.mark.parametrize("method", ["cartoonx", "pixel_rde", "fourier_rde", "wam_sg"])
+def test_another_seed_changes_a_random_method(method, tiny_classifier, images):
+    first, second = (explainer_of(method, tiny_classifier, seed).explain(images) for seed in (0, 1))
+    assert not torch.equal(first.relevance, second.relevance)
+
+
+@pytest.mark.parametrize("kind", OBFUSCATIONS, ids=name_of)
+def test_rde_runs_with_every_obfuscation(kind, tiny_classifier, images):
+    mask = explainer_of("cartoonx", tiny_classifier, obfuscation=kind()).explain(images).mask
+    assert 0 <= mask.min() < mask.max() <= 1

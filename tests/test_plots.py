@@ -1,0 +1,89 @@
+"""Panels: what stands where, and that they survive odd titles."""
+
+import io
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from amortex.explainers import scale_profile
+from amortex.plots import LARGEST, dyadic, panel, png
+from amortex.transforms import Fourier, Pixel, Wavelet
+
+
+def masks(k: int) -> torch.Tensor:
+    return torch.rand(k, generator=torch.Generator().manual_seed(0))
+
+
+def rendered(figure) -> Image.Image:
+    return Image.open(io.BytesIO(png(figure)))
+
+
+def test_each_band_has_its_dyadic_cell():
+    layout = Wavelet("haar", 2).layout((32, 32))
+    mask = masks(layout.k)
+    low, level1, level2 = layout.split(mask)
+    shown = dyadic(mask, layout)
+    assert shown.shape == (32, 32)
+    assert torch.equal(shown[:8, :8], low)
+    for first, level in ((8, level2), (16, level1)):
+        end = 2 * first
+        assert torch.equal(shown[:first, first:end], level[0])  # horizontal: right
+        assert torch.equal(shown[first:end, :first], level[1])  # vertical: below
+        assert torch.equal(shown[first:end, first:end], level[2])  # diagonal: across
+
+
+def test_dyadic_cells_do_not_grow_without_bound():
+    layout = Wavelet("db3", 10).layout((32, 20))
+    assert dyadic(masks(layout.k), layout).shape == (LARGEST, LARGEST)
+    assert dyadic(masks(layout.k), layout, cell=1).shape == (LARGEST, LARGEST)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("transform", [Wavelet(levels=2), Wavelet("haar", 1), Fourier(3), Pixel()], ids=repr)
+def test_panels_show_image_explanation_mask_and_scales(transform, channels):
+    size = (24, 20)
+    layout = transform.layout(size)
+    mask, relevance = masks(layout.k), masks(layout.k).square()
+    image, picture = torch.rand(channels, *size), torch.rand(1, *size)
+    figure = panel(image, picture, mask, relevance, layout, ["a title", "a line"])
+    axes = figure.axes
+    assert len(axes) == 4
+    shown = np.asarray(axes[0].images[0].get_array()).reshape(*size, channels)
+    assert np.array_equal(shown, image.permute(1, 2, 0).numpy())
+    assert np.array_equal(axes[1].images[0].get_array(), picture[0].numpy())
+    assert axes[2].images[0].get_array().min() >= 0
+    heights = [bar.get_height() for bar in axes[3].patches]
+    levels = int(layout.level.max())
+    if levels:
+        shares = scale_profile(relevance[None], layout.level, levels)[0]
+        coarse_to_fine = [shares[0], *shares[1:].flip(0)]
+        assert heights == pytest.approx([100 * float(share) for share in coarse_to_fine])
+        assert sum(heights) == pytest.approx(100, abs=1e-3)
+    else:
+        assert sum(heights) == layout.k
+    assert [text.get_text() for text in figure.texts] == ["a title", "a line"]
+    pixels = np.asarray(rendered(figure).convert("L"))
+    assert pixels.shape[1] > 1000
+    assert pixels.std() > 10
+
+
+@pytest.mark.parametrize("title", ["$5 and $10", "$\\frac", "50 % _ ^ {", "\u732b", "very long " * 40])
+def test_any_class_name_can_be_a_title(title):
+    layout = Pixel().layout((4, 4))
+    figure = panel(torch.rand(3, 4, 4), torch.rand(1, 4, 4), masks(16), masks(16), layout, [title, "$\\lambda k$ = 5"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert rendered(figure).width > 1000
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_empty_and_full_masks_can_be_shown(value):
+    for transform in (Wavelet(levels=1), Pixel()):
+        layout = transform.layout((16, 16))
+        mask = torch.full((layout.k,), value)
+        figure = panel(torch.zeros(3, 16, 16), torch.zeros(1, 16, 16), mask, mask, layout, ["title"])
+        assert np.asarray(figure.axes[2].images[0].get_array()).mean() == value
+        assert rendered(figure).width > 1000
