@@ -102,7 +102,7 @@ class RateDistortion(nn.Module):
         layout = coefficients.layout
         replacement = self.obfuscation.replacement(image, coefficients, self.transform)
         probabilities = torch.cat(
-            [self.classifier(chunk).float().softmax(-1) for chunk in image.split(self.internal_batch_size)]
+            [softmax(self.classifier(chunk)) for chunk in image.split(self.internal_batch_size)]
         )
         return Reference(
             image,
@@ -199,7 +199,7 @@ class RateDistortion(nn.Module):
     def _outputs(self, reference: Reference, mask: Tensor, noise: tuple[Tensor, ...] | None) -> Tensor:
         """``Phi(y)``, ``(B, L, M)``."""
         y = self.obfuscate(reference, mask, noise)
-        return self.classifier(y.flatten(0, 1)).float().softmax(-1).unflatten(0, y.shape[:2])
+        return softmax(self.classifier(y.flatten(0, 1))).unflatten(0, y.shape[:2])
 
     def distortions(self, reference: Reference, outputs: Tensor) -> Tensor:
         """Distortions of outputs ``Phi(y)`` ``(B, L, M)`` from the reference, ``(B, L)``."""
@@ -214,3 +214,8 @@ class RateDistortion(nn.Module):
 def class_probability(reference: Reference) -> Tensor:
     """Probability of the explained class on the clean image, ``(B,)``."""
     return of_class(reference.probabilities, reference.target)
+
+
+def softmax(logits: Tensor) -> Tensor:
+    """Softmax over classes, in float32 at least."""
+    return logits.softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))

@@ -99,7 +99,7 @@ def _similar(name: str) -> str:
 
 
 def read_state_dict(path: str) -> dict[str, Tensor]:
-    """Weights from a safetensors or checkpoint file, floating-point ones as float32.
+    """Weights from a safetensors or checkpoint file.
 
     Raises:
         InputError: the file is missing, broken, holds no state dict, or would execute code.
@@ -112,7 +112,7 @@ def read_state_dict(path: str) -> dict[str, Tensor]:
         raise InputError(f"cannot read weights from {path}: {_why(error)}") from error
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{path} holds no state dict: save model.state_dict() or a safetensors file")
-    return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+    return state
 
 
 def _load_strictly(network: nn.Module, state: dict[str, Tensor], source: str) -> None:

@@ -8,7 +8,7 @@ from amortex.types import InputError
 
 SMALL = "test_efficientnet"  # timm's smallest
 TINY = {"input_size": (3, 32, 32), "mean": (0.2, 0.5, 0.6), "std": (0.1, 0.2, 0.5)}
-NAMES = ["tabby, tabby cat", "tiger cat", "crane", "crane", "espresso, espresso coffee"]
+NAMES = ["tabby, tabby cat, cat", "tiger cat", "crane", "crane", "espresso, espresso coffee"]
 
 
 def load(network: str = "TinyNet", *arguments, **more) -> Classifier:
@@ -45,8 +45,10 @@ def test_it_is_frozen_and_stays_in_evaluation_mode():
 
 def test_random_weights_are_the_same_each_time_and_leave_the_generator_alone():
     state = torch.get_rng_state()
-    first, second = (load_classifier(SMALL, "random", num_classes=4) for _ in range(2))
+    first = load_classifier(SMALL, "random", num_classes=4)
     assert torch.equal(torch.get_rng_state(), state)
+    torch.rand(1)
+    second = load_classifier(SMALL, "random", num_classes=4)
     assert torch.equal(first(batch(160)), second(batch(160)))
     assert first.fingerprint() == second.fingerprint()
     assert first.fingerprint() != load_classifier(SMALL, "random", num_classes=5).fingerprint()
@@ -83,7 +85,7 @@ def test_a_network_for_grey_images_gets_grey_images():
 
 def test_classes_are_meant_by_index_synonym_or_unique_part(names_file):
     classifier = load(class_names=names_file)
-    for text, index in {"3": 3, " 0 ": 0, "Tabby": 0, "tiger": 1, "coffee": 4, "tabby cat": 0, "ESPRESSO": 4}.items():
+    for text, index in {"3": 3, " 0 ": 0, "Tabby": 0, "tiger": 1, "coffee": 4, "cat": 0, "ESPRESSO": 4}.items():
         assert classifier.class_index(text) == index
     assert classifier.class_index(2) == 2
     assert [classifier.class_name(index) for index in range(5)] == ["tabby", "tiger cat", "crane", "crane", "espresso"]

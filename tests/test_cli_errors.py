@@ -132,6 +132,11 @@ def test_an_image_with_an_undefined_output_does_not_stop_the_others(good, tmp_pa
         assert row["distortion"] == pytest.approx(other["distortion"], abs=1e-4)
 
 
+def test_a_certificate_that_is_undefined_is_no_result(good, tmp_path):
+    assert explain(good, "--out", tmp_path / "out", "--method", "wam", network="NanOnNoise") == 2
+    assert all("not finite" in row["error"] and row["distortion"] == "" for row in rows(tmp_path / "out"))
+
+
 def test_an_output_folder_that_cannot_be_written(good, tmp_path, capsys, monkeypatch):
     (tmp_path / "file").write_text("no folder")
     assert explain(good, "--out", tmp_path / "file", *FAST) == 2

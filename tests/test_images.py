@@ -140,6 +140,9 @@ def test_broken_files_are_named_in_one_line(tmp_path, monkeypatch):
         with pytest.raises(InputError, match=rf"{name}: (not a readable image|no such file)") as caught:
             load(tmp_path / name)
         assert "\n" not in str(caught.value)
+    (tmp_path / "two\nlines.jpg").touch()
+    with pytest.raises(InputError, match=r"two lines\.jpg: not a readable image"):
+        load(tmp_path / "two\nlines.jpg")
     assert load(whole).shape == (3, 16, 16)
 
     def locked(path, *rest, **more):

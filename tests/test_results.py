@@ -83,6 +83,7 @@ def test_torn_lines_and_lost_masks_are_made_again(three, out):
     assert one_by_one(three, out) == 0
     assert files(rows(out)) == list(NAMES)
     assert [{**row, "seconds": 0} for row in rows(out)] == [{**row, "seconds": 0} for row in whole]
+    assert all((out / row["mask"]).exists() for row in rows(out))
 
 
 @pytest.mark.parametrize(
@@ -92,6 +93,7 @@ def test_torn_lines_and_lost_masks_are_made_again(three, out):
         (("--seed", 1), "explainer_seed was 0, now 1"),
         (("--target", 0), "asked_target was auto, now 0"),
         (("--model-args", '{"width": 6}'), "weights_digest"),
+        (("--model-args", '{"sharpness": 2}'), "model_args was {}, now {'sharpness': 2}"),
         (("--certificate-samples", 5), "certificate_samples"),
     ],
 )

@@ -124,6 +124,16 @@ def test_mask_keeps_the_share_of_most_relevant_entries(rate, smooth_classifier, 
         assert set(explanation.mask[index].nonzero()[:, 0].tolist()) == set(first.tolist())
 
 
+def test_mask_takes_the_loudest_of_entries_that_are_equally_relevant(images64):
+    rd = RateDistortion(lambda x: 0 * x.flatten(1)[:, :3], Pixel())
+    mask = WAM(rd, rate=0.1).explain(images64).mask
+    loudness = images64.square().sum(1).flatten(1)
+    for index in range(4):
+        kept = loudness[index][mask[index] == 1]
+        assert len(kept) == 26
+        assert kept.min() >= loudness[index][mask[index] == 0].max()
+
+
 def test_scale_profile_is_the_share_of_each_level(smooth_classifier, images64):
     explanation = WAM(RateDistortion(smooth_classifier, Wavelet("db2", 3))).explain(images64)
     layout, relevance = explanation.reference.layout, explanation.relevance
