@@ -101,9 +101,7 @@ class RateDistortion(nn.Module):
         coefficients = self.transform(image)
         layout = coefficients.layout
         replacement = self.obfuscation.replacement(image, coefficients, self.transform)
-        probabilities = torch.cat(
-            [softmax(self.classifier(chunk)) for chunk in image.split(self.internal_batch_size)]
-        )
+        probabilities = torch.cat([softmax(self.classifier(chunk)) for chunk in image.split(self.internal_batch_size)])
         return Reference(
             image,
             coefficients,

@@ -9,19 +9,21 @@ RUIN = 0.5  # damage from which a mask is taken back to its last healthy state
 
 
 class Continuation:
-    """The price of the mask, per image and step: from ``peak * span`` down to lambda_k.
+    """The price of the mask, per image and step: from ``peak * sqrt(lambda_k) * span`` down to lambda_k.
 
     Adam divides by the noise of the distortion's gradient, so at the price lambda_k an irrelevant entry creeps towards
-    zero; at a high price it goes at full speed. The price falls linearly over the first `DURATION` of the steps. It is
-    held back in proportion to the image's *damage*, its distortion between that of the full mask (0) and of the empty
-    one (1), and is lambda_k from `tolerance` on. Should a mask be ruined all the same while the price is high, it is
-    set back to where its damage was last below `tolerance`: an empty mask has no gradient to come back by.
+    zero; at a high price it goes at full speed. The price falls quadratically over the first `DURATION` of the steps,
+    so that entries can come back while the learning rate is still high (after a linear fall masks end too sparse). It
+    is held back in proportion to the image's *damage*, its distortion between that of the full mask (0) and of the
+    empty one (1), and is lambda_k from `tolerance` on. Should a mask be ruined all the same while the price is high,
+    it is set back to where its damage was last below `tolerance`: an empty mask has no gradient to come back by.
 
     Arguments:
         lambda_k: the price at the end.
-        peak: the price at the start in units of `span`, the distance between the distortions of the empty and the
-            full mask; so the course does not depend on a distortion's scale. 0 means lambda_k throughout.
-        tolerance: damage at which the price is back at lambda_k.
+        peak: sets the price at the start. `span` is the distance between the distortions of the empty and the full
+            mask, so the course does not depend on a distortion's scale; the root of lambda_k is empirical. 0 means
+            lambda_k throughout.
+        tolerance: damage, above 0, at which the price is back at lambda_k.
         full, empty: distortions of the full and of the empty mask, ``(B,)``.
         mask: where the optimisation starts, ``(B, k)``.
     """
@@ -31,7 +33,7 @@ class Continuation:
     ) -> None:
         self.lambda_k, self.tolerance = lambda_k, tolerance
         self.full, self.span = full, (empty - full).clamp(min=1e-6)
-        self.extra = (peak * self.span - lambda_k).clamp(min=0)
+        self.extra = (peak * lambda_k**0.5 * self.span - lambda_k).clamp(min=0)
         self.smoothed, self.healthy = full, mask.clone()
 
     def price(self, progress: float, distortion: Tensor) -> Tensor:
@@ -39,7 +41,7 @@ class Continuation:
         self.smoothed = torch.lerp(distortion, self.smoothed, SMOOTHING)
         self.damage = (self.smoothed - self.full) / self.span
         left = max(0.0, 1 - progress / DURATION)
-        return self.lambda_k + self.extra * left * (1 - self.damage / self.tolerance).clamp(0, 1)
+        return self.lambda_k + self.extra * left**2 * (1 - self.damage / self.tolerance).clamp(0, 1)
 
     def rescue(self, progress: float, mask: Tensor, moments: list[Tensor]) -> None:
         """Set ruined masks back in place, their optimiser's `moments` to zero; remember healthy ones."""

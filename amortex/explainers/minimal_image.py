@@ -33,8 +33,8 @@ class MinimalImage(Explainer):
         self, rate_distortion: RateDistortion, alpha: float = 100.0, steps: int = 500, lr: float = 2e-2, seed: int = 0
     ) -> None:
         super().__init__(rate_distortion, seed)
-        if not (math.isfinite(alpha) and alpha >= 0) or steps < 1 or not lr > 0:
-            raise InputError("alpha must be at least 0, steps at least 1 and the learning rate above 0")
+        if not (math.isfinite(alpha) and alpha >= 0) or steps < 1 or not 0 < lr < math.inf:
+            raise InputError("alpha must be at least 0, steps at least 1, the learning rate above 0 and finite")
         self.alpha, self.steps, self.lr = alpha, steps, lr
 
     def _explain(self, reference: Reference, draws: Draws, on_step: OnStep) -> Explanation:
@@ -68,7 +68,7 @@ class StaticMinimalImage(Explainer):
     """Coefficients by decreasing \\|WAM\\|: inserted into zero until the class is right, deleted until it is wrong.
 
     The mask is the inserted set. `extra` holds both shares, ``insertion`` and ``deletion``, each the first of
-    `shares` that does it; NaN where none does (for a class that the classifier does not predict, say).
+    `shares` that does it; NaN where none does, or, for deletion, where the class is not predicted to begin with.
 
     Arguments:
         rate_distortion: its classifier and transform are used.
@@ -90,10 +90,10 @@ class StaticMinimalImage(Explainer):
         relevance = self.wam.attribution(reference, draws).flat.abs().sum(1)
         # place of each entry in the order, from 0: "place < n" is the mask of the n first
         place = torch.argsort(order(relevance, energy(reference.coefficients)), dim=-1)
-        shares = torch.logspace(-3, 0, self.shares, device=place.device, dtype=torch.float64)
-        kept = (shares * reference.layout.k).round().long().clamp(min=1)
+        shares = torch.logspace(-3, 0, self.shares, dtype=torch.float64)
+        kept = (shares * reference.layout.k).round().long().clamp(min=1).to(place.device)
         insertion = self._first(reference, place, kept, delete=False)
-        deletion = self._first(reference, place, kept, delete=True)
+        deletion = torch.where(reference.predicted, self._first(reference, place, kept, delete=True), -1)
         found = torch.where(insertion < 0, torch.full_like(insertion, reference.layout.k), insertion)
         mask = (place < found[:, None]).to(relevance.dtype)
         on_step(1, mask)

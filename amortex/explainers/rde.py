@@ -50,8 +50,8 @@ PRESETS = {
     # Published, not converged: an entry moves by at most steps * lr = 2 in all (Kolek et al., ECCV 2022, section 5).
     "paper": Preset("paper", steps=2000, samples=64, lr=1e-3, schedule="constant", lambda_k=20.0),
     # Tuned with benchmarks/convergence.py: more steps pay, more draws per step do not.
-    "converged": Preset("converged", steps=2000, samples=2, lr=5e-2, schedule="cosine", betas=(0.9, 0.99), peak=1500.0),
-    "fast": Preset("fast", steps=800, samples=2, lr=5e-2, schedule="cosine", betas=(0.9, 0.99), peak=1500.0),
+    "converged": Preset("converged", steps=1200, samples=2, lr=5e-2, schedule="cosine", betas=(0.9, 0.99), peak=1000.0),
+    "fast": Preset("fast", steps=500, samples=2, lr=5e-2, schedule="cosine", betas=(0.9, 0.99), peak=1000.0),
 }
 
 
@@ -86,8 +86,10 @@ class RDE(Explainer):
             if preset not in PRESETS:
                 raise InputError(f"unknown preset {preset!r}: use one of {', '.join(PRESETS)}")
             preset = PRESETS[preset]
-        if preset.steps < 1 or preset.samples < 1 or not preset.lr > 0:
-            raise InputError("steps and samples must be at least 1, and the learning rate above 0")
+        if preset.steps < 1 or preset.samples < 1 or not 0 < preset.lr < math.inf:
+            raise InputError("steps and samples must be at least 1, and the learning rate above 0 and finite")
+        if preset.peak < 0 or not preset.tolerance > 0:
+            raise InputError("the continuation needs a peak of at least 0 and a tolerance above 0")
         self.lambda_k = preset.lambda_k if lambda_k is None else lambda_k
         if not (math.isfinite(self.lambda_k) and self.lambda_k >= 0):
             raise InputError(f"lambda_k must be a number of at least 0, not {self.lambda_k}")

@@ -17,6 +17,10 @@ class Fourier(Transform):
     (the finest) holds ``r > 1/2``, level 2 ``1/4 < r <= 1/2``, and so on; everything at or below ``2**-octaves`` is
     the low-pass.
 
+    In the columns of horizontal frequency zero and (for even widths) Nyquist, both signs of the vertical frequency have
+    an entry of their own and the inverse takes the mean of the two, so their noise has half the variance: about 1 % of
+    the entries at 224 pixels.
+
     Raises:
         InputError: `octaves` < 1.
 

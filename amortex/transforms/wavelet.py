@@ -1,7 +1,6 @@
 """The discrete wavelet transform (PyWavelets' conventions, pytorch_wavelets' filter banks)."""
 
 import warnings
-from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import prod
 from typing import Literal, get_args
@@ -48,10 +47,6 @@ class Wavelet(Transform):
     53959
     """
 
-    analysis: Tensor
-    synthesis: Tensor
-    kernel: Tensor
-
     def __init__(self, wavelet: str = "db3", levels: int = 5, mode: Mode = "zero") -> None:
         super().__init__()
         if wavelet not in pywt.wavelist(kind="discrete"):
@@ -64,15 +59,12 @@ class Wavelet(Transform):
         w = pywt.Wavelet(wavelet)
         self.length = w.dec_len
 
-        def filters(*taps: Sequence[float] | np.ndarray) -> Tensor:
-            return torch.tensor(np.array(taps), dtype=torch.float64)
-
-        # float64 masters; used in the precision of the input
-        self.register_buffer("analysis", filters(w.dec_lo[::-1], w.dec_hi[::-1]), persistent=False)
-        self.register_buffer("synthesis", filters(w.rec_lo, w.rec_hi), persistent=False)
         pairs = ((w.rec_lo, w.rec_lo), (w.rec_hi, w.rec_lo), (w.rec_lo, w.rec_hi), (w.rec_hi, w.rec_hi))
-        kernel = filters(*(np.outer(columns, rows) for columns, rows in pairs))[:, None]
-        self.register_buffer("kernel", kernel, persistent=False)  # (4, 1, length, length)
+        kernel = [np.outer(columns, rows)[None] for columns, rows in pairs]  # (4, 1, length, length)
+        # Masters in float64 whatever the module is cast to: rounded filters would not be exact.
+        masters = {"analysis": [w.dec_lo[::-1], w.dec_hi[::-1]], "synthesis": [w.rec_lo, w.rec_hi], "kernel": kernel}
+        self._masters = {name: torch.tensor(np.array(taps), dtype=torch.float64) for name, taps in masters.items()}
+        self._filters: dict[tuple[str, torch.dtype, torch.device], Tensor] = {}
         self._layouts: dict[tuple[tuple[int, ...], torch.device | None], Layout] = {}
 
     def layout(self, size: tuple[int, ...], device: torch.device | None = None) -> Layout:
@@ -119,9 +111,12 @@ class Wavelet(Transform):
         )
         return rows @ band @ columns.mT
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Wavelet":
-        """Move with the parent module, but keep the float64 masters: rounded filters would not be exact."""
-        return super()._apply(lambda tensor: tensor.to(fn(tensor).device), recurse)
+    def _filter(self, name: str, like: Tensor) -> Tensor:
+        """The filters in the precision and on the device of a tensor."""
+        key = (name, like.dtype, like.device)
+        if key not in self._filters:
+            self._filters[key] = self._masters[name].to(like.dtype).to(like.device)
+        return self._filters[key]
 
     def settings(self) -> dict[str, str | int]:
         return {**super().settings(), "wavelet": self.wavelet, "levels": self.levels, "mode": self.mode}
@@ -129,7 +124,7 @@ class Wavelet(Transform):
     def _analyse(self, low: Tensor) -> tuple[Tensor, ...]:
         """Image -> bands, by separable filter banks (once per image)."""
         batch, channels = low.shape[:2]
-        lo, hi = self.analysis.to(low.dtype).reshape(2, 1, 1, 1, self.length)
+        lo, hi = self._filter("analysis", low).reshape(2, 1, 1, 1, self.length)
         details = []
         for _ in range(self.levels):
             # colour channels go into the batch: faster than one convolution group each
@@ -144,7 +139,7 @@ class Wavelet(Transform):
     def _synthesise(self, low: Tensor, detail: Tensor) -> Tensor:
         """One level up: ``(B, C, h, w)`` and ``(B, C, 3, h, w)`` -> ``(B, C, 2 h - ..., 2 w - ...)``."""
         if self.mode == "periodization" or self.length > LONGEST_NONSEPARABLE:
-            lo, hi = self.synthesis.to(low.dtype).reshape(2, 1, 1, 1, self.length)
+            lo, hi = self._filter("synthesis", low).reshape(2, 1, 1, 1, self.length)
             horizontal, vertical, diagonal = detail.unbind(2)
             left = sfb1d(low, horizontal, lo.mT, hi.mT, mode=self.mode, dim=2)
             right = sfb1d(vertical, diagonal, lo.mT, hi.mT, mode=self.mode, dim=2)
@@ -152,7 +147,7 @@ class Wavelet(Transform):
         # One dense convolution over [low of each channel, three details of each channel], block-diagonal
         # in the channels: more operations than a grouped one, yet faster, and channels-last all through.
         channels = low.shape[1]
-        kernel = self.kernel.to(low.dtype)
+        kernel = self._filter("kernel", low)
         eye = torch.eye(channels, dtype=low.dtype, device=low.device)[:, None, :, None, None]
         weight = torch.cat([eye * kernel[:1], eye * kernel[None, 1:]], dim=1)  # (C, 4, C, length, length)
         weight = torch.cat([weight[:, 0], weight[:, 1:].flatten(0, 1)])
@@ -163,7 +158,7 @@ class Wavelet(Transform):
     def _refuse_if_inexact(self, size: tuple[int, ...]) -> None:
         """Compare one random image of this size with PyWavelets, there and back."""
         image = np.random.default_rng(0).random(size)
-        x = torch.from_numpy(image)[None, None].to(self.analysis.device)
+        x = torch.from_numpy(image)[None, None]
         layout = _layout(self.wavelet, self.levels, self.mode, size, None)
         try:
             with warnings.catch_warnings():  # PyWavelets warns where all coefficients feel the border
@@ -171,9 +166,7 @@ class Wavelet(Transform):
                 reference = pywt.wavedec2(image, self.wavelet, mode=self.mode, level=self.levels)
             expected = [reference[0], *(np.stack(detail) for detail in reference[:0:-1])]
             bands = self._analyse(x)
-            exact = all(
-                np.allclose(band[0, 0].cpu(), e, rtol=0, atol=1e-9) for band, e in zip(bands, expected, strict=True)
-            )
+            exact = all(np.allclose(band[0, 0], e, rtol=0, atol=1e-9) for band, e in zip(bands, expected, strict=True))
             restored = self.inverse(Coefficients(bands, layout))
             exact &= torch.allclose(restored, x, rtol=0, atol=1e-6)  # dmey, for one, reconstructs only to 5e-3
         except (RuntimeError, IndexError, ValueError):  # neither library pads a border longer than the image
