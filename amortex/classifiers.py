@@ -154,7 +154,7 @@ def load_classifier(
     """
     arguments = dict(model_args or {})
     names = None if class_names is None else _read_class_names(class_names)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng():
         torch.manual_seed(0)  # untrained weights are the same ones each time
         model, source = build_network(name, weights, num_classes, arguments)
     config = _data_config(model, arguments, {key: value for key, value in data_config.items() if value is not None})

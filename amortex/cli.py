@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
+from amortex import __version__
 from amortex.classifiers import Classifier, load_classifier
-from amortex.explainers import METHODS, PRESETS, RDE, WAM, Explainer, MinimalImage, build_explainer
+from amortex.explainers import METHODS, PRESETS, RDE, WAM, Explainer, MinimalImage, StaticMinimalImage, build_explainer
 from amortex.images import Source, find_images
 from amortex.inference import Request, explain_files
 from amortex.options import OBFUSCATION_NAMES, check, model_args, parser
@@ -58,6 +59,7 @@ def run(options: argparse.Namespace) -> int:
         unique.setdefault(source.path.resolve(), source)
     sources = list(unique.values())
     torch.set_flush_denormal(True)  # tiny mask gradients otherwise slow convolutions tenfold on CPU
+    torch.backends.cudnn.allow_tf32 = False  # the transform is a convolution, and exact only in full precision
     classifier = build_classifier(options).to(device(options.device))
     target = None if options.target == "auto" else classifier.class_index(options.target)
     explainer = build(options, classifier)
@@ -146,10 +148,12 @@ def build(options: argparse.Namespace, classifier: Classifier) -> Explainer:
     elif transform_kind is Fourier:
         transform = Fourier(options.levels)
     transform.layout(classifier.input_size[1:])  # refuses what is not exact before anything is written
+    # minimal images set the rest to zero, and are measured as they are made
+    obfuscation = options.obfuscation or ("zero" if kind in (MinimalImage, StaticMinimalImage) else "gaussian")
     rd = RateDistortion(
         classifier,
-        transform.to(classifier.mean.device),
-        OBFUSCATION_NAMES[options.obfuscation](),
+        transform,
+        OBFUSCATION_NAMES[obfuscation](),
         options.distortion,
         options.internal_batch_size,
     )
@@ -173,7 +177,8 @@ def settings(options: argparse.Namespace, explainer: Explainer, target: int | No
         "model_args": model_args(options),
         **{f"classifier_{key}": list(value) if isinstance(value, tuple) else value for key, value in config.items()},
         **{f"transform_{key}": value for key, value in rd.transform.settings().items()},
-        "obfuscation": options.obfuscation,
+        "obfuscation": type(rd.obfuscation).__name__.lower(),
         "distortion": options.distortion,
         "certificate_samples": options.certificate_samples,
+        "amortex": __version__,
     }

@@ -46,11 +46,13 @@ class Preprocess:
         self.mode = {1: "L", 3: "RGB"}.get(data_config["input_size"][0])
         if self.mode is None:
             raise InputError(f"a classifier with {data_config['input_size'][0]} input channels cannot read photographs")
+        self.crops = data_config["crop_mode"] == "center"
         keys = ("input_size", "interpolation", "crop_pct", "crop_mode")
         self.transform = create_transform(**{key: data_config[key] for key in keys}, normalize=False)
 
     def __call__(self, image: Image.Image) -> Tensor:
-        return self.transform(_limit_aspect(to_colour(image)).convert(self.mode)).float() / 255
+        image = to_colour(image).convert(self.mode)
+        return self.transform(_limit_aspect(image) if self.crops else image).float() / 255
 
     def load(self, path: Path) -> Tensor:
         """Read a file.

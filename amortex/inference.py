@@ -104,6 +104,7 @@ def _explain(request: Request, batch: list[Source], images: Tensor, results: Res
             "lambda_k": settings.get("lambda_k", ""),
             "seconds": round(seconds, 3),
             "seed": settings["seed"],
+            "measure": rd.distortion if bool(reference.predicted[index]) else "label_max",
             **measured,
         }
         tensors = {"mask": explanation.mask[index]}
@@ -126,8 +127,9 @@ def _title(row: Row, extra: dict[str, float]) -> list[str]:
     how = row["method"] + (f", {row['preset']}" if row["preset"] else "")
     if row["lambda_k"] != "":
         how += f", $\\lambda k$ = {row['lambda_k']:g}"
+    measure = "distortion" if row["measure"] == "label_l2" else f"distortion ({row['measure']})"
     measured = (
-        f"rate {row['rate']:.2%}    distortion {row['distortion']:.3f} [{row['ci_low']:.3f}, {row['ci_high']:.3f}]    "
+        f"rate {row['rate']:.2%}    {measure} {row['distortion']:.3f} [{row['ci_low']:.3f}, {row['ci_high']:.3f}]    "
         f"class {'retained' if row['retained'] else 'not retained'}"
     )
     shares = "".join(f"    {name} {value:.2%}" for name, value in extra.items())

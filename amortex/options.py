@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     g.add_argument("--alpha", type=float, help="sparsity weight of minimal; default: 100")
 
     g = p.add_argument_group("rate and distortion")
-    g.add_argument("--obfuscation", choices=OBFUSCATION_NAMES, default="gaussian", help="default: %(default)s")
+    g.add_argument("--obfuscation", choices=OBFUSCATION_NAMES, help="default: gaussian; zero for minimal images")
     g.add_argument("--distortion", choices=DISTORTIONS, default="label_l2", help="default: %(default)s")
     g.add_argument("--wavelet", default="db3", help="any discrete wavelet of PyWavelets; default: %(default)s")
     g.add_argument("--levels", type=int, default=5, help="wavelet levels, Fourier octaves; default: %(default)s")

@@ -42,7 +42,7 @@ def imports_of(files: list[Path]) -> set[str]:
                 names |= {f"{module}.{alias.name}" for alias in node.names} if module == "amortex" else {module}
             elif isinstance(node, ast.Import):
                 names |= {alias.name for alias in node.names}
-    return {name.split(".")[1] for name in names if name.startswith("amortex.")}
+    return {name.split(".")[1] for name in names if name.startswith("amortex.") and name != "amortex.__version__"}
 
 
 @pytest.mark.parametrize("part", sorted(parts()))

@@ -16,13 +16,12 @@ class Continuation:
     so that entries can come back while the learning rate is still high (after a linear fall masks end too sparse). It
     is held back in proportion to the image's *damage*, its distortion between that of the full mask (0) and of the
     empty one (1), and is lambda_k from `tolerance` on. Should a mask be ruined all the same while the price is high,
-    it is set back to where its damage was last below `tolerance`: an empty mask has no gradient to come back by.
+    it is set back to where its damage was last below `tolerance`, if ever: an empty mask has no gradient to come back.
 
     Arguments:
         lambda_k: the price at the end.
-        peak: sets the price at the start. `span` is the distance between the distortions of the empty and the full
-            mask, so the course does not depend on a distortion's scale; the root of lambda_k is empirical. 0 means
-            lambda_k throughout.
+        peak: sets the price at the start, above 0. `span` is the distance between the distortions of the empty and the
+            full mask, so the course does not depend on a distortion's scale; the root of lambda_k is empirical.
         tolerance: damage, above 0, at which the price is back at lambda_k.
         full, empty: distortions of the full and of the empty mask, ``(B,)``.
         mask: where the optimisation starts, ``(B, k)``.
@@ -34,21 +33,24 @@ class Continuation:
         self.lambda_k, self.tolerance = lambda_k, tolerance
         self.full, self.span = full, (empty - full).clamp(min=1e-6)
         self.extra = (peak * lambda_k**0.5 * self.span - lambda_k).clamp(min=0)
-        self.smoothed, self.healthy = full, mask.clone()
+        self.smoothed: Tensor | None = None
+        self.healthy, self.seen_healthy = mask.clone(), torch.zeros_like(full, dtype=torch.bool)
 
     def price(self, progress: float, distortion: Tensor) -> Tensor:
         """Price ``(B,)`` at a `progress` in [0, 1), given the step's mean distortion ``(B,)``."""
-        self.smoothed = torch.lerp(distortion, self.smoothed, SMOOTHING)
+        self.smoothed = distortion if self.smoothed is None else torch.lerp(distortion, self.smoothed, SMOOTHING)
         self.damage = (self.smoothed - self.full) / self.span
         left = max(0.0, 1 - progress / DURATION)
         return self.lambda_k + self.extra * left**2 * (1 - self.damage / self.tolerance).clamp(0, 1)
 
     def rescue(self, progress: float, mask: Tensor, moments: list[Tensor]) -> None:
         """Set ruined masks back in place, their optimiser's `moments` to zero; remember healthy ones."""
-        if progress >= DURATION:
+        if progress >= DURATION or self.smoothed is None:
             return
-        healthy, ruined = (self.damage < self.tolerance)[:, None], (self.damage > RUIN) & (self.extra > 0)
-        torch.where(healthy, mask, self.healthy, out=self.healthy)
+        healthy = self.damage < self.tolerance
+        self.seen_healthy |= healthy
+        ruined = (self.damage > RUIN) & (self.extra > 0) & self.seen_healthy
+        torch.where(healthy[:, None], mask, self.healthy, out=self.healthy)
         torch.where(ruined[:, None], self.healthy, mask, out=mask)
         for moment in moments:
             moment.mul_(~ruined[:, None])

@@ -100,17 +100,21 @@ class RDE(Explainer):
         mask = initial_mask(self.init, rd, reference, draws).clone()
         mask.grad = torch.zeros_like(mask)
         optimiser = torch.optim.Adam([mask], lr=preset.lr, betas=preset.betas)
-        course = Continuation(self.lambda_k, preset.peak, preset.tolerance, *self._ends(reference, draws), mask)
+        course = None
+        if preset.peak and not isinstance(self.init, Tensor):  # a high price would throw away what a given mask knows
+            ends = self._ends(reference, draws)
+            course = Continuation(self.lambda_k, preset.peak, preset.tolerance, *ends, mask)
         for step in range(preset.steps):
             progress = step / preset.steps
             distortion, gradient = rd.value_and_gradient(reference, mask, draws, preset.samples)
-            price = course.price(progress, distortion)
+            price = course.price(progress, distortion) if course else torch.full_like(distortion, self.lambda_k)
             mask.grad.copy_(gradient).add_(price[:, None] / reference.layout.k)  # the price is for the mean of the mask
             if preset.schedule == "cosine":
                 optimiser.param_groups[0]["lr"] = preset.lr * (1 + math.cos(math.pi * progress)) / 2
             optimiser.step()
             mask.clamp_(0, 1)
-            course.rescue(progress, mask, [optimiser.state[mask]["exp_avg"], optimiser.state[mask]["exp_avg_sq"]])
+            if course:
+                course.rescue(progress, mask, [optimiser.state[mask][name] for name in ("exp_avg", "exp_avg_sq")])
             on_step(step + 1, mask)
         mask.grad = None
         return Explanation(reference, mask, mask)

@@ -58,13 +58,13 @@ class Fourier(Transform):
 def _layout(size: tuple[int, ...], octaves: int, device: torch.device | None) -> Layout:
     # In integers, so that a radius on the border between octaves is never rounded across it: r = 2 |f| / pixels.
     pixels = prod(size)
-    axes = [(torch.fft.fftfreq(n, d=1 / n, device=device).round().long() * (pixels // n)).square() for n in size]
+    axes = [(torch.fft.fftfreq(n, d=1 / n).round().long() * (pixels // n)).square() for n in size]
     axes[-1] = axes[-1][: size[-1] // 2 + 1]
     squared = torch.stack(torch.meshgrid(*axes, indexing="ij")).sum(0)
     # 1 + the number of halvings until r > 2**-level; the low-pass is level 0, as in the wavelet layout.
     inside = [squared.double() * 4.0 ** (j + 1) <= pixels**2 for j in range(1, octaves + 1)]
     finest_first = torch.stack(inside).sum(0).flatten() + 1
-    level = torch.where(finest_first > octaves, 0, finest_first)
+    level = torch.where(finest_first > octaves, 0, finest_first).to(device)
     groups = ("low", *(f"level{j}" for j in range(1, octaves + 1)))
     band = Band("mask", tuple(squared.shape))
     return Layout((band,), size, groups, level, level, torch.full_like(level, -1), is_complex=True)
