@@ -4,7 +4,7 @@ Teachers, training and metrics all go through `RateDistortion`; nothing else in 
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +54,30 @@ class Outcome(NamedTuple):
     distortion: Tensor  # (B, L), one per noise draw
     rate: Tensor  # (B,)
     probabilities: Tensor  # (B, M), mean of Phi(y) over the draws
+
+
+class AddNoise(torch.autograd.Function):
+    """``kept + spread * noise`` for ``(B, 1, C, ...)``, ``(B, 1, C, ...)`` and ``(B, L, C, ...)``, without a copy of either per draw."""
+
+    @staticmethod
+    def forward(ctx: Any, kept: Tensor, spread: Tensor, noise: Tensor) -> Tensor:
+        ctx.save_for_backward(noise)
+        return kept + spread * noise if noise.is_complex() else torch.addcmul(kept, spread, noise)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        (noise,) = ctx.saved_tensors
+        product = (gradient * noise.conj()).real if noise.is_complex() else gradient * noise
+        return gradient.sum(1, keepdim=True), product.sum(1, keepdim=True), None
+
+
+def channels_last(band: Tensor, spatial: int) -> Tensor:
+    """The same ``(B, L, C, ..., *spatial)`` with the spatial axes outermost in memory, as convolutions want them."""
+    inner = range(2, band.ndim - spatial)
+    outer = range(band.ndim - spatial, band.ndim)
+    order = (0, 1, *outer, *inner)
+    inverse = sorted(range(band.ndim), key=order.__getitem__)
+    return band.permute(order).contiguous().permute(inverse)
 
 
 class RateDistortion(nn.Module):
@@ -126,8 +150,11 @@ class RateDistortion(nn.Module):
             if noise is not None and reference.scale is not None:
                 # (1 - s) sigma is small, the noise is large: one fused pass over it
                 spread = ((1 - s) * reference.scale[index])[:, None]
-                unit = noise[index]
-                kept = kept + spread * unit if h.is_complex() else torch.addcmul(kept, spread, unit)
+                spatial = len(reference.layout.image_size)
+                spread = spread.expand(kept.shape).to(
+                    kept.real.dtype
+                )  # in full, so that the pass over it is contiguous
+                kept = AddNoise.apply(channels_last(kept, spatial), channels_last(spread, spatial), noise[index])
             bands.append(kept)
         draws = bands[0].shape[1]
         image = self.transform.inverse(Coefficients(tuple(band.flatten(0, 1) for band in bands), reference.layout))
@@ -187,10 +214,9 @@ class RateDistortion(nn.Module):
         )
         if layout.is_complex:  # variance one in all, half of it in each part
             flat = torch.view_as_complex(flat.unflatten(-1, (-1, 2))) / 2**0.5
-        # band by band, so that every band of a draw is contiguous
         sizes = [channels * band[0, 0].numel() for band in reference.coefficients.bands]
         return tuple(
-            part.unflatten(-1, (channels, *band.shape))
+            channels_last(part.unflatten(-1, (channels, *band.shape)), len(layout.image_size))
             for part, band in zip(flat.split(sizes, dim=-1), layout.bands, strict=True)
         )
 
