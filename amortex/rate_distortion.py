@@ -57,7 +57,7 @@ class Outcome(NamedTuple):
 
 
 class AddNoise(torch.autograd.Function):
-    """``kept + spread * noise`` for ``(B, 1, C, ...)``, ``(B, 1, C, ...)`` and ``(B, L, C, ...)``, without a copy of either per draw."""
+    """``kept + spread * noise`` for twice ``(B, 1, C, ...)`` and ``(B, L, C, ...)``, without a copy per draw."""
 
     @staticmethod
     def forward(ctx: Any, kept: Tensor, spread: Tensor, noise: Tensor) -> Tensor:
