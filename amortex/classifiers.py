@@ -1,7 +1,7 @@
 """A frozen classifier on pixels in [0, 1], with its own normalisation inside."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -121,15 +121,20 @@ class Classifier(nn.Module):
             raise InputError(f"{self.name} has no class names: give --target as an index, or --class-names")
         wanted = text.lower()
         synonyms = [[s.strip().lower() for s in name.split(",")] for name in self.class_names]
-        exact = [i for i, names in enumerate(synonyms) if wanted in names]
-        found = exact or [i for i, names in enumerate(synonyms) if any(wanted in name for name in names)]
-        if not found:
-            raise InputError(f"no class of {self.name} is named {text!r}: give another name, or an index")
-        if len(found) > 1:
-            some = ", ".join(f"{i} ({self.class_name(i)})" for i in found[:5])
-            more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-            raise InputError(f"{text!r} names several classes: {some}{more}; give one of the indices")
-        return found[0]
+        tests: tuple[Callable[[str], bool], ...] = (
+            lambda name: name == wanted,
+            lambda name: f" {wanted} " in f" {name} ",
+            lambda name: wanted in name,
+        )
+        for test in tests:  # a whole name, else whole words of one, else any part
+            found = [(i, next(filter(test, names))) for i, names in enumerate(synonyms) if any(map(test, names))]
+            if len(found) > 1:
+                some = ", ".join(f"{i} ({name})" for i, name in found[:5])
+                more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+                raise InputError(f"{text!r} names several classes: {some}{more}; give one of the indices")
+            if found:
+                return found[0][0]
+        raise InputError(f"no class of {self.name} is named {text!r}: give another name, or an index")
 
 
 def load_classifier(

@@ -1,6 +1,7 @@
 """The command line of `explain.py`."""
 
 import argparse
+import hashlib
 import logging
 import os
 import sys
@@ -40,8 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"explain.py: {error}", file=sys.stderr)
     except OSError as error:
-        print(f"explain.py: {error}; what was written so far is whole, the same command resumes", file=sys.stderr)
-    except (torch.cuda.OutOfMemoryError, MemoryError):
+        print(f"explain.py: {error}; results written before are whole, the same command goes on", file=sys.stderr)
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
         print("explain.py: out of memory; try a smaller --internal-batch-size or --batch-size", file=sys.stderr)
     except KeyboardInterrupt:
         print("explain.py: interrupted; the same command resumes", file=sys.stderr)
@@ -67,8 +70,15 @@ def run(options: argparse.Namespace) -> int:
     request = Request(
         explainer, options.method, target, options.certificate_samples, options.batch_size, not options.no_panels
     )
+    if not options.quiet:
+        print(f"explaining {len(sources)} images by {options.method}: {out}", flush=True)
     rows = explain_files(request, sources, results, options.quiet)
     return report(rows, len(sources), out, options.quiet)
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error is the machine's memory or a GPU's running out; torch has no type for the former."""
+    return isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)
 
 
 def report(rows: list[dict[str, Any]], total: int, out: Path, quiet: bool) -> int:
@@ -78,9 +88,9 @@ def report(rows: list[dict[str, Any]], total: int, out: Path, quiet: bool) -> in
         for row in rows[:20]:
             if not row["error"]:
                 print(
-                    f"{row['file']}: {row['class_name']} {row['probability']:.1%}, rate {row['rate']:.2%}, distortion "
-                    f"{row['distortion']:.4f} [{row['ci_low']:.4f}, {row['ci_high']:.4f}], class "
-                    f"{'retained' if row['retained'] else 'not retained'}, {row['seconds']:.1f} s"
+                    f"{row['file']}: {row['class_name']} {row['probability']:.1%}, rate {row['rate']:.2%}, "
+                    f"distortion ({row['measure']}) {row['distortion']:.4f} [{row['ci_low']:.4f}, "
+                    f"{row['ci_high']:.4f}], class {'' if row['retained'] else 'not '}retained, {row['seconds']:.1f} s"
                 )
         before = total - len(rows)
         print(f"{len(rows) - len(failed)} explained" + (f", {before} were already" if before else "") + f": {out}")
@@ -156,6 +166,7 @@ def build(options: argparse.Namespace, classifier: Classifier) -> Explainer:
         OBFUSCATION_NAMES[obfuscation](),
         options.distortion,
         options.internal_batch_size,
+        options.batch_invariant,
     )
     if kind is RDE:
         preset = PRESETS[given.pop("preset", "fast")]
@@ -175,10 +186,12 @@ def settings(options: argparse.Namespace, explainer: Explainer, target: int | No
         "weights": rd.classifier.weights,
         "weights_digest": rd.classifier.fingerprint(),
         "model_args": model_args(options),
+        "class_names_digest": hashlib.blake2b(repr(rd.classifier.class_names).encode(), digest_size=8).hexdigest(),
         **{f"classifier_{key}": list(value) if isinstance(value, tuple) else value for key, value in config.items()},
         **{f"transform_{key}": value for key, value in rd.transform.settings().items()},
         "obfuscation": type(rd.obfuscation).__name__.lower(),
         "distortion": options.distortion,
         "certificate_samples": options.certificate_samples,
+        "batch_invariant": options.batch_invariant,
         "amortex": __version__,
     }

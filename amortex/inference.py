@@ -102,6 +102,7 @@ def _explain(request: Request, batch: list[Source], images: Tensor, results: Res
             "method": request.method,
             "preset": settings.get("preset", ""),
             "lambda_k": settings.get("lambda_k", ""),
+            "alpha": settings.get("alpha"),
             "seconds": round(seconds, 3),
             "seed": settings["seed"],
             "measure": rd.distortion if bool(reference.predicted[index]) else "label_max",
@@ -127,6 +128,8 @@ def _title(row: Row, extra: dict[str, float]) -> list[str]:
     how = row["method"] + (f", {row['preset']}" if row["preset"] else "")
     if row["lambda_k"] != "":
         how += f", $\\lambda k$ = {row['lambda_k']:g}"
+    if row["alpha"] is not None:
+        how += f", $\\alpha$ = {row['alpha']:g}"
     measure = "distortion" if row["measure"] == "label_l2" else f"distortion ({row['measure']})"
     measured = (
         f"rate {row['rate']:.2%}    {measure} {row['distortion']:.3f} [{row['ci_low']:.3f}, {row['ci_high']:.3f}]    "

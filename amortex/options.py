@@ -81,6 +81,9 @@ def parser() -> argparse.ArgumentParser:
     g.add_argument(
         "--internal-batch-size", type=int, default=16, help="most obfuscated images in memory; default: %(default)s"
     )
+    g.add_argument(
+        "--batch-invariant", action="store_true", help="results are the same to the last bit in any batch; slower"
+    )
     g.add_argument("--no-panels", action="store_true", help="write no panels, only pictures and masks")
     g.add_argument("--quiet", action="store_true", help="no progress bar and no report, only errors")
     return p

@@ -51,7 +51,7 @@ def panel(
         title: lines above the panel; the first is set in bold.
     """
     figure = Figure(figsize=(12, 3.85), dpi=150)
-    axes = figure.subplots(1, 4, gridspec_kw={"left": 0.012, "right": 0.985, "bottom": 0.1, "top": 0.8, "wspace": 0.12})
+    axes = figure.subplots(1, 4, gridspec_kw={"left": 0.012, "right": 0.985, "bottom": 0.1, "top": 0.8, "wspace": 0.16})
     grey = {"cmap": "gray", "vmin": 0, "vmax": 1}
     _picture(axes[0], "Image", image.permute(1, 2, 0).squeeze(-1), **(grey if len(image) == 1 else {}))
     _picture(axes[1], "Explanation", picture[0], **grey)
@@ -65,8 +65,14 @@ def panel(
             axes[2].plot([middle, middle], [-0.5, end], [-0.5, end], [middle, middle], color=RULE, lw=0.6)
         axes[2].set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
     elif layout.is_complex:
-        shown = torch.fft.fftshift(mask.reshape(layout.bands[0].shape), dim=0)
-        _picture(axes[2], "Mask (frequencies, zero at left centre)", shown, cmap="magma", vmin=0, vmax=1)
+        _picture(
+            axes[2],
+            "Mask (frequencies, zero at the centre)",
+            _all_frequencies(mask, layout),
+            cmap="magma",
+            vmin=0,
+            vmax=1,
+        )
     else:
         _picture(axes[2], "Mask (pixels)", mask.reshape(layout.bands[0].shape), cmap="magma", vmin=0, vmax=1)
     if levels:
@@ -79,6 +85,14 @@ def panel(
     return figure
 
 
+def _all_frequencies(mask: Tensor, layout: Layout) -> Tensor:
+    """A mask over `rfft2`'s half plane on the whole plane: opposite frequencies share an entry, zero is central."""
+    half = mask.reshape(layout.bands[0].shape)
+    width = layout.image_size[1]
+    mirrored = half.roll(-1, 0).flip(0)[:, 1 : (width + 1) // 2].flip(1)  # (-row, -column)
+    return torch.fft.fftshift(torch.cat([half, mirrored], dim=1))
+
+
 def png(figure: Figure) -> bytes:
     """The figure as a PNG file. Characters that the font lacks become boxes, without a warning for each."""
     buffer = io.BytesIO()
@@ -89,9 +103,14 @@ def png(figure: Figure) -> bytes:
 
 
 def _picture(axis: Axes, title: str, pixels: Tensor, **style: Any) -> None:
-    axis.imshow(np.asarray(pixels.detach().cpu()), interpolation="nearest", **style)
+    shown = axis.imshow(np.asarray(pixels.detach().cpu()), interpolation="nearest", **style)
     axis.set_title(title, fontsize=9.5, color=INK)
     axis.set_axis_off()
+    if style.get("cmap") == "magma":
+        box = axis.inset_axes((1.02, 0, 0.025, 1))
+        bar = axis.figure.colorbar(shown, cax=box, ticks=(0, 1))
+        bar.outline.set_visible(False)
+        box.tick_params(labelsize=7, colors=INK, length=0, pad=2)
 
 
 def _scales(axis: Axes, profile: Tensor, levels: int) -> None:
@@ -106,8 +125,10 @@ def _scales(axis: Axes, profile: Tensor, levels: int) -> None:
 
 
 def _histogram(axis: Axes, mask: Tensor) -> None:
-    axis.hist(mask.detach().cpu().numpy(), bins=20, range=(0, 1), color=ACCENT, log=True)
-    axis.set_title("Mask values (count, log)", fontsize=9.5, color=INK)
+    shares, edges = np.histogram(mask.detach().cpu().numpy(), bins=10, range=(0, 1))
+    axis.bar(edges[:-1], 100 * shares / len(mask), width=0.085, align="edge", color=ACCENT)
+    axis.set_title("Mask values (% of entries)", fontsize=9.5, color=INK)
+    axis.set_xlabel("value", fontsize=8.5, color=INK)
     _plain(axis)
 
 

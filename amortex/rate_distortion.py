@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from amortex.classifiers import Classifier
 from amortex.distortions import DISTORTIONS, DistortionName, label_max, of_class
@@ -67,8 +68,12 @@ class AddNoise(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         (noise,) = ctx.saved_tensors
-        product = (gradient * noise.conj()).real if noise.is_complex() else gradient * noise
-        return gradient.sum(1, keepdim=True), product.sum(1, keepdim=True), None
+        if noise.is_complex():
+            return gradient.sum(1, keepdim=True), (gradient * noise.conj()).real.sum(1, keepdim=True), None
+        product = torch.zeros_like(gradient[:, :1])
+        for draw in range(noise.shape[1]):  # sums that stay in the cache: no product as large as the noise is written
+            product[:, 0].addcmul_(gradient[:, draw], noise[:, draw])
+        return gradient.sum(1, keepdim=True), product, None
 
 
 def channels_last(band: Tensor, spatial: int) -> Tensor:
@@ -91,6 +96,9 @@ class RateDistortion(nn.Module):
             are measured by ``label_max`` whatever is asked for: with a probability near 0 to preserve, the empty
             mask would be optimal.
         internal_batch_size: most obfuscated images that are in memory at once; draws beyond are chunked.
+        batch_invariant: compute each image apart from its batch. Libraries choose their kernels by the size of a batch,
+            so its rounding depends on it, and hundreds of steps of an optimisation amplify rounding into other optima
+            of similar J. With this the result for an image is the same to the last bit in any batch.
 
     References:
         Kolek et al., Cartoon Explanations of Image Classifiers, ECCV 2022, eq. 2-5. Algorithm 1 prints
@@ -104,6 +112,7 @@ class RateDistortion(nn.Module):
         obfuscation: Obfuscation | None = None,
         distortion: DistortionName = "label_l2",
         internal_batch_size: int = 16,
+        batch_invariant: bool = False,
     ) -> None:
         super().__init__()
         if distortion not in DISTORTIONS:
@@ -115,6 +124,12 @@ class RateDistortion(nn.Module):
         self.obfuscation = obfuscation or Gaussian()
         self.distortion = distortion
         self.internal_batch_size = internal_batch_size
+        self.batch_invariant = batch_invariant
+
+    @property
+    def images_at_once(self) -> int:
+        """Most images that go through the classifier together."""
+        return 1 if self.batch_invariant else self.internal_batch_size
 
     @torch.no_grad()
     def reference(self, image: Tensor, target: Tensor | None = None) -> Reference:
@@ -122,15 +137,21 @@ class RateDistortion(nn.Module):
 
         `target` ``(B,)`` defaults to the predicted classes.
         """
-        coefficients = self.transform(image)
-        layout = coefficients.layout
-        replacement = self.obfuscation.replacement(image, coefficients, self.transform)
-        probabilities = torch.cat([softmax(self.classifier(chunk)) for chunk in image.split(self.internal_batch_size)])
+        layout = self.transform.layout(tuple(image.shape[2:]), image.device)
+        bands, locations, scales, outputs = [], [], [], []
+        for chunk in image.split(self.images_at_once):
+            coefficients = self.transform(chunk)
+            replacement = self.obfuscation.replacement(chunk, coefficients, self.transform)
+            bands.append(coefficients.bands)
+            locations.append(replacement.location)
+            scales += [] if replacement.scale is None else [replacement.scale]
+            outputs.append(softmax(self.classifier(chunk)))
+        probabilities = torch.cat(outputs)
         return Reference(
             image,
-            coefficients,
-            layout.split(replacement.location),
-            None if replacement.scale is None else layout.split(replacement.scale),
+            Coefficients(tuple(map(torch.cat, zip(*bands, strict=True))), layout),
+            layout.split(torch.cat(locations)),
+            layout.split(torch.cat(scales)) if scales else None,
             probabilities,
             probabilities.argmax(-1) if target is None else target,
         )
@@ -151,14 +172,13 @@ class RateDistortion(nn.Module):
                 # (1 - s) sigma is small, the noise is large: one fused pass over it
                 spread = ((1 - s) * reference.scale[index])[:, None]
                 spatial = len(reference.layout.image_size)
-                spread = spread.expand(kept.shape).to(
-                    kept.real.dtype
-                )  # in full, so that the pass over it is contiguous
+                spread = spread.expand(kept.shape).to(kept.real.dtype)  # in full: contiguous for the pass over it
                 kept = AddNoise.apply(channels_last(kept, spatial), channels_last(spread, spatial), noise[index])
             bands.append(kept)
         draws = bands[0].shape[1]
         image = self.transform.inverse(Coefficients(tuple(band.flatten(0, 1) for band in bands), reference.layout))
-        return image.clamp(0, 1).unflatten(0, (-1, draws))
+        # clamp, but with a backward pass that is one kernel
+        return F.hardtanh(image, 0.0, 1.0).unflatten(0, (-1, draws))
 
     def forward(self, reference: Reference, mask: Tensor, draws: Draws, samples: int = 64) -> Outcome:
         """Measure masks ``(B, k)`` over `samples` fresh draws, without gradients."""
@@ -198,8 +218,8 @@ class RateDistortion(nn.Module):
         """Slices of images, each with the sizes of its chunks of draws."""
         samples = 1 if reference.scale is None else samples
         batch = len(reference.image)
-        for start in range(0, batch, self.internal_batch_size):
-            some = slice(start, min(start + self.internal_batch_size, batch))
+        for start in range(0, batch, self.images_at_once):
+            some = slice(start, min(start + self.images_at_once, batch))
             most = max(1, self.internal_batch_size // (some.stop - some.start))
             counts = [most] * (samples // most) + ([samples % most] if samples % most else [])
             yield some, counts
@@ -215,10 +235,13 @@ class RateDistortion(nn.Module):
         if layout.is_complex:  # variance one in all, half of it in each part
             flat = torch.view_as_complex(flat.unflatten(-1, (-1, 2))) / 2**0.5
         sizes = [channels * band[0, 0].numel() for band in reference.coefficients.bands]
-        return tuple(
-            channels_last(part.unflatten(-1, (channels, *band.shape)), len(layout.image_size))
-            for part, band in zip(flat.split(sizes, dim=-1), layout.bands, strict=True)
-        )
+        # each band in the memory order of `channels_last`: positions, channels, orientations
+        last, bands = range(-len(layout.image_size), 0), []
+        for part, band in zip(flat.split(sizes, dim=-1), layout.bands, strict=True):
+            inner, positions = band.shape[: last[0]], band.shape[last[0] :]
+            part = part.unflatten(-1, (*positions, channels, *inner))
+            bands.append(part.movedim(tuple(range(2, 2 + len(last))), tuple(last)))
+        return tuple(bands)
 
     def _outputs(self, reference: Reference, mask: Tensor, noise: tuple[Tensor, ...] | None) -> Tensor:
         """``Phi(y)``, ``(B, L, M)``."""

@@ -46,9 +46,13 @@ class Results:
             folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError, PermissionError) as error:
             raise InputError(f"cannot write to {folder}: {error.strerror}; choose another --out") from error
-        rows = [] if overwrite else self._read_rows()
-        if rows:
+        rows = self._read_rows()
+        if rows and not overwrite:
             self._refuse_others(_read_settings(folder / SETTINGS))
+        for row in rows if overwrite else ():
+            for kind in ("mask.safetensors", "explanation.png", "panel.png"):
+                (folder / row["mask"].replace("mask.safetensors", kind)).unlink(missing_ok=True)
+        rows = [] if overwrite else rows
         self._done = {row["file"]: row for row in rows}
         self._names = {row["mask"].removesuffix("_mask.safetensors"): row["file"] for row in rows}
         write_atomically(folder / JSONL, "".join(json.dumps(row) + "\n" for row in rows).encode())
@@ -87,11 +91,8 @@ class Results:
         grey = io.BytesIO()
         Image.fromarray((picture[0] * 255).round().to(torch.uint8).cpu().numpy()).save(grey, "PNG")
         write_atomically(base.with_name(base.name + "_explanation.png"), grey.getvalue())
-        beside = base.with_name(base.name + "_panel.png")
         if panel is not None:
-            write_atomically(beside, png(panel))
-        else:  # of an earlier run that was overwritten
-            beside.unlink(missing_ok=True)
+            write_atomically(base.with_name(base.name + "_panel.png"), png(panel))
         self._done[row["file"]] = row
         return self._append(row)
 
@@ -100,10 +101,10 @@ class Results:
         return self._append({"file": source.label, "error": escape(" ".join(error.split()))})
 
     def _append(self, row: Row) -> Row:
-        row = {column: row.get(column, "") for column in COLUMNS}
-        append(self.folder / JSONL, json.dumps(row) + "\n")
-        append(self.folder / CSV, _csv_lines([row]))
-        return row
+        columns = {column: row.get(column, "") for column in COLUMNS}
+        append(self.folder / JSONL, json.dumps(columns) + "\n")
+        append(self.folder / CSV, _csv_lines([columns]))
+        return {**row, **columns}
 
     def _claim(self, source: Source) -> str:
         """Output name: the input's without its ending; a second input of that name gets a hash of its path."""

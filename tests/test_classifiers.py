@@ -92,6 +92,7 @@ def test_classes_are_meant_by_index_synonym_or_unique_part(names_file):
     for text, why in {
         "crane": r"several classes: 2 \(crane\), 3 \(crane\);",
         "a": "several classes",
+        "c": r"several classes: 0 \(tabby cat\)",
         "dog": "no class of .* 'dog'",
         "5": "class 5 does not exist: .* 0 to 4",
         "-1": "class -1 does not exist",

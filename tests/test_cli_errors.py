@@ -95,6 +95,7 @@ def test_one_bad_file_does_not_stop_the_others(good, tmp_path, capsys):
     error = capsys.readouterr().err.splitlines()
     assert len(error) == 2
     assert error[0].startswith(f"skipped: {good / 'aa.jpg'}: not a readable image")
+    assert error[0].count("aa.jpg") == 1
     assert error[1] == "1 of 3 files could not be explained"
     failed = [row for row in rows(out) if row["error"]]
     assert [row["file"] for row in failed] == [str(good / "aa.jpg")]

@@ -1,13 +1,16 @@
 """One contract for everything that is listed: transforms, obfuscations, distortions and methods."""
 
+import importlib
+import pkgutil
+
 import pytest
 import torch
 
-from amortex import transforms
+from amortex import obfuscations, transforms
 from amortex.distortions import DISTORTIONS
 from amortex.draws import Draws
 from amortex.explainers import METHODS, RDE, Explainer, MinimalImage, Preset, build_explainer, picture
-from amortex.obfuscations import OBFUSCATIONS
+from amortex.obfuscations import OBFUSCATIONS, Obfuscation
 from amortex.rate_distortion import RateDistortion
 from amortex.transforms import Fourier, Pixel, Transform, Wavelet
 
@@ -55,6 +58,17 @@ def test_transform_contract(transform, size):
     assert not list(transform.parameters())
     assert all(isinstance(value, str | int) for value in transform.settings().values())
     assert transform.settings()["name"] == type(transform).__name__
+
+
+def test_every_obfuscation_is_listed():
+    modules = [info.name for info in pkgutil.iter_modules(obfuscations.__path__)]
+    found = {
+        value
+        for name in modules
+        for value in vars(importlib.import_module(f"amortex.obfuscations.{name}")).values()
+        if isinstance(value, type) and issubclass(value, Obfuscation) and value.__module__.endswith(name)
+    }
+    assert {Obfuscation, *OBFUSCATIONS} == found, "import it in amortex/obfuscations/__init__.py, above OBFUSCATIONS"
 
 
 @each_transform

@@ -51,6 +51,7 @@ def test_panels_show_image_explanation_mask_and_scales(transform, channels):
     figure = panel(image, picture, mask, relevance, layout, ["a title", "a line"])
     axes = figure.axes
     assert len(axes) == 4
+    assert len(axes[2].child_axes) == 1  # the colour bar
     shown = np.asarray(axes[0].images[0].get_array()).reshape(*size, channels)
     assert np.array_equal(shown, image.permute(1, 2, 0).numpy())
     assert np.array_equal(axes[1].images[0].get_array(), picture[0].numpy())
@@ -63,11 +64,25 @@ def test_panels_show_image_explanation_mask_and_scales(transform, channels):
         assert heights == pytest.approx([100 * float(share) for share in coarse_to_fine])
         assert sum(heights) == pytest.approx(100, abs=1e-3)
     else:
-        assert sum(heights) == layout.k
+        assert sum(heights) == pytest.approx(100)
     assert [text.get_text() for text in figure.texts] == ["a title", "a line"]
     pixels = np.asarray(rendered(figure).convert("L"))
     assert pixels.shape[1] > 1000
     assert pixels.std() > 10
+
+
+@pytest.mark.parametrize("size", [(6, 8), (5, 7), (7, 4)])
+def test_frequency_masks_are_shown_on_the_whole_plane(size):
+    layout = Fourier().layout(size)
+    mask = masks(layout.k)
+    figure = panel(torch.zeros(3, *size), torch.zeros(1, *size), mask, mask, layout, ["title"])
+    shown = np.fft.ifftshift(figure.axes[2].images[0].get_array())
+    half = mask.reshape(layout.bands[0].shape).numpy()
+    assert shown.shape == size
+    for row in range(size[0]):
+        for column in range(size[1]):
+            here = (row, column) if column < half.shape[1] else (-row % size[0], size[1] - column)
+            assert shown[row, column] == half[here]
 
 
 @pytest.mark.parametrize("title", ["$5 and $10", "$\\frac$", "50 % _ ^ {", "\u732b", "very long " * 40])

@@ -30,14 +30,18 @@ def invert(flat: np.ndarray, transform) -> np.ndarray:
 
 
 def unit_noise(rd: RateDistortion, image: torch.Tensor, layout) -> np.ndarray:
-    """``(L, C, k)``: each draw holds one band after another, each band all its channels."""
+    """``(L, C, k)``: a draw holds band after band, each in the order of positions, channels, orientations."""
     kind, parts = type(rd.obfuscation), 2 if layout.is_complex else 1
     fill = {Gaussian: lambda o, g: o.normal_(generator=g), Uniform: lambda o, g: o.uniform_(-1, 1, generator=g)}[kind]
     draws = Draws.of(image[None], SEED).fill(fill, slice(None), SAMPLES, (3 * layout.k * parts,), image.dtype)[0]
     if layout.is_complex:
         draws = torch.complex(draws[:, ::2], draws[:, 1::2]) / 2**0.5
     sizes = [3 * torch.Size(band.shape).numel() for band in layout.bands]
-    return torch.cat([part.unflatten(1, (3, -1)) for part in draws.split(sizes, 1)], 2).numpy()
+    bands = []
+    for part, band in zip(draws.split(sizes, 1), layout.bands, strict=True):
+        height, width = band.shape[-2:]
+        bands.append(part.reshape(SAMPLES, height * width, 3, -1).permute(0, 2, 3, 1).flatten(2))
+    return torch.cat(bands, 2).numpy()
 
 
 def distortion_by_loop(rd: RateDistortion, reference, mask: torch.Tensor, index: int) -> float:

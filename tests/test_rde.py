@@ -10,7 +10,7 @@ from amortex.draws import Draws
 from amortex.explainers import PRESETS, RDE, Preset
 from amortex.obfuscations import Constant, Gaussian
 from amortex.rate_distortion import RateDistortion
-from amortex.transforms import Wavelet
+from amortex.transforms import Fourier, Pixel, Wavelet
 from amortex.types import Coefficients, InputError
 
 HAAR = Wavelet("haar", 2, "periodization")  # orthonormal: the analysis of an image reads off its coefficients
@@ -124,6 +124,15 @@ def test_mask_does_not_depend_on_the_batch(preset, smooth_classifier, images64):
         rd = RateDistortion(smooth_classifier, Wavelet("db2", 2), internal_batch_size=3)
         alone = RDE(rd, 0.2, few).explain(images64[index : index + 1]).mask
         torch.testing.assert_close(alone[0], together[index], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("transform", [Wavelet("db2", 2), Pixel(), Fourier(2)], ids=lambda t: type(t).__name__)
+def test_batch_invariant_masks_are_equal_to_the_last_bit(transform, tiny_classifier, images):
+    rd = RateDistortion(tiny_classifier, transform, batch_invariant=True)
+    explainer = RDE(rd, 0.2, PRESETS["fast"].but(steps=25))
+    together = explainer.explain(images).mask
+    for index in range(3):
+        assert torch.equal(explainer.explain(images[index : index + 1]).mask[0], together[index])
 
 
 def test_another_class_is_explained_by_another_mask(smooth_classifier, images64):

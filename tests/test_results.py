@@ -119,11 +119,13 @@ def test_results_whose_settings_are_lost_are_not_resumed(three, out, capsys, dam
     assert files(rows(out)) == list(NAMES)
 
 
-def test_overwriting_without_panels_leaves_no_panel_of_before(three, out):
+def test_overwriting_leaves_nothing_of_before(three, out):
     assert one_by_one(three, out) == 0
     (out / "a_panel.png").write_text("of an earlier run")
-    assert one_by_one(three, out, "--overwrite") == 0
-    assert not list(out.glob("*_panel.png"))
+    (out / "mine.txt").write_text("not a result")
+    assert one_by_one(three / "b.png", out, "--overwrite") == 0
+    names = {"b_explanation.png", "b_mask.safetensors", "mine.txt", "settings.json", "summary.csv", "summary.jsonl"}
+    assert {path.name for path in out.iterdir()} == names
 
 
 def test_files_of_one_name_do_not_overwrite_each_other(tmp_path, out):

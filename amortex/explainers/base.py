@@ -52,7 +52,13 @@ class Explainer(nn.Module, ABC):
         self.seed = seed
 
     def explain(self, image: Tensor, target: Tensor | None = None, on_step: OnStep | None = None) -> Explanation:
-        """Explain images ``(B, C, H, W)`` in [0, 1] for classes `target` ``(B,)``, by default the predicted ones."""
+        """Explain images ``(B, C, H, W)`` in [0, 1] for classes `target` ``(B,)``, by default the predicted ones.
+
+        Raises:
+            InputError: pixels outside [0, 1].
+        """
+        if not bool(((image >= 0) & (image <= 1)).all()):
+            raise InputError("explainers take pixels in [0, 1]: the classifier normalises them itself")
         reference = self.rate_distortion.reference(image, target)
         return self._explain(reference, Draws.of(image, self.seed, "optimise"), on_step or (lambda step, mask: None))
 

@@ -118,6 +118,17 @@ class Wavelet(Transform):
             self._filters[key] = self._masters[name].to(like.dtype).to(like.device)
         return self._filters[key]
 
+    def _dense(self, channels: int, like: Tensor) -> Tensor:
+        """The kernel of the dense synthesis, ``(4 C, C, length, length)``."""
+        key = (f"dense{channels}", like.dtype, like.device)
+        if key not in self._filters:
+            kernel = self._filter("kernel", like)
+            eye = torch.eye(channels, dtype=like.dtype, device=like.device)[:, None, :, None, None]
+            weight = torch.cat([eye * kernel[:1], eye * kernel[None, 1:]], dim=1)  # (C, 4, C, length, length)
+            weight = torch.cat([weight[:, 0], weight[:, 1:].flatten(0, 1)])
+            self._filters[key] = weight.contiguous(memory_format=torch.channels_last)
+        return self._filters[key]
+
     def settings(self) -> dict[str, str | int]:
         return {**super().settings(), "wavelet": self.wavelet, "levels": self.levels, "mode": self.mode}
 
@@ -146,13 +157,8 @@ class Wavelet(Transform):
             return sfb1d(left, right, lo, hi, mode=self.mode, dim=3)
         # One dense convolution over [low of each channel, three details of each channel], block-diagonal
         # in the channels: more operations than a grouped one, yet faster, and channels-last all through.
-        channels = low.shape[1]
-        kernel = self._filter("kernel", low)
-        eye = torch.eye(channels, dtype=low.dtype, device=low.device)[:, None, :, None, None]
-        weight = torch.cat([eye * kernel[:1], eye * kernel[None, 1:]], dim=1)  # (C, 4, C, length, length)
-        weight = torch.cat([weight[:, 0], weight[:, 1:].flatten(0, 1)])
+        weight = self._dense(low.shape[1], low)
         quad = torch.cat([low, detail.flatten(1, 2)], dim=1).contiguous(memory_format=torch.channels_last)
-        weight = weight.contiguous(memory_format=torch.channels_last)
         return F.conv_transpose2d(quad, weight, stride=2, padding=self.length - 2)
 
     def _refuse_if_inexact(self, size: tuple[int, ...]) -> None:
