@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import torch
-from scipy.stats import t as student
 from torch import Tensor
 
 from amortex.draws import Draws
@@ -34,19 +33,13 @@ def certify(
     """
     reference = explanation.reference
     outcome = rd(reference, explanation.mask, Draws.of(reference.image, seed, "evaluate"), samples)
-    draws = outcome.distortion.shape[1]
     mean = outcome.distortion.mean(1)
-    if reference.scale is None:
-        margin = torch.zeros_like(mean)
-    elif draws == 1:
-        margin = torch.full_like(mean, torch.nan)
-    else:
-        margin = float(student.ppf(0.975, draws - 1)) * outcome.distortion.std(1) / draws**0.5
+    low, high = (mean, mean) if reference.scale is None else outcome.interval()
     return Certificate(
         class_probability(reference),
         outcome.rate,
         mean,
-        (mean - margin).clamp(min=0),
-        mean + margin,
+        low,
+        high,
         outcome.probabilities.argmax(-1) == reference.target,
     )

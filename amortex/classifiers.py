@@ -55,13 +55,16 @@ class Classifier(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.model(self.normalise(x))
+
+    def normalise(self, x: Tensor) -> Tensor:
+        """``(x - mean) / std``, channels-last."""
         x = x.contiguous(memory_format=torch.channels_last)
         # (x - mean) / std in one fused pass over long rows: a row is W pixels of C channels, in memory order
         offset, factor = (v.expand(x.shape[1], 1, x.shape[3]).permute(1, 2, 0).flatten(1)
                            for v in (-self.mean / self.std, 1 / self.std))  # fmt: skip
         rows = x.permute(0, 2, 3, 1).flatten(2)
-        x = torch.addcmul(offset, rows, factor).unflatten(2, (x.shape[3], x.shape[1])).permute(0, 3, 1, 2)
-        return self.model(x)
+        return torch.addcmul(offset, rows, factor).unflatten(2, (x.shape[3], x.shape[1])).permute(0, 3, 1, 2)
 
     def _probe(self) -> int:
         """Number of classes, from the output on one grey image."""

@@ -17,7 +17,8 @@ from amortex.classifiers import Classifier, load_classifier
 from amortex.explainers import METHODS, PRESETS, RDE, WAM, Explainer, MinimalImage, StaticMinimalImage, build_explainer
 from amortex.images import Source, find_images
 from amortex.inference import Request, explain_files
-from amortex.options import OBFUSCATION_NAMES, check, model_args, parser
+from amortex.obfuscations import OBFUSCATION_NAMES
+from amortex.options import check, model_args, parser
 from amortex.rate_distortion import RateDistortion
 from amortex.results import Results
 from amortex.transforms import Fourier, Transform, Wavelet

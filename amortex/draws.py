@@ -36,6 +36,13 @@ class Draws:
         pixels = image.detach().float().cpu().contiguous()
         return cls([_hash(one.numpy().tobytes(), f"{seed}/{stream}") for one in pixels], image.device)
 
+    @classmethod
+    def numbered(
+        cls, numbers: Sequence[int], seed: int = 0, stream: str = "train", device: torch.device | str = "cpu"
+    ) -> "Draws":
+        """Streams for the samples of these numbers, whatever their pixels: what training uses."""
+        return cls([_hash(number.to_bytes(8, "little"), f"{seed}/{stream}") for number in numbers], device)
+
     def __len__(self) -> int:
         return len(self.seeds)
 

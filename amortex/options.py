@@ -9,11 +9,10 @@ from amortex.classifiers import DEFAULT_CLASSIFIER
 from amortex.distortions import DISTORTIONS
 from amortex.explainers import METHODS, PRESETS
 from amortex.explainers.initial import Initial
-from amortex.obfuscations import OBFUSCATIONS
+from amortex.obfuscations import OBFUSCATION_NAMES
 from amortex.transforms.wavelet import Mode
 from amortex.types import InputError
 
-OBFUSCATION_NAMES = {kind.__name__.lower(): kind for kind in OBFUSCATIONS}
 LEAST = {
     "seed": 0, "levels": 1, "certificate_samples": 2, "num_classes": 1, "input_size": 1, "batch_size": 1,
     "internal_batch_size": 1,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
+from scipy.stats import t as student
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -55,6 +56,19 @@ class Outcome(NamedTuple):
     distortion: Tensor  # (B, L), one per noise draw
     rate: Tensor  # (B,)
     probabilities: Tensor  # (B, M), mean of Phi(y) over the draws
+
+    def interval(self) -> tuple[Tensor, Tensor]:
+        """95 % confidence interval ``(B,)``, ``(B,)`` of the mean distortion: Student's t over draws, cut at zero.
+
+        A single draw has none: its ends are NaN (those of an obfuscation that is not random are set by the caller).
+        """
+        draws = self.distortion.shape[1]
+        mean = self.distortion.mean(1)
+        if draws == 1:
+            margin = torch.full_like(mean, torch.nan)
+        else:
+            margin = float(student.ppf(0.975, draws - 1)) * self.distortion.std(1) / draws**0.5
+        return (mean - margin).clamp(min=0), mean + margin
 
 
 class AddNoise(torch.autograd.Function):
@@ -132,20 +146,20 @@ class RateDistortion(nn.Module):
         return 1 if self.batch_invariant else self.internal_batch_size
 
     @torch.no_grad()
-    def reference(self, image: Tensor, target: Tensor | None = None) -> Reference:
+    def reference(self, image: Tensor, target: Tensor | None = None, probabilities: Tensor | None = None) -> Reference:
         """Coefficients, replacement statistics and reference output of images ``(B, C, H, W)`` in [0, 1].
 
-        `target` ``(B,)`` defaults to the predicted classes.
+        `target` ``(B,)`` defaults to the predicted classes; `probabilities` ``(B, M)`` are computed unless known.
         """
         layout = self.transform.layout(tuple(image.shape[2:]), image.device)
-        bands, locations, scales, outputs = [], [], [], []
+        bands, locations, scales, outputs = [], [], [], [] if probabilities is None else [probabilities]
         for chunk in image.split(self.images_at_once):
             coefficients = self.transform(chunk)
             replacement = self.obfuscation.replacement(chunk, coefficients, self.transform)
             bands.append(coefficients.bands)
             locations.append(replacement.location)
             scales += [] if replacement.scale is None else [replacement.scale]
-            outputs.append(softmax(self.classifier(chunk)))
+            outputs += [softmax(self.classifier(chunk))] if probabilities is None else []
         probabilities = torch.cat(outputs)
         return Reference(
             image,
@@ -161,6 +175,11 @@ class RateDistortion(nn.Module):
 
         `noise` is unit noise per band, ``(B, L, C, *positions)``; None means a ``v`` that is not random.
         """
+        mixed = self.mix(reference, mask, noise)
+        return self.picture(mixed).unflatten(0, (len(mask), -1))
+
+    def mix(self, reference: Reference, mask: Tensor, noise: tuple[Tensor, ...] | None) -> Coefficients:
+        """``s h + (1 - s) v``, the draws in the batch: ``(B L, C, *positions)`` per band."""
         bands = []
         for index, (h, s) in enumerate(
             zip(reference.coefficients.bands, reference.layout.split(mask[:, None]), strict=True)
@@ -175,10 +194,11 @@ class RateDistortion(nn.Module):
                 spread = spread.expand(kept.shape).to(kept.real.dtype)  # in full: contiguous for the pass over it
                 kept = AddNoise.apply(channels_last(kept, spatial), channels_last(spread, spatial), noise[index])
             bands.append(kept)
-        draws = bands[0].shape[1]
-        image = self.transform.inverse(Coefficients(tuple(band.flatten(0, 1) for band in bands), reference.layout))
-        # clamp, but with a backward pass that is one kernel
-        return F.hardtanh(image, 0.0, 1.0).unflatten(0, (-1, draws))
+        return Coefficients(tuple(band.flatten(0, 1) for band in bands), reference.layout)
+
+    def picture(self, coefficients: Coefficients) -> Tensor:
+        """``clamp(T^-1(c), 0, 1)``, ``(B, C, H, W)``."""
+        return F.hardtanh(self.transform.inverse(coefficients), 0.0, 1.0)  # clamp, but with one kernel backward
 
     def forward(self, reference: Reference, mask: Tensor, draws: Draws, samples: int = 64) -> Outcome:
         """Measure masks ``(B, k)`` over `samples` fresh draws, without gradients."""
@@ -186,7 +206,7 @@ class RateDistortion(nn.Module):
             images = []
             for some, counts in self._chunks(reference, samples):
                 part = reference.of(some)
-                chunks = [self._outputs(part, mask[some], self.noise(part, draws, some, count)) for count in counts]
+                chunks = [self.outputs(part, mask[some], self.noise(part, draws, some, count)) for count in counts]
                 outputs = torch.cat(chunks, dim=1)
                 images.append((self.distortions(part, outputs), outputs.mean(1)))
             distortion, probabilities = (torch.cat(parts) for parts in zip(*images, strict=True))
@@ -208,7 +228,7 @@ class RateDistortion(nn.Module):
                 noise = self.noise(part, draws, some, count)
                 with torch.enable_grad():
                     leaf = mask[some].detach().requires_grad_()
-                    distortion = self.distortions(part, self._outputs(part, leaf, noise)).sum(1) / total
+                    distortion = self.distortions(part, self.outputs(part, leaf, noise)).sum(1) / total
                     (gradient,) = torch.autograd.grad(distortion.sum(), leaf)
                 values[some] += distortion.detach()
                 gradients[some] += gradient
@@ -243,7 +263,7 @@ class RateDistortion(nn.Module):
             bands.append(part.movedim(tuple(range(2, 2 + len(last))), tuple(last)))
         return tuple(bands)
 
-    def _outputs(self, reference: Reference, mask: Tensor, noise: tuple[Tensor, ...] | None) -> Tensor:
+    def outputs(self, reference: Reference, mask: Tensor, noise: tuple[Tensor, ...] | None) -> Tensor:
         """``Phi(y)``, ``(B, L, M)``."""
         y = self.obfuscate(reference, mask, noise)
         return softmax(self.classifier(y.flatten(0, 1))).unflatten(0, y.shape[:2])

@@ -57,8 +57,7 @@ class Explainer(nn.Module, ABC):
         Raises:
             InputError: pixels outside [0, 1].
         """
-        if not bool(((image >= 0) & (image <= 1)).all()):
-            raise InputError("explainers take pixels in [0, 1]: the classifier normalises them itself")
+        check_pixels(image)
         reference = self.rate_distortion.reference(image, target)
         return self._explain(reference, Draws.of(image, self.seed, "optimise"), on_step or (lambda step, mask: None))
 
@@ -88,6 +87,11 @@ def picture(rate_distortion: RateDistortion, explanation: Explanation) -> Tensor
     with torch.no_grad():
         masks = grey.layout.split(explanation.mask[:, None])
         return transform.inverse(grey.map(torch.mul, masks)).clamp(0, 1)
+
+
+def check_pixels(image: Tensor) -> None:
+    if not bool(((image >= 0) & (image <= 1)).all()):
+        raise InputError("explainers take pixels in [0, 1]: the classifier normalises them itself")
 
 
 def check_share(rate: float, name: str = "rate") -> float:

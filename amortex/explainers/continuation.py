@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-DURATION = 0.8  # share of the steps over which the price falls to lambda_k
+DURATION = 0.7  # share of the steps over which the price falls to lambda_k
+SETTLING = 0.5  # share of the steps from which an entry at zero stays there
 SMOOTHING = 0.8  # of the distortion that steers it, per step
 RUIN = 0.5  # damage from which a mask is taken back to its last healthy state
 
@@ -42,6 +43,16 @@ class Continuation:
         self.damage = (self.smoothed - self.full) / self.span
         left = max(0.0, 1 - progress / DURATION)
         return self.lambda_k + self.extra * left**2 * (1 - self.damage / self.tolerance).clamp(0, 1)
+
+    def settle(self, progress: float, before: Tensor, mask: Tensor) -> None:
+        """Late in the run, keep in place those entries at zero that were so `before` the step.
+
+        Adam's steps are as long for an entry that does not matter, whose gradient is nothing but noise, as for
+        others. At a low price thousands of such entries wander above zero, which costs rate and hides the gradient of
+        those that matter. So the last part of the run only chooses among the entries that are left.
+        """
+        if progress >= SETTLING:
+            mask.masked_fill_(before == 0, 0)
 
     def rescue(self, progress: float, mask: Tensor, moments: list[Tensor]) -> None:
         """Set ruined masks back in place, their optimiser's `moments` to zero; remember healthy ones."""

@@ -10,3 +10,4 @@ from amortex.obfuscations.gaussian import Gaussian as Gaussian
 from amortex.obfuscations.uniform import Uniform as Uniform
 
 OBFUSCATIONS = tuple(Obfuscation.__subclasses__())  # those imported above
+OBFUSCATION_NAMES = {kind.__name__.lower(): kind for kind in OBFUSCATIONS}
