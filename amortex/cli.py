@@ -1,7 +1,6 @@
 """The command line of `explain.py`."""
 
 import argparse
-import hashlib
 import logging
 import os
 import sys
@@ -12,26 +11,14 @@ from typing import Any
 
 import torch
 
-from amortex import __version__
-from amortex.classifiers import Classifier, load_classifier
-from amortex.explainers import METHODS, PRESETS, RDE, WAM, Explainer, MinimalImage, StaticMinimalImage, build_explainer
+from amortex.building import build, build_amortized, settings
 from amortex.images import Source, find_images
 from amortex.inference import Request, explain_files
-from amortex.obfuscations import OBFUSCATION_NAMES
-from amortex.options import check, model_args, parser
-from amortex.rate_distortion import RateDistortion
+from amortex.options import AMORTIZED, check, parser
 from amortex.results import Results
-from amortex.transforms import Fourier, Transform, Wavelet
 from amortex.types import InputError
 
 BUNDLED = ("chelsea.png", "coffee.png")
-
-# the options of each kind of explainer; an option that the chosen one does not have is refused
-OPTIONS: dict[Any, tuple[str, ...]] = {
-    RDE: ("preset", "lambda_k", "steps", "samples", "lr", "init"),
-    WAM: ("rate", "samples"),
-    MinimalImage: ("steps", "lr", "alpha"),
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,6 +44,9 @@ def run(options: argparse.Namespace) -> int:
     check(options)
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # our one line instead of its many retries
     sys.path.append(os.getcwd())  # a classifier's class path may lie in the current folder
+    options.method = options.method or ("cartoonx" if options.explainer is None else AMORTIZED)
+    if (options.method == AMORTIZED) != (options.explainer is not None):
+        raise InputError("--explainer FILE and --method amortized belong together: train one with train.py")
     out = options.out or Path("explanations", options.method)
     unique: dict[Path, Source] = {}
     for source in find_images(options.inputs, exclude=out) if options.inputs else bundled():
@@ -64,9 +54,9 @@ def run(options: argparse.Namespace) -> int:
     sources = list(unique.values())
     torch.set_flush_denormal(True)  # tiny mask gradients otherwise slow convolutions tenfold on CPU
     torch.backends.cudnn.allow_tf32 = False  # the transform is a convolution, and exact only in full precision
-    classifier = build_classifier(options).to(device(options.device))
+    explainer = (build_amortized if options.method == AMORTIZED else build)(options).to(device(options.device))
+    classifier = explainer.rate_distortion.classifier
     target = None if options.target == "auto" else classifier.class_index(options.target)
-    explainer = build(options, classifier)
     results = Results(out, settings(options, explainer, target), options.overwrite)
     request = Request(
         explainer, options.method, target, options.certificate_samples, options.batch_size, not options.no_panels
@@ -125,74 +115,3 @@ def device(name: str) -> torch.device:
     if chosen.type == "meta":
         raise InputError("device 'meta' computes nothing; use auto or cpu")
     return chosen
-
-
-def build_classifier(options: argparse.Namespace) -> Classifier:
-    return load_classifier(
-        options.classifier,
-        options.weights,
-        options.num_classes,
-        options.class_names,
-        model_args(options),
-        img_size=options.input_size,
-        mean=options.mean,
-        std=options.std,
-    )
-
-
-def build(options: argparse.Namespace, classifier: Classifier) -> Explainer:
-    """The explainer that the options ask for."""
-    kind, _, transform_kind = METHODS[options.method]
-    allowed = OPTIONS.get(kind, ())
-    given = {}
-    for name in dict.fromkeys(name for names in OPTIONS.values() for name in names):
-        value = getattr(options, name)
-        if value is None:
-            continue
-        if name not in allowed:
-            has = ", ".join("--" + other.replace("_", "-") for other in allowed) or "no options of its own"
-            raise InputError(f"{options.method} has no --{name.replace('_', '-')}; it has {has}")
-        given[name] = value
-    transform: Transform = transform_kind()
-    if transform_kind is Wavelet:
-        transform = Wavelet(options.wavelet, options.levels, options.padding)
-    elif transform_kind is Fourier:
-        transform = Fourier(options.levels)
-    transform.layout(classifier.input_size[1:])  # refuses what is not exact before anything is written
-    # minimal images set the rest to zero, and are measured as they are made
-    obfuscation = options.obfuscation or ("zero" if kind in (MinimalImage, StaticMinimalImage) else "gaussian")
-    rd = RateDistortion(
-        classifier,
-        transform,
-        OBFUSCATION_NAMES[obfuscation](),
-        options.distortion,
-        options.internal_batch_size,
-        options.batch_invariant,
-    )
-    if kind is RDE:
-        preset = PRESETS[given.pop("preset", "fast")]
-        given["preset"] = preset.but(**{name: given.pop(name, None) for name in ("steps", "samples", "lr")})
-    return build_explainer(options.method, rd, seed=options.seed, **given)
-
-
-def settings(options: argparse.Namespace, explainer: Explainer, target: int | None) -> dict[str, Any]:
-    """Everything that determines the results, as plain values: written beside them, compared when resuming."""
-    rd = explainer.rate_distortion
-    config = rd.classifier.data_config
-    return {
-        "method": options.method,
-        **{f"explainer_{key}": value for key, value in explainer.settings().items()},
-        "asked_target": "auto" if target is None else target,
-        "classifier": rd.classifier.name,
-        "weights": rd.classifier.weights,
-        "weights_digest": rd.classifier.fingerprint(),
-        "model_args": model_args(options),
-        "class_names_digest": hashlib.blake2b(repr(rd.classifier.class_names).encode(), digest_size=8).hexdigest(),
-        **{f"classifier_{key}": list(value) if isinstance(value, tuple) else value for key, value in config.items()},
-        **{f"transform_{key}": value for key, value in rd.transform.settings().items()},
-        "obfuscation": type(rd.obfuscation).__name__.lower(),
-        "distortion": options.distortion,
-        "certificate_samples": options.certificate_samples,
-        "batch_invariant": options.batch_invariant,
-        "amortex": __version__,
-    }

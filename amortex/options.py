@@ -13,6 +13,10 @@ from amortex.obfuscations import OBFUSCATION_NAMES
 from amortex.transforms.wavelet import Mode
 from amortex.types import InputError
 
+AMORTIZED = "amortized"
+# options that an explainer's file sets; given all the same, they must agree with it
+TRAINED = ("classifier", "weights", "num_classes", "class_names", "mean", "std", "wavelet", "levels", "padding",
+           "obfuscation")  # fmt: skip
 LEAST = {
     "seed": 0, "levels": 1, "certificate_samples": 2, "num_classes": 1, "input_size": 1, "batch_size": 1,
     "internal_batch_size": 1,
@@ -28,7 +32,10 @@ def parser() -> argparse.ArgumentParser:
         epilog="Exit status: 0 all explained, 1 some files could not be, 2 nothing done (bad input).",
     )
     p.add_argument("inputs", nargs="*", help="images and folders; by default two bundled photographs")
-    p.add_argument("--method", choices=METHODS, default="cartoonx", help="default: %(default)s")
+    p.add_argument(
+        "--method", choices=(*METHODS, AMORTIZED), help="default: cartoonx, or amortized where --explainer is given"
+    )
+    p.add_argument("--explainer", type=Path, help="trained explainer: a checkpoint or a release folder")
     p.add_argument(
         "--target", default="auto", help="class index or name to explain; auto: the predicted class (default)"
     )
@@ -45,7 +52,13 @@ def parser() -> argparse.ArgumentParser:
     )
     g.add_argument("--lr", type=float, help="learning rate of RDE methods and minimal")
     g.add_argument("--init", choices=get_args(Initial), help="start of RDE methods; default: ones")
-    g.add_argument("--rate", type=float, help="share of coefficients that WAM masks keep; default: 0.05")
+    g.add_argument("--rate", type=float, help="share that WAM masks keep (default: 0.05); mean of amortized masks")
+    g.add_argument("--hard", action="store_true", default=None, help="amortized: keep exactly the top share")
+    g.add_argument(
+        "--measure", action="store_true", default=None, help="amortized: choose the rate by measuring several"
+    )
+    g.add_argument("--max-distortion", type=float, help="amortized: the sparsest mask that is surely below this")
+    g.add_argument("--refine", type=int, help="amortized: CartoonX steps from the predicted mask; default: 0")
     g.add_argument("--alpha", type=float, help="sparsity weight of minimal; default: 100")
 
     g = p.add_argument_group("rate and distortion")

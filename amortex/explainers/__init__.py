@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from amortex.explainers.amortized import Amortized
 from amortex.explainers.base import Explainer, Explanation, picture
 from amortex.explainers.minimal_image import MinimalImage, StaticMinimalImage
 from amortex.explainers.rde import PRESETS, RDE, Preset
@@ -34,6 +35,7 @@ __all__ = [
     "PRESETS",
     "RDE",
     "WAM",
+    "Amortized",
     "Explainer",
     "Explanation",
     "MinimalImage",

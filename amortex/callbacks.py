@@ -1,0 +1,106 @@
+"""What a validation leaves to look at: pictures, a table of images, histograms. The only user of wandb."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import CSVLogger, WandbLogger
+from torch import Tensor
+
+from amortex.explainers import Explanation, picture
+from amortex.plots import panel, png
+from amortex.predictors import Prediction
+from amortex.results import write_atomically
+from amortex.training import AmortizedExplainer
+
+COLUMNS = ("name", "class", "probability", "rate", "distortion", "retained")
+
+
+class PanelLogger(Callback):
+    """Panels of the first validation images, a table of all and histograms of mask values per scale, each validation.
+
+    Panels are written to ``panels/`` beside the CSV logger's metrics, and with the table and histograms to W&B, where
+    that is on.
+
+    Arguments:
+        images: number of panels.
+        lambda_k: sparsity weight whose masks are shown; one of those that the module validates.
+    """
+
+    def __init__(self, images: int = 4, lambda_k: float = 2.5) -> None:
+        self.images, self.lambda_k = images, lambda_k
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.panels: dict[str, bytes] = {}
+        self.rows: list[tuple[Any, ...]] = []
+        self.values: list[Tensor] = []
+        self.level = torch.empty(0)
+
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
+    ) -> None:
+        if not trainer.is_global_zero:
+            return
+        prediction: Prediction = outputs["prediction"]
+        measured: dict[str, Tensor] = outputs["measured"]
+        reference, key = prediction.reference, f"{self.lambda_k:g}"
+        mask = prediction.mask(measured[f"val/rate_{key}"]).cpu()
+        self.level = reference.layout.level.cpu()
+        module = cast(AmortizedExplainer, pl_module)
+        classifier = module.predictor.rate_distortion.classifier
+        names = batch.get("name") or [f"image {int(index)}" for index in batch["index"]]
+        probability = reference.probabilities.gather(1, reference.target[:, None])[:, 0]
+        columns = (probability, *(measured[f"val/{kind}_{key}"] for kind in ("rate", "distortion", "retained")))
+        for index, numbers in enumerate(torch.stack([c.float() for c in columns], 1).tolist()):
+            name = Path(names[index]).stem
+            label = classifier.class_name(int(reference.target[index]))
+            self.rows.append((name, label, *numbers[:3], bool(numbers[3])))
+            if len(self.panels) < self.images:
+                self.panels[name] = self._panel(module, prediction, mask, index, self.rows[-1])
+                self.values.append(mask[index])
+
+    def _panel(
+        self, module: AmortizedExplainer, prediction: Prediction, mask: Tensor, index: int, row: tuple[Any, ...]
+    ) -> bytes:
+        one = prediction.reference.of(slice(index, index + 1))
+        own = mask[index : index + 1].to(one.image.device)
+        shown = picture(module.predictor.rate_distortion, Explanation(one, own, own))[0]
+        _, label, probability, rate, distortion, retained = row
+        title = [
+            f"{label}  ({probability:.1%})",
+            f"amortized, step {module.global_step}, $\\lambda k$ = {self.lambda_k:g}    rate {rate:.2%}    "
+            f"distortion {distortion:.3f}    class {'' if retained else 'not '}retained",
+        ]
+        return png(panel(one.image[0].cpu(), shown.cpu(), mask[index], mask[index], prediction.reference.layout, title))
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.is_global_zero or trainer.sanity_checking:
+            return
+        step = pl_module.global_step
+        for logger in trainer.loggers:
+            if isinstance(logger, CSVLogger):
+                folder = Path(logger.log_dir, "panels")
+                folder.mkdir(parents=True, exist_ok=True)
+                for name, content in self.panels.items():
+                    write_atomically(folder / f"{name}_{step:06d}.png", content)
+            elif isinstance(logger, WandbLogger):
+                self._to_wandb(logger, step)
+
+    def _to_wandb(self, logger: WandbLogger, step: int) -> None:
+        import io
+
+        import wandb
+        from PIL import Image
+
+        pictures = [wandb.Image(Image.open(io.BytesIO(content)), caption=name) for name, content in self.panels.items()]
+        logged: dict[str, Any] = {
+            "val/panels": pictures,
+            "val/images": wandb.Table(columns=list(COLUMNS), data=[list(row) for row in self.rows]),
+            "trainer/global_step": step,
+        }
+        masks = torch.stack(self.values)
+        for level in self.level.unique().tolist():
+            name = "low" if level == 0 else f"level{level}"
+            logged[f"val/mask_values/{name}"] = wandb.Histogram(masks[:, self.level == level].flatten().tolist())
+        logger.experiment.log(logged)

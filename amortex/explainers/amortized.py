@@ -1,0 +1,127 @@
+"""The amortized explainer: one pass of a trained predictor, and what can be asked of its rate."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from amortex.draws import Draws
+from amortex.explainers.base import Explainer, Explanation, OnStep, check_pixels, check_share
+from amortex.explainers.rde import RDE, Preset
+from amortex.masks import energy, top_share
+from amortex.predictors import MaskPredictor, Prediction
+from amortex.predictors.predictor import CHOICES, RATES
+from amortex.rate_distortion import Reference
+from amortex.types import InputError
+
+CHOICE_SAMPLES = 16  # noise draws per rate when rates are measured to choose one
+
+
+class Amortized(Explainer):
+    """Masks from one pass of a trained `MaskPredictor`.
+
+    The rate is the one given; or the predictor's own guess of what is best for `lambda_k`, from the same pass; or,
+    measured on `CHOICE_SAMPLES` draws each, the best of several for `lambda_k` (`measure`), or the lowest
+    whose distortion stays below `max_distortion` with the upper end of its 95 % interval. Where none does, the mask
+    is full, and the certificate says so.
+
+    Arguments:
+        predictor: a trained predictor.
+        lambda_k: sparsity weight.
+        rate: mean of the mask, exactly.
+        hard: keep exactly the top share `rate` of the entries instead of a soft mask of that mean.
+        measure: choose the rate for `lambda_k` by measuring.
+        max_distortion: bound on the distortion.
+        refine: CartoonX steps at `lambda_k` that continue from the predicted mask.
+        seed: of the run.
+
+    Raises:
+        InputError: settings out of range, or that exclude each other.
+    """
+
+    def __init__(
+        self,
+        predictor: MaskPredictor,
+        lambda_k: float = 5.0,
+        rate: float | None = None,
+        hard: bool = False,
+        measure: bool = False,
+        max_distortion: float | None = None,
+        refine: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(predictor.rate_distortion, seed)
+        if sum((rate is not None, measure, max_distortion is not None)) > 1:
+            raise InputError("rate, measure and max-distortion each choose the rate: give one of them")
+        if rate is not None:
+            check_share(rate)
+        if max_distortion is not None and not 0 < max_distortion < math.inf:
+            raise InputError(f"max-distortion must be above 0 and finite, not {max_distortion}")
+        if refine < 0 or (refine and hard):
+            raise InputError("refine must be at least 0, and a refined mask is not hard: leave out refine or hard")
+        self.predictor, self.lambda_k, self.rate, self.hard = predictor, lambda_k, rate, hard
+        self.measure, self.max_distortion, self.refine = measure, max_distortion, refine
+        self.refinement = Preset("refine", max(1, refine), samples=2, lr=2e-2, schedule="cosine")
+        RDE(self.rate_distortion, lambda_k, self.refinement)  # refuses a lambda_k out of range
+        self.steps = max(1, refine)
+
+    @torch.no_grad()
+    def explain(self, image: Tensor, target: Tensor | None = None, on_step: OnStep | None = None) -> Explanation:
+        """See `Explainer.explain`; class and mask come from one pass over the classifier."""
+        check_pixels(image)
+        prediction = self.predictor(image, target, Draws.of(image, self.seed, "look"))
+        return self._finish(prediction, Draws.of(image, self.seed, "optimise"), on_step or (lambda step, mask: None))
+
+    def _explain(self, reference: Reference, draws: Draws, on_step: OnStep) -> Explanation:
+        raise NotImplementedError("an amortized explainer looks at images, not at references")
+
+    def _finish(self, prediction: Prediction, draws: Draws, on_step: OnStep) -> Explanation:
+        reference = prediction.reference
+        rate, passes = self._rate(prediction)
+        mask = self._mask(prediction, rate)
+        if self.refine:
+            mask = RDE(self.rate_distortion, self.lambda_k, self.refinement, mask)._explain(
+                reference, draws, on_step
+            ).mask  # fmt: skip
+            passes += 3 * self.refinement.samples * self.refine
+        else:
+            on_step(1, mask)
+        passes += 4 if self.predictor.gradient else 1
+        extra = {"passes": torch.full_like(rate, passes)}
+        return Explanation(reference, mask, mask if self.refine else prediction.mask(rate), extra=extra)
+
+    def _mask(self, prediction: Prediction, rate: Tensor) -> Tensor:
+        if not self.hard:
+            return prediction.mask(rate)
+        ties = energy(prediction.reference.coefficients)
+        rows = zip(prediction.logits.split(1), rate.tolist(), ties.split(1), strict=True)
+        return torch.cat([top_share(logits, one, tie) for logits, one, tie in rows])
+
+    def _rate(self, prediction: Prediction) -> tuple[Tensor, int]:
+        """Rates ``(B,)``, and the classifier passes per image that choosing them took."""
+        count = len(prediction.logits)
+        if self.rate is not None:
+            return prediction.logits.new_full((count,), self.rate), 0
+        if not self.measure and self.max_distortion is None:
+            return prediction.rate_for(self.lambda_k), 0
+        rates = torch.logspace(math.log10(RATES[0]), 0, CHOICES // 4, device=prediction.logits.device)
+        draws = Draws.of(prediction.reference.image, self.seed, "choose")
+        means, bounds = [], []
+        for rate in rates:
+            mask = self._mask(prediction, rate.expand(count))
+            outcome = self.rate_distortion(prediction.reference, mask, draws, CHOICE_SAMPLES)
+            means.append(outcome.distortion.mean(1))
+            bounds.append(means[-1] if prediction.reference.scale is None else outcome.interval()[1])
+        if self.max_distortion is None:
+            choice = (torch.stack(means, 1) + self.lambda_k * rates).argmin(1)
+        else:
+            below = torch.stack(bounds, 1) < self.max_distortion
+            choice = torch.where(below.any(1), below.to(torch.uint8).argmax(1), len(rates) - 1)
+        return rates[choice], CHOICE_SAMPLES * len(rates)
+
+    def settings(self) -> dict[str, str | int | float]:
+        chosen = {
+            "lambda_k": self.lambda_k, "rate": self.rate, "hard": int(self.hard), "measure": int(self.measure),
+            "max_distortion": self.max_distortion, "refine": self.refine,
+        }  # fmt: skip
+        return {**super().settings(), **{key: value for key, value in chosen.items() if value is not None}}

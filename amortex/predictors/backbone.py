@@ -1,0 +1,85 @@
+"""What a frozen classifier computes anyway: class scores and feature maps from one pass."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from amortex.classifiers import Classifier
+
+FROM_ONE_STRIDE = 4  # maps taken from a network whose maps all have one stride, as those of a ViT
+
+
+class Features(NamedTuple):
+    """Class scores, feature maps from fine to coarse, and the evidence for a class where it is."""
+
+    logits: Tensor  # (B, M)
+    maps: tuple[Tensor, ...]  # (B, C_i, h_i, w_i)
+    embedding: Tensor | None  # (B, D, h, w): what the classifier's linear head averages
+    head: Tensor | None  # (M, D): weights of that head
+
+
+class Backbone(nn.Module):
+    """Reads a classifier's feature pyramid (timm's `forward_intermediates`); black boxes have an empty one.
+
+    Arguments:
+        classifier: any classifier; it stays as it is.
+        use_features: if False, the classifier is treated as a black box.
+    """
+
+    def __init__(self, classifier: Classifier, use_features: bool = True) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.indices: list[int] | None = []
+        if use_features and hasattr(classifier.model, "forward_intermediates"):
+            self.indices = None
+            with torch.no_grad():
+                probe = torch.full((1, *classifier.input_size), 0.5, device=classifier.mean.device)
+                maps = self(probe).maps
+                if len({m.shape[2:] for m in maps}) == 1 and len(maps) > FROM_ONE_STRIDE:
+                    step = len(maps) / FROM_ONE_STRIDE
+                    self.indices = [round(step * (i + 1)) - 1 for i in range(FROM_ONE_STRIDE)]
+        with torch.no_grad():
+            probe = self(torch.full((1, *classifier.input_size), 0.5, device=classifier.mean.device))
+        self.channels = [m.shape[1] for m in probe.maps]
+        self.strides = [classifier.input_size[2] / m.shape[3] for m in probe.maps]
+        self.head_size = 0 if probe.head is None else probe.head.shape[1]
+
+    @torch.no_grad()
+    def forward(self, image: Tensor) -> Features:
+        """Features of images ``(B, C, H, W)`` in [0, 1]."""
+        if self.indices == []:
+            return Features(self.classifier(image), (), None, None)
+        model = self.classifier.model
+        final, maps = model.forward_intermediates(self.classifier.normalise(image), indices=self.indices)
+        logits = model.forward_head(final)
+        head = model.get_classifier() if hasattr(model, "get_classifier") else None
+        weight = head.weight if isinstance(head, nn.Linear) else None
+        embedding = final if final.ndim == 4 else maps[-1]
+        if weight is not None and embedding.shape[1] != weight.shape[1]:
+            weight = None
+        return Features(logits, tuple(maps), embedding if weight is not None else None, weight)
+
+
+def class_map(features: Features, target: Tensor) -> Tensor:
+    """Class activation map ``(B, 1, h, w)``: the linear head's evidence for each image's class, where it is."""
+    assert features.embedding is not None
+    assert features.head is not None
+    return torch.einsum("bdhw,bd->bhw", features.embedding, features.head[target])[:, None]
+
+
+def fit(maps: Tensor, positions: tuple[int, int], size: tuple[int, int], level: int) -> Tensor:
+    """Resize maps that cover an image of `size` to the `positions` (h, w) of a wavelet `level`.
+
+    A level reaches beyond the image where the wavelet is long: the maps are continued there.
+    """
+    inside = tuple(min(p, -(-n // 2**level)) for p, n in zip(positions, size, strict=True))
+    if maps.shape[2:] != inside:
+        antialias = maps.shape[2] > inside[0]
+        maps = F.interpolate(maps, inside, mode="bilinear", antialias=antialias)
+    rows, columns = positions[0] - inside[0], positions[1] - inside[1]
+    if rows or columns:
+        border = (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)
+        maps = F.pad(maps, border, mode="replicate")
+    return maps

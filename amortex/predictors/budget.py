@@ -1,0 +1,43 @@
+"""Budget normalisation: masks of exactly the rate asked for, so that a predictor cannot collapse to the empty mask."""
+
+import torch
+from torch import Tensor
+
+ROUGH, FINE = 6, 6  # Newton steps on every 16th entry, then on all; float32 is exhausted after 6 to 9 in all
+EVERY = 16
+
+
+def masks_of_rate(logits: Tensor, rate: Tensor) -> Tensor:
+    """Masks ``sigmoid(logits + c)`` ``(B, k)``, with one shift c per image such that their means are `rate` ``(B,)``.
+
+    The last Newton step towards c is differentiated with the slope held fixed, which gives the implicit gradient: the
+    mean of a mask does not move, whatever the logits do. Masks of one image are nested: at a higher rate no entry is
+    lower. Rates of 0 and 1 give the empty and the full mask.
+    """
+    values = logits.float()
+    rate = rate.to(values)[:, None]
+    wanted = rate.clamp(1e-6, 1 - 1e-6)
+    with torch.no_grad():
+        shift = wanted.logit() - values.mean(1, keepdim=True)
+        for some, steps in ((values[:, ::EVERY], ROUGH), (values, FINE)):
+            shift = _solve(some, wanted.logit(), shift, steps)
+    mask = (values + shift).sigmoid()
+    slope = (mask.detach() * (1 - mask.detach())).mean(1, keepdim=True)
+    shift = shift - (mask.mean(1, keepdim=True) - wanted) / slope.clamp(min=1e-9)
+    mask = (values + shift).sigmoid()
+    return torch.where(rate <= 0, 0.0, torch.where(rate >= 1, 1.0, mask))
+
+
+def _solve(values: Tensor, aim: Tensor, shift: Tensor, steps: int) -> Tensor:
+    """Newton's method for ``logit(mean(sigmoid(values + c))) = aim``, nearly straight in c, inside a bracket."""
+    low, high = aim - values.amax(1, keepdim=True), aim - values.amin(1, keepdim=True)
+    for _ in range(steps):
+        shift = shift.clamp(low, high)
+        mask = (values + shift).sigmoid()
+        mean = mask.mean(1, keepdim=True).clamp(1e-7, 1 - 1e-7)
+        slope = (mean - mask.square().mean(1, keepdim=True)) / (mean * (1 - mean))
+        below = mean.logit() < aim
+        low, high = torch.where(below, shift, low), torch.where(below, high, shift)
+        newton = shift + (aim - mean.logit()) / slope.clamp(min=1e-3)
+        shift = torch.where((newton >= low) & (newton <= high), newton, (low + high) / 2)
+    return shift

@@ -1,0 +1,135 @@
+"""The mask predictor: an image -> masks of any rate, and the rate that a sparsity weight asks for."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from amortex.draws import Draws
+from amortex.predictors.backbone import Backbone
+from amortex.predictors.budget import masks_of_rate
+from amortex.predictors.decoder import Decoder
+from amortex.predictors.evidence import Evidence, observe
+from amortex.rate_distortion import RateDistortion, Reference
+from amortex.transforms import Wavelet
+from amortex.types import InputError
+
+RATES = (0.003, 0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.5, 0.8)  # where the curve has its corners
+CHOICES = 64  # rates that compete for a lambda_k, evenly spaced on a log scale
+
+
+class Prediction(NamedTuple):
+    """Masks of every rate for a batch of images, from one pass."""
+
+    evidence: Evidence
+    logits: Tensor  # (B, k): an ordering of the entries, and how sharply the mask distinguishes them
+    curve: Tensor  # (B, len(RATES)): predicted distortion at RATES, falling
+
+    @property
+    def reference(self) -> Reference:
+        return self.evidence.reference
+
+    def mask(self, rate: float | Tensor) -> Tensor:
+        """Masks ``(B, k)`` of mean `rate`, a number or one per image ``(B,)``."""
+        rate = torch.as_tensor(rate, device=self.logits.device, dtype=torch.float32)
+        return masks_of_rate(self.logits, rate.expand(len(self.logits)))
+
+    def distortion(self, rate: Tensor) -> Tensor:
+        """Predicted distortion at rates ``(B, R)``: linear in the logarithm of the rate between corners."""
+        corners = torch.tensor((*RATES, 1.0), device=rate.device).log()
+        values = F.pad(self.curve, (0, 1))  # the full mask has no distortion
+        x = rate.clamp(RATES[0], 1.0).log()
+        right = torch.searchsorted(corners, x.detach().contiguous()).clamp(1, len(RATES))
+        share = (x - corners[right - 1]) / (corners[right] - corners[right - 1])
+        return torch.lerp(values.gather(1, right - 1), values.gather(1, right), share)
+
+    def rate_for(self, lambda_k: float | Tensor) -> Tensor:
+        """The rate ``(B,)`` of lowest predicted ``D + lambda_k * R``."""
+        rates = torch.logspace(torch.tensor(RATES[0]).log10().item(), 0, CHOICES, device=self.logits.device)
+        rates = rates.expand(len(self.logits), -1)
+        price = torch.as_tensor(lambda_k, device=self.logits.device, dtype=torch.float32).reshape(-1, 1)
+        best = (self.distortion(rates) + price * rates).argmin(1, keepdim=True)
+        return rates.gather(1, best)[:, 0]
+
+
+class MaskPredictor(nn.Module):
+    """Predicts wavelet masks from what a frozen classifier computes anyway.
+
+    Arguments:
+        rate_distortion: classifier and wavelet transform.
+        features: whether to read the classifier's feature maps; a black box has none.
+        gradient: whether to take one look at the gradient of the class's score, at the cost of one forward and
+            backward pass.
+        width: of the decoder (channels at level 2).
+        condition: size of the vector that tells the decoder of the class.
+
+    Raises:
+        InputError: the transform is no wavelet transform of images.
+    """
+
+    def __init__(
+        self,
+        rate_distortion: RateDistortion,
+        features: bool = True,
+        gradient: bool = True,
+        width: int = 24,
+        condition: int = 64,
+    ) -> None:
+        super().__init__()
+        transform = rate_distortion.transform
+        if not isinstance(transform, Wavelet):
+            raise InputError(f"the mask predictor works on wavelet coefficients, not on {type(transform).__name__}")
+        self.rate_distortion, self.gradient = rate_distortion, gradient
+        self.backbone = Backbone(rate_distortion.classifier, features)
+        self.settings: dict[str, Any] = {
+            "features": features, "gradient": gradient, "width": width, "condition": condition
+        }  # fmt: skip
+        b = self.backbone
+        self.decoder = Decoder(
+            transform.levels, b.channels, b.strides, b.head_size, gradient, width, condition, len(RATES)
+        )
+
+    def forward(
+        self,
+        image: Tensor,
+        target: Tensor | None = None,
+        draws: Draws | None = None,
+        decoder: nn.Module | None = None,
+    ) -> Prediction:
+        """Predict for images ``(B, C, H, W)`` in [0, 1] and classes `target` ``(B,)``, by default the predicted ones.
+
+        `draws` makes the noise of the look at the gradient; another `decoder` (averaged weights) can stand in.
+        """
+        if self.gradient and draws is None:
+            draws = Draws.of(image, stream="look")
+        evidence = observe(self.rate_distortion, self.backbone, image, target, draws if self.gradient else None)
+        logits, raw = (decoder or self.decoder)(evidence)
+        falling = F.softplus(raw.float()).flip(1).cumsum(1).flip(1)
+        return Prediction(evidence, logits, falling)
+
+    def identity(self) -> dict[str, Any]:
+        """What a decoder's weights belong to, as plain values: classifier, classes, transform, obfuscation."""
+        rd = self.rate_distortion
+        config = rd.classifier.data_config
+        return {
+            "classifier": rd.classifier.name,
+            "classifier_weights": rd.classifier.fingerprint(),
+            "num_classes": rd.classifier.num_classes,
+            **{f"classifier_{key}": list(v) if isinstance(v, tuple) else v for key, v in config.items()},
+            **{f"transform_{key}": value for key, value in rd.transform.settings().items()},
+            "obfuscation": type(rd.obfuscation).__name__.lower(),
+        }
+
+    def refuse_others(self, identity: dict[str, Any]) -> None:
+        """Raises InputError where weights with this `identity` belong to something else than what is here.
+
+        The size of the images may differ: the decoder is convolutional.
+        """
+        own = self.identity()
+        for key in own:
+            if key != "classifier_input_size" and identity.get(key) != own[key]:
+                raise InputError(
+                    f"this explainer was trained for another {key.replace('_', ' ')} ({identity.get(key)}, here "
+                    f"{own[key]}): use the one it was trained for, or train another"
+                )

@@ -1,0 +1,41 @@
+"""The command line of `train.py`: Lightning's, plus `export`."""
+
+import sys
+from collections.abc import Sequence
+
+from lightning.pytorch.cli import LightningCLI
+
+from amortex.data import ImageData
+from amortex.export import main as export
+from amortex.training import AmortizedExplainer
+from amortex.types import InputError
+
+
+class TrainCLI(LightningCLI):
+    """Hands the classifier's data config (size, interpolation, crop) to the data."""
+
+    def instantiate_classes(self) -> None:
+        super().instantiate_classes()
+        self.datamodule.configure(self.model.data_config)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if arguments[:1] == ["export"]:
+            return export(arguments[1:])
+        TrainCLI(
+            AmortizedExplainer,
+            ImageData,
+            args=arguments,
+            seed_everything_default=0,
+            save_config_kwargs={"overwrite": True},  # a resumed run goes on in its folder
+        )
+    except InputError as error:
+        print(f"train.py: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("train.py: interrupted; resume with --ckpt_path last", file=sys.stderr)
+        return 130
+    return 0
