@@ -15,7 +15,7 @@ LAYERS = (
     {"draws", "masks", "classifiers", "weights", "embedded", "images", "transforms", "obfuscations", "distortions"},
     {"rate_distortion"},
     {"explainers"},
-    {"certificate", "inference", "plots", "results"},
+    {"certificate", "inference", "plots", "results", "data"},
     {"options", "cli"},
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}

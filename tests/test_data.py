@@ -1,0 +1,364 @@
+"""Training data: every sample a function of its number, whatever happens to the run; bad input in one line."""
+
+import io
+import itertools
+import logging
+import tarfile
+import warnings
+from pathlib import Path
+
+import lightning
+import numpy as np
+import pytest
+import torch
+from jsonargparse import ArgumentParser
+from lightning.pytorch.callbacks import ModelCheckpoint
+from PIL import Image
+from torch import nn
+
+from amortex.data import ImageData
+from amortex.data.photographs import EMBEDDED, HELD_OUT
+from amortex.data.samples import RandomCrop, SampleNumbers, generator
+from amortex.data.sources import Memory, decode
+from amortex.images import Preprocess
+from amortex.types import InputError
+
+CONFIG = {"input_size": (3, 16, 16), "interpolation": "bilinear", "crop_pct": 0.9, "crop_mode": "center"}
+CONFIGS = Path(__file__).parent.parent / "configs" / "data"
+
+
+def picture(number: int, size: tuple[int, int] = (30, 24)) -> Image.Image:
+    """An image that its number can be read off: constant in green and blue, noise in red."""
+    pixels = np.full((*size[::-1], 3), number, dtype=np.uint8)
+    pixels[..., 0] = np.random.default_rng(number).integers(0, 256, size[::-1])
+    return Image.fromarray(pixels)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Ten images, in the folders a and b; image number n has n in green."""
+    path = tmp_path_factory.mktemp("photos")
+    for number in range(10):
+        file = path / "ab"[number % 2] / f"{number}.png"
+        file.parent.mkdir(exist_ok=True)
+        picture(number).save(file)
+    return path
+
+
+def make(train="embedded", **options) -> ImageData:
+    options = {"workers": 0, "batch_size": 2, "size": 16, **options}
+    data = ImageData(str(train), **options)
+    data.setup()
+    return data
+
+
+def batches(data: ImageData, n: int) -> list[dict]:
+    return list(itertools.islice(data.train_dataloader(), n))
+
+
+def shown(data: ImageData, n: int) -> list[int]:
+    """Numbers of the images in the first n batches."""
+    return [int(image[1, 0, 0]) for batch in batches(data, n) for image in batch["image"]]
+
+
+def validated(data: ImageData) -> dict:
+    """All validation batches as one."""
+    found = [data.on_after_batch_transfer(batch, 0) for batch in data.val_dataloader()]
+    return {
+        "image": torch.cat([batch["image"] for batch in found]),
+        "index": torch.cat([batch["index"] for batch in found]).tolist(),
+        "name": [name for batch in found for name in batch["name"]],
+    }
+
+
+def same(a: list[dict], b: list[dict]) -> bool:
+    return len(a) == len(b) and all(torch.equal(x[k], y[k]) for x, y in zip(a, b, strict=True) for k in x)
+
+
+# what is shown
+
+
+def test_embedded_photographs_train_and_the_bundled_ones_are_held_out():
+    data = make()
+    batch = data.on_after_batch_transfer(batches(data, 1)[0], 0)
+    assert batch["image"].shape == (2, 3, 16, 16)
+    assert batch["image"].dtype == torch.float32
+    assert 0 <= batch["image"].min() < batch["image"].max() <= 1
+    assert batch["index"].tolist() == [0, 1]
+    source = data.train_images.source
+    assert [source.name(i) for i in range(len(source))] == list(EMBEDDED)
+    assert not set(EMBEDDED) & set(HELD_OUT)
+    val = validated(data)
+    assert {name.split("#")[0] for name in val["name"]} == set(HELD_OUT)
+    assert len(set(val["name"])) == len(val["name"]) == 12
+    assert val["index"] == list(range(12))
+    assert validated(make(val_images=2))["name"] == list(HELD_OUT)
+
+
+def test_validation_images_are_preprocessed_as_for_an_explanation(folder):
+    data = make(folder, size=None)
+    data.configure(CONFIG)
+    val = validated(data)
+    expected = [Preprocess(CONFIG).load(folder / name) for name in val["name"]]
+    assert torch.equal(val["image"], torch.stack(expected))
+
+
+def test_constructor_overrides_the_classifier(folder):
+    data = ImageData(str(folder), size=24, data_config={"interpolation": "nearest"})
+    data.configure({**CONFIG, "mean": (0.5,)})
+    assert data.data_config["input_size"] == (3, 24, 24)
+    assert data.data_config["interpolation"] == "nearest"
+    assert data.data_config["crop_pct"] == 0.9
+    data.configure({**CONFIG, "input_size": (1, 8, 8)})
+    data.setup()
+    assert next(iter(data.train_dataloader()))["image"].shape == (8, 1, 24, 24)
+    assert next(iter(data.val_dataloader()))["image"].shape == (5, 1, 24, 24)
+
+
+def test_training_and_validation_are_disjoint(folder):
+    data = make(folder, val_images=3)
+    assert shown(data, 7) != shown(data, 14)[14:]  # each epoch in an order of its own
+    names = validated(data)["name"]
+    held_out = {int(Path(name).stem) for name in names}
+    assert len(names) == len(held_out) == 3
+    assert sorted(shown(data, 7)) == sorted([*set(range(10)) - held_out] * 2)
+    assert validated(make(folder, val_images=3))["name"] == names
+    assert validated(make(folder, val_images=3, seed=1))["name"] != names
+    assert len(validated(make(folder, val_images=99))["name"]) == 5
+
+
+def test_a_validation_folder_within_the_training_folder_is_left_out(folder):
+    data = make(folder, val=str(folder / "a"), val_images=2)
+    assert validated(data)["name"] == ["0.png", "4.png"]
+    assert set(shown(data, 8)) == set(range(10)) - {0, 4}
+
+
+def test_links_are_no_further_images(folder, tmp_path):
+    for number in range(2):
+        (tmp_path / f"link{number}.png").symlink_to(folder / "a" / "0.png")
+    with pytest.raises(InputError, match="one image is too few"):
+        make(tmp_path)
+
+
+def test_folders_and_tar_files_through_timm(folder, tmp_path):
+    whole = make("folder", train_root=str(folder))
+    assert len(whole.train_images.source) == len(validated(whole)["name"]) == 5
+    (tmp_path / "train").symlink_to(folder)
+    (tmp_path / "validation").symlink_to(folder)
+    split = make("folder", train_root=str(tmp_path), val="folder")
+    assert sorted(shown(split, 5)) == list(range(10))
+    assert validated(split)["name"][:2] == ["a/0.png", "a/2.png"]
+    with tarfile.open(tmp_path / "all.tar", "w") as tar:
+        tar.add(folder, "")
+    assert len(set(shown(make(tmp_path / "all.tar"), 8))) == 5
+
+
+def test_imagenette_from_its_folder(tmp_path):
+    for split, number in (("train", 1), ("val", 2)):
+        (tmp_path / "imagenette2-160" / split / "n01440764").mkdir(parents=True)
+        picture(number).save(tmp_path / "imagenette2-160" / split / "n01440764" / "x.JPEG", quality=100)
+    data = make("torch/imagenette-160px", train_root=str(tmp_path))
+    assert len(data.train_images.source) == 1
+    assert validated(data)["name"] == ["imagenette2-160/val/n01440764/x.JPEG"]
+
+
+def test_shards_in_a_stream(folder, tmp_path):
+    pytest.importorskip("webdataset")
+    for shard in range(2):
+        with tarfile.open(tmp_path / f"x-{shard}.tar", "w") as tar:
+            for number in range(shard, 10, 2):
+                content = (folder / "ab"[shard] / f"{number}.png").read_bytes()
+                for ending, data in (("png", content), ("cls", b"0")):
+                    info = tarfile.TarInfo(f"{number}.{ending}")
+                    info.size = len(data)
+                    tar.addfile(info, io.BytesIO(data))
+    options = {"train_root": str(tmp_path), "train_split": "x-{0..1}.tar|10", "val_split": "x-1.tar", "val_images": 3}
+    data = make("wds/x", **options)
+    assert sorted(shown(data, 5)) == list(range(10))
+    assert [int(255 * image[1, 0, 0].item() + 0.5) for image in validated(data)["image"]] == [1, 3, 5]
+    parallel = make("wds/x", workers=2, **options)
+    assert set(shown(parallel, 10)) == set(range(10))
+    assert [n for batch in batches(parallel, 4) for n in batch["index"].tolist()] == list(range(8))
+    assert same(batches(parallel, 4), batches(parallel, 4))
+    with pytest.raises(InputError, match="fewer workers"):
+        batches(make("wds/x", workers=3, **options), 6)
+
+
+# determinism
+
+
+def test_samples_do_not_depend_on_workers(folder):
+    reference = batches(make(folder), 6)
+    assert same(reference, batches(make(folder), 6))
+    assert same(reference, batches(make(folder, workers=2), 6))
+    assert not same(reference, batches(make(folder, seed=1), 6))
+
+
+def test_the_cache_is_bounded_and_changes_no_result(folder):
+    one_image = 22 * 18 * 3 / 2**30
+    results = [batches(make(folder, cache_gib=gib), 12) for gib in (1e-12, 2.5 * one_image, 1.0)]
+    assert same(results[0], results[1])
+    assert same(results[0], results[2])
+    memory = Memory(make(folder).train_images.source, 3000, 18)
+    sizes = [memory.open(i).size for i in range(5)]
+    assert sizes == [(22, 18)] * 5
+    assert 0 < memory.bytes <= 3000
+
+
+@pytest.mark.parametrize("world", [1, 2, 4])
+def test_devices_share_the_global_batch(world):
+    devices = [SampleNumbers(80, 8 // world, rank, world).batches() for rank in range(world)]
+    for step in range(3):
+        samples = [n for device in devices for n in next(device)]
+        assert samples == list(range(80 + 8 * step, 88 + 8 * step))
+
+
+def test_random_crops_vary_and_stay_inside():
+    crop = RandomCrop(CONFIG)
+    boxes = [crop.box(90, 60, generator(0, 1, n)) for n in range(300)]
+    assert all(0 <= left < right <= 90 and 0 <= upper < lower <= 60 for left, upper, right, lower in boxes)
+    areas = np.array([(right - left) * (lower - upper) / 5400 for left, upper, right, lower in boxes])
+    assert 0.33 < areas.min() < 0.45
+    assert areas.max() > 0.8
+    for size in ((400, 1), (1, 400), (1, 1)):
+        assert crop(Image.new("RGB", size), generator(0, 1, 0)).shape == (3, 16, 16)
+    ramp = Image.fromarray(np.tile(np.arange(64, dtype=np.uint8), (64, 1)))
+    rising = [bool((row := crop(ramp, generator(0, 1, n))[0, 8])[0] < row[-1]) for n in range(100)]
+    assert 30 < sum(rising) < 70
+
+
+class Recorder(lightning.LightningModule):
+    """One parameter; remembers the numbers and the pixels of every batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+        self.seen: list[tuple] = []
+        self.validated: list[int] = []
+
+    def training_step(self, batch):
+        self.seen.append((*batch["index"].tolist(), batch["image"].sum().item()))
+        return self.weight * batch["image"].mean()
+
+    def validation_step(self, batch):
+        assert batch["image"].is_floating_point()
+        self.validated += batch["index"].tolist()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def fit(data, steps, folder, resume=None, **options) -> Recorder:
+    module = Recorder()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Lightning's advice
+        trainer = lightning.Trainer(
+            accelerator="cpu", devices=1, max_steps=steps, logger=False, enable_progress_bar=False,
+            enable_model_summary=False, val_check_interval=2, check_val_every_n_epoch=None, num_sanity_val_steps=0,
+            callbacks=[ModelCheckpoint(folder, filename="{step}", every_n_train_steps=3)], **options,
+        )  # fmt: skip
+        trainer.fit(module, data, ckpt_path=resume)
+    return module
+
+
+@pytest.mark.parametrize(("accumulate", "workers"), [(1, 0), (2, 2)])
+def test_a_resumed_run_sees_what_it_would_have_seen(folder, tmp_path, accumulate, workers):
+    def data():
+        return ImageData(str(folder), size=16, batch_size=2, workers=workers, val_images=3)
+
+    options = {"accumulate_grad_batches": accumulate}
+    whole = fit(data(), 6, tmp_path / "whole", **options)
+    first = fit(data(), 3, tmp_path / "parts", **options)
+    second = fit(data(), 6, tmp_path / "parts2", resume=tmp_path / "parts" / "step=3.ckpt", **options)
+    assert [n for batch in whole.seen for n in batch[:2]] == list(range(12 * accumulate))
+    assert first.seen + second.seen == whole.seen
+    assert torch.equal(second.weight, whole.weight)
+    assert whole.validated[:3] == [0, 1, 2]
+    assert len(whole.validated) == 9 * accumulate
+
+
+# broken and bad input
+
+
+def test_broken_files_are_left_out_and_named_once(folder, tmp_path, caplog):
+    for number in range(6):
+        picture(number).save(tmp_path / f"{number}.png")
+    (tmp_path / "2.png").write_bytes((tmp_path / "1.png").read_bytes()[:200])
+    (tmp_path / "4.png").write_text("no image")
+    with caplog.at_level(logging.WARNING):
+        data = make(tmp_path, val=str(folder))
+        numbers = shown(data, 9)
+    assert sorted(numbers) == sorted([0, 1, 3, 3, 5, 5] * 3)  # the next one stands in
+    assert sorted(record.getMessage()[:36] for record in caplog.records) == [
+        "2.png: not a readable image, left ou", "4.png: not a readable image, left ou",
+    ]  # fmt: skip
+    assert same(batches(data, 6), batches(make(tmp_path, val=str(folder), workers=2), 6))
+
+
+def test_nothing_readable(folder, tmp_path):
+    (tmp_path / "a.png").write_text("no image")
+    with pytest.raises(InputError, match="none of 1 images can be read"):
+        make(tmp_path, val=str(folder))
+    with pytest.raises(InputError, match="none of 1 images can be read"):
+        make(folder, val=str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": 7}, "size is 7: it must be at least 8"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"val_images": 0}, "val_images is 0"),
+        ({"workers": -1}, "workers is -1"),
+        ({"seed": -1}, "seed is -1"),
+        ({"cache_gib": float("nan")}, "cache_gib is nan"),
+        ({"train": "/no/such/folder"}, "no such folder"),
+        ({"train": "imagenet"}, "no data set of a known kind"),
+        ({"val": "nowhere"}, "no such folder"),
+        ({"train": "{empty}"}, "no images in"),
+        ({"train": "folder"}, "give train_root"),
+        ({"train": "folder", "train_root": "/no/such/folder"}, "no such folder"),
+        ({"train": "folder", "train_root": "{empty}"}, "folder cannot be opened"),
+        ({"train": "torch/imagenette"}, "give train_root"),
+        ({"train": "torch/imagenette", "train_root": "{empty}"}, "set download to true"),
+        (
+            {"train": "torch/imagenette", "train_root": "{empty}", "train_split": "x"},
+            "Unknown value 'x' for argument split",
+        ),
+        ({"train": "torch/cifar10", "train_root": "{empty}"}, "set download to true"),
+        ({"train": "torch/nothing", "train_root": "{empty}"}, "Unknown torchvision dataset nothing"),
+        ({"train": "hfids/some/set"}, "over the network: set download to true"),
+        ({"train": "wds/x", "train_root": "https://host/x"}, "over the network: set download to true"),
+    ],
+)
+def test_bad_input_is_one_clear_line(tmp_path, options, message):
+    options = {k: v.replace("{empty}", str(tmp_path)) if isinstance(v, str) else v for k, v in options.items()}
+    with pytest.raises(InputError, match=message) as error:
+        make(**options)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("name", "package"), [("hfds/some/set", "datasets"), ("wds/x", "webdataset")])
+def test_a_missing_package_is_named(tmp_path, name, package):
+    try:
+        __import__(package)
+    except ImportError:
+        with pytest.raises(InputError, match=f"pip install {package}"):
+            make(name, train_root=str(tmp_path), train_split="x-0.tar|1", val="embedded")
+
+
+@pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.yaml")), ids=lambda file: file.stem)
+def test_configurations_fit_the_arguments(file):
+    parser = ArgumentParser()
+    parser.add_argument("--config", action="config")
+    parser.add_class_arguments(ImageData, "data")
+    options = parser.parse_args(["--config", str(file), "--data.batch_size", "4"])
+    instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes  # the name before 4.49
+    data = instantiate(options).data
+    assert isinstance(data, ImageData)
+    assert data.batch_size == 4
+
+
+def test_decode_gives_what_a_viewer_shows(tmp_path):
+    Image.new("RGBA", (4, 4), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert decode(str(tmp_path / "clear.png")).getpixel((0, 0)) == (255, 255, 255)
