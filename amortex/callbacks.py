@@ -1,11 +1,14 @@
 """What a validation leaves to look at: pictures, a table of images, histograms. The only user of wandb."""
 
+import io
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+import wandb
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
+from PIL import Image
 from torch import Tensor
 
 from amortex.explainers import Explanation, picture
@@ -88,11 +91,6 @@ class PanelLogger(Callback):
                 self._to_wandb(logger, step)
 
     def _to_wandb(self, logger: WandbLogger, step: int) -> None:
-        import io
-
-        import wandb
-        from PIL import Image
-
         pictures = [wandb.Image(Image.open(io.BytesIO(content)), caption=name) for name, content in self.panels.items()]
         logged: dict[str, Any] = {
             "val/panels": pictures,
@@ -104,3 +102,9 @@ class PanelLogger(Callback):
             name = "low" if level == 0 else f"level{level}"
             logged[f"val/mask_values/{name}"] = wandb.Histogram(masks[:, self.level == level].flatten().tolist())
         logger.experiment.log(logged)
+
+
+def finish() -> None:
+    """Close the W&B run of this process, if there is one, so that all of it is on disk."""
+    if wandb.run is not None:
+        wandb.finish()

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from amortex.classifiers import Classifier
@@ -17,12 +16,12 @@ WEIGHTS, CONFIG = "explainer.safetensors", "explainer.json"  # of a release
 AVERAGE = "average.module."  # prefix of the running mean of the weights in a checkpoint
 
 
-def load_predictor(path: str | Path, classifier: Classifier | None = None, **overrides: Any) -> MaskPredictor:
+def load_predictor(path: str | Path, built: Classifier | None = None, **overrides: Any) -> MaskPredictor:
     """The trained predictor of a checkpoint (``.ckpt``) or a release (a folder), with its classifier.
 
     Arguments:
         path: checkpoint file or release folder. Nothing in it is executed.
-        classifier: one that is loaded already, instead of what the file names.
+        built: a classifier that is loaded already, instead of what the file names.
         **overrides: other settings, such as ``weights`` where the classifier's weight file has moved.
 
     Raises:
@@ -30,7 +29,7 @@ def load_predictor(path: str | Path, classifier: Classifier | None = None, **ove
     """
     settings, identity, weights = read(Path(path))
     try:
-        predictor = build_predictor({**settings, **overrides}, classifier)
+        predictor = build_predictor({**settings, **overrides}, built)
     except KeyError as error:
         raise InputError(f"{path} lacks the setting {error}: it is no explainer of this version") from error
     predictor.refuse_others(identity)
@@ -47,16 +46,18 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, torch.Te
         raise InputError(f"no explainer at {path}: give a checkpoint (.ckpt) or a release folder")
     try:
         if path.is_dir():
-            config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
-            return config["settings"], config["identity"], load_file(path / WEIGHTS)
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        state = checkpoint["state_dict"]
-        weights = {key.removeprefix(AVERAGE): value for key, value in state.items() if key.startswith(AVERAGE)}
-        return checkpoint["hyper_parameters"], checkpoint["amortex"], weights
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is no amortex explainer: it lacks {error}") from error
-    except (OSError, ValueError, SafetensorError) as error:
-        raise InputError(f"cannot read an explainer from {path}: {error}") from error
-    except Exception as error:  # unpickling refuses code and damage with several exception types
+            content = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+            weights = load_file(path / WEIGHTS)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # unpickling refuses code and damage with many exception types
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(f"cannot read an explainer from {path}: {first[:150]}") from error
+    try:
+        if path.is_dir():
+            return content["settings"], content["identity"], weights
+        state = content["state_dict"]
+        weights = {key.removeprefix(AVERAGE): value for key, value in state.items() if key.startswith(AVERAGE)}
+        return content["hyper_parameters"], content["amortex"], weights
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is no amortex explainer: it lacks {error}") from error

@@ -9,6 +9,7 @@ import torch
 from timm.data import ImageNetInfo, infer_imagenet_subset, resolve_data_config
 from torch import Tensor, nn
 
+from amortex.folding import fold_batch_norms
 from amortex.types import InputError
 from amortex.weights import build_network
 
@@ -17,6 +18,8 @@ DEFAULT_CLASSIFIER = "tf_efficientnet_lite0"
 
 class Classifier(nn.Module):
     """Images ``(B, C, H, W)`` in [0, 1] -> logits ``(B, M)``; frozen, always in evaluation mode.
+
+    Batch normalisations are folded into the convolutions before them, which changes outputs by rounding alone.
 
     Arguments:
         model: any module from normalised images to logits.
@@ -48,6 +51,9 @@ class Classifier(nn.Module):
                 key, torch.tensor(data_config[key], dtype=torch.float32)[:, None, None], persistent=False
             )
         self.num_classes = self._probe()
+        self._fingerprint = digest(self.model)
+        example = torch.rand(2, *self.input_size, generator=torch.Generator().manual_seed(0))
+        self.model = fold_batch_norms(self.model, self.normalise(example))
         self.class_names = None if class_names is None else list(class_names)
         if self.class_names is not None and len(self.class_names) != self.num_classes:
             raise InputError(
@@ -89,11 +95,8 @@ class Classifier(nn.Module):
         return super().train(False)
 
     def fingerprint(self) -> str:
-        """Digest of the weights, to tell networks of one name apart."""
-        digest = hashlib.blake2b(digest_size=8)
-        for key, value in self.model.state_dict().items():
-            digest.update(key.encode() + value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        """Digest of the weights that the model came with, to tell networks of one name apart."""
+        return self._fingerprint
 
     @property
     def input_size(self) -> tuple[int, int, int]:
@@ -138,6 +141,14 @@ class Classifier(nn.Module):
             if found:
                 return found[0][0]
         raise InputError(f"no class of {self.name} is named {text!r}: give another name, or an index")
+
+
+def digest(model: nn.Module) -> str:
+    """Digest of a model's weights."""
+    digest = hashlib.blake2b(digest_size=8)
+    for key, value in model.state_dict().items():
+        digest.update(key.encode() + value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def load_classifier(

@@ -15,6 +15,7 @@ from amortex.building import build, build_amortized, settings
 from amortex.images import Source, find_images
 from amortex.inference import Request, explain_files
 from amortex.options import AMORTIZED, check, parser
+from amortex.process import prepare
 from amortex.results import Results
 from amortex.types import InputError
 
@@ -52,8 +53,7 @@ def run(options: argparse.Namespace) -> int:
     for source in find_images(options.inputs, exclude=out) if options.inputs else bundled():
         unique.setdefault(source.path.resolve(), source)
     sources = list(unique.values())
-    torch.set_flush_denormal(True)  # tiny mask gradients otherwise slow convolutions tenfold on CPU
-    torch.backends.cudnn.allow_tf32 = False  # the transform is a convolution, and exact only in full precision
+    prepare()
     explainer = (build_amortized if options.method == AMORTIZED else build)(options).to(device(options.device))
     classifier = explainer.rate_distortion.classifier
     target = None if options.target == "auto" else classifier.class_index(options.target)

@@ -84,10 +84,13 @@ class AddNoise(torch.autograd.Function):
         (noise,) = ctx.saved_tensors
         if noise.is_complex():
             return gradient.sum(1, keepdim=True), (gradient * noise.conj()).real.sum(1, keepdim=True), None
-        product = torch.zeros_like(gradient[:, :1])
-        for draw in range(noise.shape[1]):  # sums that stay in the cache: no product as large as the noise is written
-            product[:, 0].addcmul_(gradient[:, draw], noise[:, draw])
-        return gradient.sum(1, keepdim=True), product, None
+        total, product = torch.zeros_like(gradient[:, :1]), torch.zeros_like(gradient[:, :1])
+        sums = total[:, 0], product[:, 0]
+        # draw by draw: the two sums stay in the cache, and no product as large as all the noise is written
+        for one, unit in zip(gradient.unbind(1), noise.unbind(1), strict=True):
+            sums[0].add_(one)
+            sums[1].addcmul_(one, unit)
+        return total, product, None
 
 
 def channels_last(band: Tensor, spatial: int) -> Tensor:

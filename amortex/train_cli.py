@@ -5,10 +5,14 @@ from collections.abc import Sequence
 
 from lightning.pytorch.cli import LightningCLI
 
+from amortex.callbacks import finish
 from amortex.data import ImageData
 from amortex.export import main as export
+from amortex.process import prepare
 from amortex.training import AmortizedExplainer
 from amortex.types import InputError
+
+INTERRUPTED = 1  # with what Lightning exits when it is interrupted
 
 
 class TrainCLI(LightningCLI):
@@ -22,6 +26,7 @@ class TrainCLI(LightningCLI):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    prepare()
     try:
         if arguments[:1] == ["export"]:
             return export(arguments[1:])
@@ -35,7 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("train.py: interrupted; resume with --ckpt_path last", file=sys.stderr)
+    except (KeyboardInterrupt, SystemExit) as error:
+        if isinstance(error, SystemExit) and error.code != INTERRUPTED:
+            raise
+        print("train.py: interrupted; resume with --ckpt_path RUN/checkpoints/last.ckpt", file=sys.stderr)
         return 130
+    finally:
+        finish()
     return 0

@@ -134,7 +134,7 @@ class AmortizedExplainer(lightning.LightningModule):
         )
         return torch.lerp(interval[0], interval[1], uniform[:, 0, 0]).exp().to(self.device)
 
-    def configure_gradient_clipping(self, optimizer: Any, *_: Any) -> None:
+    def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
         """Clip; a gradient that is not finite counts as zero, and too many in a row end the run."""
         parameters = list(self.predictor.decoder.parameters())
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.settings.clip)
@@ -148,9 +148,6 @@ class AmortizedExplainer(lightning.LightningModule):
 
     def on_train_batch_end(self, *_: Any) -> None:
         self.average.update_parameters(self.predictor.decoder)
-
-    def on_train_start(self) -> None:
-        torch.set_flush_denormal(True)  # tiny mask gradients otherwise slow convolutions tenfold on CPU
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         h, steps = self.settings, self.trainer.max_steps

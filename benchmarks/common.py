@@ -10,6 +10,7 @@ from amortex.certificate import EVALUATION_SEED
 from amortex.classifiers import load_classifier
 from amortex.draws import Draws
 from amortex.images import Preprocess, find_images
+from amortex.process import prepare
 from amortex.rate_distortion import RateDistortion, Reference
 from amortex.types import InputError
 
@@ -37,7 +38,7 @@ def photographs(rd: RateDistortion, folder: Path, count: int) -> Reference:
 
 def default_problem(options: argparse.Namespace) -> tuple[RateDistortion, Reference]:
     """The embedded classifier at `options.size`, and the photographs."""
-    torch.set_flush_denormal(True)
+    prepare()
     rd = RateDistortion(load_classifier(input_size=(3, options.size, options.size)))
     return rd, photographs(rd, options.folder, options.images)
 

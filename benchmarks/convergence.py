@@ -1,9 +1,9 @@
 """The objective J against classifier passes for CartoonX's presets, on photographs of a folder.
 
-    python benchmarks/convergence.py FOLDER --images 4 --out benchmarks/results
+    python benchmarks/convergence.py FOLDER --images 8 --out benchmarks/results
 
 A forward and backward counts 3 passes, per image and noise draw. `--presets` takes names, with changes after
-colons: ``converged:steps=2400``. The few passes that measure the empty mask once per image are not counted.
+colons: ``converged:steps=4000``. The few passes that measure the empty mask once per image are not counted.
 """
 
 import csv
@@ -49,6 +49,7 @@ def curve(
             "passes": PASSES_PER_STEP_AND_DRAW * preset.samples * step,
             "J": (distortion + lambda_k * rate).mean().item(),
             "distortion": distortion.mean().item(), "rate": rate.mean().item(),
+            "J_per_image": " ".join(f"{value:.4f}" for value in (distortion + lambda_k * rate).tolist()),
         })  # fmt: skip
     return rows
 
@@ -74,9 +75,17 @@ def plot(rows: list[dict[str, Any]], empty: float, file: Path) -> None:
     figure.savefig(file)
 
 
+def save(rows: list[dict[str, Any]], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "convergence.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def main() -> None:
-    parser = arguments(__doc__, images=4)
-    parser.add_argument("--presets", nargs="+", default=["fast", "converged", "converged:steps=2400"])
+    parser = arguments(__doc__, images=8)
+    parser.add_argument("--presets", nargs="+", default=["fast", "converged", "converged:steps=4000"])
     parser.add_argument("--lambda-k", type=float, nargs="+", default=[2.5, 10.0])
     parser.add_argument("--points", type=int, default=6, help="points on each curve")
     parser.add_argument("--evaluation-samples", type=int, default=64)
@@ -92,12 +101,9 @@ def main() -> None:
             row = rows[-1]
             print(f"| {row['preset']} | {lambda_k:g} | {row['passes']} | {row['J']:.4f} | {row['distortion']:.4f} | "
                   f"{row['rate']:.4f} |", flush=True)  # fmt: skip
+            if options.out:
+                save(rows, options.out)
     if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
-        with open(options.out / "convergence.csv", "w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
         plot(rows, empty, options.out / "convergence.png")
 
 

@@ -11,12 +11,14 @@ import amortex
 ROOT = Path(amortex.__file__).parent
 # A part imports only from its own layer and those before it.
 LAYERS = (
-    {"types"},
+    {"types", "process", "folding"},
     {"draws", "masks", "classifiers", "weights", "embedded", "images", "transforms", "obfuscations", "distortions"},
     {"rate_distortion"},
+    {"predictors"},
     {"explainers"},
-    {"certificate", "inference", "plots", "results", "data"},
-    {"options", "cli"},
+    {"certificate", "checkpoints", "data", "inference", "plots", "results", "training"},
+    {"callbacks", "export"},
+    {"options", "building", "cli", "train_cli"},
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 

@@ -1,6 +1,7 @@
 """What a frozen classifier computes anyway: class scores and feature maps from one pass."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -51,7 +52,7 @@ class Backbone(nn.Module):
         """Features of images ``(B, C, H, W)`` in [0, 1]."""
         if self.indices == []:
             return Features(self.classifier(image), (), None, None)
-        model = self.classifier.model
+        model: Any = self.classifier.model
         final, maps = model.forward_intermediates(self.classifier.normalise(image), indices=self.indices)
         logits = model.forward_head(final)
         head = model.get_classifier() if hasattr(model, "get_classifier") else None
@@ -69,7 +70,7 @@ def class_map(features: Features, target: Tensor) -> Tensor:
     return torch.einsum("bdhw,bd->bhw", features.embedding, features.head[target])[:, None]
 
 
-def fit(maps: Tensor, positions: tuple[int, int], size: tuple[int, int], level: int) -> Tensor:
+def fit(maps: Tensor, positions: Sequence[int], size: Sequence[int], level: int) -> Tensor:
     """Resize maps that cover an image of `size` to the `positions` (h, w) of a wavelet `level`.
 
     A level reaches beyond the image where the wavelet is long: the maps are continued there.

@@ -14,7 +14,7 @@ def masks_of_rate(logits: Tensor, rate: Tensor) -> Tensor:
     mean of a mask does not move, whatever the logits do. Masks of one image are nested: at a higher rate no entry is
     lower. Rates of 0 and 1 give the empty and the full mask.
     """
-    values = logits.float()
+    values = logits if logits.dtype == torch.float64 else logits.float()
     rate = rate.to(values)[:, None]
     wanted = rate.clamp(1e-6, 1 - 1e-6)
     with torch.no_grad():

@@ -50,37 +50,28 @@ class Level(nn.Module):
     ) -> None:
         super().__init__()
         self.enter = nn.Conv2d(given, width, 1)
-        self.norm = nn.GroupNorm(1, features) if features else None
-        self.features = nn.Conv2d(features, width, 1) if features else None
+        self.features = nn.Sequential(nn.GroupNorm(1, features), nn.Conv2d(features, width, 1)) if features else None
         self.above = nn.Conv2d(above, width, 1) if above else None
         self.blocks = nn.ModuleList(Block(width, condition) for _ in range(depth))
         self.leave = nn.Conv2d(width, entries, 1)
         nn.init.zeros_(self.leave.weight)  # training starts from the prior
-        nn.init.zeros_(self.leave.bias)
+        nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
 
     def forward(
-        self, given: Tensor, features: Tensor | None, above: Tensor | None, condition: Tensor, where: "Where"
-    ) -> tuple[Tensor, Tensor]:
+        self, given: Tensor, features: Tensor | None, above: Tensor | None, condition: Tensor, size: tuple[int, ...],
+        level: int,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
         x = self.enter(given)
-        positions = (given.shape[2], given.shape[3])
-        if self.features is not None:
-            x = x + fit(self.features(self.norm(features)), positions, *where)
-        if self.above is not None:
+        if self.features is not None and features is not None:
+            x = x + fit(self.features(features), given.shape[2:], size, level)
+        if self.above is not None and above is not None:
+            # a level has a little less than twice the positions of the coarser one, about the same centre
             finer = F.interpolate(self.above(above), scale_factor=2.0, mode="nearest")
-            x = x + centre(finer, positions)
+            rows, columns = ((f - g) // 2 for f, g in zip(finer.shape[2:], given.shape[2:], strict=True))
+            x = x + finer[:, :, rows : rows + given.shape[2], columns : columns + given.shape[3]]
         for block in self.blocks:
             x = block(x, condition)
         return self.leave(x), x
-
-
-Where = tuple[tuple[int, ...], int]  # size of the image, level
-
-
-def centre(maps: Tensor, positions: tuple[int, int]) -> Tensor:
-    """Crop or continue maps around their centre to the `positions` (h, w)."""
-    rows, columns = positions[0] - maps.shape[2], positions[1] - maps.shape[3]
-    border = (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)
-    return F.pad(maps, border, mode="replicate") if max(border) > 0 else F.pad(maps, border)
 
 
 class Decoder(nn.Module):
@@ -141,31 +132,32 @@ class Decoder(nn.Module):
         if cam is not None:
             cam = cam / cam.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-6)
         prior, given = self._given(evidence)
-        above, logits, summary = None, [torch.empty(0)] * (self.levels + 1), None
+        above, summary = None, condition
+        logits = [prior] * (self.levels + 1)
         for stage, level in zip(self.stages, range(self.levels, 0, -1), strict=True):
             positions = given[level].shape[2:]
             known = given[level] if level < self.levels else torch.cat([given[level], given[0]], 1)
             if cam is not None:
                 known = torch.cat([known, fit(cam, positions, size, level)], 1)
             maps = features.maps[self.sources[level - 1]] if features.maps else None
-            out, above = stage(
-                known.contiguous(memory_format=torch.channels_last), maps, above, condition, (size, level)
-            )
+            known = known.contiguous(memory_format=torch.channels_last)
+            out, above = stage(known, maps, above, condition, size, level)
             logits[level] = out[:, :ORIENTATIONS]
             if level == self.levels:
                 logits[0] = out[:, ORIENTATIONS]
-                summary = above.mean((2, 3))
+                summary = torch.cat([above.mean((2, 3)), condition], 1)
         flat = layout.join(logits) + self.slope * prior + self.bias[layout.level]
-        return flat, self.curve(torch.cat([summary, condition], 1))
+        return flat, self.curve(summary)
 
     def _class(self, evidence: Evidence) -> Tensor:
         """What is known of the class: its row of the head, its probability, whether it is the predicted one."""
         reference = evidence.reference
         probability = reference.probabilities.gather(1, reference.target[:, None])
         parts = [probability, reference.predicted[:, None].float()]
-        if self.has_head:
-            row = evidence.features.head[reference.target]
-            parts.append(F.normalize(row - evidence.features.head.mean(0), dim=1) * row.shape[1] ** 0.5)
+        head = evidence.features.head
+        if head is not None:
+            row = head[reference.target] - head.mean(0)
+            parts.append(F.normalize(row, dim=1) * row.shape[1] ** 0.5)
         return torch.cat(parts, 1)
 
     def _given(self, evidence: Evidence) -> tuple[Tensor, list[Tensor]]:

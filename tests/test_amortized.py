@@ -1,0 +1,157 @@
+"""The amortized explainer: what can be asked of its rate, and `explain.py` with a trained explainer."""
+
+import json
+import math
+
+import pytest
+import torch
+from networks import explain, photographs
+from safetensors.torch import load_file
+
+from amortex.certificate import certify
+from amortex.checkpoints import CONFIG, WEIGHTS
+from amortex.draws import Draws
+from amortex.explainers import Amortized
+from amortex.explainers.amortized import CHOICE_SAMPLES
+from amortex.predictors import MaskPredictor
+from amortex.predictors.load import build_predictor
+from amortex.rate_distortion import RateDistortion
+from amortex.training import AmortizedExplainer
+from amortex.transforms import Wavelet
+from amortex.types import InputError
+
+SETTINGS = {
+    "classifier": "networks.TinyNet", "img_size": 32, "mean": [0.5], "std": [0.5], "levels": 2, "width": 8,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def predictor(tiny_classifier):
+    torch.manual_seed(0)
+    return MaskPredictor(RateDistortion(tiny_classifier, Wavelet("haar", 2))).eval()
+
+
+@pytest.fixture
+def release(tmp_path):
+    """An untrained explainer of the tiny network, as `train.py export` writes it."""
+    module = AmortizedExplainer(**SETTINGS)
+    from safetensors.torch import save_file
+
+    folder = tmp_path / "release"
+    folder.mkdir()
+    save_file(module.predictor.decoder.state_dict(), folder / WEIGHTS)
+    config = {"settings": dict(module.hparams), "identity": module.predictor.identity()}
+    (folder / CONFIG).write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.05, 1.0])
+def test_soft_masks_have_the_rate_and_hard_ones_keep_the_share(rate, predictor, images):
+    soft = Amortized(predictor, rate=rate).explain(images)
+    torch.testing.assert_close(soft.mask.mean(1), torch.full((3,), rate), rtol=1e-4, atol=0)
+    hard = Amortized(predictor, rate=rate, hard=True).explain(images)
+    k = hard.mask.shape[1]
+    assert hard.mask.sum(1).tolist() == [round(rate * k)] * 3
+    assert set(hard.mask.unique().tolist()) <= {0.0, 1.0}
+    kept, dropped = (torch.where(hard.mask == v, soft.relevance, torch.nan) for v in (1, 0))
+    if rate < 1:
+        assert (kept.nan_to_num(2).amin(1) >= dropped.nan_to_num(-1).amax(1) - 1e-6).all()
+
+
+def test_measuring_finds_a_rate_at_least_as_good_and_counts_its_passes(predictor, images):
+    guess, best = Amortized(predictor, 0.5), Amortized(predictor, 0.5, measure=True)
+    rd = predictor.rate_distortion
+    values = []
+    for explainer in (guess, best):
+        explanation = explainer.explain(images)
+        outcome = rd(explanation.reference, explanation.mask, Draws.of(images, stream="check"), 64)
+        values.append(outcome.distortion.mean(1) + 0.5 * outcome.rate)
+    assert (values[1] <= values[0] + 0.02).all()
+    assert guess.explain(images).extra["passes"].tolist() == [4] * 3
+    assert best.explain(images).extra["passes"].tolist() == [4 + 16 * CHOICE_SAMPLES] * 3
+
+
+def test_the_sparsest_mask_below_a_distortion(predictor, images):
+    rd = predictor.rate_distortion
+    rates = []
+    for bound in (0.5, 0.02, 1e-3):
+        explanation = Amortized(predictor, max_distortion=bound).explain(images)
+        certificate = certify(rd, explanation, 64)
+        rates.append(certificate.rate)
+        assert (certificate.distortion < 1.5 * bound).all()
+    assert (torch.stack(rates).diff(dim=0) >= 0).all()
+    assert rates[2].min() > rates[0].max()
+
+
+def test_refining_lowers_the_objective(predictor, images):
+    rd, values = predictor.rate_distortion, []
+    for refine in (0, 30):
+        steps = []
+        explainer = Amortized(predictor, 1.0, refine=refine)
+        explanation = explainer.explain(images, on_step=lambda step, mask, seen=steps: seen.append(step))
+        assert len(steps) == explainer.steps
+        outcome = rd(explanation.reference, explanation.mask, Draws.of(images, stream="check"), 64)
+        values.append((outcome.distortion.mean(1) + outcome.rate).mean().item())
+    assert values[1] < values[0]
+
+
+def test_results_repeat_and_do_not_depend_on_the_batch(predictor, images):
+    explainer = Amortized(predictor, 1.0)
+    together = explainer.explain(images).mask
+    assert torch.equal(explainer.explain(images).mask, together)
+    for index in range(3):
+        alone = explainer.explain(images[index : index + 1]).mask
+        torch.testing.assert_close(alone[0], together[index], rtol=0, atol=1e-4)
+    assert explainer.attribute(images, target=2).shape == images.shape
+
+
+@pytest.mark.parametrize("arguments", [
+    {"rate": 0.0}, {"rate": 1.1}, {"rate": 0.1, "measure": True}, {"max_distortion": 0.0}, {"refine": -1},
+    {"max_distortion": 0.1, "rate": 0.1}, {"refine": 2, "hard": True}, {"lambda_k": math.nan}, {"lambda_k": -1.0},
+])  # fmt: skip
+def test_settings_that_make_no_sense_are_refused(arguments, predictor):
+    with pytest.raises(InputError):
+        Amortized(predictor, **arguments)
+
+
+def test_explain_with_a_trained_explainer(release, tmp_path, capsys):
+    folder = photographs(tmp_path / "in", "a.png", "b.png")
+    ours = ("--explainer", release)
+    assert explain(folder, "--out", tmp_path / "out", *ours, "--rate", 0.1) == 0
+    mask = load_file(tmp_path / "out/a_mask.safetensors")
+    assert set(mask) == {"low", "level1", "level2"}
+    total = sum(band.sum().item() for band in mask.values()) / sum(band.numel() for band in mask.values())
+    assert total == pytest.approx(0.1, rel=1e-3)
+    rows = [json.loads(line) for line in (tmp_path / "out/summary.jsonl").read_text().splitlines()]
+    assert [(row["method"], row["retained"] in (True, False)) for row in rows] == [("amortized", True)] * 2
+    for options in (("--lambda-k", 2), ("--measure",), ("--max-distortion", 0.1), ("--refine", 2), ("--target", 1)):
+        assert explain(folder, "--out", tmp_path / options[0], *ours, *options) == 0
+    assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--method", "amortized"), "belong together"),
+        (("--explainer", "release", "--method", "cartoonx"), "belong together"),
+        (("--explainer", "nowhere"), "no explainer at"),
+        (("--explainer", "release", "--num-classes", 7), "another classifier weights"),
+        (("--explainer", "release", "--wavelet", "haar"), "another transform wavelet"),
+        (("--explainer", "release", "--steps", 7), "amortized has no --steps"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_one_line(arguments, why, release, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    photographs(tmp_path / "in", "a.png")
+    assert explain("in", "--out", "out", *arguments) == 2
+    error = capsys.readouterr().err
+    assert why in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_release_is_refused(release):
+    config = json.loads((release / CONFIG).read_text())
+    del config["settings"]["wavelet"]
+    with pytest.raises(KeyError):
+        build_predictor(config["settings"])

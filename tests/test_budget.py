@@ -1,0 +1,51 @@
+"""Masks of an exact rate: against a root finder, and their implicit gradient against finite differences."""
+
+import functools
+
+import pytest
+import scipy.optimize
+import torch
+from scipy.special import expit
+
+from amortex.predictors.budget import masks_of_rate
+
+
+def logits(batch: int, k: int, scale: float, dtype=torch.float32) -> torch.Tensor:
+    return scale * torch.randn(batch, k, generator=torch.Generator().manual_seed(0), dtype=dtype)
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.1, 1.0, 5.0, 30.0])
+@pytest.mark.parametrize("k", [5, 3000])
+def test_means_are_exact(scale, k):
+    rates = torch.tensor([0.0, 0.001, 0.01, 0.1, 0.5, 0.9, 0.999, 1.0])
+    masks = masks_of_rate(logits(len(rates), k, scale), rates)
+    torch.testing.assert_close(masks.mean(1), rates, rtol=1e-4, atol=1e-6)
+    assert masks.min() >= 0
+    assert masks.max() <= 1
+
+
+def test_masks_equal_those_of_a_root_finder():
+    values = logits(3, 400, 3.0, torch.float64)
+    for row, rate in zip(values, (0.02, 0.4, 0.9), strict=True):
+        distance = functools.partial(lambda v, r, c: expit(v + c).mean() - r, row.numpy(), rate)
+        shift = scipy.optimize.brentq(distance, -100, 100, xtol=1e-12)
+        mask = masks_of_rate(row[None], torch.tensor([rate]))[0]
+        torch.testing.assert_close(mask, torch.sigmoid(row + shift), rtol=0, atol=1e-6)
+
+
+def test_masks_are_nested():
+    values = logits(1, 1000, 4.0).expand(9, -1)
+    masks = masks_of_rate(values, torch.linspace(0, 1, 9))
+    assert (masks.diff(dim=0) >= -1e-6).all()
+
+
+def test_gradient_is_that_of_the_exact_mask():
+    values, rate = logits(2, 60, 2.0, torch.float64), torch.tensor([0.1, 0.6], dtype=torch.float64)
+    weights = torch.randn(60, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    leaf = values.clone().requires_grad_()
+    (masks_of_rate(leaf, rate) @ weights).sum().backward()
+    for direction in torch.eye(60, dtype=torch.float64)[::7]:
+        up, down = ((masks_of_rate(values + s * 1e-5 * direction, rate) @ weights).sum() for s in (1, -1))
+        expected = (up - down).item() / 2e-5
+        assert (leaf.grad @ direction).sum().item() == pytest.approx(expected, abs=1e-6)
+    assert torch.autograd.grad(masks_of_rate(leaf, rate).mean(), leaf)[0].abs().max() < 1e-9  # the mean cannot move

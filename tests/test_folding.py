@@ -1,0 +1,77 @@
+"""Folded networks are the same functions; where they would not be, nothing is folded."""
+
+import copy
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+from amortex.folding import fold_batch_norms
+
+
+class Twice(nn.Module):
+    """Calls its convolution with and without the normalisation behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution, self.norm = nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (self.norm(self.convolution(x)) + self.convolution(x)).mean((2, 3))
+
+
+class Shared(Twice):
+    """Uses the convolution's output before the normalisation, too."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.convolution(x)
+        return (self.norm(y) + y).mean((2, 3))
+
+
+class Looks(Twice):
+    """Reads a property of its normalisation."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.norm(self.convolution(x)).mean((2, 3)) * self.norm.eps
+
+
+def settled(model: nn.Module) -> nn.Module:
+    """In evaluation mode, with statistics and affine maps that are not trivial."""
+    generator = torch.Generator().manual_seed(0)
+    for norm in model.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.running_mean.normal_(generator=generator).mul_(0.1)
+            norm.running_var.uniform_(0.5, 2, generator=generator)
+            if norm.affine:
+                nn.init.uniform_(norm.weight, 0.8, 1.2, generator=generator)
+                nn.init.normal_(norm.bias, 0, 0.1, generator=generator)
+    return model.eval().requires_grad_(False)
+
+
+def pictures(size: int = 64) -> torch.Tensor:
+    return torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "tf_efficientnet_lite0", "mobilenetv3_small_100", "densenet121"])
+def test_outputs_and_gradients_are_the_same(name):
+    torch.manual_seed(0)
+    model = settled(timm.create_model(name, num_classes=10)).double()
+    state = copy.deepcopy(model.state_dict())
+    folded = fold_batch_norms(model, pictures().double())
+    norms = [sum(isinstance(m, nn.BatchNorm2d) for m in net.modules()) for net in (model, folded)]
+    assert norms[1] < 0.6 * norms[0]
+    results = []
+    for net in (model, folded):
+        leaf = (1 - pictures()).double().requires_grad_()
+        out = net(leaf)
+        results.append((out, *torch.autograd.grad(out[:, 3].sum(), leaf)))
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-8 * float(one.abs().max()))
+    assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())  # the original stays
+
+
+@pytest.mark.parametrize("model", [Twice(), Shared(), Looks(), nn.Sequential(nn.Flatten(), nn.Linear(12, 3))])
+def test_what_would_change_is_left_alone(model):
+    model = settled(model)
+    assert fold_batch_norms(model, pictures(2)) is model

@@ -1,0 +1,139 @@
+"""The predictor: what it sees, what it returns, and that it starts from its prior."""
+
+import pytest
+import torch
+from conftest import build_classifier, smooth_net
+from torch import nn
+
+from amortex.classifiers import load_classifier
+from amortex.draws import Draws
+from amortex.predictors import MaskPredictor
+from amortex.predictors.backbone import Backbone, class_map, fit
+from amortex.predictors.decoder import standardise
+from amortex.predictors.evidence import LEVEL, look
+from amortex.predictors.predictor import RATES
+from amortex.rate_distortion import RateDistortion
+from amortex.transforms import Pixel, Wavelet
+from amortex.types import InputError
+
+NAMES = ("tf_efficientnet_lite0", "mobilenetv2_100", "resnet18", "vit_tiny_patch16_224")
+
+
+def timm_classifier(name: str):
+    size = 224 if "vit" in name else 64
+    return load_classifier(name, "random", num_classes=7, img_size=size)
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def classifier(request):
+    return timm_classifier(request.param)
+
+
+def pictures(classifier, count: int = 2) -> torch.Tensor:
+    return torch.rand(count, *classifier.input_size, generator=torch.Generator().manual_seed(0))
+
+
+def test_class_and_features_come_from_one_pass(classifier):
+    backbone, image = Backbone(classifier), pictures(classifier)
+    features = backbone(image)
+    torch.testing.assert_close(features.logits, classifier(image))
+    assert [m.shape[1] for m in features.maps] == backbone.channels
+    assert len(features.maps) in (4, 5)
+    assert backbone.strides == sorted(backbone.strides)
+
+
+def test_class_maps_average_to_the_logit(classifier):
+    features = Backbone(classifier)(pictures(classifier))
+    if classifier.name.startswith("vit"):  # its head reads the class token, whose neighbours only share the space
+        assert features.head is not None
+        return
+    target = torch.tensor([3, 5])
+    head = classifier.model.get_classifier()
+    expected = features.logits.gather(1, target[:, None])[:, 0] - head.bias[target]
+    torch.testing.assert_close(class_map(features, target).mean((1, 2, 3)), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_maps_are_fitted_to_levels_without_moving():
+    x = torch.arange(32.0)[None, None, None].expand(1, 1, 32, 32)
+    fitted = fit(x, (35, 35), (128, 128), level=2)  # db3: three positions more than 128 / 4
+    assert torch.equal(fitted[0, 0, 0, 1:33], torch.arange(32.0))
+    assert fit(x, (8, 8), (128, 128), level=4).shape == (1, 1, 8, 8)
+    assert fit(x, (66, 66), (128, 128), level=1).diff(dim=-1).min() >= 0
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+@pytest.mark.parametrize("features", [False, True])
+def test_predictions_have_the_rate_asked_for(classifier, gradient, features):
+    predictor = MaskPredictor(RateDistortion(classifier), features=features, gradient=gradient)
+    prediction = predictor(pictures(classifier))
+    k = prediction.reference.layout.k
+    assert prediction.logits.shape == (2, k)
+    for rate in (0.01, 0.3):
+        torch.testing.assert_close(prediction.mask(rate).mean(1), torch.full((2,), rate), rtol=1e-4, atol=0)
+    assert (prediction.curve.diff(dim=1) <= 0).all()
+    rates = torch.stack([prediction.rate_for(value) for value in (0.0, 0.5, 5.0, 1e4)])
+    assert (rates.diff(dim=0) <= 0).all()
+    assert rates[0].tolist() == [1.0, 1.0]
+    assert rates[3].tolist() == pytest.approx([RATES[0]] * 2)
+    corners = prediction.distortion(torch.tensor(RATES).expand(2, -1))
+    torch.testing.assert_close(corners, prediction.curve, rtol=1e-4, atol=1e-5)
+
+
+def test_untrained_predictor_is_its_prior_and_every_weight_learns(tiny_classifier, images):
+    predictor = MaskPredictor(RateDistortion(tiny_classifier, Wavelet("db2", 2)))
+    draws = Draws.of(images, stream="look")
+    prediction = predictor(images, draws=draws)
+    damage = prediction.evidence.damage
+    expected = 2 * standardise((damage + 1e-4 * damage.mean(1, keepdim=True)).log())
+    torch.testing.assert_close(prediction.logits, expected, rtol=1e-4, atol=1e-4)
+    with torch.no_grad():
+        for parameter in predictor.decoder.parameters():  # leave the zeros that training starts from
+            parameter += 0.01 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
+    prediction = predictor(images)
+    (prediction.mask(0.1).square().sum() + prediction.curve.sum()).backward()
+    silent = [name for name, p in predictor.decoder.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not silent
+
+
+def test_the_look_is_the_gradient_at_one_noisy_input(smooth_classifier, images64):
+    rd = RateDistortion(smooth_classifier, Wavelet("haar", 2))
+    reference = rd.reference(images64)
+    damage, effect = look(rd, reference, Draws.of(images64, stream="look"))
+    noise = rd.noise(reference, Draws.of(images64, stream="look"), slice(None), 1)
+    half = torch.full((4, reference.layout.k), LEVEL, dtype=torch.float64)
+    away = reference.coefficients.flat - reference.layout.join(reference.location)
+    flat = rd.mix(reference, half, noise).flat.requires_grad_()
+    bands = reference.layout.split(flat)
+    score = rd.classifier(rd.picture(reference.coefficients._replace(bands=bands))).log_softmax(-1)
+    (gradient,) = torch.autograd.grad(score.gather(1, reference.target[:, None]).sum(), flat)
+    change = away.square() + reference.layout.join(reference.scale).square()
+    torch.testing.assert_close(damage, (gradient.square() * change).sum(1))
+    torch.testing.assert_close(effect, (gradient * away).sum(1))
+
+
+def test_another_class_gets_another_mask(tiny_classifier, images):
+    predictor = MaskPredictor(RateDistortion(tiny_classifier, Wavelet("haar", 2)))
+    one, other = (predictor(images, torch.full((3,), c)).mask(0.1) for c in (1, 2))
+    assert (one - other).abs().mean() > 1e-3
+
+
+def test_weights_belong_to_their_classifier_and_transform(tiny_classifier):
+    predictor = MaskPredictor(RateDistortion(tiny_classifier, Wavelet("haar", 2)))
+    predictor.refuse_others(predictor.identity())
+    other = build_classifier(smooth_net(5, seed=9), (3, 32, 32), "tiny")
+    for rd, what in (
+        (RateDistortion(other, Wavelet("haar", 2)), "classifier weights"),
+        (RateDistortion(tiny_classifier, Wavelet("haar", 1)), "transform levels"),
+        (RateDistortion(tiny_classifier, Wavelet("db2", 2)), "transform wavelet"),
+    ):
+        with pytest.raises(InputError, match=f"trained for another {what}"):
+            MaskPredictor(rd).refuse_others(predictor.identity())
+    with pytest.raises(InputError, match="not on Pixel"):
+        MaskPredictor(RateDistortion(tiny_classifier, Pixel()))
+
+
+def test_black_boxes_are_explained_from_coefficients_alone(images):
+    classifier = build_classifier(nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 4)), (3, 32, 32), "box")
+    predictor = MaskPredictor(RateDistortion(classifier, Wavelet("haar", 3)), gradient=False)
+    assert predictor.backbone.channels == []
+    assert predictor(images).mask(0.2).mean().item() == pytest.approx(0.2, rel=1e-4)

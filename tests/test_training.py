@@ -1,0 +1,144 @@
+"""Training end to end through the command line: files, resuming, learning, and what is refused."""
+
+import csv
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+from networks import photographs
+
+from amortex import train_cli
+from amortex.checkpoints import load_predictor
+from amortex.predictors.predictor import MaskPredictor
+from amortex.training import AmortizedExplainer
+from amortex.types import InputError
+
+ROOT = Path(__file__).parent.parent
+TINY = (
+    "--model.classifier", "networks.TinyNet", "--model.img_size", "32", "--model.mean", "[0.5]", "--model.std", "[0.5]",
+    "--model.levels", "2", "--model.validation_samples", "2", "--model.width", "8", "--data.workers", "0",
+    "--data.batch_size", "4", "--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false",
+    "--trainer.log_every_n_steps", "1", "--trainer.enable_model_summary", "false",
+)  # fmt: skip
+
+
+class StopAt(Callback):
+    """Kills the run after a step, as a signal would."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(self, trainer, *_) -> None:
+        if trainer.global_step == self.step:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The current folder: an empty one with photographs in ``photos``."""
+    photographs(tmp_path / "photos", *(f"{i}.png" for i in range(12)))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def fit(*arguments: object, steps: int = 6, every: int = 3) -> int:
+    return train_cli.main(
+        ["fit", "--config", str(ROOT / "configs/base.yaml"), *TINY, "--data.train", "photos", "--data.val_images", "4",
+         "--trainer.max_steps", str(steps), "--trainer.val_check_interval", str(every), *map(str, arguments)]
+    )  # fmt: skip
+
+
+def metrics(run: Path, name: str) -> dict[int, float]:
+    with open(run / "metrics.csv", newline="") as file:
+        return {int(row["step"]): float(row[name]) for row in csv.DictReader(file) if row.get(name)}
+
+
+def versions(folder: Path) -> list[Path]:
+    return sorted((folder / "runs/explainer").iterdir(), key=lambda path: int(path.name.split("_")[1]))
+
+
+def test_a_run_leaves_checkpoints_metrics_panels_and_an_offline_wandb_run(folder):
+    assert fit() == 0
+    (run,) = versions(folder)
+    assert len(list((run / "panels").glob("*.png"))) == 2 * 4
+    assert set(metrics(run, "val/objective")) == {2, 5}
+    assert all(0 < value < 1 for value in metrics(run, "val/distortion_2.5").values())
+    (offline,) = (folder / "runs/wandb").glob("offline-run-*/run-*.wandb")
+    assert offline.stat().st_size > 1000
+    last = run / "checkpoints/last.ckpt"
+    checkpoint = torch.load(last, weights_only=True)
+    assert checkpoint["amortex"]["classifier"] == "networks.TinyNet"
+    assert not [key for key in checkpoint["state_dict"] if "classifier" in key or "backbone" in key]
+    predictor = load_predictor(last)
+    assert isinstance(predictor, MaskPredictor)
+    averaged = checkpoint["state_dict"]["average.module.slope"]
+    assert torch.equal(predictor.decoder.slope, averaged)
+    assert not torch.equal(averaged, checkpoint["state_dict"]["predictor.decoder.slope"])
+
+
+def test_a_killed_run_resumes_and_repeats_the_uninterrupted_one(folder, monkeypatch, capsys):
+    assert fit(steps=6, every=2) == 0
+    module = AmortizedExplainer
+    monkeypatch.setattr(module, "configure_callbacks", lambda self: [StopAt(5)], raising=False)
+    assert fit(steps=6, every=2) == 130
+    assert "resume with --ckpt_path" in capsys.readouterr().err
+    monkeypatch.undo()
+    os.chdir(folder)
+    last = versions(folder)[1] / "checkpoints/last.ckpt"
+    assert torch.load(last, weights_only=True)["global_step"] == 4
+    assert fit("--ckpt_path", last, steps=6, every=2) == 0
+    whole, _, resumed = versions(folder)
+    for name in ("train/loss", "val/objective", "train/gradient_norm"):
+        expected, found = metrics(whole, name), metrics(resumed, name)
+        assert set(found) == {step for step in expected if step >= 4}
+        assert found == pytest.approx({step: expected[step] for step in found}, rel=1e-4)
+
+
+def test_training_lowers_the_objective(folder):
+    assert fit("--model.lr", 0.01, "--model.ema", 0.9, "--model.levels", 1, steps=60, every=20) == 0
+    values = list(metrics(versions(folder)[0], "train/loss").values())
+    assert sum(values[-10:]) < sum(values[:10])
+
+
+def test_broken_images_and_classifiers_do_not_stop_training(folder):
+    (folder / "photos/bad.png").write_text("no image")
+    assert fit("--model.classifier", "networks.NanOnNoise") == 0
+    checkpoint = torch.load(versions(folder)[0] / "checkpoints/last.ckpt", weights_only=True)
+    assert all(value.isfinite().all() for value in checkpoint["state_dict"].values() if value.is_floating_point())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--data.train", "nowhere"), "nowhere"),
+        (("--model.classifier", "resnet-5"), "timm has no model"),
+        (("--model.rates", "[0.5, 0.1]"), "rates must be intervals"),
+        (("--model.obfuscation", "fog"), "unknown obfuscation"),
+        (("--trainer.max_steps", "-1"), "max_steps"),
+    ],
+)
+def test_bad_settings_end_with_one_line(arguments, why, folder, capsys):
+    assert fit(*arguments) == 2
+    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("train.py:")]
+    assert len(error) == 1
+    assert why in error[0]
+
+
+def test_a_vision_transformer_trains_without_touching_code(folder):
+    network = ("--model.classifier", "vit_tiny_patch16_224", "--model.weights", "random", "--model.img_size", 224)
+    assert fit(*network, "--model.mean", "null", "--model.std", "null", "--data.batch_size", 2, steps=2, every=2) == 0
+    predictor = load_predictor(versions(folder)[0] / "checkpoints/last.ckpt")
+    assert predictor.backbone.channels == [192] * 4
+
+
+def test_files_that_are_no_explainers_are_refused(folder):
+    (folder / "text.ckpt").write_text("hello")
+    torch.save({"state_dict": {}}, folder / "other.ckpt")
+    torch.save({"run": os.system}, folder / "code.ckpt")
+    (folder / "empty").mkdir()
+    for name, why in {"no.ckpt": "no explainer at", "text.ckpt": "cannot read", "other.ckpt": "no amortex explainer",
+                      "code.ckpt": "cannot read", "empty": "cannot read"}.items():  # fmt: skip
+        with pytest.raises(InputError, match=why):
+            load_predictor(folder / name)
