@@ -88,7 +88,7 @@ class Amortized(Explainer):
             on_step(1, mask)
         passes += 4 if self.predictor.gradient else 1
         extra = {"passes": torch.full_like(rate, passes)}
-        return Explanation(reference, mask, mask if self.refine else prediction.mask(rate), extra=extra)
+        return Explanation(reference, mask, prediction.mask(rate) if self.hard else mask, extra=extra)
 
     def _mask(self, prediction: Prediction, rate: Tensor) -> Tensor:
         if not self.hard:

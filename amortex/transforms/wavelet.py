@@ -162,7 +162,8 @@ class Wavelet(Transform):
             right = sfb1d(vertical, diagonal, lo.mT, hi.mT, mode=self.mode, dim=2)
             return sfb1d(left, right, lo, hi, mode=self.mode, dim=3)
         quad = torch.cat([low, detail.flatten(1, 2)], dim=1).contiguous(memory_format=torch.channels_last)
-        return Synthesis.apply(quad, *self._dense(low.shape[1], low))
+        phases, dense = self._dense(low.shape[1], low)
+        return Synthesis.apply(quad, phases, dense) if quad.requires_grad else synthesise(quad, phases)
 
     def _refuse_if_inexact(self, size: tuple[int, ...]) -> None:
         """Compare one random image of this size with PyWavelets, there and back."""
@@ -187,6 +188,14 @@ class Wavelet(Transform):
             )
 
 
+def synthesise(quad: Tensor, phases: Tensor) -> Tensor:
+    """The forward pass of `Synthesis`."""
+    out = F.conv2d(quad, phases).permute(0, 2, 3, 1)
+    rows, columns, channels = out.shape[1], out.shape[2], out.shape[3] // 4
+    out = out.unflatten(3, (2, 2, channels)).permute(0, 1, 3, 2, 4, 5)
+    return out.reshape(-1, 2 * rows, 2 * columns, channels).permute(0, 3, 1, 2)
+
+
 class Synthesis(torch.autograd.Function):
     """One level of the inverse: ``(B, 4 C, h, w)`` -> ``(B, C, 2 h - length + 2, ...)``, all channels-last.
 
@@ -198,10 +207,7 @@ class Synthesis(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, quad: Tensor, phases: Tensor, dense: Tensor) -> Tensor:
         ctx.save_for_backward(dense)
-        out = F.conv2d(quad, phases).permute(0, 2, 3, 1)
-        rows, columns, channels = out.shape[1], out.shape[2], out.shape[3] // 4
-        out = out.unflatten(3, (2, 2, channels)).permute(0, 1, 3, 2, 4, 5)
-        return out.reshape(-1, 2 * rows, 2 * columns, channels).permute(0, 3, 1, 2)
+        return synthesise(quad, phases)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
