@@ -1,12 +1,13 @@
 """Training of amortized explainers: the rate-distortion objective, through Lightning."""
 
+from collections.abc import Callable
 from typing import Any
 
 import lightning
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from amortex.classifiers import DEFAULT_CLASSIFIER
 from amortex.distortions import DistortionName, of_class
@@ -19,6 +20,16 @@ from amortex.types import InputError
 
 Batch = dict[str, Any]
 BAD_STEPS = 50  # in a row without a finite gradient, after which training gives up
+
+
+def running_mean(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """An exponential mean that forgets the start of training: its decay grows to `decay` with the number of steps."""
+
+    def mean(average: Tensor, value: Tensor, count: Tensor | int) -> Tensor:
+        now = torch.as_tensor((1 + count) / (10 + count)).clamp(max=decay)
+        return torch.lerp(value, average, now.to(value))
+
+    return mean
 
 
 class AmortizedExplainer(lightning.LightningModule):
@@ -92,7 +103,7 @@ class AmortizedExplainer(lightning.LightningModule):
             raise InputError("ema must be in [0, 1), curriculum in [0, 1], samples at least 1, lr and clip above 0")
         self.save_hyperparameters()
         self.predictor: MaskPredictor = build_predictor(dict(self.hparams))
-        self.average = AveragedModel(self.predictor.decoder, multi_avg_fn=get_ema_multi_avg_fn(ema))
+        self.average = AveragedModel(self.predictor.decoder, avg_fn=running_mean(ema)).requires_grad_(False)
         self.bad_steps = 0
 
     @property
