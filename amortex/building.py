@@ -72,8 +72,12 @@ def build_amortized(options: argparse.Namespace) -> Explainer:
     overrides = {name: value for name, value in named.items() if value != defaults.get_default(name)}
     if options.input_size is not None:
         overrides["img_size"] = options.input_size
-    overrides |= {"distortion": options.distortion, "internal_batch_size": options.internal_batch_size}
-    return Amortized(load_predictor(options.explainer, **overrides), seed=options.seed, **given)
+    overrides["internal_batch_size"] = options.internal_batch_size
+    if options.model_args != defaults.get_default("model_args"):
+        overrides["model_args"] = model_args(options)
+    predictor = load_predictor(options.explainer, **overrides)
+    predictor.rate_distortion.batch_invariant = options.batch_invariant
+    return Amortized(predictor, seed=options.seed, **given)
 
 
 def build(options: argparse.Namespace) -> Explainer:
@@ -119,7 +123,7 @@ def settings(options: argparse.Namespace, explainer: Explainer, target: int | No
         **{f"classifier_{key}": list(value) if isinstance(value, tuple) else value for key, value in config.items()},
         **{f"transform_{key}": value for key, value in rd.transform.settings().items()},
         "obfuscation": type(rd.obfuscation).__name__.lower(),
-        "distortion": options.distortion,
+        "distortion": rd.distortion,
         "certificate_samples": options.certificate_samples,
         "batch_invariant": options.batch_invariant,
         "amortex": __version__,

@@ -16,6 +16,7 @@ from amortex.plots import panel, png
 from amortex.predictors import Prediction
 from amortex.results import write_atomically
 from amortex.training import AmortizedExplainer
+from amortex.types import InputError
 
 COLUMNS = ("name", "class", "probability", "rate", "distortion", "retained")
 
@@ -33,6 +34,11 @@ class PanelLogger(Callback):
 
     def __init__(self, images: int = 4, lambda_k: float = 2.5) -> None:
         self.images, self.lambda_k = images, lambda_k
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        known = cast(AmortizedExplainer, pl_module).settings.lambda_k
+        if self.lambda_k not in known:
+            raise InputError(f"the panels show lambda_k {self.lambda_k:g}, which is not validated: {known}")
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.panels: dict[str, bytes] = {}
@@ -56,10 +62,10 @@ class PanelLogger(Callback):
         probability = reference.probabilities.gather(1, reference.target[:, None])[:, 0]
         columns = (probability, *(measured[f"val/{kind}_{key}"] for kind in ("rate", "distortion", "retained")))
         for index, numbers in enumerate(torch.stack([c.float() for c in columns], 1).tolist()):
-            name = Path(names[index]).stem
+            name = f"{len(self.rows):02d}_{Path(names[index]).stem}"  # names need not be unique
             label = classifier.class_name(int(reference.target[index]))
             self.rows.append((name, label, *numbers[:3], bool(numbers[3])))
-            if len(self.panels) < self.images:
+            if len(self.values) < self.images:
                 self.panels[name] = self._panel(module, prediction, mask, index, self.rows[-1])
                 self.values.append(mask[index])
 
@@ -97,8 +103,8 @@ class PanelLogger(Callback):
             "val/images": wandb.Table(columns=list(COLUMNS), data=[list(row) for row in self.rows]),
             "trainer/global_step": step,
         }
-        masks = torch.stack(self.values)
-        for level in self.level.unique().tolist():
+        masks = torch.stack(self.values) if self.values else torch.empty(0, len(self.level))
+        for level in self.level.unique().tolist() if self.values else ():
             name = "low" if level == 0 else f"level{level}"
             logged[f"val/mask_values/{name}"] = wandb.Histogram(masks[:, self.level == level].flatten().tolist())
         logger.experiment.log(logged)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import timm
 import torch
 from safetensors.torch import load_file
 
@@ -28,16 +29,36 @@ def load_predictor(path: str | Path, built: Classifier | None = None, **override
         InputError: the file is missing, broken or no explainer, or belongs to another classifier or transform.
     """
     settings, identity, weights = read(Path(path))
+    named = overrides.get("classifier", getattr(built, "name", None))
+    refuse_code(settings, identity, named, path)
     try:
         predictor = build_predictor({**settings, **overrides}, built)
-    except KeyError as error:
-        raise InputError(f"{path} lacks the setting {error}: it is no explainer of this version") from error
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} has settings that are missing or wrong ({error}): it is damaged") from error
     predictor.refuse_others(identity)
     try:
         predictor.decoder.load_state_dict(weights)
     except RuntimeError as error:
         raise InputError(f"the weights in {path} do not fit its settings: the file is damaged") from error
     return predictor.eval()
+
+
+def refuse_code(settings: Any, identity: Any, named: str | None, path: str | Path) -> None:
+    """A file may name a network of timm's; a class path, which runs code, only the user may name.
+
+    Raises:
+        InputError: the file names a class path that is not `named` by the user, or holds no settings.
+    """
+    if not isinstance(settings, dict) or not isinstance(identity, dict):
+        raise InputError(f"{path} is no amortex explainer: its settings are no table")
+    name = str(settings.get("classifier"))
+    if not (timm.is_model(name.split(".")[0]) or name == named):
+        raise InputError(
+            f"{path} names the classifier {name!r}, which is more than a network of timm's: if you trust it, give it, "
+            f"too (--classifier {name})"
+        )
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, torch.Tensor]]:
@@ -54,6 +75,8 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, torch.Te
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(f"cannot read an explainer from {path}: {first[:150]}") from error
     try:
+        if not isinstance(content, dict):
+            raise TypeError("a table of settings")
         if path.is_dir():
             return content["settings"], content["identity"], weights
         state = content["state_dict"]

@@ -2,7 +2,8 @@
 
 Draw number n of an image comes from a generator seeded by the image's pixels, the seed of the run, the name of the
 stream ("optimise", "evaluate", ...) and n. So the result for an image does not depend on the batch it travels in, on
-how draws are chunked, or on the order of the images; and evaluation never sees the noise that an optimiser saw.
+how draws are chunked, or on the order of the images; and evaluation sees other noise than an optimiser saw (torch's CPU
+generator takes 32 bits of a seed, so that among 100,000 draws about one is repeated).
 """
 
 import hashlib

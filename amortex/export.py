@@ -125,9 +125,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("folder", type=Path, help="where the release goes")
     parser.add_argument("--onnx", action="store_true", help="write explainer.onnx, too (pip install 'amortex[onnx]')")
     parser.add_argument("--push", metavar="REPOSITORY", help="upload the folder to this repository of the hub")
+    parser.add_argument("--classifier", help="its class path, if it is not one of timm's: it runs that code")
     options = parser.parse_args(arguments)
+    named = {} if options.classifier is None else {"classifier": options.classifier}
+    load_predictor(options.checkpoint, **named)  # refused before anything is written
     release(options.checkpoint, options.folder)
-    predictor = load_predictor(options.folder)  # what was written can be read
+    predictor = load_predictor(options.folder, **named)  # what was written can be read
     size = (options.folder / WEIGHTS).stat().st_size / 2**20
     if options.onnx:
         export_onnx(predictor, options.folder / ONNX)

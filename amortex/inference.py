@@ -86,7 +86,7 @@ def _explain(request: Request, batch: list[Source], images: Tensor, results: Res
     seconds = (time.perf_counter() - start) / len(batch)
     certificate = certify(rd, explanation, request.certificate_samples)
     finite = (usable & certificate.distortion.isfinite()).tolist()
-    pictures = picture(rd, explanation)
+    pictures, importance = picture(rd, explanation), explanation.importance.cpu()
     settings = explainer.settings()
     rows = []
     for index, source in enumerate(batch):
@@ -117,7 +117,7 @@ def _explain(request: Request, batch: list[Source], images: Tensor, results: Res
         if request.panels:
             figure = panel(
                 images[index].cpu(), pictures[index].cpu(), explanation.mask[index].cpu(),
-                explanation.relevance[index].cpu(), reference.layout, _title(row, extra),
+                importance[index], reference.layout, _title(row, extra),
             )  # fmt: skip
         rows.append(results.add(source, {**row, **extra}, pictures[index], reference.layout, tensors, figure))
     return rows
@@ -135,5 +135,7 @@ def _title(row: Row, extra: dict[str, float]) -> list[str]:
         f"rate {row['rate']:.2%}    {measure} {row['distortion']:.3f} [{row['ci_low']:.3f}, {row['ci_high']:.3f}]    "
         f"class {'retained' if row['retained'] else 'not retained'}"
     )
-    shares = "".join(f"    {name} {value:.2%}" for name, value in extra.items())
+    shares = "".join(
+        f"    {name} {value:.2%}" if value <= 1 else f"    {value:.0f} {name}" for name, value in extra.items()
+    )
     return [head, f"{how}    {measured}{shares}"]

@@ -16,7 +16,7 @@ from amortex.types import InputError
 AMORTIZED = "amortized"
 # options that an explainer's file sets; given all the same, they must agree with it
 TRAINED = ("classifier", "weights", "num_classes", "class_names", "mean", "std", "wavelet", "levels", "padding",
-           "obfuscation")  # fmt: skip
+           "obfuscation", "distortion")  # fmt: skip
 LEAST = {
     "seed": 0, "levels": 1, "certificate_samples": 2, "num_classes": 1, "input_size": 1, "batch_size": 1,
     "internal_batch_size": 1,

@@ -51,7 +51,7 @@ def panel(
         title: lines above the panel; the first is set in bold.
     """
     figure = Figure(figsize=(12, 3.85), dpi=150)
-    axes = figure.subplots(1, 4, gridspec_kw={"left": 0.012, "right": 0.985, "bottom": 0.1, "top": 0.8, "wspace": 0.16})
+    axes = figure.subplots(1, 4, gridspec_kw={"left": 0.012, "right": 0.985, "bottom": 0.1, "top": 0.8, "wspace": 0.2})
     grey = {"cmap": "gray", "vmin": 0, "vmax": 1}
     _picture(axes[0], "Image", image.permute(1, 2, 0).squeeze(-1), **(grey if len(image) == 1 else {}))
     _picture(axes[1], "Explanation", picture[0], **grey)

@@ -24,6 +24,7 @@ COLUMNS = (
     "ci_low", "ci_high", "retained", "seconds", "seed", "mask", "error",
 )  # fmt: skip
 SETTINGS, CSV, JSONL = "settings.json", "summary.csv", "summary.jsonl"
+MASK = "_mask.safetensors"
 LONGEST_NAME = 180  # bytes; file systems take 255, of which ours need some
 
 
@@ -50,11 +51,11 @@ class Results:
         if rows and not overwrite:
             self._refuse_others(_read_settings(folder / SETTINGS))
         for row in rows if overwrite else ():
-            for kind in ("mask.safetensors", "explanation.png", "panel.png"):
-                (folder / row["mask"].replace("mask.safetensors", kind)).unlink(missing_ok=True)
+            for kind in (MASK, "_explanation.png", "_panel.png"):
+                (folder / (row["mask"].removesuffix(MASK) + kind)).unlink(missing_ok=True)
         rows = [] if overwrite else rows
         self._done = {row["file"]: row for row in rows}
-        self._names = {row["mask"].removesuffix("_mask.safetensors"): row["file"] for row in rows}
+        self._names = {row["mask"].removesuffix(MASK): row["file"] for row in rows}
         write_atomically(folder / JSONL, "".join(json.dumps(row) + "\n" for row in rows).encode())
         write_atomically(folder / CSV, _csv_lines([dict(zip(COLUMNS, COLUMNS, strict=True)), *rows]).encode())
         write_atomically(folder / SETTINGS, json.dumps(settings, indent=2).encode())
@@ -85,7 +86,7 @@ class Results:
         name = self._claim(source)
         base = self.folder / name
         base.parent.mkdir(parents=True, exist_ok=True)
-        row = {**row, "file": source.label, "mask": f"{name}_mask.safetensors", "error": ""}
+        row = {**row, "file": source.label, "mask": f"{name}{MASK}", "error": ""}
         # the mask comes first: where a picture is beside a mask, `find_images` knows it for a result
         write_atomically(self.folder / row["mask"], mask_file(tensors, layout, {**self.settings, **row}))
         grey = io.BytesIO()
@@ -126,9 +127,16 @@ class Results:
                 row = json.loads(line)
             except json.JSONDecodeError:
                 continue  # torn by an interruption
-            if isinstance(row, dict) and set(row) == set(COLUMNS) and not row["error"]:
-                rows += [row] * (self.folder / row["mask"]).exists()
+            if isinstance(row, dict) and set(row) == set(COLUMNS) and not row["error"] and self._is_ours(row["mask"]):
+                rows.append(row)
         return rows
+
+    def _is_ours(self, mask: Any) -> bool:
+        """Whether a row names a mask file that is there, and within the folder."""
+        if not isinstance(mask, str) or not mask.endswith(MASK):
+            return False
+        file = (self.folder / mask).resolve()
+        return file.is_relative_to(self.folder.resolve()) and file.exists()
 
     def _refuse_others(self, before: dict[str, Any]) -> None:
         changed = [key for key in {**before, **self.settings} if before.get(key) != self.settings.get(key)]

@@ -35,15 +35,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ImageData,
             args=arguments,
             seed_everything_default=0,
-            save_config_kwargs={"overwrite": True},  # a resumed run goes on in its folder
+            trainer_defaults={"inference_mode": False},  # validation, too, looks at gradients
+            save_config_kwargs={"overwrite": True},
         )
     except InputError as error:
+        print(f"train.py: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 2
     except (KeyboardInterrupt, SystemExit) as error:
         if isinstance(error, SystemExit) and error.code != INTERRUPTED:
             raise
-        print("train.py: interrupted; resume with --ckpt_path RUN/checkpoints/last.ckpt", file=sys.stderr)
+        print("train.py: interrupted; resume with --ckpt_path and the last checkpoint", file=sys.stderr)
         return 130
     finally:
         finish()

@@ -1,5 +1,6 @@
 """Training of amortized explainers: the rate-distortion objective, through Lightning."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,13 @@ from amortex.types import InputError
 
 Batch = dict[str, Any]
 BAD_STEPS = 50  # in a row without a finite gradient, after which training gives up
+
+
+def one_cycle(progress: float, rise: float = 0.1, start: float = 0.04) -> float:
+    """Factor of the learning rate: on a cosine from `start` to 1 over the share `rise` of the steps, then to zero."""
+    if progress < rise:
+        return start + (1 - start) * (1 - math.cos(math.pi * progress / rise)) / 2
+    return (1 + math.cos(math.pi * min(1.0, (progress - rise) / (1 - rise)))) / 2
 
 
 def running_mean(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
@@ -46,7 +54,7 @@ class AmortizedExplainer(lightning.LightningModule):
         classifier, weights, num_classes, class_names, model_args, img_size, mean, std: as `load_classifier`'s.
         wavelet, levels, padding: of the transform.
         obfuscation: by name, as `explain.py` takes it.
-        distortion: what is measured in validation.
+        distortion: what the predictor learns to expect, and what validation measures.
         features, gradient, width, condition: of the `MaskPredictor`.
         lr, weight_decay: of AdamW; the learning rate follows one cycle over the trainer's `max_steps`.
         samples: noise draws per image and step.
@@ -86,7 +94,7 @@ class AmortizedExplainer(lightning.LightningModule):
         weight_decay: float = 0.01,
         samples: int = 1,
         first_rates: tuple[float, float] = (0.3, 0.98),
-        rates: tuple[float, float] = (0.015, 0.7),
+        rates: tuple[float, float] = (0.005, 0.7),
         curriculum: float = 0.4,
         ema: float = 0.998,
         clip: float = 1.0,
@@ -104,7 +112,7 @@ class AmortizedExplainer(lightning.LightningModule):
         self.save_hyperparameters()
         self.predictor: MaskPredictor = build_predictor(dict(self.hparams))
         self.average = AveragedModel(self.predictor.decoder, avg_fn=running_mean(ema)).requires_grad_(False)
-        self.bad_steps = 0
+        self.bad_steps = torch.zeros((), dtype=torch.long)
 
     @property
     def settings(self) -> Any:
@@ -118,17 +126,19 @@ class AmortizedExplainer(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         h, rd = self.settings, self.predictor.rate_distortion
-        image, numbers = batch["image"], batch["index"].tolist()
+        image, numbers = batch["image"], batch["numbers"]
         prediction = self.predictor(image, draws=Draws.numbered(numbers, h.seed, "look", image.device))
         rate = self._rates(numbers)
         mask = prediction.mask(rate)
+        if mask.requires_grad:  # an image whose outputs are not finite must not cost the others their step
+            mask.register_hook(lambda gradient: gradient.nan_to_num(0, 0, 0))
         reference = prediction.reference
         noise = rd.noise(reference, Draws.numbered(numbers, h.seed, "train", image.device), slice(None), h.samples)
         outputs = rd.outputs(reference, mask, noise)
         nll = -of_class(outputs, reference.target).clamp(min=1e-12).log().mean(1)
-        distortion = rd.distortions(reference, outputs.detach()).mean(1)
+        distortion = rd.distortions(reference, outputs.detach()).mean(1).nan_to_num(0, 0, 0)
         surprise = (prediction.distortion(rate[:, None])[:, 0] - distortion).square()
-        loss = torch.where(nll.isfinite(), nll + surprise, 0.0).mean()  # one bad image must not cost the others' step
+        loss = torch.where(nll.isfinite(), nll + surprise, 0.0).mean()
         self.log_dict({"train/loss": nll.mean(), "train/distortion": distortion.mean(), "train/rate": rate.mean(),
                        "train/curve_error": surprise.mean()}, batch_size=len(image))  # fmt: skip
         return loss
@@ -153,8 +163,8 @@ class AmortizedExplainer(lightning.LightningModule):
             if parameter.grad is not None:
                 parameter.grad.nan_to_num_(0, 0, 0)
         self.log("train/gradient_norm", norm)
-        self.bad_steps = 0 if bool(norm.isfinite()) else self.bad_steps + 1
-        if self.bad_steps >= BAD_STEPS:
+        self.bad_steps = torch.where(norm.isfinite(), 0, self.bad_steps.to(norm.device) + 1)
+        if self.global_step % BAD_STEPS == 0 and int(self.bad_steps) >= BAD_STEPS:  # rarely: it waits for the device
             raise InputError(f"no finite gradient in {BAD_STEPS} steps: lower lr, and check the classifier's outputs")
 
     def on_train_batch_end(self, *_: Any) -> None:
@@ -165,7 +175,7 @@ class AmortizedExplainer(lightning.LightningModule):
         if steps < 1:
             raise InputError("training needs the number of steps: give --trainer.max_steps")
         optimizer = torch.optim.AdamW(self.predictor.decoder.parameters(), lr=h.lr, weight_decay=h.weight_decay)
-        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, h.lr, total_steps=steps + 1, pct_start=0.1)
+        cycle = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step / steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 
     def predict_masks(self, image: Tensor) -> Prediction:

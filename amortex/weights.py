@@ -79,14 +79,17 @@ def _network_by_path(path: str, arguments: dict[str, Any], num_classes: int | No
     if num_classes is not None:
         arguments = {**arguments, "num_classes": num_classes}
     try:
-        network = getattr(importlib.import_module(module_name), class_name)(**arguments)
+        kind = getattr(importlib.import_module(module_name), class_name)
+        if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
+            raise InputError(f"{path} is no class of torch.nn.Module")
+        network = kind(**arguments)
+    except InputError:
+        raise
     except Exception as error:  # somebody's module and constructor can raise anything
         raise InputError(
             f"cannot build the classifier {path}: {_why(error)}; "
             f"give a timm name or an importable package.module.Class{_similar(path)}"
         ) from error
-    if not isinstance(network, nn.Module):
-        raise InputError(f"{path} builds a {type(network).__name__}, not a torch.nn.Module")
     return network
 
 

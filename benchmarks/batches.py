@@ -12,17 +12,18 @@ import torch
 from common import arguments, default_problem, measure
 
 from amortex.draws import Draws
-from amortex.explainers import RDE
+from amortex.explainers import PRESETS, RDE
 
 
 def main() -> None:
     parser = arguments(__doc__, images=8)
     parser.add_argument("--lambda-k", type=float, default=5.0)
     parser.add_argument("--preset", default="fast")
+    parser.add_argument("--steps", type=int, default=200)
     options = parser.parse_args()
     rd, reference = default_problem(options)
     image, single = reference.image, range(options.images)
-    explainer = RDE(rd, options.lambda_k, options.preset)
+    explainer = RDE(rd, options.lambda_k, PRESETS[options.preset].but(steps=options.steps))
 
     mask = image.new_full((len(image), reference.layout.k), 0.5)
     together = rd.value_and_gradient(reference, mask, Draws.of(image), 16)[1]

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from common import arguments, default_problem, measure
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from tqdm import tqdm
 
 from amortex.explainers import PRESETS, RDE, Preset
@@ -70,6 +71,9 @@ def plot(rows: list[dict[str, Any]], empty: float, file: Path) -> None:
         axis.axhline(empty, color="#777777", lw=1, ls=":", label="empty mask")
         axis.set(xscale="log", yscale="log", xlabel="classifier passes per image", ylabel="J = D + $\\lambda k$ R")
         axis.set_title(f"$\\lambda k$ = {lambda_k:g}", fontsize=10)
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter(NullFormatter())
         axis.grid(alpha=0.25)
     axes[0].legend(fontsize=8, frameon=False)
     figure.savefig(file)

@@ -27,7 +27,9 @@ QUICK = {  # options that keep a method quick
     **dict.fromkeys(OPTIMISED, FAST), **dict.fromkeys(("wam_sg", "wam_ig"), ("--samples", "2")),
     "minimal": ("--steps", "2"),
 }  # fmt: skip
-EXTRA = dict.fromkeys(("wam", "wam_sg", "wam_ig"), ("relevance", "signed")) | {"minimal_static": ("relevance",)}
+EXTRA = dict.fromkeys(("wam", "wam_sg", "wam_ig"), ("relevance", "signed")) | dict.fromkeys(
+    ("minimal_static", "cartoonx", "pixel_rde", "fourier_rde"), ("relevance",)
+)
 CONFIG = {"input_size": (3, 32, 32), "interpolation": "bicubic", "crop_pct": 0.875, "crop_mode": "center"}
 
 

@@ -28,10 +28,13 @@ def checkpoint(tmp_path):
 
 
 def test_a_release_holds_what_the_checkpoint_does(checkpoint, tmp_path, images, capsys):
-    assert main([str(checkpoint), str(tmp_path / "release")]) == 0
+    assert main([str(checkpoint), str(tmp_path / "release"), "--classifier", "networks.TinyNet"]) == 0
     assert "explainer of networks.TinyNet" in capsys.readouterr().out
     assert {path.name for path in (tmp_path / "release").iterdir()} == {CONFIG, WEIGHTS}
-    masks = [load_predictor(path)(images).mask(0.1) for path in (checkpoint, tmp_path / "release")]
+    masks = [
+        load_predictor(path, classifier="networks.TinyNet")(images).mask(0.1)
+        for path in (checkpoint, tmp_path / "release")
+    ]
     assert torch.equal(*masks)
     settings = json.loads((tmp_path / "release" / CONFIG).read_text())
     assert settings["identity"]["transform_wavelet"] == "db3"

@@ -109,6 +109,22 @@ def test_objective_ends_well_below_the_full_and_the_empty_mask(smooth_classifier
     assert (value < 0.85 * torch.minimum(full, empty)).all()
 
 
+@pytest.mark.parametrize("lambda_k", [0.5, 5.0, 100.0])
+def test_no_mask_costs_more_than_the_empty_one(lambda_k, smooth_classifier, images64):
+    rd = RateDistortion(smooth_classifier, Wavelet("haar", 2))
+    mask = RDE(rd, lambda_k, PRESETS["fast"].but(steps=40)).explain(images64).mask
+    value, empty = (objective(rd, images64, m, lambda_k) for m in (mask, 0 * mask))
+    assert (value < 1.2 * empty).all()
+
+
+def test_relevance_tells_zeros_apart(smooth_classifier, images64):
+    explanation = RDE(RateDistortion(smooth_classifier, Wavelet("haar", 2)), 0.2, "fast").explain(images64)
+    zeros = explanation.relevance[explanation.mask == 0]
+    assert len(zeros) > 100
+    assert len(zeros.unique()) > len(zeros) / 2
+    assert explanation.importance is explanation.mask
+
+
 def test_rate_falls_with_lambda(smooth_classifier, images64):
     rd = RateDistortion(smooth_classifier, Wavelet("haar", 2))
     rates = [RDE(rd, x, SHORT.but(steps=60)).explain(images64).mask.mean() for x in (0.0, 0.1, 10.0)]

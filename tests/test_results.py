@@ -168,3 +168,16 @@ def test_rows_know_what_is_done(tmp_path):
     assert files(rows(tmp_path / "out")) == ["a.png"]
     assert not Results(tmp_path / "out", {"method": "y"}, overwrite=True).has(a)
     assert json.loads((tmp_path / "out" / "settings.json").read_text()) == {"method": "y"}
+
+
+@pytest.mark.parametrize("mask", ["../victim_mask.safetensors", "../victim.txt", "victim.txt", 5, None])
+def test_rows_that_name_other_files_are_not_trusted(three, out, mask):
+    assert one_by_one(three, out) == 0
+    victims = [out.parent / "victim_mask.safetensors", out.parent / "victim.txt", out / "victim.txt"]
+    for victim in victims:
+        victim.write_text("not ours")
+    lines = (out / "summary.jsonl").read_text().splitlines()
+    row = {**json.loads(lines[0]), "mask": mask}
+    (out / "summary.jsonl").write_text("\n".join([json.dumps(row), *lines[1:]]) + "\n")
+    assert one_by_one(three, out, "--overwrite") == 0
+    assert all(victim.exists() for victim in victims)

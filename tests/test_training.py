@@ -1,6 +1,7 @@
 """Training end to end through the command line: files, resuming, learning, and what is refused."""
 
 import csv
+import json
 import os
 from pathlib import Path
 
@@ -8,9 +9,11 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 from networks import photographs
+from safetensors.torch import save_file
 
 from amortex import train_cli
-from amortex.checkpoints import load_predictor
+from amortex.checkpoints import CONFIG, WEIGHTS, load_predictor
+from amortex.classifiers import load_classifier
 from amortex.predictors.predictor import MaskPredictor
 from amortex.training import AmortizedExplainer
 from amortex.types import InputError
@@ -71,7 +74,7 @@ def test_a_run_leaves_checkpoints_metrics_panels_and_an_offline_wandb_run(folder
     checkpoint = torch.load(last, weights_only=True)
     assert checkpoint["amortex"]["classifier"] == "networks.TinyNet"
     assert not [key for key in checkpoint["state_dict"] if "classifier" in key or "backbone" in key]
-    predictor = load_predictor(last)
+    predictor = load_predictor(last, classifier="networks.TinyNet")
     assert isinstance(predictor, MaskPredictor)
     averaged = checkpoint["state_dict"]["average.module.slope"]
     assert torch.equal(predictor.decoder.slope, averaged)
@@ -107,6 +110,17 @@ def test_broken_images_and_classifiers_do_not_stop_training(folder):
     assert fit("--model.classifier", "networks.NanOnNoise") == 0
     checkpoint = torch.load(versions(folder)[0] / "checkpoints/last.ckpt", weights_only=True)
     assert all(value.isfinite().all() for value in checkpoint["state_dict"].values() if value.is_floating_point())
+    assert min(metrics(versions(folder)[0], "train/gradient_norm").values()) > 0  # the good images still count
+
+
+@pytest.mark.parametrize("command", ["validate", "test"])
+def test_a_checkpoint_can_be_validated(command, folder):
+    assert fit(steps=2, every=2) == 0
+    last = versions(folder)[0] / "checkpoints/last.ckpt"
+    data = ("--data.train", "photos", "--data.val_images", "4", "--ckpt_path", str(last))
+    assert train_cli.main([command, "--config", str(ROOT / "configs/base.yaml"), *TINY, *data]) == 0
+    found = metrics(versions(folder)[1], "val/objective")
+    assert list(found.values()) == pytest.approx(list(metrics(versions(folder)[0], "val/objective").values()), rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +152,15 @@ def test_files_that_are_no_explainers_are_refused(folder):
     torch.save({"state_dict": {}}, folder / "other.ckpt")
     torch.save({"run": os.system}, folder / "code.ckpt")
     (folder / "empty").mkdir()
+    (folder / "popen").mkdir()
+    config = {"settings": {"classifier": "subprocess.Popen", "model_args": {"args": ["touch", "run"]}}, "identity": {}}
+    (folder / "popen" / CONFIG).write_text(json.dumps(config))
+    save_file({"slope": torch.zeros(1)}, folder / "popen" / WEIGHTS)
     for name, why in {"no.ckpt": "no explainer at", "text.ckpt": "cannot read", "other.ckpt": "no amortex explainer",
-                      "code.ckpt": "cannot read", "empty": "cannot read"}.items():  # fmt: skip
+                      "code.ckpt": "cannot read", "empty": "cannot read",
+                      "popen": "if you trust it"}.items():  # fmt: skip
         with pytest.raises(InputError, match=why):
             load_predictor(folder / name)
+    with pytest.raises(InputError, match=r"no class of torch\.nn\.Module"):
+        load_classifier("subprocess.Popen", model_args={"args": ["touch", "run"]})
+    assert not (folder / "run").exists()

@@ -103,7 +103,7 @@ def test_timm_model_in_a_local_folder_with_its_own_labels(tmp_path):
         ("networks.TinyNett", "cannot build"),
         ("no_such_package.Net", "importable package.module.Class"),
         ("networks.Broken", "no such layer"),
-        ("pathlib.Path", "not a torch.nn.Module"),
+        ("pathlib.Path", "no class of torch.nn.Module"),
         ("networks.NoClassifier", "no classifier"),
         ("local-dir:/nowhere", "check its arguments|give its weights"),
     ],

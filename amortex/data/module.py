@@ -24,7 +24,7 @@ class ImageData(lightning.LightningDataModule):
 
     Batches are dicts: "image", float ``(B, C, H, W)`` in [0, 1] once the batch is on its device (uint8 before), and
     "index", int64 ``(B,)``: the sample number in training; in validation the position in the list of validation
-    images, beside "name", a list of B strings.
+    images, beside "name", a list of B strings. "numbers" is the index as a list, once the batch is on its device.
 
     Training is one endless stream of samples, each a function of (seed, sample number) alone: train with `max_steps`
     and an integer `val_check_interval` with `check_val_every_n_epoch=None`. A run that resumes from a checkpoint
@@ -157,6 +157,10 @@ class ImageData(lightning.LightningDataModule):
     def test_dataloader(self) -> DataLoader:
         """The validation images."""
         return self.val_dataloader()
+
+    def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        """The sample numbers as "numbers", a list: seeds are made of them on the host, without waiting for a device."""
+        return {**batch, "numbers": batch["index"].tolist()}
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """Bytes to [0, 1], on the device: a quarter of the traffic."""

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from amortex.classifiers import digest
 from amortex.draws import Draws
 from amortex.explainers.base import Explainer, Explanation, OnStep, check_pixels, check_share
 from amortex.explainers.rde import RDE, Preset
@@ -15,6 +16,7 @@ from amortex.rate_distortion import Reference
 from amortex.types import InputError
 
 CHOICE_SAMPLES = 16  # noise draws per rate when rates are measured to choose one
+CONFIRMATION_SAMPLES = 64  # fresh draws that confirm a bound
 
 
 class Amortized(Explainer):
@@ -57,8 +59,10 @@ class Amortized(Explainer):
             check_share(rate)
         if max_distortion is not None and not 0 < max_distortion < math.inf:
             raise InputError(f"max-distortion must be above 0 and finite, not {max_distortion}")
-        if refine < 0 or (refine and hard):
-            raise InputError("refine must be at least 0, and a refined mask is not hard: leave out refine or hard")
+        if refine < 0:
+            raise InputError(f"refine must be a number of steps of at least 0, not {refine}")
+        if refine and (hard or rate is not None or max_distortion is not None):
+            raise InputError("refining for lambda_k moves the rate: leave out refine, or hard, rate and max-distortion")
         self.predictor, self.lambda_k, self.rate, self.hard = predictor, lambda_k, rate, hard
         self.measure, self.max_distortion, self.refine = measure, max_distortion, refine
         self.refinement = Preset("refine", max(1, refine), samples=2, lr=2e-2, schedule="cosine")
@@ -112,16 +116,27 @@ class Amortized(Explainer):
             outcome = self.rate_distortion(prediction.reference, mask, draws, CHOICE_SAMPLES)
             means.append(outcome.distortion.mean(1))
             bounds.append(means[-1] if prediction.reference.scale is None else outcome.interval()[1])
+        passes = CHOICE_SAMPLES * len(rates)
         if self.max_distortion is None:
-            choice = (torch.stack(means, 1) + self.lambda_k * rates).argmin(1)
-        else:
-            below = torch.stack(bounds, 1) < self.max_distortion
-            choice = torch.where(below.any(1), below.to(torch.uint8).argmax(1), len(rates) - 1)
-        return rates[choice], CHOICE_SAMPLES * len(rates)
+            return rates[(torch.stack(means, 1) + self.lambda_k * rates).argmin(1)], passes
+        below = torch.stack(bounds, 1) < self.max_distortion
+        choice = torch.where(below.any(1), below.to(torch.uint8).argmax(1), len(rates) - 1)
+        while True:  # the best of many is partly luck: confirm it on fresh draws, or go one rate up
+            outcome = self.rate_distortion(
+                prediction.reference, self._mask(prediction, rates[choice]), draws, CONFIRMATION_SAMPLES
+            )
+            passes += CONFIRMATION_SAMPLES
+            high = outcome.distortion.mean(1) if prediction.reference.scale is None else outcome.interval()[1]
+            above = (high >= self.max_distortion) & (choice < len(rates) - 1)
+            if not bool(above.any()):
+                return rates[choice], passes
+            choice = choice + above.long()
 
     def settings(self) -> dict[str, str | int | float]:
+        unused = self.rate is not None or self.max_distortion is not None
         chosen = {
-            "lambda_k": self.lambda_k, "rate": self.rate, "hard": int(self.hard), "measure": int(self.measure),
+            "decoder": digest(self.predictor.decoder), "lambda_k": None if unused else self.lambda_k,
+            "rate": self.rate, "hard": int(self.hard), "measure": int(self.measure),
             "max_distortion": self.max_distortion, "refine": self.refine,
         }  # fmt: skip
         return {**super().settings(), **{key: value for key, value in chosen.items() if value is not None}}

@@ -22,7 +22,7 @@ class Explanation:
     Arguments:
         reference: the images and the classes explained.
         mask: ``(B, k)`` in [0, 1].
-        relevance: ``(B, k)``, non-negative; the mask itself for methods that optimise one.
+        relevance: ``(B, k)``, non-negative: the order of the entries.
         signed: ``(B, k)``, signed attribution summed over channels, where the method has signs.
         extra: further results per image, ``(B,)`` each.
     """
@@ -32,6 +32,12 @@ class Explanation:
     relevance: Tensor
     signed: Tensor | None = None
     extra: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def importance(self) -> Tensor:
+        """What maps and profiles show, ``(B, k)``: the mask where it is soft, the relevance where it is a selection."""
+        soft = bool(((self.mask > 0) & (self.mask < 1)).any())
+        return self.mask if soft else self.relevance
 
 
 class Explainer(nn.Module, ABC):
@@ -72,7 +78,7 @@ class Explainer(nn.Module, ABC):
         if target is not None:
             target = torch.as_tensor(target, device=inputs.device).expand(len(inputs))
         explanation = self.explain(inputs, target)
-        spatial = self.rate_distortion.transform.spatial_map(explanation.relevance, explanation.reference.coefficients)
+        spatial = self.rate_distortion.transform.spatial_map(explanation.importance, explanation.reference.coefficients)
         return spatial[:, None].expand_as(inputs).to(inputs.dtype)
 
     def settings(self) -> dict[str, str | int | float]:

@@ -22,7 +22,7 @@ class Continuation:
     Arguments:
         lambda_k: the price at the end.
         peak: sets the price at the start, above 0. `span` is the distance between the distortions of the empty and the
-            full mask, so the course does not depend on a distortion's scale; the root of lambda_k is empirical.
+            full mask; the root is empirical.
         tolerance: damage, above 0, at which the price is back at lambda_k.
         full, empty: distortions of the full and of the empty mask, ``(B,)``.
         mask: where the optimisation starts, ``(B, k)``.
@@ -32,7 +32,7 @@ class Continuation:
         self, lambda_k: float, peak: float, tolerance: float, full: Tensor, empty: Tensor, mask: Tensor
     ) -> None:
         self.lambda_k, self.tolerance = lambda_k, tolerance
-        self.full, self.span = full, (empty - full).clamp(min=1e-6)
+        self.empty, self.full, self.span = empty, full, (empty - full).clamp(min=1e-6)
         self.extra = (peak * lambda_k**0.5 * self.span - lambda_k).clamp(min=0)
         self.smoothed: Tensor | None = None
         self.healthy, self.seen_healthy = mask.clone(), torch.zeros_like(full, dtype=torch.bool)
@@ -53,6 +53,15 @@ class Continuation:
         """
         if progress >= SETTLING:
             mask.masked_fill_(before == 0, 0)
+
+    def give_up(self, mask: Tensor) -> None:
+        """Empty those masks that cost more than the empty mask: of a class that hardly holds on to its own probability.
+
+        There noise on few coefficients moves the output as far as noise on all, which holds the price back for good.
+        """
+        assert self.smoothed is not None
+        worse = self.smoothed + self.lambda_k * mask.mean(1) > self.empty
+        mask.masked_fill_(worse[:, None], 0)
 
     def rescue(self, progress: float, mask: Tensor, moments: list[Tensor]) -> None:
         """Set ruined masks back in place, their optimiser's `moments` to zero; remember healthy ones."""

@@ -58,7 +58,8 @@ PRESETS = {
 class RDE(Explainer):
     """``min over s of D(s) + lambda_k * mean(s)`` by projected Adam (CartoonX, Algorithm 1), batched over images.
 
-    Each image has its own mask, noise and optimiser state, so its result does not depend on the batch.
+    Each image has its own mask, noise and optimiser state, so its result does not depend on the batch. The relevance of
+    an entry is its mask value plus its mean over the steps, which tells zeros apart.
 
     Arguments:
         rate_distortion: classifier, transform, obfuscation and distortion.
@@ -104,6 +105,7 @@ class RDE(Explainer):
         if preset.peak and not isinstance(self.init, Tensor):  # a high price would throw away what a given mask knows
             ends = self._ends(reference, draws)
             course = Continuation(self.lambda_k, preset.peak, preset.tolerance, *ends, mask)
+        survival = torch.zeros_like(mask)
         for step in range(preset.steps):
             progress = step / preset.steps
             distortion, gradient = rd.value_and_gradient(reference, mask, draws, preset.samples)
@@ -117,9 +119,13 @@ class RDE(Explainer):
             if course:
                 course.settle(progress, before, mask)
                 course.rescue(progress, mask, [optimiser.state[mask][name] for name in ("exp_avg", "exp_avg_sq")])
+            survival += mask
             on_step(step + 1, mask)
         mask.grad = None
-        return Explanation(reference, mask, mask)
+        if course:
+            course.give_up(mask)
+        # most entries end at zero: those that held out longer are the more relevant ones
+        return Explanation(reference, mask, mask + survival / preset.steps)
 
     def _ends(self, reference: Reference, draws: Draws) -> tuple[Tensor, Tensor]:
         """Distortions of the full and of the empty mask, ``(B,)``."""

@@ -15,7 +15,7 @@ from amortex.rate_distortion import RateDistortion, Reference
 from amortex.transforms import Wavelet
 from amortex.types import InputError
 
-RATES = (0.003, 0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.5, 0.8)  # where the curve has its corners
+RATES = (0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.5, 0.8)  # where the curve has its corners
 CHOICES = 64  # rates that compete for a lambda_k, evenly spaced on a log scale
 
 
