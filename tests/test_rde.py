@@ -112,9 +112,9 @@ def test_objective_ends_well_below_the_full_and_the_empty_mask(smooth_classifier
 @pytest.mark.parametrize("lambda_k", [0.5, 5.0, 100.0])
 def test_no_mask_costs_more_than_the_empty_one(lambda_k, smooth_classifier, images64):
     rd = RateDistortion(smooth_classifier, Wavelet("haar", 2))
-    mask = RDE(rd, lambda_k, PRESETS["fast"].but(steps=40)).explain(images64).mask
+    mask = RDE(rd, lambda_k, PRESETS["fast"].but(steps=100)).explain(images64).mask
     value, empty = (objective(rd, images64, m, lambda_k) for m in (mask, 0 * mask))
-    assert (value < 1.2 * empty).all()
+    assert (value < empty + 0.03).all()  # it is told by two draws a step
 
 
 def test_relevance_tells_zeros_apart(smooth_classifier, images64):

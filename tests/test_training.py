@@ -110,7 +110,9 @@ def test_broken_images_and_classifiers_do_not_stop_training(folder):
     assert fit("--model.classifier", "networks.NanOnNoise") == 0
     checkpoint = torch.load(versions(folder)[0] / "checkpoints/last.ckpt", weights_only=True)
     assert all(value.isfinite().all() for value in checkpoint["state_dict"].values() if value.is_floating_point())
-    assert min(metrics(versions(folder)[0], "train/gradient_norm").values()) > 0  # the good images still count
+    norms = torch.tensor(list(metrics(versions(folder)[0], "train/gradient_norm").values()))
+    assert norms.isfinite().all()  # a bad image adds nothing,
+    assert norms.max() > 0  # and the good ones still count
 
 
 @pytest.mark.parametrize("command", ["validate", "test"])

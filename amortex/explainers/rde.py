@@ -15,6 +15,9 @@ from amortex.rate_distortion import RateDistortion, Reference
 from amortex.types import InputError
 
 
+ENOUGH = 100  # steps after which a mask that costs more than the empty one will not get better; fewer are a trial
+
+
 @dataclass(frozen=True)
 class Preset:
     """How a mask is optimised; `name` goes into every output.
@@ -122,7 +125,7 @@ class RDE(Explainer):
             survival += mask
             on_step(step + 1, mask)
         mask.grad = None
-        if course:
+        if course and preset.steps >= ENOUGH:
             course.give_up(mask)
         # most entries end at zero: those that held out longer are the more relevant ones
         return Explanation(reference, mask, mask + survival / preset.steps)
