@@ -14,7 +14,6 @@ from amortex.explainers.initial import Initial, initial_mask
 from amortex.rate_distortion import RateDistortion, Reference
 from amortex.types import InputError
 
-
 ENOUGH = 100  # steps after which a mask that costs more than the empty one will not get better; fewer are a trial
 
 
