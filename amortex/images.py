@@ -68,8 +68,9 @@ class Preprocess:
         except FileNotFoundError as error:
             raise InputError(f"{path}: no such file") from error
         except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, ...
-            why = str(error).replace(repr(str(path)), "it").replace("\n", " ")
-            raise InputError(f"{path}: not a readable image ({type(error).__name__}: {why})") from error
+            why = str(error).replace(repr(str(path)), "").strip()
+            text = f"{path}: not a readable image ({type(error).__name__}: {why})"
+            raise InputError(text.replace("\n", " ")) from error
 
 
 def to_colour(image: Image.Image) -> Image.Image:
