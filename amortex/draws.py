@@ -55,7 +55,8 @@ class Draws:
         chosen = range(len(self.seeds))[images]
         wanted = (len(chosen), samples, *shape)
         if self._buffer.shape != wanted or self._buffer.dtype != dtype:
-            self._buffer = torch.empty(wanted, dtype=dtype, device=self.device)
+            with torch.inference_mode(False):  # the threads that fill it are not in that mode
+                self._buffer = torch.empty(wanted, dtype=dtype, device=self.device)
         outs, seeds = list(self._buffer.flatten(0, 1)), []
         for image in chosen:
             first = self._made[image]

@@ -69,6 +69,17 @@ def test_global_random_state_is_neither_used_nor_moved(images):
     assert torch.equal(normal(Draws.of(images), EVERY, 2), first)
 
 
+def test_threads_fill_the_same_numbers_as_one(images, monkeypatch):
+    shape = (2**15,)
+    expected = [normal(Draws.of(images), EVERY, 3, shape)]
+    with torch.inference_mode():
+        expected.append(normal(Draws.of(images), EVERY, 3, shape))
+    for count in (1, 4):
+        monkeypatch.setattr(torch, "get_num_threads", lambda count=count: count)
+        expected.append(normal(Draws.of(images), EVERY, 3, shape))
+    assert all(torch.equal(one, expected[0]) for one in expected)
+
+
 def test_memory_layout_of_the_image_does_not_matter(images):
     other = images.contiguous(memory_format=torch.channels_last)
     assert torch.equal(normal(Draws.of(other), EVERY, 1), normal(Draws.of(images), EVERY, 1))

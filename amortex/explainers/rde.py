@@ -60,8 +60,9 @@ PRESETS = {
 class RDE(Explainer):
     """``min over s of D(s) + lambda_k * mean(s)`` by projected Adam (CartoonX, Algorithm 1), batched over images.
 
-    Each image has its own mask, noise and optimiser state, so its result does not depend on the batch. The relevance of
-    an entry is its mask value plus its mean over the steps, which tells zeros apart.
+    Each image has its own mask, noise and optimiser state, so that its result does not depend on the batch but through
+    rounding (see `batch_invariant` of `RateDistortion`). The relevance of an entry is its mask value plus its mean over
+    the steps, which tells zeros apart.
 
     Arguments:
         rate_distortion: classifier, transform, obfuscation and distortion.
