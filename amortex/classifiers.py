@@ -1,5 +1,6 @@
 """A frozen classifier on pixels in [0, 1], with its own normalisation inside."""
 
+import difflib
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -140,7 +141,9 @@ class Classifier(nn.Module):
                 raise InputError(f"{text!r} names several classes: {some}{more}; give one of the indices")
             if found:
                 return found[0][0]
-        raise InputError(f"no class of {self.name} is named {text!r}: give another name, or an index")
+        near = difflib.get_close_matches(wanted, [name for names in synonyms for name in names], n=3)
+        hint = f"; did you mean {', '.join(near)}?" if near else ": give another name, or an index"
+        raise InputError(f"no class of {self.name} is named {text!r}{hint}")
 
 
 def digest(model: nn.Module) -> str:

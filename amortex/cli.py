@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
         explainer, options.method, target, options.certificate_samples, options.batch_size, not options.no_panels
     )
     if not options.quiet:
-        print(f"explaining {len(sources)} images by {options.method}: {out}", flush=True)
+        print(f"explaining {len(sources)} image{'s' * (len(sources) > 1)} by {options.method}: {out}", flush=True)
     rows = explain_files(request, sources, results, options.quiet)
     return report(rows, len(sources), out, options.quiet)
 
