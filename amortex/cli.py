@@ -81,7 +81,7 @@ def report(rows: list[dict[str, Any]], total: int, out: Path, quiet: bool) -> in
                 print(
                     f"{row['file']}: {row['class_name']} {row['probability']:.1%}, rate {row['rate']:.2%}, "
                     f"distortion ({row['measure']}) {row['distortion']:.4f} [{row['ci_low']:.4f}, "
-                    f"{row['ci_high']:.4f}], class {'' if row['retained'] else 'not '}retained, {row['seconds']:.1f} s"
+                    f"{row['ci_high']:.4f}], class {'' if row['retained'] else 'not '}retained, {row['seconds']:.3g} s"
                 )
         before = total - len(rows)
         print(f"{len(rows) - len(failed)} explained" + (f", {before} were already" if before else "") + f": {out}")
