@@ -8,49 +8,18 @@ there, 1 would mean that obfuscation, noise, transform and optimiser cost nothin
 """
 
 import argparse
-import platform
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 
-import timm
 import torch
+from timing import forward_backward, machine, show, side_by_side, timm_network
 from torch import nn
 
 from amortex.classifiers import Classifier, load_classifier
 from amortex.explainers import RDE, WAM, Preset
 from amortex.process import prepare
 from amortex.rate_distortion import RateDistortion
-
-
-def bare_pass(model: nn.Module, inputs: torch.Tensor) -> None:
-    """Channels-last forward and backward to the input, nothing else."""
-    leaf = inputs.requires_grad_()
-    torch.autograd.grad(model(leaf).softmax(-1)[:, 0].sum(), leaf)
-
-
-def side_by_side(ours: Callable[[], object], bare: Callable[[], object], repeats: int) -> tuple[float, float, float]:
-    """Median seconds of both and the median of their ratios, alternating."""
-    ours(), bare()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        ours()
-        middle = time.perf_counter()
-        bare()
-        times.append((middle - start, time.perf_counter() - middle))
-    return (
-        statistics.median(a for a, _ in times),
-        statistics.median(b for _, b in times),
-        statistics.median(a / b for a, b in times),
-    )
-
-
-def timm_network(name: str) -> nn.Module:
-    """As timm builds it, in evaluation mode, frozen and channels-last."""
-    return timm.create_model(name).eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 def cartoonx(
@@ -65,7 +34,7 @@ def cartoonx(
         explainer = RDE(rd, preset=Preset("benchmark", count, 16, 1e-3, "constant"))
         return lambda: explainer.explain(image)
 
-    return side_by_side(run(steps), lambda: [bare_pass(model, inputs) for _ in range(steps)], repeats)
+    return side_by_side(run(steps), lambda: [forward_backward(model, inputs) for _ in range(steps)], repeats)
 
 
 def wam_sg(classifier: Classifier, model: nn.Module, size: int, repeats: int) -> tuple[float, float, float]:
@@ -74,7 +43,7 @@ def wam_sg(classifier: Classifier, model: nn.Module, size: int, repeats: int) ->
     explainer = WAM(RateDistortion(classifier, internal_batch_size=8), "smoothgrad", samples=25)
     inputs = images.contiguous(memory_format=torch.channels_last)
     return side_by_side(
-        lambda: explainer.explain(images), lambda: [bare_pass(model, inputs) for _ in range(25)], repeats
+        lambda: explainer.explain(images), lambda: [forward_backward(model, inputs) for _ in range(25)], repeats
     )
 
 
@@ -91,10 +60,6 @@ def peak_memory(samples: int, size: int) -> float:
     return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
 
 
-def show(work: str, row: tuple[float, float, float]) -> None:
-    print(f"| {work} | {row[0]:.3f} | {row[1]:.3f} | {row[2]:.2f} |", flush=True)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=256)
@@ -102,9 +67,9 @@ def main() -> None:
     options = parser.parse_args()
     prepare()
     torch.manual_seed(0)
-    print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    print(machine())
     print(f"{options.size} px, median of {options.repeats} alternating repeats\n")
-    print("| work | ours (s) | bare (s) | ratio |\n|---|---|---|---|")
+    print("| work | ours (ms) | bare (ms) | ratio |\n|---|---|---|---|")
     for name in ("tf_efficientnet_lite0", "mobilenetv3_small_100"):
         classifier = load_classifier(name, "random")
         for bare, model in (("timm's", timm_network(name)), ("folded", classifier.model)):

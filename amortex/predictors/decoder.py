@@ -53,6 +53,7 @@ class Level(nn.Module):
         self.features = nn.Sequential(nn.GroupNorm(1, features), nn.Conv2d(features, width, 1)) if features else None
         self.above = nn.Conv2d(above, width, 1) if above else None
         self.blocks = nn.ModuleList(Block(width, condition) for _ in range(depth))
+        self.calm = nn.GroupNorm(1, width)  # the sum over the blocks can grow, the logits must not with it
         self.leave = nn.Conv2d(width, entries, 1)
         nn.init.zeros_(self.leave.weight)  # training starts from the prior
         nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
@@ -71,6 +72,7 @@ class Level(nn.Module):
             x = x + finer[:, :, rows : rows + given.shape[2], columns : columns + given.shape[3]]
         for block in self.blocks:
             x = block(x, condition)
+        x = self.calm(x)
         return self.leave(x), x
 
 
@@ -104,8 +106,11 @@ class Decoder(nn.Module):
         distance = [[abs(torch.tensor(s).log2().item() - level) for s in strides] for level in range(1, levels + 1)]
         self.sources = [min(range(len(strides)), key=row.__getitem__) if row else -1 for row in distance]
         self.describe = nn.Sequential(
-            nn.Linear(head_size + 2, condition), nn.Hardswish(), nn.Linear(condition, condition)
-        )
+            nn.Linear(head_size + 2, condition), nn.Hardswish(), nn.Linear(condition, condition),
+            nn.LayerNorm(condition),
+        )  # fmt: skip
+        # rows have length 1: large weights, so that a step of Adam, alike in all of them, is small beside the sum
+        nn.init.uniform_(self.describe[0].weight, -1.0, 1.0)  # type: ignore[arg-type]
         self.stages = nn.ModuleList()
         above = 0
         for level in range(levels, 0, -1):
@@ -158,7 +163,7 @@ class Decoder(nn.Module):
         head = evidence.features.head
         if head is not None:
             row = head[reference.target] - head.mean(0)
-            parts.append(F.normalize(row, dim=1) * row.shape[1] ** 0.5)
+            parts.append(F.normalize(row, dim=1))
         return torch.cat(parts, 1)
 
     def _given(self, evidence: Evidence) -> tuple[Tensor, list[Tensor]]:

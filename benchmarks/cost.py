@@ -1,0 +1,103 @@
+"""What a trained explainer costs, over the bare work of the classifier that it explains, side by side in one run.
+
+    python benchmarks/cost.py
+
+Rows: class, mask and picture from one call over one forward pass of the network alone, for one image and for 32; each
+CartoonX step that refines a predicted mask (L = 2) over the classifier work in it; a training step over the classifier
+work that its variant needs (features: one forward, one forward and backward; informed: one forward and backward more);
+CartoonX (`--steps` of 2000 steps timed, L = 16) over one pass. The bare work is that of timm's own network, and once
+more that of the network as amortex runs it, its batch normalisations folded. Weights are random: times do not depend
+on them.
+"""
+
+import argparse
+
+import torch
+from timing import Work, forward, forward_backward, machine, show, side_by_side, timm_network
+from torch import nn
+
+from amortex.explainers import RDE, Preset, picture
+from amortex.explainers.amortized import Amortized
+from amortex.process import prepare
+from amortex.training import AmortizedExplainer
+
+CARTOONX_STEPS = 2000
+
+
+def images(count: int, size: int) -> torch.Tensor:
+    return torch.rand(count, 3, size, size).contiguous(memory_format=torch.channels_last)
+
+
+def one_pass(explainer: Amortized, inputs: torch.Tensor) -> Work:
+    """Class probabilities, masks and pictures of the explanations."""
+    return lambda: picture(explainer.rate_distortion, explainer.explain(inputs))
+
+
+def training_step(module: AmortizedExplainer, inputs: torch.Tensor) -> Work:
+    """All that Lightning calls in a step, without Lightning."""
+    optimizer = torch.optim.AdamW(module.predictor.decoder.parameters(), lr=1e-4)
+    batch = {"image": inputs, "numbers": list(range(len(inputs)))}
+
+    def step() -> None:
+        module.loss(batch, progress=0.5)["loss"].backward()
+        module.clip()
+        optimizer.step()
+        optimizer.zero_grad()
+        module.on_train_batch_end()
+
+    return step
+
+
+def training_work(model: nn.Module, inputs: torch.Tensor, informed: bool) -> Work:
+    def work() -> None:
+        forward(model, inputs)
+        for _ in range(2 if informed else 1):
+            forward_backward(model, inputs.clone())
+
+    return work
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--classifier", default="tf_efficientnet_lite0")
+    parser.add_argument("--size", type=int, default=224, help="of the images that are explained")
+    parser.add_argument("--train-size", type=int, default=128, help="of the images in a training step, a batch of 8")
+    parser.add_argument("--steps", type=int, default=20, help="of CartoonX that are timed")
+    parser.add_argument("--repeats", type=int, default=9)
+    options = parser.parse_args()
+    prepare()
+    torch.manual_seed(0)
+    print(f"{machine()}\n{options.size} px, training {options.train_size} px, {options.repeats} alternating repeats\n")
+    print("| work | ours (ms) | bare (ms) | ratio |\n|---|---|---|---|")
+    for informed in (False, True):
+        variant = "informed" if informed else "features"
+        module = AmortizedExplainer(options.classifier, "random", img_size=options.train_size, gradient=informed)
+        module.on_fit_start()
+        predictor = module.predictor
+        networks = {"timm's": timm_network(options.classifier), "folded": predictor.rate_distortion.classifier.model}
+        explainer = Amortized(predictor)
+        for bare, model in networks.items():
+            for count in (1, 32):
+                inputs = images(count, options.size)
+                row = side_by_side(one_pass(explainer, inputs), lambda: forward(model, inputs), options.repeats)  # noqa: B023
+                show(f"{variant}: explain {count}, over a forward pass of {bare}", row)
+            inputs = images(8, options.train_size)
+            ours, work = training_step(module, inputs), training_work(model, inputs, informed)
+            show(f"{variant}: training step of 8, over {bare}", side_by_side(ours, work, options.repeats))
+        one = images(1, options.size)
+        steps = options.steps
+        cartoonx = RDE(predictor.rate_distortion, preset=Preset("benchmark", steps, 16, 1e-3, "constant"))
+        teacher, single, _ = side_by_side(lambda: cartoonx.explain(one), one_pass(explainer, one), 2)
+        ratio = teacher / steps * CARTOONX_STEPS / single
+        show(f"CartoonX, {CARTOONX_STEPS} steps, L = 16, over one pass, {variant}",
+             (teacher / steps * CARTOONX_STEPS, single, ratio))  # fmt: skip
+    refine = Amortized(predictor, refine=10)
+    for bare, model in networks.items():
+        twice = images(2, options.size)
+        ten = side_by_side(lambda: refine.explain(one), lambda: [forward_backward(model, twice) for _ in range(10)], 3)
+        without = side_by_side(lambda: explainer.explain(one), lambda: None, 3)[0]
+        show(f"one refinement step, L = 2, over {bare}", ((ten[0] - without) / 10, ten[1] / 10, (ten[0] - without) / ten[1]))
+
+
+if __name__ == "__main__":
+    main()
