@@ -40,13 +40,26 @@ def running_mean(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tenso
     return mean
 
 
+def surrogate(reference: Reference, outputs: Tensor) -> Tensor:
+    """What stands in for the distortion of outputs ``Phi(y)`` ``(B, L, M)`` in training, ``(B, L)``.
+
+    The Kullback-Leibler divergence between class and not class, whose gradient by the logit is ``p' - p``: other than
+    that of squared differences it does not vanish where the class is lost, and other than ``-log p'`` it does not ask
+    for more than the image itself has, which would make distortion rise again with the rate.
+    """
+    wanted = torch.where(reference.predicted, of_class(reference.probabilities, reference.target), 1.0)[:, None]
+    kept = of_class(outputs, reference.target)
+    wanted, kept = (torch.stack([p, 1 - p]).clamp(min=1e-7) for p in (wanted, kept))
+    return (wanted * (wanted / kept).log()).sum(0)
+
+
 class AmortizedExplainer(lightning.LightningModule):
     """Trains a `MaskPredictor`: obfuscate what the predicted mask drops, and keep the class all the same.
 
-    Each image gets a rate of its own, and its mask has exactly that rate, so that the mask cannot collapse; the loss
-    is ``-log Phi_c(y)``, whose gradient does not vanish where the class is lost. The rates fall from `first_rates` to
-    `rates` over the share `curriculum` of the steps. Besides, the decoder learns to predict its own distortion,
-    from which the rate for a requested lambda_k follows. Labels are never used.
+    Each image gets a rate of its own, and its mask has exactly that rate, so that the mask cannot collapse; the loss is
+    the `surrogate` of the distortion. The rates fall from `first_rates` to `rates` over the share `curriculum` of the
+    steps. Besides, the decoder learns to predict its own distortion, from which the rate for a requested lambda_k
+    follows. Labels are never used.
 
     All randomness is a function of (`seed`, sample number), so that a resumed run repeats an uninterrupted one.
 
@@ -94,7 +107,7 @@ class AmortizedExplainer(lightning.LightningModule):
         weight_decay: float = 0.01,
         samples: int = 1,
         first_rates: tuple[float, float] = (0.3, 0.98),
-        rates: tuple[float, float] = (0.005, 0.7),
+        rates: tuple[float, float] = (0.005, 0.95),
         curriculum: float = 0.4,
         ema: float = 0.998,
         clip: float = 1.0,
@@ -125,47 +138,60 @@ class AmortizedExplainer(lightning.LightningModule):
         return self.predictor.rate_distortion.classifier.data_config
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        done = self.global_step / max(1, self.trainer.max_steps)
+        loss, measured = self.loss(batch["image"], batch["numbers"], done)
+        self.log_dict({f"train/{key}": value for key, value in measured.items()}, batch_size=len(batch["image"]))
+        return loss
+
+    def loss(self, image: Tensor, numbers: list[int], done: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of images ``(B, C, H, W)`` in [0, 1], and what to log of it.
+
+        `numbers` are those of the samples, which all randomness follows from; `done` is the share of training behind.
+        """
         h, rd = self.settings, self.predictor.rate_distortion
-        image, numbers = batch["image"], batch["numbers"]
         prediction = self.predictor(image, draws=Draws.numbered(numbers, h.seed, "look", image.device))
-        rate = self._rates(numbers)
+        rate = self._rates(numbers, done)
         mask = prediction.mask(rate)
         if mask.requires_grad:  # an image whose outputs are not finite must not cost the others their step
             mask.register_hook(lambda gradient: gradient.nan_to_num(0, 0, 0))
         reference = prediction.reference
         noise = rd.noise(reference, Draws.numbered(numbers, h.seed, "train", image.device), slice(None), h.samples)
         outputs = rd.outputs(reference, mask, noise)
-        nll = -of_class(outputs, reference.target).clamp(min=1e-12).log().mean(1)
+        divergence = surrogate(reference, outputs).mean(1)
         distortion = rd.distortions(reference, outputs.detach()).mean(1).nan_to_num(0, 0, 0)
         surprise = (prediction.distortion(rate[:, None])[:, 0] - distortion).square()
-        loss = torch.where(nll.isfinite(), nll + surprise, 0.0).mean()
-        self.log_dict({"train/loss": nll.mean(), "train/distortion": distortion.mean(), "train/rate": rate.mean(),
-                       "train/curve_error": surprise.mean()}, batch_size=len(image))  # fmt: skip
-        return loss
+        loss = torch.where(divergence.isfinite(), divergence + surprise, 0.0).mean()
+        return loss, {
+            "loss": divergence.mean(), "distortion": distortion.mean(), "rate": rate.mean(),
+            "curve_error": surprise.mean(),
+        }  # fmt: skip
 
-    def _rates(self, numbers: list[int]) -> Tensor:
+    def _rates(self, numbers: list[int], done: float) -> Tensor:
         """Rates of samples, ``(B,)``: log-uniform in the interval of the curriculum."""
         h = self.settings
-        done = self.global_step / max(1, self.trainer.max_steps * h.curriculum)
-        interval = torch.lerp(
-            torch.tensor(h.first_rates).log(), torch.tensor(h.rates).log(), min(1.0, done)
-        )  # fmt: skip
+        moved = min(1.0, done / h.curriculum) if h.curriculum else 1.0
+        interval = torch.lerp(torch.tensor(h.first_rates).log(), torch.tensor(h.rates).log(), moved)
         uniform = Draws.numbered(numbers, h.seed, "rate").fill(
             lambda out, generator: out.uniform_(generator=generator), slice(None), 1, (1,), torch.float32
         )
         return torch.lerp(interval[0], interval[1], uniform[:, 0, 0]).exp().to(self.device)
 
     def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
-        """Clip; a gradient that is not finite counts as zero, and too many in a row end the run."""
+        """Clip; too many gradients in a row that are not finite end the run."""
+        norm = self.limit_gradient()
+        self.log("train/gradient_norm", norm)
+        self.bad_steps = torch.where(norm.isfinite(), 0, self.bad_steps.to(norm.device) + 1)
+        if self.global_step % BAD_STEPS == 0 and int(self.bad_steps) >= BAD_STEPS:  # rarely: it waits for the device
+            raise InputError(f"no finite gradient in {BAD_STEPS} steps: lower lr, and check the classifier's outputs")
+
+    def limit_gradient(self) -> Tensor:
+        """Norm of the gradient, clipped from then on; a gradient that is not finite counts as zero."""
         parameters = list(self.predictor.decoder.parameters())
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.settings.clip)
         for parameter in parameters:
             if parameter.grad is not None:
                 parameter.grad.nan_to_num_(0, 0, 0)
-        self.log("train/gradient_norm", norm)
-        self.bad_steps = torch.where(norm.isfinite(), 0, self.bad_steps.to(norm.device) + 1)
-        if self.global_step % BAD_STEPS == 0 and int(self.bad_steps) >= BAD_STEPS:  # rarely: it waits for the device
-            raise InputError(f"no finite gradient in {BAD_STEPS} steps: lower lr, and check the classifier's outputs")
+        return norm
 
     def on_train_batch_end(self, *_: Any) -> None:
         self.average.update_parameters(self.predictor.decoder)

@@ -36,11 +36,11 @@ def one_pass(explainer: Amortized, inputs: torch.Tensor) -> Work:
 def training_step(module: AmortizedExplainer, inputs: torch.Tensor) -> Work:
     """All that Lightning calls in a step, without Lightning."""
     optimizer = torch.optim.AdamW(module.predictor.decoder.parameters(), lr=1e-4)
-    batch = {"image": inputs, "numbers": list(range(len(inputs)))}
+    numbers = list(range(len(inputs)))
 
     def step() -> None:
-        module.loss(batch, progress=0.5)["loss"].backward()
-        module.clip()
+        module.loss(inputs, numbers, done=0.5)[0].backward()
+        module.limit_gradient()
         optimizer.step()
         optimizer.zero_grad()
         module.on_train_batch_end()
@@ -55,6 +55,34 @@ def training_work(model: nn.Module, inputs: torch.Tensor, informed: bool) -> Wor
             forward_backward(model, inputs.clone())
 
     return work
+
+
+def explanations(explainer: Amortized, model: nn.Module, variant: str, bare: str, size: int, repeats: int) -> None:
+    for count in (1, 32):
+        inputs = images(count, size)
+        row = side_by_side(one_pass(explainer, inputs), lambda inputs=inputs: forward(model, inputs), repeats)
+        show(f"{variant}: explain {count}, over a forward pass of {bare}", row)
+
+
+def refinement(explainer: Amortized, model: nn.Module, bare: str, size: int, steps: int = 10) -> None:
+    one, two = images(1, size), images(2, size)
+    refined = Amortized(explainer.predictor, refine=steps)
+    row = side_by_side(
+        lambda: refined.explain(one), lambda: [forward_backward(model, two) for _ in range(steps)], repeats=3
+    )
+    first = side_by_side(lambda: explainer.explain(one), lambda: None, repeats=3)[0]
+    show(
+        f"one refinement step, L = 2, over {bare}",
+        ((row[0] - first) / steps, row[1] / steps, (row[0] - first) / row[1]),
+    )
+
+
+def teacher(explainer: Amortized, variant: str, size: int, steps: int) -> None:
+    one = images(1, size)
+    cartoonx = RDE(explainer.rate_distortion, preset=Preset("benchmark", steps, 16, 1e-3, "constant"))
+    some, single, _ = side_by_side(lambda: cartoonx.explain(one), one_pass(explainer, one), repeats=2)
+    whole = some / steps * CARTOONX_STEPS
+    show(f"CartoonX, {CARTOONX_STEPS} steps, L = 16, over one pass, {variant}", (whole, single, whole / single))
 
 
 def main() -> None:
@@ -72,31 +100,16 @@ def main() -> None:
     for informed in (False, True):
         variant = "informed" if informed else "features"
         module = AmortizedExplainer(options.classifier, "random", img_size=options.train_size, gradient=informed)
-        module.on_fit_start()
-        predictor = module.predictor
-        networks = {"timm's": timm_network(options.classifier), "folded": predictor.rate_distortion.classifier.model}
-        explainer = Amortized(predictor)
-        for bare, model in networks.items():
-            for count in (1, 32):
-                inputs = images(count, options.size)
-                row = side_by_side(one_pass(explainer, inputs), lambda: forward(model, inputs), options.repeats)  # noqa: B023
-                show(f"{variant}: explain {count}, over a forward pass of {bare}", row)
+        explainer = Amortized(module.predictor)
+        folded = explainer.rate_distortion.classifier.model
+        for bare, model in (("timm's", timm_network(options.classifier)), ("folded", folded)):
+            explanations(explainer, model, variant, bare, options.size, options.repeats)
             inputs = images(8, options.train_size)
             ours, work = training_step(module, inputs), training_work(model, inputs, informed)
             show(f"{variant}: training step of 8, over {bare}", side_by_side(ours, work, options.repeats))
-        one = images(1, options.size)
-        steps = options.steps
-        cartoonx = RDE(predictor.rate_distortion, preset=Preset("benchmark", steps, 16, 1e-3, "constant"))
-        teacher, single, _ = side_by_side(lambda: cartoonx.explain(one), one_pass(explainer, one), 2)
-        ratio = teacher / steps * CARTOONX_STEPS / single
-        show(f"CartoonX, {CARTOONX_STEPS} steps, L = 16, over one pass, {variant}",
-             (teacher / steps * CARTOONX_STEPS, single, ratio))  # fmt: skip
-    refine = Amortized(predictor, refine=10)
-    for bare, model in networks.items():
-        twice = images(2, options.size)
-        ten = side_by_side(lambda: refine.explain(one), lambda: [forward_backward(model, twice) for _ in range(10)], 3)
-        without = side_by_side(lambda: explainer.explain(one), lambda: None, 3)[0]
-        show(f"one refinement step, L = 2, over {bare}", ((ten[0] - without) / 10, ten[1] / 10, (ten[0] - without) / ten[1]))
+            if informed:
+                refinement(explainer, model, bare, options.size)
+        teacher(explainer, variant, options.size, options.steps)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ from amortex import train_cli
 from amortex.checkpoints import CONFIG, WEIGHTS, load_predictor
 from amortex.classifiers import load_classifier
 from amortex.predictors.predictor import MaskPredictor
-from amortex.training import AmortizedExplainer
+from amortex.rate_distortion import RateDistortion
+from amortex.training import AmortizedExplainer, surrogate
 from amortex.types import InputError
 
 ROOT = Path(__file__).parent.parent
@@ -100,9 +101,26 @@ def test_a_killed_run_resumes_and_repeats_the_uninterrupted_one(folder, monkeypa
 
 
 def test_training_lowers_the_objective(folder):
-    assert fit("--model.lr", 0.01, "--model.ema", 0.9, "--model.levels", 1, steps=60, every=20) == 0
+    same_rates = ("--model.curriculum", 0, "--model.rates", "[0.2, 0.5]")  # else the task gets harder meanwhile
+    assert fit("--model.lr", 0.01, *same_rates, "--model.levels", 1, steps=60, every=20) == 0
     values = list(metrics(versions(folder)[0], "train/loss").values())
     assert sum(values[-10:]) < sum(values[:10])
+
+
+def test_the_surrogate_is_least_at_the_image_s_own_probability():
+    rd = RateDistortion(load_classifier("networks.TinyNet", img_size=32, mean=[0.5], std=[0.5]))
+    reference = rd.reference(torch.rand(1, 3, 32, 32))
+    own = reference.probabilities[0, reference.target]
+    kept = torch.linspace(0.01, 0.99, 197)
+    outputs = torch.zeros(1, len(kept), reference.probabilities.shape[1])
+    outputs[0, :, reference.target] = kept[:, None]
+    values = surrogate(reference, outputs)[0]
+    assert (kept[values.argmin()] - own).abs() < 0.006
+    other = reference._replace(target=(reference.target + 1) % 2)  # to be kept as likely as can be
+    outputs = torch.zeros_like(outputs)
+    outputs[0, :, other.target] = kept[:, None]
+    torch.testing.assert_close(surrogate(other, outputs)[0], -kept.log(), atol=1e-5, rtol=1e-4)
+    assert kept[surrogate(other, outputs)[0].argmin()] > 0.98
 
 
 def test_broken_images_and_classifiers_do_not_stop_training(folder):
