@@ -1,7 +1,9 @@
 """The command line of `train.py`: Lightning's, plus `export`."""
 
+import inspect
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from lightning.pytorch.cli import LightningCLI
 
@@ -15,12 +17,35 @@ from amortex.types import InputError
 INTERRUPTED = 1  # with what Lightning exits when it is interrupted
 
 
+DEFAULTS = {name: value.default for name, value in inspect.signature(AmortizedExplainer).parameters.items()}
+
+
 class TrainCLI(LightningCLI):
-    """Hands the classifier's data config (size, interpolation, crop) to the data."""
+    """Hands the classifier's data config (size, interpolation, crop) to the data.
+
+    With a checkpoint the settings of the model are the checkpoint's, which is what Lightning does, but for those that
+    are asked for otherwise, which Lightning would ignore.
+    """
+
+    def parse_arguments(self, parser: Any, args: Any) -> None:
+        super().parse_arguments(parser, args)
+        self.asked = self.config.clone()
+
+    def before_instantiate_classes(self) -> None:
+        asked, found = (config[config.subcommand].get("model") for config in (self.asked, self.config))
+        for name, value in (asked or {}).items():
+            if plain(value) not in (plain(DEFAULTS[name]), plain(found[name])):
+                print(f"train.py: {name} is {value} from now on, {found[name]} in the checkpoint", file=sys.stderr)
+                found[name] = value
 
     def instantiate_classes(self) -> None:
         super().instantiate_classes()
         self.datamodule.configure(self.model.data_config)
+
+
+def plain(value: Any) -> Any:
+    """Sequences as lists: checkpoints, configurations and defaults have them in several types."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

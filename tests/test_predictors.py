@@ -109,6 +109,8 @@ def test_the_look_is_the_gradient_at_one_noisy_input(smooth_classifier, images64
     change = away.square() + reference.layout.join(reference.scale).square()
     torch.testing.assert_close(damage, (gradient.square() * change).sum(1))
     torch.testing.assert_close(effect, (gradient * away).sum(1))
+    rd.internal_batch_size = 3  # chunks of 3 and 1
+    torch.testing.assert_close(look(rd, reference, Draws.of(images64, stream="look")), (damage, effect))
 
 
 def test_another_class_gets_another_mask(tiny_classifier, images):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from lightning.pytorch import Callback
 from networks import photographs
 from safetensors.torch import save_file
@@ -98,6 +99,16 @@ def test_a_killed_run_resumes_and_repeats_the_uninterrupted_one(folder, monkeypa
         expected, found = metrics(whole, name), metrics(resumed, name)
         assert set(found) == {step for step in expected if step >= 4}
         assert found == pytest.approx({step: expected[step] for step in found}, rel=1e-4)
+
+
+def test_a_resumed_run_keeps_its_settings_but_those_asked_for(folder, capsys):
+    assert fit("--model.lr", 0.01, "--model.clip", 2, steps=2, every=2) == 0
+    last = versions(folder)[0] / "checkpoints/last.ckpt"
+    assert fit("--ckpt_path", last, "--model.clip", 0.5, steps=4, every=2) == 0
+    assert "clip is 0.5 from now on, 2.0 in the checkpoint" in capsys.readouterr().err
+    settings = yaml.safe_load((versions(folder)[1] / "hparams.yaml").read_text())
+    assert (settings["lr"], settings["clip"]) == (0.01, 0.5)
+    assert list(metrics(versions(folder)[1], "train/loss")) == [2, 3]
 
 
 def test_training_lowers_the_objective(folder):

@@ -45,10 +45,17 @@ def look(rd: RateDistortion, reference: Reference, draws: Draws) -> tuple[Tensor
     The damage is ``((h - mean)^2 + sigma^2) * gradient^2``, summed over channels: a small coefficient of a loud
     group is worth keeping, because that silences noise.
     """
+    chunks = [slice(start, start + rd.images_at_once) for start in range(0, len(reference.image), rd.images_at_once)]
+    looks = [_look(rd, reference.of(some), draws, some) for some in chunks]
+    damage, effect = (torch.cat(parts) for parts in zip(*looks, strict=True))
+    return damage, effect
+
+
+def _look(rd: RateDistortion, reference: Reference, draws: Draws, images: slice) -> tuple[Tensor, Tensor]:
     layout = reference.layout
     with torch.no_grad():
         mask = reference.image.new_full((len(reference.image), layout.k), LEVEL)
-        mixed = rd.mix(reference, mask, rd.noise(reference, draws, slice(None), 1))
+        mixed = rd.mix(reference, mask, rd.noise(reference, draws, images, 1))
     leaves = mixed.map(lambda band: band.detach().requires_grad_())
     with torch.enable_grad():
         log_probability = rd.classifier(rd.picture(leaves)).log_softmax(-1)
