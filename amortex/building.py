@@ -1,10 +1,8 @@
 """From options to explainers, and the settings that are written beside their results."""
 
 import argparse
-import hashlib
 from typing import Any
 
-from amortex import __version__
 from amortex.checkpoints import load_predictor
 from amortex.classifiers import Classifier, load_classifier
 from amortex.explainers import (
@@ -105,26 +103,3 @@ def build(options: argparse.Namespace) -> Explainer:
         preset = PRESETS[given.pop("preset", "fast")]
         given["preset"] = preset.but(**{name: given.pop(name, None) for name in ("steps", "samples", "lr")})
     return build_explainer(options.method, rd, seed=options.seed, **given)
-
-
-def settings(options: argparse.Namespace, explainer: Explainer, target: int | None) -> dict[str, Any]:
-    """Everything that determines the results, as plain values: written beside them, compared when resuming."""
-    rd = explainer.rate_distortion
-    config = rd.classifier.data_config
-    return {
-        "method": options.method,
-        **{f"explainer_{key}": value for key, value in explainer.settings().items()},
-        "asked_target": "auto" if target is None else target,
-        "classifier": rd.classifier.name,
-        "weights": rd.classifier.weights,
-        "weights_digest": rd.classifier.fingerprint(),
-        "model_args": model_args(options),
-        "class_names_digest": hashlib.blake2b(repr(rd.classifier.class_names).encode(), digest_size=8).hexdigest(),
-        **{f"classifier_{key}": list(value) if isinstance(value, tuple) else value for key, value in config.items()},
-        **{f"transform_{key}": value for key, value in rd.transform.settings().items()},
-        "obfuscation": type(rd.obfuscation).__name__.lower(),
-        "distortion": rd.distortion,
-        "certificate_samples": options.certificate_samples,
-        "batch_invariant": options.batch_invariant,
-        "amortex": __version__,
-    }

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from amortex.explainers import Explanation, picture
-from amortex.plots import panel, png
+from amortex.plots import panel, png, training_curve
 from amortex.predictors import Prediction
 from amortex.results import write_atomically
 from amortex.training import AmortizedExplainer
@@ -24,8 +24,8 @@ COLUMNS = ("name", "class", "probability", "rate", "distortion", "retained")
 class PanelLogger(Callback):
     """Panels of the first validation images, a table of all and histograms of mask values per scale, each validation.
 
-    Panels are written to ``panels/`` beside the CSV logger's metrics, and with the table and histograms to W&B, where
-    that is on.
+    Panels are written to ``panels/`` beside the CSV logger's metrics, with a plot of the objective, ``curve.png``;
+    panels, table and histograms go to W&B, where that is on.
 
     Arguments:
         images: number of panels.
@@ -34,6 +34,7 @@ class PanelLogger(Callback):
 
     def __init__(self, images: int = 4, lambda_k: float = 2.5) -> None:
         self.images, self.lambda_k = images, lambda_k
+        self.history: list[dict[str, float]] = []
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         known = cast(AmortizedExplainer, pl_module).settings.lambda_k
@@ -96,6 +97,24 @@ class PanelLogger(Callback):
             elif isinstance(logger, WandbLogger):
                 self._to_wandb(logger, step)
 
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.is_global_zero or trainer.sanity_checking:
+            return
+        row = {"step": float(pl_module.global_step)}
+        for value in cast(AmortizedExplainer, pl_module).settings.lambda_k:
+            row[f"{value:g}"] = trainer.callback_metrics[f"val/best_objective_{value:g}"].item()
+            row[f"predicted {value:g}"] = trainer.callback_metrics[f"val/objective_{value:g}"].item()
+        self.history.append(row)
+        for logger in trainer.loggers:
+            if isinstance(logger, CSVLogger):
+                write_atomically(Path(logger.log_dir, "curve.png"), png(training_curve(self.history)))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"history": self.history}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.history = state_dict["history"]
+
     def _to_wandb(self, logger: WandbLogger, step: int) -> None:
         pictures = [wandb.Image(Image.open(io.BytesIO(content)), caption=name) for name, content in self.panels.items()]
         logged: dict[str, Any] = {
@@ -103,10 +122,11 @@ class PanelLogger(Callback):
             "val/images": wandb.Table(columns=list(COLUMNS), data=[list(row) for row in self.rows]),
             "trainer/global_step": step,
         }
-        masks = torch.stack(self.values) if self.values else torch.empty(0, len(self.level))
-        for level in self.level.unique().tolist() if self.values else ():
+        masks = [mask for mask in self.values if mask.isfinite().all()]  # no histogram takes what is not
+        for level in self.level.unique().tolist() if masks else ():
             name = "low" if level == 0 else f"level{level}"
-            logged[f"val/mask_values/{name}"] = wandb.Histogram(masks[:, self.level == level].flatten().tolist())
+            values = torch.stack(masks)[:, self.level == level]
+            logged[f"val/mask_values/{name}"] = wandb.Histogram(values.flatten().tolist())
         logger.experiment.log(logged)
 
 

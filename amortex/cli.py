@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from amortex.building import build, build_amortized, settings
+from amortex.building import build, build_amortized
 from amortex.images import Source, find_images
-from amortex.inference import Request, explain_files
-from amortex.options import AMORTIZED, check, parser
+from amortex.inference import Request, explain_files, settings
+from amortex.options import AMORTIZED, check, model_args, parser
 from amortex.process import prepare
 from amortex.results import Results
 from amortex.types import InputError
@@ -57,10 +57,10 @@ def run(options: argparse.Namespace) -> int:
     explainer = (build_amortized if options.method == AMORTIZED else build)(options).to(device(options.device))
     classifier = explainer.rate_distortion.classifier
     target = None if options.target == "auto" else classifier.class_index(options.target)
-    results = Results(out, settings(options, explainer, target), options.overwrite)
     request = Request(
         explainer, options.method, target, options.certificate_samples, options.batch_size, not options.no_panels
     )
+    results = Results(out, {**settings(request), "model_args": model_args(options)}, options.overwrite)
     if not options.quiet:
         print(f"explaining {len(sources)} image{'s' * (len(sources) > 1)} by {options.method}: {out}", flush=True)
     rows = explain_files(request, sources, results, options.quiet)

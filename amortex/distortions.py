@@ -42,3 +42,15 @@ def kl(p: Tensor, q: Tensor, target: Tensor) -> Tensor:
 
 
 DISTORTIONS: dict[str, Distortion] = {f.__name__: f for f in (label_l2, label_max, l2, kl)}
+
+
+def surrogate(p: Tensor, q: Tensor, target: Tensor, predicted: Tensor) -> Tensor:
+    """What stands in for the distortion in training, ``(B, L)``; `predicted` ``(B,)``: whether that is the target.
+
+    The Kullback-Leibler divergence between class and not class, whose gradient by the logit is ``q_c - p_c``: other
+    than that of squared differences it does not vanish where the class is lost, and other than ``-log q_c`` it does
+    not ask for more than the image itself has, which would make distortion rise again with the rate.
+    """
+    wanted = torch.where(predicted, of_class(p, target), 1.0)[:, None]
+    wanted, kept = (torch.stack([c, 1 - c]).clamp(min=1e-7) for c in (wanted, of_class(q, target)))
+    return (wanted * (wanted / kept).log()).sum(0)

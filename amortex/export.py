@@ -15,7 +15,7 @@ from amortex.draws import Draws
 from amortex.explainers import Explanation, picture
 from amortex.predictors import MaskPredictor
 from amortex.predictors.budget import masks_of_rate
-from amortex.predictors.evidence import observe
+from amortex.predictors.evidence import Look, observe
 from amortex.results import write_atomically
 from amortex.types import InputError
 
@@ -55,8 +55,8 @@ def push(folder: Path, repository: str) -> None:
 class Graph(nn.Module):
     """What the ONNX file computes: image and rate -> class probabilities, mask and explanation picture.
 
-    A graph cannot hold the look at the gradient: explainers that take one get `damage` and `effect` (see `Evidence`)
-    as further inputs.
+    A graph cannot hold the look at the gradient: explainers that take one get what it saw (see `Look`) as further
+    inputs.
     """
 
     def __init__(self, predictor: MaskPredictor) -> None:
@@ -64,12 +64,15 @@ class Graph(nn.Module):
         self.predictor = predictor
 
     def forward(
-        self, image: Tensor, rate: Tensor, damage: Tensor | None = None, effect: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """``(B, C, H, W)`` in [0, 1], ``(B,)``, ``(B, k)``, ``(B, k)`` -> ``(B, M)``, ``(B, k)``, ``(B, 1, H, W)``."""
+        self, image: Tensor, rate: Tensor, damage: Tensor | None = None, effect: Tensor | None = None,
+        kept: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+        """``(B, C, H, W)`` in [0, 1], ``(B,)`` and a `Look` -> ``(B, M)``, ``(B, k)``, ``(B, 1, H, W)``."""
         rd = self.predictor.rate_distortion
         evidence = observe(rd, self.predictor.backbone, image)
-        logits, _ = self.predictor.decoder(evidence._replace(damage=damage, effect=effect))
+        if damage is not None and effect is not None and kept is not None:
+            evidence = evidence._replace(look=Look(damage, effect, kept))
+        logits, _ = self.predictor.decoder(evidence)
         mask = masks_of_rate(logits, rate)
         return evidence.reference.probabilities, mask, picture(rd, Explanation(evidence.reference, mask, mask))
 
@@ -87,7 +90,7 @@ def export_onnx(predictor: MaskPredictor, file: Path) -> None:
         raise InputError(f"{error.name} is missing: pip install 'amortex[onnx]'") from error
     predictor = predictor.cpu().eval()
     image = torch.rand(2, *predictor.rate_distortion.classifier.input_size, generator=torch.Generator().manual_seed(0))
-    names = ["image", "rate", "damage", "effect"] if predictor.gradient else ["image", "rate"]
+    names = ["image", "rate", *(Look._fields if predictor.gradient else ())]
     outputs = ["probabilities", "mask", "picture"]
     graph = Graph(predictor).eval()
     with torch.no_grad():
@@ -113,9 +116,8 @@ def _inputs(predictor: MaskPredictor, image: Tensor) -> tuple[Tensor, ...]:
     if not predictor.gradient:
         return image, rate
     evidence = observe(predictor.rate_distortion, predictor.backbone, image, draws=Draws.of(image, stream="look"))
-    assert evidence.damage is not None
-    assert evidence.effect is not None
-    return image, rate, evidence.damage, evidence.effect
+    assert evidence.look is not None
+    return image, rate, *evidence.look
 
 
 def main(arguments: Sequence[str]) -> int:

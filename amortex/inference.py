@@ -1,13 +1,16 @@
 """Explaining many files: stream them in batches, write results as they come, resume, never stop for one bad file."""
 
+import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from amortex import __version__
 from amortex.certificate import certify
 from amortex.explainers.base import Explainer, picture
 from amortex.images import Preprocess, Source
@@ -35,6 +38,28 @@ class Request:
     certificate_samples: int = 64
     batch_size: int = 8
     panels: bool = True
+
+
+def settings(request: Request) -> dict[str, Any]:
+    """Everything that determines the results, as plain values: written beside them, compared when resuming."""
+    rd = request.explainer.rate_distortion
+    config = rd.classifier.data_config
+    return {
+        "method": request.method,
+        **{f"explainer_{key}": value for key, value in request.explainer.settings().items()},
+        "asked_target": "auto" if request.target is None else request.target,
+        "classifier": rd.classifier.name,
+        "weights": rd.classifier.weights,
+        "weights_digest": rd.classifier.fingerprint(),
+        "class_names_digest": hashlib.blake2b(repr(rd.classifier.class_names).encode(), digest_size=8).hexdigest(),
+        **{f"classifier_{key}": list(value) if isinstance(value, tuple) else value for key, value in config.items()},
+        **{f"transform_{key}": value for key, value in rd.transform.settings().items()},
+        "obfuscation": type(rd.obfuscation).__name__.lower(),
+        "distortion": rd.distortion,
+        "certificate_samples": request.certificate_samples,
+        "batch_invariant": rd.batch_invariant,
+        "amortex": __version__,
+    }
 
 
 def explain_files(request: Request, sources: Sequence[Source], results: Results, quiet: bool = False) -> list[Row]:

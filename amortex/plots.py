@@ -16,6 +16,7 @@ from amortex.explainers.wam import scale_profile
 from amortex.types import Layout
 
 INK, ACCENT, RULE = "#222222", "#0072B2", "#ffffff"  # blue of Okabe and Ito's colour-blind safe palette
+COLOURS = (ACCENT, "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # of the same palette
 LARGEST = 2048  # side of a dyadic picture
 
 
@@ -137,3 +138,26 @@ def _plain(axis: Axes) -> None:
     axis.tick_params(labelsize=8, colors=INK, length=2)
     axis.spines[["top", "right"]].set_visible(False)
     axis.margins(y=0.12)
+
+
+def training_curve(history: Sequence[dict[str, float]]) -> Figure:
+    """The validation objective over the steps of a training run.
+
+    Arguments:
+        history: one table per validation: ``step``, and by lambda_k, as text, the objective at the best of the measured
+            rates; under ``predicted LAMBDA_K`` that at the predicted rate.
+    """
+    figure = Figure(figsize=(6, 3.6), dpi=150, layout="constrained")
+    axis = figure.subplots()
+    steps = [row["step"] for row in history]
+    names = [name for name in history[-1] if name != "step" and not name.startswith("predicted")]
+    for name, colour, marker in zip(names, COLOURS, "os^vDP", strict=False):
+        best, predicted = ([row[key] for row in history] for key in (name, f"predicted {name}"))
+        axis.plot(steps, best, color=colour, marker=marker, ms=3.5, label=f"$\\lambda k$ = {name}")
+        axis.plot(steps, predicted, "--", color=colour, lw=0.9, alpha=0.8)
+    axis.plot([], [], "-", color=INK, label="best of nine rates")
+    axis.plot([], [], "--", color=INK, lw=0.9, label="predicted rate")
+    axis.set(xlabel="training step", ylabel="D + $\\lambda k$ R, validation images")
+    axis.grid(alpha=0.25)
+    figure.legend(fontsize=8, frameon=False, loc="outside right upper")
+    return figure

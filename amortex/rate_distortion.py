@@ -3,7 +3,7 @@
 Teachers, training and metrics all go through `RateDistortion`; nothing else in amortex obfuscates an image.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -40,13 +40,20 @@ class Reference(NamedTuple):
 
     def of(self, images: slice) -> "Reference":
         """The same for some of the images."""
+        return self._map(lambda values: values[images])
+
+    def repeat(self, times: int) -> "Reference":
+        """Each image so many times in a row."""
+        return self if times == 1 else self._map(lambda values: values.repeat_interleave(times, 0))
+
+    def _map(self, function: Callable[[Tensor], Tensor]) -> "Reference":
         return Reference(
-            self.image[images],
-            self.coefficients.map(lambda band: band[images]),
-            tuple(band[images] for band in self.location),
-            None if self.scale is None else tuple(band[images] for band in self.scale),
-            self.probabilities[images],
-            self.target[images],
+            function(self.image),
+            self.coefficients.map(function),
+            tuple(map(function, self.location)),
+            None if self.scale is None else tuple(map(function, self.scale)),
+            function(self.probabilities),
+            function(self.target),
         )
 
 

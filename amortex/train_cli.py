@@ -8,6 +8,7 @@ from typing import Any
 from lightning.pytorch.cli import LightningCLI
 
 from amortex.callbacks import finish
+from amortex.cli import report
 from amortex.data import ImageData
 from amortex.export import main as export
 from amortex.process import prepare
@@ -15,8 +16,6 @@ from amortex.training import AmortizedExplainer
 from amortex.types import InputError
 
 INTERRUPTED = 1  # with what Lightning exits when it is interrupted
-
-
 DEFAULTS = {name: value.default for name, value in inspect.signature(AmortizedExplainer).parameters.items()}
 
 
@@ -26,6 +25,8 @@ class TrainCLI(LightningCLI):
     With a checkpoint the settings of the model are the checkpoint's, which is what Lightning does, but for those that
     are asked for otherwise, which Lightning would ignore.
     """
+
+    status = 0
 
     def parse_arguments(self, parser: Any, args: Any) -> None:
         super().parse_arguments(parser, args)
@@ -42,6 +43,12 @@ class TrainCLI(LightningCLI):
         super().instantiate_classes()
         self.datamodule.configure(self.model.data_config)
 
+    def after_predict(self) -> None:
+        """Say what was explained, and what could not be."""
+        batches = self.trainer.predict_loop.predictions
+        rows = [row for batch in batches for row in batch]
+        self.status = report(rows, len(self.datamodule.predict_sources), self.model.results.folder, quiet=False)
+
 
 def plain(value: Any) -> Any:
     """Sequences as lists: checkpoints, configurations and defaults have them in several types."""
@@ -55,14 +62,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if arguments[:1] == ["export"]:
             return export(arguments[1:])
-        TrainCLI(
+        status = TrainCLI(
             AmortizedExplainer,
             ImageData,
             args=arguments,
             seed_everything_default=0,
             trainer_defaults={"inference_mode": False},  # validation, too, looks at gradients
             save_config_kwargs={"overwrite": True},
-        )
+        ).status
     except InputError as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 2
@@ -76,4 +83,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     finally:
         finish()
-    return 0
+    return status

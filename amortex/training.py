@@ -1,56 +1,32 @@
 """Training of amortized explainers: the rate-distortion objective, through Lightning."""
 
-import math
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 
 from amortex.classifiers import DEFAULT_CLASSIFIER
-from amortex.distortions import DistortionName, of_class
+from amortex.distortions import DistortionName, surrogate
 from amortex.draws import Draws
+from amortex.explainers import RDE, Amortized, Preset
+from amortex.images import Source
+from amortex.inference import Request, explain_files, settings
 from amortex.predictors import MaskPredictor, Prediction
+from amortex.predictors.budget import masks_of_rate
 from amortex.predictors.load import build_predictor
 from amortex.predictors.predictor import RATES
 from amortex.rate_distortion import Reference
+from amortex.results import Results, Row
+from amortex.schedules import one_cycle, running_mean
 from amortex.types import InputError
 
 Batch = dict[str, Any]
 BAD_STEPS = 50  # in a row without a finite gradient, after which training gives up
-
-
-def one_cycle(progress: float, rise: float = 0.1, start: float = 0.04) -> float:
-    """Factor of the learning rate: on a cosine from `start` to 1 over the share `rise` of the steps, then to zero."""
-    if progress < rise:
-        return start + (1 - start) * (1 - math.cos(math.pi * progress / rise)) / 2
-    return (1 + math.cos(math.pi * min(1.0, (progress - rise) / (1 - rise)))) / 2
-
-
-def running_mean(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """An exponential mean that forgets the start of training: its decay grows to `decay` with the number of steps."""
-
-    def mean(average: Tensor, value: Tensor, count: Tensor | int) -> Tensor:
-        now = torch.as_tensor((1 + count) / (10 + count)).clamp(max=decay)
-        return torch.lerp(value, average, now.to(value))
-
-    return mean
-
-
-def surrogate(reference: Reference, outputs: Tensor) -> Tensor:
-    """What stands in for the distortion of outputs ``Phi(y)`` ``(B, L, M)`` in training, ``(B, L)``.
-
-    The Kullback-Leibler divergence between class and not class, whose gradient by the logit is ``p' - p``: other than
-    that of squared differences it does not vanish where the class is lost, and other than ``-log p'`` it does not ask
-    for more than the image itself has, which would make distortion rise again with the rate.
-    """
-    wanted = torch.where(reference.predicted, of_class(reference.probabilities, reference.target), 1.0)[:, None]
-    kept = of_class(outputs, reference.target)
-    wanted, kept = (torch.stack([p, 1 - p]).clamp(min=1e-7) for p in (wanted, kept))
-    return (wanted * (wanted / kept).log()).sum(0)
 
 
 class AmortizedExplainer(lightning.LightningModule):
@@ -68,11 +44,16 @@ class AmortizedExplainer(lightning.LightningModule):
         wavelet, levels, padding: of the transform.
         obfuscation: by name, as `explain.py` takes it.
         distortion: what the predictor learns to expect, and what validation measures.
-        features, gradient, width, condition: of the `MaskPredictor`.
+        features, encoder, gradient, width, condition: of the `MaskPredictor`.
         lr, weight_decay: of AdamW; the learning rate follows one cycle over the trainer's `max_steps`.
-        samples: noise draws per image and step.
+        masks: masks per image and step, of different rates, under the same noise.
+        samples: noise draws per mask.
+        monotone: how much more a mask counts whose distortion is above that of the next lower rate.
         first_rates, rates: intervals from which rates are drawn log-uniformly, at the start and after the curriculum.
         curriculum: share of the steps over which the interval moves.
+        warm_up: steps at the start that imitate a teacher instead: the masks that `teacher_steps` steps of CartoonX
+            reach from the predicted ones. They are biased targets (clipped, unfinished), so it is off by default.
+        teacher_steps: of CartoonX, two draws each.
         ema: decay of the running mean of the weights, which is what is validated and exported.
         clip: largest norm of the gradient.
         lambda_k: sparsity weights at which the objective is validated.
@@ -100,15 +81,20 @@ class AmortizedExplainer(lightning.LightningModule):
         obfuscation: str = "gaussian",
         distortion: DistortionName = "label_l2",
         features: bool = True,
+        encoder: str | None = None,
         gradient: bool = True,
-        width: int = 24,
+        width: int = 32,
         condition: int = 64,
         lr: float = 3e-3,
         weight_decay: float = 0.01,
+        masks: int = 2,
         samples: int = 1,
+        monotone: float = 1.0,
         first_rates: tuple[float, float] = (0.3, 0.98),
         rates: tuple[float, float] = (0.005, 0.95),
         curriculum: float = 0.4,
+        warm_up: int = 0,
+        teacher_steps: int = 10,
         ema: float = 0.998,
         clip: float = 1.0,
         lambda_k: tuple[float, ...] = (1.0, 2.5, 5.0, 10.0),
@@ -118,10 +104,12 @@ class AmortizedExplainer(lightning.LightningModule):
     ) -> None:
         super().__init__()
         for low, high in (first_rates, rates):
-            if not 0 < low < high <= 1:
-                raise InputError(f"rates must be intervals within (0, 1], not ({low}, {high})")
-        if not 0 <= ema < 1 or not 0 <= curriculum <= 1 or samples < 1 or lr <= 0 or clip <= 0:
-            raise InputError("ema must be in [0, 1), curriculum in [0, 1], samples at least 1, lr and clip above 0")
+            if not 0 < low < high < 1:
+                raise InputError(f"rates must be intervals within (0, 1), not ({low}, {high})")
+        if not 0 <= ema < 1 or not 0 <= curriculum <= 1 or lr <= 0 or clip <= 0:
+            raise InputError("ema must be in [0, 1), curriculum in [0, 1], lr and clip above 0")
+        if min(samples, masks, teacher_steps) < 1:
+            raise InputError("samples, masks and teacher_steps must be at least 1")
         self.save_hyperparameters()
         self.predictor: MaskPredictor = build_predictor(dict(self.hparams))
         self.average = AveragedModel(self.predictor.decoder, avg_fn=running_mean(ema)).requires_grad_(False)
@@ -151,30 +139,48 @@ class AmortizedExplainer(lightning.LightningModule):
         h, rd = self.settings, self.predictor.rate_distortion
         prediction = self.predictor(image, draws=Draws.numbered(numbers, h.seed, "look", image.device))
         rate = self._rates(numbers, done)
-        mask = prediction.mask(rate)
+        if self.global_step < h.warm_up:
+            loss = self._imitate(prediction, rate[:, 0], numbers)
+            return loss, {"loss": loss}
+        mask = masks_of_rate(prediction.logits.repeat_interleave(h.masks, 0), rate.flatten())
         if mask.requires_grad:  # an image whose outputs are not finite must not cost the others their step
             mask.register_hook(lambda gradient: gradient.nan_to_num(0, 0, 0))
-        reference = prediction.reference
-        noise = rd.noise(reference, Draws.numbered(numbers, h.seed, "train", image.device), slice(None), h.samples)
+        reference = prediction.reference.repeat(h.masks)
+        same_noise = [number for number in numbers for _ in range(h.masks)]
+        noise = rd.noise(reference, Draws.numbered(same_noise, h.seed, "train", image.device), slice(None), h.samples)
         outputs = rd.outputs(reference, mask, noise)
-        divergence = surrogate(reference, outputs).mean(1)
-        distortion = rd.distortions(reference, outputs.detach()).mean(1).nan_to_num(0, 0, 0)
-        surprise = (prediction.distortion(rate[:, None])[:, 0] - distortion).square()
-        loss = torch.where(divergence.isfinite(), divergence + surprise, 0.0).mean()
+        divergence = surrogate(reference.probabilities, outputs, reference.target, reference.predicted)
+        divergence = divergence.mean(1).unflatten(0, rate.shape)
+        distortion = rd.distortions(reference, outputs.detach()).mean(1).unflatten(0, rate.shape).nan_to_num(0, 0, 0)
+        surprise = (prediction.distortion(rate) - distortion).square()
+        rises = F.pad((distortion.diff(dim=1) > 0.01).to(distortion), (1, 0))
+        loss = torch.where(divergence.isfinite(), divergence * (1 + h.monotone * rises) + surprise, 0.0).mean()
         return loss, {
             "loss": divergence.mean(), "distortion": distortion.mean(), "rate": rate.mean(),
-            "curve_error": surprise.mean(),
+            "curve_error": surprise.mean(), "rises": rises.mean(),
         }  # fmt: skip
 
+    def _imitate(self, prediction: Prediction, rate: Tensor, numbers: list[int]) -> Tensor:
+        """Cross-entropy to a teacher's masks, at their rates; the teacher starts from masks of `rate` ``(B,)``."""
+        h, rd = self.settings, self.predictor.rate_distortion
+        lambda_k = h.lambda_k[numbers[0] // len(numbers) % len(h.lambda_k)]
+        preset = Preset("warm-up", h.teacher_steps, samples=2, lr=2e-2, schedule="constant")
+        teacher = RDE(rd, lambda_k, preset, prediction.mask(rate).detach())
+        draws = Draws.numbered(numbers, h.seed, "teacher", rate.device)
+        with torch.no_grad():
+            wanted = teacher._explain(prediction.reference, draws, lambda step, mask: None).mask
+        return F.binary_cross_entropy(prediction.mask(wanted.mean(1)), wanted)
+
     def _rates(self, numbers: list[int], done: float) -> Tensor:
-        """Rates of samples, ``(B,)``: log-uniform in the interval of the curriculum."""
+        """Rates of samples ``(B, masks)``, rising: log-uniform in equal parts of the curriculum's interval."""
         h = self.settings
         moved = min(1.0, done / h.curriculum) if h.curriculum else 1.0
         interval = torch.lerp(torch.tensor(h.first_rates).log(), torch.tensor(h.rates).log(), moved)
         uniform = Draws.numbered(numbers, h.seed, "rate").fill(
-            lambda out, generator: out.uniform_(generator=generator), slice(None), 1, (1,), torch.float32
-        )
-        return torch.lerp(interval[0], interval[1], uniform[:, 0, 0]).exp().to(self.device)
+            lambda out, generator: out.uniform_(generator=generator), slice(None), 1, (h.masks,), torch.float32
+        )[:, 0]
+        share = (uniform + torch.arange(h.masks)) / h.masks
+        return torch.lerp(interval[0], interval[1], share).exp().to(self.device)
 
     def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
         """Clip; too many gradients in a row that are not finite end the run."""
@@ -238,6 +244,19 @@ class AmortizedExplainer(lightning.LightningModule):
         draws = Draws.of(reference.image, stream="evaluate")
         outcome = self.predictor.rate_distortion(reference, mask, draws, self.settings.validation_samples)
         return outcome.distortion.mean(1), outcome.probabilities.argmax(-1) == reference.target
+
+    def on_predict_start(self) -> None:
+        """Explanations go where the trainer's other files go, those of each device apart."""
+        self.predictor.decoder.load_state_dict(self.average.module.state_dict())
+        self.request = Request(Amortized(self.predictor, seed=self.settings.seed), "amortized")
+        folder = Path(self.trainer.default_root_dir, "predictions")
+        if self.trainer.world_size > 1:
+            folder /= f"rank{self.trainer.global_rank}"
+        self.results = Results(folder, settings(self.request))
+
+    def predict_step(self, batch: list[Source], batch_index: int) -> list[Row]:
+        """Explain files like ``explain.py`` does, with its default lambda_k; returns the rows of the summary."""
+        return explain_files(self.request, batch, self.results, quiet=True)
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         """Without the classifier's weights: its name and settings are hyper-parameters."""

@@ -57,6 +57,12 @@ class Layout:
         """Number of mask entries per image (not the number of pixels)."""
         return sum(prod(band.shape) for band in self.bands)
 
+    @cached_property
+    def membership(self) -> Tensor:
+        """``(k, groups)``, 1 where an entry belongs to a group."""
+        with torch.inference_mode(False):  # it outlives that mode
+            return torch.nn.functional.one_hot(self.group, len(self.groups)).float()
+
     def split(self, flat: Tensor) -> tuple[Tensor, ...]:
         """View ``(..., k)`` as one ``(..., *positions)`` tensor per band."""
         sizes = [prod(band.shape) for band in self.bands]

@@ -3,8 +3,9 @@
     python benchmarks/amortized.py FOLDER --explainer EXPLAINER --images 64 --size 128
 
 A trivial answer is the empty mask, the full mask, or a hard mask that keeps the top share of an ordering that needs no
-training: magnitude, coarse levels first, WAM-SG, sensitivity. Its rate is chosen for each image by measurement, from
-the same rates as the explainer's; the distortions that count are measured once more on other noise.
+training: magnitude, coarse levels first, WAM-SG, sensitivity, and what the predictor starts from. Its rate is chosen for
+each image by measurement, from the same rates as the explainer's; the distortions that count are measured once more on
+other noise.
 """
 
 import torch
@@ -18,7 +19,7 @@ from amortex.draws import Draws
 from amortex.explainers import WAM
 from amortex.explainers.initial import sensitivity
 from amortex.masks import energy, top_share
-from amortex.predictors import Prediction
+from amortex.predictors import MaskPredictor, Prediction
 from amortex.process import prepare
 from amortex.rate_distortion import RateDistortion, Reference
 
@@ -42,15 +43,16 @@ def curves(rd: RateDistortion, reference: Reference, masks: list[Tensor], sample
     return torch.stack(values, 1)
 
 
-def answers(rd: RateDistortion, prediction: Prediction) -> dict[str, list[Tensor]]:
+def answers(predictor: MaskPredictor, prediction: Prediction) -> dict[str, list[Tensor]]:
     """The masks of each method at `RATES`."""
-    reference = prediction.reference
+    rd, reference = predictor.rate_distortion, prediction.reference
     size = energy(reference.coefficients)
     orderings = {
         "magnitude": size,
         "coarse levels first": coarse_first(reference),
         "sensitivity": sensitivity(rd, reference, Draws.of(reference.image)),
         "WAM-SG": WAM(rd, "smoothgrad").explain(reference.image).relevance,
+        "the predictor before training": predictor.decoder.given(prediction.evidence)[0],
     }
     hard = {name: [top_share(values, rate, size) for rate in RATES] for name, values in orderings.items()}
     empty = torch.zeros_like(size)
@@ -75,7 +77,7 @@ def main() -> None:
     found: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {}
     for chunk in tqdm(image.split(8), desc="images", disable=None):
         prediction = predictor(chunk)
-        for name, masks in answers(rd, prediction).items():
+        for name, masks in answers(predictor, prediction).items():
             rates = torch.stack([mask.mean(1) for mask in masks], 1)
             chosen_on, counted = (curves(rd, prediction.reference, masks, options.samples, s) for s in ("a", "b"))
             found.setdefault(name, []).append((rates, chosen_on, counted))

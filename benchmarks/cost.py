@@ -4,7 +4,8 @@
 
 Rows: class, mask and picture from one call over one forward pass of the network alone, for one image and for 32; each
 CartoonX step that refines a predicted mask (L = 2) over the classifier work in it; a training step over the classifier
-work that its variant needs (features: one forward, one forward and backward; informed: one forward and backward more);
+work that its variant needs (features: one forward, and forward and backward for each of two masks; informed: one
+forward and backward more);
 CartoonX (`--steps` of 2000 steps timed, L = 16) over one pass. The bare work is that of timm's own network, and once
 more that of the network as amortex runs it, its batch normalisations folded. Weights are random: times do not depend
 on them.
@@ -48,10 +49,13 @@ def training_step(module: AmortizedExplainer, inputs: torch.Tensor) -> Work:
     return step
 
 
-def training_work(model: nn.Module, inputs: torch.Tensor, informed: bool) -> Work:
+def training_work(model: nn.Module, inputs: torch.Tensor, masks: int, informed: bool) -> Work:
+    obfuscated = inputs.repeat(masks, 1, 1, 1).contiguous(memory_format=torch.channels_last)
+
     def work() -> None:
         forward(model, inputs)
-        for _ in range(2 if informed else 1):
+        forward_backward(model, obfuscated.clone())
+        if informed:
             forward_backward(model, inputs.clone())
 
     return work
@@ -105,7 +109,7 @@ def main() -> None:
         for bare, model in (("timm's", timm_network(options.classifier)), ("folded", folded)):
             explanations(explainer, model, variant, bare, options.size, options.repeats)
             inputs = images(8, options.train_size)
-            ours, work = training_step(module, inputs), training_work(model, inputs, informed)
+            ours, work = training_step(module, inputs), training_work(model, inputs, module.settings.masks, informed)
             show(f"{variant}: training step of 8, over {bare}", side_by_side(ours, work, options.repeats))
             if informed:
                 refinement(explainer, model, bare, options.size)

@@ -55,6 +55,12 @@ def test_soft_masks_have_the_rate_and_hard_ones_keep_the_share(rate, predictor, 
         assert (kept.nan_to_num(2).amin(1) >= dropped.nan_to_num(-1).amax(1) - 1e-6).all()
 
 
+def test_inference_mode_does_not_matter(predictor, images):
+    expected = Amortized(predictor, refine=2).explain(images).mask
+    with torch.inference_mode():
+        assert torch.equal(Amortized(predictor, refine=2).explain(images.clone()).mask, expected)
+
+
 def test_measuring_finds_a_rate_at_least_as_good_and_counts_its_passes(predictor, images):
     guess, best = Amortized(predictor, 0.5), Amortized(predictor, 0.5, measure=True)
     rd = predictor.rate_distortion

@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 import torch
 
-from amortex.distortions import DISTORTIONS, kl, l2, label_l2, label_max
+from amortex.distortions import DISTORTIONS, kl, l2, label_l2, label_max, surrogate
 
 
 @pytest.fixture
@@ -66,3 +66,18 @@ def test_gradient_is_finite_where_nothing_changed_and_where_a_class_is_impossibl
     q = p[:, None].clone().requires_grad_()
     (gradient,) = torch.autograd.grad(distortion(p, q, torch.tensor([0])).sum(), q)
     assert gradient.isfinite().all()
+
+
+def test_the_surrogate_is_least_at_the_image_s_own_probability():
+    kept = torch.linspace(0.01, 0.99, 197)
+    p, target = torch.tensor([[0.3, 0.7]]), torch.tensor([1])
+    q = torch.stack([1 - kept, kept], 1)[None]
+    values = surrogate(p, q, target, torch.tensor([True]))[0]
+    assert kept[values.argmin()].item() == pytest.approx(0.7, abs=0.003)
+    assert values.min().item() == pytest.approx(0, abs=1e-4)
+    logit = kept.logit().requires_grad_()
+    q = torch.stack([-logit, torch.zeros_like(logit)], 1).softmax(1)[None]
+    surrogate(p, q, target, torch.tensor([True])).sum().backward()
+    torch.testing.assert_close(logit.grad, kept - 0.7)
+    q = torch.stack([1 - kept, kept], 1)[None]  # a class that is not predicted is to be kept as likely as can be
+    torch.testing.assert_close(surrogate(p, q, target, torch.tensor([False]))[0], -kept.log(), atol=1e-5, rtol=1e-4)

@@ -46,11 +46,11 @@ def test_onnx_files_compute_the_same_for_any_batch(gradient, tiny_classifier, tm
     predictor = MaskPredictor(RateDistortion(tiny_classifier, Wavelet("haar", 2)), gradient=gradient, width=8).eval()
     export_onnx(predictor, tmp_path / ONNX)
     session = onnxruntime.InferenceSession(tmp_path / ONNX, providers=["CPUExecutionProvider"])
-    assert len(session.get_inputs()) == (4 if gradient else 2)
+    assert len(session.get_inputs()) == (5 if gradient else 2)
     prediction = predictor(images)
     given = {"image": images, "rate": torch.tensor([0.02, 0.1, 0.5])}
     if gradient:
-        given |= {"damage": prediction.evidence.damage, "effect": prediction.evidence.effect}
+        given |= prediction.evidence.look._asdict()
     _, mask, picture = session.run(None, {name: value.numpy() for name, value in given.items()})
     torch.testing.assert_close(torch.from_numpy(mask), prediction.mask(given["rate"]).detach(), rtol=0, atol=1e-4)
     assert picture.shape == (3, 1, 32, 32)

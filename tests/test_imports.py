@@ -11,7 +11,7 @@ import amortex
 ROOT = Path(amortex.__file__).parent
 # A part imports only from its own layer and those before it.
 LAYERS = (
-    {"types", "process", "folding"},
+    {"types", "process", "folding", "schedules"},
     {"draws", "masks", "classifiers", "weights", "embedded", "images", "transforms", "obfuscations", "distortions"},
     {"rate_distortion"},
     {"predictors"},

@@ -9,8 +9,8 @@ from amortex.classifiers import load_classifier
 from amortex.draws import Draws
 from amortex.predictors import MaskPredictor
 from amortex.predictors.backbone import Backbone, class_map, fit
-from amortex.predictors.decoder import standardise
-from amortex.predictors.evidence import LEVEL, look
+from amortex.predictors.budget import masks_of_rate
+from amortex.predictors.evidence import LOOK_RATE, look, standardise
 from amortex.predictors.predictor import RATES
 from amortex.rate_distortion import RateDistortion
 from amortex.transforms import Pixel, Wavelet
@@ -42,14 +42,15 @@ def test_class_and_features_come_from_one_pass(classifier):
     assert backbone.strides == sorted(backbone.strides)
 
 
-def test_class_maps_average_to_the_logit(classifier):
+def test_class_maps_average_to_the_logit_beyond_that_of_the_average_class(classifier):
     features = Backbone(classifier)(pictures(classifier))
     if classifier.name.startswith("vit"):  # its head reads the class token, whose neighbours only share the space
         assert features.head is not None
         return
     target = torch.tensor([3, 5])
     head = classifier.model.get_classifier()
-    expected = features.logits.gather(1, target[:, None])[:, 0] - head.bias[target]
+    evidence = features.logits - head.bias
+    expected = evidence.gather(1, target[:, None])[:, 0] - evidence.mean(1)
     torch.testing.assert_close(class_map(features, target).mean((1, 2, 3)), expected, rtol=1e-3, atol=1e-4)
 
 
@@ -83,8 +84,9 @@ def test_untrained_predictor_is_its_prior_and_every_weight_learns(tiny_classifie
     predictor = MaskPredictor(RateDistortion(tiny_classifier, Wavelet("db2", 2)))
     draws = Draws.of(images, stream="look")
     prediction = predictor(images, draws=draws)
-    damage = prediction.evidence.damage
-    expected = 2 * standardise((damage + 1e-4 * damage.mean(1, keepdim=True)).log())
+    damage = prediction.evidence.look.damage
+    seen = standardise((damage + 1e-4 * damage.mean(1, keepdim=True)).log())
+    expected = 2 * standardise(seen + 0.5 * prediction.evidence.guess)
     torch.testing.assert_close(prediction.logits, expected, rtol=1e-4, atol=1e-4)
     with torch.no_grad():
         for parameter in predictor.decoder.parameters():  # leave the zeros that training starts from
@@ -98,19 +100,54 @@ def test_untrained_predictor_is_its_prior_and_every_weight_learns(tiny_classifie
 def test_the_look_is_the_gradient_at_one_noisy_input(smooth_classifier, images64):
     rd = RateDistortion(smooth_classifier, Wavelet("haar", 2))
     reference = rd.reference(images64)
-    damage, effect = look(rd, reference, Draws.of(images64, stream="look"))
+    mask = torch.rand(4, reference.layout.k, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    seen = look(rd, reference, mask, Draws.of(images64, stream="look"))
     noise = rd.noise(reference, Draws.of(images64, stream="look"), slice(None), 1)
-    half = torch.full((4, reference.layout.k), LEVEL, dtype=torch.float64)
     away = reference.coefficients.flat - reference.layout.join(reference.location)
-    flat = rd.mix(reference, half, noise).flat.requires_grad_()
+    flat = rd.mix(reference, mask, noise).flat.requires_grad_()
     bands = reference.layout.split(flat)
     score = rd.classifier(rd.picture(reference.coefficients._replace(bands=bands))).log_softmax(-1)
-    (gradient,) = torch.autograd.grad(score.gather(1, reference.target[:, None]).sum(), flat)
+    kept = score.gather(1, reference.target[:, None])[:, 0]
+    (gradient,) = torch.autograd.grad(kept.sum(), flat)
     change = away.square() + reference.layout.join(reference.scale).square()
-    torch.testing.assert_close(damage, (gradient.square() * change).sum(1))
-    torch.testing.assert_close(effect, (gradient * away).sum(1))
+    torch.testing.assert_close(seen.damage, (gradient.square() * change).sum(1))
+    torch.testing.assert_close(seen.effect, (gradient * away).sum(1))
+    torch.testing.assert_close(seen.kept, kept.detach())
     rd.internal_batch_size = 3  # chunks of 3 and 1
-    torch.testing.assert_close(look(rd, reference, Draws.of(images64, stream="look")), (damage, effect))
+    torch.testing.assert_close(look(rd, reference, mask, Draws.of(images64, stream="look")), seen)
+
+
+def test_the_guess_follows_energy_and_class_map_and_the_look_is_taken_there(tiny_classifier, images):
+    rd = RateDistortion(tiny_classifier, Wavelet("haar", 2))
+    black_box = MaskPredictor(rd, features=False)(images).evidence
+    assert black_box.activation is None
+    torch.testing.assert_close(black_box.guess, standardise(black_box.energy))
+    rd = RateDistortion(timm_classifier("tf_efficientnet_lite0"))
+    image = pictures(rd.classifier)
+    evidence = MaskPredictor(rd)(image).evidence
+    expected = standardise(2 * standardise(evidence.energy) + 3 * evidence.activation)
+    torch.testing.assert_close(evidence.guess, expected)
+    _, *details = evidence.reference.layout.split(evidence.activation)
+    assert evidence.activation.abs().max() == pytest.approx(1, abs=0.3)  # coarse levels see averages
+    assert all(torch.equal(detail[:, 0], detail[:, 2]) for detail in details)
+    there = masks_of_rate(2 * evidence.guess, torch.full((2,), LOOK_RATE))
+    again = look(rd, evidence.reference, there, Draws.of(image, stream="look"))
+    torch.testing.assert_close(evidence.look, again)
+
+
+def test_an_own_encoder_learns_for_a_black_box(tiny_classifier, images):
+    rd = RateDistortion(tiny_classifier, Wavelet("db2", 2))
+    predictor = MaskPredictor(rd, features=False, encoder="convnext_atto", width=8)
+    assert predictor.decoder.encoder.strides == [4, 8, 16, 32]
+    with torch.no_grad():
+        for stage in predictor.decoder.stages:  # leave the zeros that training starts from
+            stage.leave.weight += 0.1
+    predictor(images).mask(0.1).square().sum().backward()
+    assert all(p.grad is not None for p in predictor.decoder.encoder.network.stem_0.parameters())
+    with pytest.raises(InputError, match="batch normalisations; try convnext_atto"):
+        MaskPredictor(rd, encoder="resnet18")
+    with pytest.raises(InputError, match="nonsense cannot be the encoder"):
+        MaskPredictor(rd, encoder="nonsense")
 
 
 def test_another_class_gets_another_mask(tiny_classifier, images):

@@ -15,9 +15,12 @@ from safetensors.torch import save_file
 from amortex import train_cli
 from amortex.checkpoints import CONFIG, WEIGHTS, load_predictor
 from amortex.classifiers import load_classifier
+from amortex.distortions import surrogate
+from amortex.draws import Draws
+from amortex.explainers import RDE, Amortized, Preset
+from amortex.images import Preprocess
 from amortex.predictors.predictor import MaskPredictor
-from amortex.rate_distortion import RateDistortion
-from amortex.training import AmortizedExplainer, surrogate
+from amortex.training import AmortizedExplainer
 from amortex.types import InputError
 
 ROOT = Path(__file__).parent.parent
@@ -69,6 +72,7 @@ def test_a_run_leaves_checkpoints_metrics_panels_and_an_offline_wandb_run(folder
     (run,) = versions(folder)
     assert len(list((run / "panels").glob("*.png"))) == 2 * 4
     assert set(metrics(run, "val/objective")) == {2, 5}
+    assert (run / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert all(0 < value < 1 for value in metrics(run, "val/distortion_2.5").values())
     (offline,) = (folder / "runs/wandb").glob("offline-run-*/run-*.wandb")
     assert offline.stat().st_size > 1000
@@ -118,20 +122,81 @@ def test_training_lowers_the_objective(folder):
     assert sum(values[-10:]) < sum(values[:10])
 
 
-def test_the_surrogate_is_least_at_the_image_s_own_probability():
-    rd = RateDistortion(load_classifier("networks.TinyNet", img_size=32, mean=[0.5], std=[0.5]))
-    reference = rd.reference(torch.rand(1, 3, 32, 32))
-    own = reference.probabilities[0, reference.target]
-    kept = torch.linspace(0.01, 0.99, 197)
-    outputs = torch.zeros(1, len(kept), reference.probabilities.shape[1])
-    outputs[0, :, reference.target] = kept[:, None]
-    values = surrogate(reference, outputs)[0]
-    assert (kept[values.argmin()] - own).abs() < 0.006
-    other = reference._replace(target=(reference.target + 1) % 2)  # to be kept as likely as can be
-    outputs = torch.zeros_like(outputs)
-    outputs[0, :, other.target] = kept[:, None]
-    torch.testing.assert_close(surrogate(other, outputs)[0], -kept.log(), atol=1e-5, rtol=1e-4)
-    assert kept[surrogate(other, outputs)[0].argmin()] > 0.98
+def test_predict_explains_a_folder_resumes_and_lists_what_it_cannot_read(folder, capsys):
+    assert fit("--model.lr", 0.01) == 0
+    last = versions(folder)[0] / "checkpoints/last.ckpt"
+    (folder / "photos/bad.png").write_text("no image")
+    predict = ["predict", "--config", str(ROOT / "configs/base.yaml"), *TINY, "--ckpt_path", str(last)]
+    assert train_cli.main([*predict, "--trainer.callbacks", "[]"]) == 2
+    assert "give --data.predict FOLDER" in capsys.readouterr().err
+    predict += ["--data.predict", "photos"]
+    for done in (12, 0):
+        assert train_cli.main(predict) == 1
+        printed = capsys.readouterr()
+        assert f"{done} explained" in printed.out
+        assert "bad.png" in printed.err
+    with open(folder / "runs/predictions/summary.csv", newline="") as file:
+        rows = {row["file"]: row for row in csv.DictReader(file)}
+    assert len(rows) == 13
+    explainer = Amortized(load_predictor(last, classifier="networks.TinyNet"))
+    image = Preprocess(explainer.rate_distortion.classifier.data_config).load(Path("photos/3.png"))
+    expected = explainer.explain(image[None]).mask.mean().item()
+    assert float(rows["photos/3.png"]["rate"]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_masks_of_an_image_share_their_noise_and_rises_count_more(monkeypatch):
+    size = {"img_size": 32, "mean": [0.5], "std": [0.5], "levels": 2, "width": 8}
+    module = AmortizedExplainer("networks.TinyNet", masks=3, monotone=0.0, **size)
+    images, seen = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)), {}
+    rd = module.predictor.rate_distortion
+    outputs = rd.outputs
+
+    def spy(reference, mask, noise):
+        seen.update(reference=reference, mask=mask, noise=noise, outputs=outputs(reference, mask, noise))
+        return seen["outputs"]
+
+    monkeypatch.setattr(rd, "outputs", spy)
+    plain, measured = module.loss(images, [5, 6], done=1.0)
+    assert (seen["mask"].mean(1).view(2, 3).diff(dim=1) > 0).all()
+    for band in seen["noise"]:
+        assert torch.equal(band[0], band[2])
+        assert not torch.equal(band[0], band[3])
+    distortion = rd.distortions(seen["reference"], seen["outputs"]).view(2, 3)
+    rises = distortion.diff(dim=1) > 0.01
+    assert measured["rises"].item() == pytest.approx(rises.float().sum().item() / 6)
+    module.hparams.monotone = 2.0
+    harder, _ = module.loss(images, [5, 6], done=1.0)
+    reference = seen["reference"]
+    divergence = surrogate(reference.probabilities, seen["outputs"], reference.target, reference.predicted).view(2, 3)
+    assert (harder - plain).item() == pytest.approx(2 * (divergence[:, 1:] * rises).sum().item() / 6, abs=1e-6)
+
+
+def test_a_warm_up_imitates_a_teacher_and_an_encoder_is_saved_with_it(folder):
+    arguments = ("--model.warm_up", 3, "--model.teacher_steps", 2, "--model.encoder", "convnext_atto")
+    assert fit("--model.features", "false", *arguments) == 0
+    (run,) = versions(folder)
+    assert list(metrics(run, "train/loss")) == [0, 1, 2, 3, 4, 5]
+    assert list(metrics(run, "train/distortion")) == [3, 4, 5]
+    predictor = load_predictor(run / "checkpoints/last.ckpt", classifier="networks.TinyNet")
+    weights = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    name = "encoder.network.stem_0.weight"
+    assert torch.equal(predictor.decoder.state_dict()[name], weights[f"average.module.{name}"])
+    assert not torch.equal(predictor.decoder.state_dict()[name], weights[f"predictor.decoder.{name}"])
+
+
+def test_imitation_ends_at_the_teacher(tiny_classifier):
+    module = AmortizedExplainer(
+        "networks.TinyNet", img_size=32, mean=[0.5], std=[0.5], levels=2, width=8, warm_up=1, teacher_steps=3
+    )
+    image = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    prediction = module.predictor(image)
+    rd, rate = module.predictor.rate_distortion, torch.tensor([0.1, 0.3])
+    preset = Preset("warm-up", 3, 2, 2e-2, "constant")
+    start = prediction.mask(rate)
+    teacher = RDE(rd, module.settings.lambda_k[3], preset, start.detach())
+    wanted = teacher._explain(prediction.reference, Draws.numbered([6, 7], 0, "teacher"), lambda *_: None).mask
+    expected = torch.nn.functional.binary_cross_entropy(prediction.mask(wanted.mean(1)), wanted)
+    torch.testing.assert_close(module._imitate(prediction, rate, [6, 7]), expected)
 
 
 def test_broken_images_and_classifiers_do_not_stop_training(folder):

@@ -12,7 +12,7 @@ from amortex.data.photographs import Views
 from amortex.data.samples import RandomCrop, SampleNumbers, StreamImages, TrainImages, ValImages
 from amortex.data.sources import Files, ImageSource, Memory, Readable
 from amortex.data.splits import hold_out, some, without
-from amortex.images import Preprocess
+from amortex.images import Preprocess, find_images
 from amortex.types import InputError
 
 DEFAULT_CONFIG = {"input_size": (3, 224, 224), "interpolation": "bicubic", "crop_pct": 0.875, "crop_mode": "center"}
@@ -43,6 +43,7 @@ class ImageData(lightning.LightningDataModule):
         val: source of the validation images. By default the held-out photographs of ``embedded``, the validation
             split of a library's data set, or images of the training folder that are then left out of training.
         val_root, val_split: as for training; default the training root, and ``validation`` (Imagenette: ``val``).
+        predict: a folder (with all below it) or a file to explain with ``predict``.
         val_images: how many validation images, evenly spaced over their list; at most half of a training folder.
         size: side of the square images in pixels; default the classifier's.
         data_config: timm's data config (input_size, interpolation, crop_pct, crop_mode), over what `configure` gets.
@@ -65,6 +66,7 @@ class ImageData(lightning.LightningDataModule):
         val: str | None = None,
         val_root: str | None = None,
         val_split: str | None = None,
+        predict: str | None = None,
         val_images: int = 64,
         size: int | None = None,
         data_config: dict[str, Any] | None = None,
@@ -83,7 +85,7 @@ class ImageData(lightning.LightningDataModule):
         self.train_name, self.train_root, self.train_split = train, train_root, train_split
         self.val_name, self.val_root, self.val_split = val, val_root, val_split
         self.val_images, self.batch_size, self.workers, self.seed = val_images, batch_size, workers, seed
-        self.cache_gib, self.download = cache_gib, download
+        self.predict, self.cache_gib, self.download = predict, cache_gib, download
         self.overrides = dict(data_config or {}) | ({} if size is None else {"size": size})
         self.configure({})
         self.train_images: Readable | Stream | None = None
@@ -107,12 +109,17 @@ class ImageData(lightning.LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Find the images, and see that some can be read."""
+        if stage == "predict":
+            if self.predict is None:
+                raise InputError("predict needs images to explain: give --data.predict FOLDER")
+            self.predict_sources = list(find_images([self.predict]))
+            return
         if self.val_source is not None:
             return
         train = open_source(self.train_name, self.train_root, self.train_split, self.download)
         val: ImageSource
         if self.val_name is None and kind(self.train_name) == "embedded":
-            val = some(Views(), self.val_images)
+            val = Views(self.val_images)
         elif self.val_name is None and not has_splits(self.train_name) and not isinstance(train, Stream):
             train, val = hold_out(train, self.val_images, self.seed)
         else:
@@ -158,12 +165,21 @@ class ImageData(lightning.LightningDataModule):
         """The validation images."""
         return self.val_dataloader()
 
-    def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        """The sample numbers as "numbers", a list: seeds are made of them on the host, without waiting for a device."""
-        return {**batch, "numbers": batch["index"].tolist()}
+    def predict_dataloader(self) -> DataLoader:
+        """The files to explain, in lists; each device has its share of them. Whoever explains them reads them."""
+        trainer = self.trainer
+        rank, world = (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
+        own: Any = self.predict_sources[rank::world]
+        return DataLoader(own, batch_size=self.batch_size, collate_fn=list)
 
-    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """The sample numbers as "numbers", a list: seeds are made of them on the host, without waiting for a device."""
+        return {**batch, "numbers": batch["index"].tolist()} if isinstance(batch, dict) else batch
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Bytes to [0, 1], on the device: a quarter of the traffic."""
+        if not isinstance(batch, dict):
+            return batch
         image: Tensor = batch["image"]
         return batch if image.dtype != torch.uint8 else {**batch, "image": image.float() / 255}
 

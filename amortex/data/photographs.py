@@ -22,17 +22,20 @@ VIEWS = (
 
 
 class Views:
-    """The held-out photographs of scikit-image, each seen in the ways of `VIEWS`."""
+    """The held-out photographs of scikit-image, first in full, then in the other ways of `VIEWS`; at most `count`."""
+
+    def __init__(self, count: int) -> None:
+        self.count = min(count, len(HELD_OUT) * len(VIEWS))
 
     def __len__(self) -> int:
-        return len(HELD_OUT) * len(VIEWS)
+        return self.count
 
     def name(self, index: int) -> str:
-        photograph, view = divmod(index, len(VIEWS))
+        view, photograph = divmod(index, len(HELD_OUT))
         return HELD_OUT[photograph] if view == 0 else f"{HELD_OUT[photograph]}#{view}"
 
     def open(self, index: int) -> Image.Image:
-        photograph, view = divmod(index, len(VIEWS))
+        view, photograph = divmod(index, len(HELD_OUT))
         image = decode(str(_embedded_folder() / HELD_OUT[photograph]))
         left, upper, right, lower = VIEWS[view]
         w, h = image.size

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from amortex.classifiers import digest
 from amortex.draws import Draws
-from amortex.explainers.base import Explainer, Explanation, OnStep, check_pixels, check_share
+from amortex.explainers.base import Explainer, Explanation, OnStep, check_share
 from amortex.explainers.rde import RDE, Preset
 from amortex.masks import energy, top_share
 from amortex.predictors import MaskPredictor, Prediction
@@ -70,11 +70,10 @@ class Amortized(Explainer):
         self.steps = max(1, refine)
 
     @torch.no_grad()
-    def explain(self, image: Tensor, target: Tensor | None = None, on_step: OnStep | None = None) -> Explanation:
-        """See `Explainer.explain`; class and mask come from one pass over the classifier."""
-        check_pixels(image)
+    def _start(self, image: Tensor, target: Tensor | None, on_step: OnStep) -> Explanation:
+        """Class and mask come from one pass over the classifier."""
         prediction = self.predictor(image, target, Draws.of(image, self.seed, "look"))
-        return self._finish(prediction, Draws.of(image, self.seed, "optimise"), on_step or (lambda step, mask: None))
+        return self._finish(prediction, Draws.of(image, self.seed, "optimise"), on_step)
 
     def _explain(self, reference: Reference, draws: Draws, on_step: OnStep) -> Explanation:
         raise NotImplementedError("an amortized explainer looks at images, not at references")

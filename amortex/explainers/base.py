@@ -64,8 +64,14 @@ class Explainer(nn.Module, ABC):
             InputError: pixels outside [0, 1].
         """
         check_pixels(image)
+        with torch.inference_mode(False):  # gradients are needed, whatever mode the caller is in
+            image = image.clone() if image.is_inference() else image
+            target = target.clone() if target is not None and target.is_inference() else target
+            return self._start(image, target, on_step or (lambda step, mask: None))
+
+    def _start(self, image: Tensor, target: Tensor | None, on_step: OnStep) -> Explanation:
         reference = self.rate_distortion.reference(image, target)
-        return self._explain(reference, Draws.of(image, self.seed, "optimise"), on_step or (lambda step, mask: None))
+        return self._explain(reference, Draws.of(image, self.seed, "optimise"), on_step)
 
     @abstractmethod
     def _explain(self, reference: Reference, draws: Draws, on_step: OnStep) -> Explanation: ...
@@ -88,11 +94,12 @@ class Explainer(nn.Module, ABC):
 
 def picture(rate_distortion: RateDistortion, explanation: Explanation) -> Tensor:
     """The explanation as a grey picture ``clamp(T^-1(s * T(grey(x))), 0, 1)``, ``(B, 1, H, W)`` (CartoonX, sec. 3)."""
-    transform = rate_distortion.transform
-    grey = transform(explanation.reference.image.mean(1, keepdim=True))
+    coefficients = explanation.reference.coefficients
     with torch.no_grad():
-        masks = grey.layout.split(explanation.mask[:, None])
-        return transform.inverse(grey.map(torch.mul, masks)).clamp(0, 1)
+        masks = coefficients.layout.split(explanation.mask[:, None])
+        # transforms are linear: the mean of the channels' coefficients is what the grey image has
+        grey = coefficients.map(lambda band, mask: band.mean(1, keepdim=True) * mask, masks)
+        return rate_distortion.transform.inverse(grey).clamp(0, 1)
 
 
 def check_pixels(image: Tensor) -> None:

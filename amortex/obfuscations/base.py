@@ -38,11 +38,12 @@ def group_moments(coefficients: Coefficients) -> Replacement:
     root of ``E |h - mean|^2``.
     """
     layout, flat = coefficients.layout, coefficients.flat
-    membership = torch.nn.functional.one_hot(layout.group, len(layout.groups)).to(flat.abs().dtype)
-    weight = membership / (membership.sum(0) * flat.shape[1]).clamp(min=1)
+    membership = layout.membership
+    size = membership.sum(0).clamp(min=1)
 
     def mean(values: Tensor) -> Tensor:  # (B, C, k) -> (B, 1, k), constant within a group
-        return (values.sum(1) @ weight.to(values.dtype))[:, None, layout.group]
+        groups = values.mean(1) @ membership.to(values.dtype) / size
+        return groups.index_select(1, layout.group)[:, None]
 
     with torch.autocast(flat.device.type, enabled=False):
         location = mean(flat)

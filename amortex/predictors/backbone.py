@@ -18,7 +18,7 @@ class Features(NamedTuple):
     logits: Tensor  # (B, M)
     maps: tuple[Tensor, ...]  # (B, C_i, h_i, w_i)
     embedding: Tensor | None  # (B, D, h, w): what the classifier's linear head averages
-    head: Tensor | None  # (M, D): weights of that head
+    head: Tensor | None  # (M, D): weights of that head, their mean over the classes taken off
 
 
 class Backbone(nn.Module):
@@ -32,8 +32,11 @@ class Backbone(nn.Module):
     def __init__(self, classifier: Classifier, use_features: bool = True) -> None:
         super().__init__()
         self.classifier = classifier
+        network: Any = classifier.model
+        linear = network.get_classifier() if hasattr(network, "get_classifier") else None
+        self.head = linear.weight - linear.weight.mean(0) if isinstance(linear, nn.Linear) else None
         self.indices: list[int] | None = []
-        if use_features and hasattr(classifier.model, "forward_intermediates"):
+        if use_features and hasattr(network, "forward_intermediates"):
             self.indices = None
             with torch.no_grad():
                 probe = torch.full((1, *classifier.input_size), 0.5, device=classifier.mean.device)
@@ -55,16 +58,17 @@ class Backbone(nn.Module):
         model: Any = self.classifier.model
         final, maps = model.forward_intermediates(self.classifier.normalise(image), indices=self.indices)
         logits = model.forward_head(final)
-        head = model.get_classifier() if hasattr(model, "get_classifier") else None
-        weight = head.weight if isinstance(head, nn.Linear) else None
         embedding = final if final.ndim == 4 else maps[-1]
-        if weight is not None and embedding.shape[1] != weight.shape[1]:
-            weight = None
-        return Features(logits, tuple(maps), embedding if weight is not None else None, weight)
+        if self.head is None or embedding.shape[1] != self.head.shape[1]:
+            return Features(logits, tuple(maps), None, None)
+        return Features(logits, tuple(maps), embedding, self.head.to(embedding))
 
 
 def class_map(features: Features, target: Tensor) -> Tensor:
-    """Class activation map ``(B, 1, h, w)``: the linear head's evidence for each image's class, where it is."""
+    """Class activation map ``(B, 1, h, w)``: the linear head's evidence for each image's class, where it is.
+
+    It is the evidence beyond that for the average class.
+    """
     assert features.embedding is not None
     assert features.head is not None
     return torch.einsum("bdhw,bd->bhw", features.embedding, features.head[target])[:, None]

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-ROUGH, FINE = 6, 6  # Newton steps on every 16th entry, then on all; float32 is exhausted after 6 to 9 in all
-EVERY = 16
+ROUGH, FINE = 6, 4  # Newton steps on every 16th entry, then on all; float32 is exhausted after 6 to 9 in all
+EVERY, LARGE = 16, 4096
 
 
 def masks_of_rate(logits: Tensor, rate: Tensor) -> Tensor:
@@ -19,11 +19,12 @@ def masks_of_rate(logits: Tensor, rate: Tensor) -> Tensor:
     wanted = rate.clamp(1e-6, 1 - 1e-6)
     with torch.no_grad():
         shift = wanted.logit() - values.mean(1, keepdim=True)
-        for some, steps in ((values[:, ::EVERY], ROUGH), (values, FINE)):
+        for some, steps in ((values[:, :: EVERY if values.shape[1] > LARGE else 1], ROUGH), (values, FINE)):
             shift = _solve(some, wanted.logit(), shift, steps)
     mask = (values + shift).sigmoid()
     slope = (mask.detach() * (1 - mask.detach())).mean(1, keepdim=True)
-    shift = shift - (mask.mean(1, keepdim=True) - wanted) / slope.clamp(min=1e-9)
+    # the step is tiny but where no float is exact, and there it must not leap
+    shift = shift - ((mask.mean(1, keepdim=True) - wanted) / slope.clamp(min=1e-9)).clamp(-1, 1)
     mask = (values + shift).sigmoid()
     return torch.where(rate <= 0, 0.0, torch.where(rate >= 1, 1.0, mask))
 

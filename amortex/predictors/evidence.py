@@ -6,10 +6,21 @@ import torch
 from torch import Tensor
 
 from amortex.draws import Draws
-from amortex.predictors.backbone import Backbone, Features
+from amortex.predictors.backbone import Backbone, Features, class_map, fit
+from amortex.predictors.budget import masks_of_rate
 from amortex.rate_distortion import RateDistortion, Reference, softmax
 
-LEVEL = 0.5  # of the mask at the noisy input where the gradient is taken
+# Where the gradient is taken: a mask of this rate. A look at masks that follow the guess orders entries better than one
+# at equal masks, the more so the nearer to the rates that are asked for; but where little of the class is left, not.
+LOOK_RATE = 0.4
+
+
+class Look(NamedTuple):
+    """One noisy input under the guessed mask, and the gradient of log p there."""
+
+    damage: Tensor  # (B, k): first-order damage to log p from obfuscating each entry
+    effect: Tensor  # (B, k), signed: gradient of log p times (h - mean)
+    kept: Tensor  # (B,): log p at that input
 
 
 class Evidence(NamedTuple):
@@ -17,8 +28,11 @@ class Evidence(NamedTuple):
 
     reference: Reference
     features: Features
-    damage: Tensor | None  # (B, k): first-order damage to log p from obfuscating each entry
-    effect: Tensor | None  # (B, k), signed: gradient of log p times (h - mean)
+    energy: Tensor  # (B, k), log of the mean over channels of (h - mean)^2
+    spread: Tensor  # (B, k), of sigma^2
+    activation: Tensor | None  # (B, k): the class activation map at each entry, where the classifier has one
+    guess: Tensor  # (B, k): what keeps the class at first sight, mean 0 and deviation 1
+    look: Look | None
 
 
 def observe(
@@ -34,40 +48,45 @@ def observe(
     """
     features = backbone(image)
     reference = rd.reference(image, target, softmax(features.logits))
-    if draws is None:
-        return Evidence(reference, features, None, None)
-    return Evidence(reference, features, *look(rd, reference, draws))
+    energy, spread = loudness(reference)
+    activation = None if features.head is None else _at_entries(class_map(features, reference.target), reference)
+    guess = standardise(energy)
+    if activation is not None:
+        guess = standardise(2 * guess + 3 * activation)
+    seen = None
+    if draws is not None:
+        rate = energy.new_full((len(energy),), LOOK_RATE)
+        seen = look(rd, reference, masks_of_rate(2 * guess, rate), draws)
+    return Evidence(reference, features, energy, spread, activation, guess, seen)
 
 
-def look(rd: RateDistortion, reference: Reference, draws: Draws) -> tuple[Tensor, Tensor]:
-    """`Evidence.damage` and `Evidence.effect` at one noisy input, all masks at `LEVEL`.
+def look(rd: RateDistortion, reference: Reference, mask: Tensor, draws: Draws) -> Look:
+    """Look at images under masks ``(B, k)``, one noisy input each.
 
     The damage is ``((h - mean)^2 + sigma^2) * gradient^2``, summed over channels: a small coefficient of a loud
     group is worth keeping, because that silences noise.
     """
     chunks = [slice(start, start + rd.images_at_once) for start in range(0, len(reference.image), rd.images_at_once)]
-    looks = [_look(rd, reference.of(some), draws, some) for some in chunks]
-    damage, effect = (torch.cat(parts) for parts in zip(*looks, strict=True))
-    return damage, effect
+    looks = [_look(rd, reference.of(some), mask[some], draws, some) for some in chunks]
+    return Look(*(torch.cat(parts) for parts in zip(*looks, strict=True)))
 
 
-def _look(rd: RateDistortion, reference: Reference, draws: Draws, images: slice) -> tuple[Tensor, Tensor]:
+def _look(rd: RateDistortion, reference: Reference, mask: Tensor, draws: Draws, images: slice) -> Look:
     layout = reference.layout
     with torch.no_grad():
-        mask = reference.image.new_full((len(reference.image), layout.k), LEVEL)
         mixed = rd.mix(reference, mask, rd.noise(reference, draws, images, 1))
     leaves = mixed.map(lambda band: band.detach().requires_grad_())
     with torch.enable_grad():
         log_probability = rd.classifier(rd.picture(leaves)).log_softmax(-1)
-        score = log_probability.gather(1, reference.target[:, None]).sum()
-        gradient = torch.autograd.grad(score, leaves.bands)
+        kept = log_probability.gather(1, reference.target[:, None])[:, 0]
+        gradient = torch.autograd.grad(kept.sum(), leaves.bands)
     damage, effect = [], []
     for index, (g, h) in enumerate(zip(gradient, reference.coefficients.bands, strict=True)):
         away = h - reference.location[index]
         change = away.square() if reference.scale is None else away.square() + reference.scale[index].square()
         damage.append((g.square() * change).sum(1))
         effect.append((g * away).sum(1))
-    return layout.join(damage), layout.join(effect)
+    return Look(layout.join(damage), layout.join(effect), kept.detach())
 
 
 def loudness(reference: Reference) -> tuple[Tensor, Tensor]:
@@ -77,3 +96,20 @@ def loudness(reference: Reference) -> tuple[Tensor, Tensor]:
     energy = away.square().mean(1)
     spread = torch.zeros_like(energy) if reference.scale is None else layout.join(reference.scale).square().mean(1)
     return (energy + 1e-8).log(), (spread + 1e-8).log()
+
+
+def standardise(values: Tensor) -> Tensor:
+    """Mean 0 and deviation 1 per image."""
+    return (values - values.mean(1, keepdim=True)) / values.std(1, keepdim=True).clamp(min=1e-6)
+
+
+def _at_entries(maps: Tensor, reference: Reference) -> Tensor:
+    """A map ``(B, 1, h, w)`` of the image, its largest value scaled to one, at each entry ``(B, k)``."""
+    layout = reference.layout
+    maps = maps / maps.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-6)
+    levels = len(layout.bands) - 1
+    parts = []
+    for band, level in zip(layout.bands, (levels, *range(1, levels + 1)), strict=True):  # the low-pass comes first
+        part = fit(maps, band.shape[-2:], layout.image_size, level)
+        parts.append(part.expand(-1, *band.shape[:-2], -1, -1) if len(band.shape) == 3 else part[:, 0])
+    return layout.join(parts)

@@ -39,4 +39,4 @@ def build_predictor(settings: dict[str, Any], classifier: Classifier | None = No
         settings["internal_batch_size"],
     )
     chosen = {name: settings[name] for name in ("features", "gradient", "width", "condition")}
-    return MaskPredictor(rd, **chosen)
+    return MaskPredictor(rd, encoder=settings.get("encoder"), **chosen)

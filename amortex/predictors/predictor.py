@@ -10,6 +10,7 @@ from amortex.draws import Draws
 from amortex.predictors.backbone import Backbone
 from amortex.predictors.budget import masks_of_rate
 from amortex.predictors.decoder import Decoder
+from amortex.predictors.encoder import Encoder
 from amortex.predictors.evidence import Evidence, observe
 from amortex.rate_distortion import RateDistortion, Reference
 from amortex.transforms import Wavelet
@@ -59,21 +60,24 @@ class MaskPredictor(nn.Module):
     Arguments:
         rate_distortion: classifier and wavelet transform.
         features: whether to read the classifier's feature maps; a black box has none.
+        encoder: timm name of a network to learn feature maps with instead, from the image: for classifiers that are
+            black boxes. It must be one without batch normalisation, such as ``convnext_atto``.
         gradient: whether to take one look at the gradient of the class's score, at the cost of one forward and
             backward pass.
         width: of the decoder (channels at level 2).
         condition: size of the vector that tells the decoder of the class.
 
     Raises:
-        InputError: the transform is no wavelet transform of images.
+        InputError: the transform is no wavelet transform of images; the encoder is unknown or has batch normalisation.
     """
 
     def __init__(
         self,
         rate_distortion: RateDistortion,
         features: bool = True,
+        encoder: str | None = None,
         gradient: bool = True,
-        width: int = 24,
+        width: int = 32,
         condition: int = 64,
     ) -> None:
         super().__init__()
@@ -83,11 +87,13 @@ class MaskPredictor(nn.Module):
         self.rate_distortion, self.gradient = rate_distortion, gradient
         self.backbone = Backbone(rate_distortion.classifier, features)
         self.settings: dict[str, Any] = {
-            "features": features, "gradient": gradient, "width": width, "condition": condition
+            "features": features, "encoder": encoder, "gradient": gradient, "width": width, "condition": condition
         }  # fmt: skip
         b = self.backbone
+        own = None if encoder is None else Encoder(encoder, rate_distortion.classifier)
+        channels, strides = (b.channels, b.strides) if own is None else (own.channels, own.strides)
         self.decoder = Decoder(
-            transform.levels, b.channels, b.strides, b.head_size, gradient, width, condition, len(RATES)
+            transform.levels, channels, strides, b.head_size, gradient, width, condition, len(RATES), own
         )
 
     def forward(

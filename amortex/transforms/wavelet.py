@@ -59,10 +59,12 @@ class Wavelet(Transform):
         w = pywt.Wavelet(wavelet)
         self.length = w.dec_len
 
-        pairs = ((w.rec_lo, w.rec_lo), (w.rec_hi, w.rec_lo), (w.rec_lo, w.rec_hi), (w.rec_hi, w.rec_hi))
-        kernel = [np.outer(columns, rows)[None] for columns, rows in pairs]  # (4, 1, length, length)
+        def products(lo: list[float], hi: list[float]) -> list[np.ndarray]:
+            return [np.outer(columns, rows)[None] for columns, rows in ((lo, lo), (hi, lo), (lo, hi), (hi, hi))]
+
         # Masters in float64 whatever the module is cast to: rounded filters would not be exact.
-        masters = {"analysis": [w.dec_lo[::-1], w.dec_hi[::-1]], "synthesis": [w.rec_lo, w.rec_hi], "kernel": kernel}
+        forth, back = (w.dec_lo[::-1], w.dec_hi[::-1]), (w.rec_lo, w.rec_hi)
+        masters = {"analysis": forth, "synthesis": back, "forth": products(*forth), "back": products(*back)}
         self._masters = {name: torch.tensor(np.array(taps), dtype=torch.float64) for name, taps in masters.items()}
         self._filters: dict[tuple[str, torch.dtype, torch.device], Tensor] = {}
         self._layouts: dict[tuple[tuple[int, ...], torch.device | None], Layout] = {}
@@ -71,7 +73,8 @@ class Wavelet(Transform):
         key = (tuple(size), device)
         if key not in self._layouts:
             self._refuse_if_inexact(tuple(size))
-            self._layouts[key] = _layout(self.wavelet, self.levels, self.mode, tuple(size), device)
+            with torch.inference_mode(False):  # it outlives that mode
+                self._layouts[key] = _layout(self.wavelet, self.levels, self.mode, tuple(size), device)
         return self._layouts[key]
 
     def forward(self, x: Tensor) -> Coefficients:
@@ -118,29 +121,34 @@ class Wavelet(Transform):
             self._filters[key] = self._masters[name].to(like.dtype).to(like.device)
         return self._filters[key]
 
-    def _dense(self, channels: int, like: Tensor) -> tuple[Tensor, Tensor]:
-        """`Synthesis`'s two kernels for so many colour channels."""
-        names = [f"{kind}{channels}" for kind in ("phases", "dense")]
-        keys = [(name, like.dtype, like.device) for name in names]
-        if keys[0] not in self._filters:
-            kernel = self._masters["kernel"]  # (4, 1, length, length)
+    def _kernel(self, name: str, channels: int, like: Tensor) -> Tensor:
+        """Non-separable filters as kernels of plain convolutions, for so many colour channels.
+
+        ``analysis`` and ``dense`` (``(4 C, C, length, length)``) hold the low-pass of each channel, then its details;
+        ``phases`` is what `Synthesis` needs forward.
+        """
+        key = (f"{name}{channels}", like.dtype, like.device)
+        if key not in self._filters:
+            kernel = self._masters["forth" if name == "analysis" else "back"]  # (4, 1, length, length)
             eye = torch.eye(channels, dtype=kernel.dtype)[:, None, :, None, None]
             dense = torch.cat([eye * kernel[:1], eye * kernel[None, 1:]], dim=1)  # (C, 4, C, length, length)
-            dense = torch.cat([dense[:, 0], dense[:, 1:].flatten(0, 1)])  # low of each channel, then its details
-            half = self.length // 2
-            taps = dense.unflatten(2, (half, 2)).unflatten(4, (half, 2))  # (4 C, C, half, 2, half, 2)
-            phases = taps.flip(2, 4).permute(3, 5, 1, 0, 2, 4).flatten(0, 2)  # (2 * 2 * C, 4 C, half, half)
-            for key, weight in zip(keys, (phases, dense), strict=True):
-                weight = weight.to(like.dtype).to(like.device)
-                self._filters[key] = weight.contiguous(memory_format=torch.channels_last)
-        return self._filters[keys[0]], self._filters[keys[1]]
+            dense = torch.cat([dense[:, 0], dense[:, 1:].flatten(0, 1)])
+            if name == "phases":
+                half = self.length // 2
+                taps = dense.unflatten(2, (half, 2)).unflatten(4, (half, 2))  # (4 C, C, half, 2, half, 2)
+                dense = taps.flip(2, 4).permute(3, 5, 1, 0, 2, 4).flatten(0, 2)  # (2 * 2 * C, 4 C, half, half)
+            dense = dense.to(like.dtype).to(like.device)
+            self._filters[key] = dense.contiguous(memory_format=torch.channels_last)
+        return self._filters[key]
 
     def settings(self) -> dict[str, str | int]:
         return {**super().settings(), "wavelet": self.wavelet, "levels": self.levels, "mode": self.mode}
 
     def _analyse(self, low: Tensor) -> tuple[Tensor, ...]:
-        """Image -> bands, by separable filter banks (once per image)."""
+        """Image -> bands."""
         batch, channels = low.shape[:2]
+        if self.mode == "zero" and self.length <= LONGEST_NONSEPARABLE:
+            return self._analyse_at_once(low)
         lo, hi = self._filter("analysis", low).reshape(2, 1, 1, 1, self.length)
         details = []
         for _ in range(self.levels):
@@ -153,6 +161,18 @@ class Wavelet(Transform):
             details.append(quad[:, :, 1:])
         return (low, *details)
 
+    def _analyse_at_once(self, low: Tensor) -> tuple[Tensor, ...]:
+        """The same for zero padding: one plain convolution per level."""
+        channels, kernel = low.shape[1], self._kernel("analysis", low.shape[1], low)
+        low, details = low.contiguous(memory_format=torch.channels_last), []
+        for _ in range(self.levels):
+            border = self.length - 2  # and an odd size one more at its end
+            rows, columns = (size % 2 for size in low.shape[2:])
+            quad = F.conv2d(F.pad(low, (0, columns, 0, rows)), kernel, stride=2, padding=border)
+            low, detail = quad[:, :channels], quad[:, channels:]
+            details.append(detail.unflatten(1, (channels, 3)))
+        return (low, *details)
+
     def _synthesise(self, low: Tensor, detail: Tensor) -> Tensor:
         """One level up: ``(B, C, h, w)`` and ``(B, C, 3, h, w)`` -> ``(B, C, 2 h - ..., 2 w - ...)``."""
         if self.mode == "periodization" or self.length > LONGEST_NONSEPARABLE:
@@ -162,7 +182,7 @@ class Wavelet(Transform):
             right = sfb1d(vertical, diagonal, lo.mT, hi.mT, mode=self.mode, dim=2)
             return sfb1d(left, right, lo, hi, mode=self.mode, dim=3)
         quad = torch.cat([low, detail.flatten(1, 2)], dim=1).contiguous(memory_format=torch.channels_last)
-        phases, dense = self._dense(low.shape[1], low)
+        phases, dense = (self._kernel(name, low.shape[1], low) for name in ("phases", "dense"))
         return Synthesis.apply(quad, phases, dense) if quad.requires_grad else synthesise(quad, phases)
 
     def _refuse_if_inexact(self, size: tuple[int, ...]) -> None:
