@@ -9,8 +9,9 @@ generator takes 32 bits of a seed, so that among 100,000 draws about one is repe
 import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,8 +35,10 @@ class Draws:
     @classmethod
     def of(cls, image: Tensor, seed: int = 0, stream: str = "optimise") -> "Draws":
         """Streams for each image of a batch ``(B, C, H, W)``; `seed` is the run's."""
-        pixels = image.detach().float().cpu().contiguous()
-        return cls([_hash(one.numpy().tobytes(), f"{seed}/{stream}") for one in pixels], image.device)
+        pixels = list(image.detach().float().cpu().flatten(1).contiguous().numpy())
+        several = len(pixels) > 1 and torch.get_num_threads() > 1  # hashing leaves the interpreter to others
+        hashes = (_pool(torch.get_num_threads()).map if several else map)(partial(_hash, key=f"{seed}/{stream}"), pixels)
+        return cls(list(hashes), image.device)
 
     @classmethod
     def numbered(
@@ -77,7 +80,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, "amortex-draws")
 
 
-def _hash(content: bytes, key: str) -> int:
+def _hash(content: bytes | np.ndarray, key: str) -> int:
     """63 bits of a hash; keys of any length."""
     prefix = hashlib.blake2b(key.encode(), digest_size=32).digest()
     return int.from_bytes(hashlib.blake2b(content, key=prefix, digest_size=8).digest(), "little") >> 1

@@ -26,6 +26,7 @@ from amortex.schedules import one_cycle, running_mean
 from amortex.types import InputError
 
 Batch = dict[str, Any]
+NEAR = 0.3  # how far apart the rates of an image are at most, as a share of the interval's logarithm
 BAD_STEPS = 50  # in a row without a finite gradient, after which training gives up
 
 
@@ -89,9 +90,9 @@ class AmortizedExplainer(lightning.LightningModule):
         weight_decay: float = 0.01,
         masks: int = 2,
         samples: int = 1,
-        monotone: float = 1.0,
+        monotone: float = 4.0,
         first_rates: tuple[float, float] = (0.3, 0.98),
-        rates: tuple[float, float] = (0.005, 0.95),
+        rates: tuple[float, float] = (0.01, 0.95),
         curriculum: float = 0.4,
         warm_up: int = 0,
         teacher_steps: int = 10,
@@ -172,14 +173,15 @@ class AmortizedExplainer(lightning.LightningModule):
         return F.binary_cross_entropy(prediction.mask(wanted.mean(1)), wanted)
 
     def _rates(self, numbers: list[int], done: float) -> Tensor:
-        """Rates of samples ``(B, masks)``, rising: log-uniform in equal parts of the curriculum's interval."""
+        """Rates of samples ``(B, masks)``, rising: one in the curriculum's interval, on a log scale, and neighbours."""
         h = self.settings
         moved = min(1.0, done / h.curriculum) if h.curriculum else 1.0
         interval = torch.lerp(torch.tensor(h.first_rates).log(), torch.tensor(h.rates).log(), moved)
         uniform = Draws.numbered(numbers, h.seed, "rate").fill(
             lambda out, generator: out.uniform_(generator=generator), slice(None), 1, (h.masks,), torch.float32
         )[:, 0]
-        share = (uniform + torch.arange(h.masks)) / h.masks
+        near = NEAR * (h.masks > 1)
+        share = uniform[:, :1] * (1 - near) + F.pad(uniform[:, 1:].sort(1).values * near, (1, 0))
         return torch.lerp(interval[0], interval[1], share).exp().to(self.device)
 
     def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:

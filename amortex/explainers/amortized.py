@@ -72,20 +72,20 @@ class Amortized(Explainer):
     @torch.no_grad()
     def _start(self, image: Tensor, target: Tensor | None, on_step: OnStep) -> Explanation:
         """Class and mask come from one pass over the classifier."""
-        prediction = self.predictor(image, target, Draws.of(image, self.seed, "look"))
-        return self._finish(prediction, Draws.of(image, self.seed, "optimise"), on_step)
+        draws = Draws.of(image, self.seed, "look") if self.predictor.gradient else None
+        return self._finish(self.predictor(image, target, draws), on_step)
 
     def _explain(self, reference: Reference, draws: Draws, on_step: OnStep) -> Explanation:
         raise NotImplementedError("an amortized explainer looks at images, not at references")
 
-    def _finish(self, prediction: Prediction, draws: Draws, on_step: OnStep) -> Explanation:
+    def _finish(self, prediction: Prediction, on_step: OnStep) -> Explanation:
         reference = prediction.reference
         rate, passes = self._rate(prediction)
         mask = self._mask(prediction, rate)
         if self.refine:
-            mask = RDE(self.rate_distortion, self.lambda_k, self.refinement, mask)._explain(
-                reference, draws, on_step
-            ).mask  # fmt: skip
+            draws = Draws.of(reference.image, self.seed, "optimise")
+            cartoonx = RDE(self.rate_distortion, self.lambda_k, self.refinement, mask)
+            mask = cartoonx._explain(reference, draws, on_step).mask
             passes += 3 * self.refinement.samples * self.refine
         else:
             on_step(1, mask)

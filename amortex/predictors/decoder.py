@@ -20,7 +20,7 @@ class Block(nn.Module):
     def __init__(self, width: int, inner: int, condition: int) -> None:
         super().__init__()
         self.spread = nn.Conv2d(width, width, 5, padding=2, groups=width)
-        self.norm = nn.GroupNorm(1, width)
+        self.norm = nn.GroupNorm(1, width, affine=False)
         self.modulate = nn.Linear(condition, 2 * width)
         self.grow = nn.Conv2d(width, inner, 1)
         self.shrink = nn.Conv2d(inner, width, 1)
@@ -29,7 +29,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         scale, shift = self.modulate(condition)[:, :, None, None].chunk(2, dim=1)
-        y = self.norm(self.spread(x)) * (1 + scale) + shift
+        y = torch.addcmul(shift, self.norm(self.spread(x)), 1 + scale)
         return x + self.shrink(F.hardswish(self.grow(y)))
 
 
