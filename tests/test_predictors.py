@@ -8,7 +8,7 @@ from torch import nn
 from amortex.classifiers import load_classifier
 from amortex.draws import Draws
 from amortex.predictors import MaskPredictor
-from amortex.predictors.backbone import Backbone, class_map, fit
+from amortex.predictors.backbone import Backbone, class_maps, fit
 from amortex.predictors.budget import masks_of_rate
 from amortex.predictors.evidence import LOOK_RATE, look, standardise
 from amortex.predictors.predictor import RATES
@@ -50,8 +50,13 @@ def test_class_maps_average_to_the_logit_beyond_that_of_the_average_class(classi
     target = torch.tensor([3, 5])
     head = classifier.model.get_classifier()
     evidence = features.logits - head.bias
-    expected = evidence.gather(1, target[:, None])[:, 0] - evidence.mean(1)
-    torch.testing.assert_close(class_map(features, target).mean((1, 2, 3)), expected, rtol=1e-3, atol=1e-4)
+    beyond = evidence - evidence.mean(1, keepdim=True)
+    probabilities = features.logits.softmax(-1)
+    others = torch.stack([p * (torch.arange(7) != t) for p, t in zip(probabilities, target, strict=True)])
+    rivals = (others * beyond).sum(1) / others.sum(1)
+    expected = torch.stack([beyond.gather(1, target[:, None])[:, 0], rivals], 1)
+    found = class_maps(features, target, probabilities).mean((2, 3))
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_maps_are_fitted_to_levels_without_moving():
@@ -125,11 +130,11 @@ def test_the_guess_follows_energy_and_class_map_and_the_look_is_taken_there(tiny
     rd = RateDistortion(timm_classifier("tf_efficientnet_lite0"))
     image = pictures(rd.classifier)
     evidence = MaskPredictor(rd)(image).evidence
-    expected = standardise(2 * standardise(evidence.energy) + 3 * evidence.activation)
+    expected = standardise(2 * standardise(evidence.energy) + 3 * evidence.activation[:, 0])
     torch.testing.assert_close(evidence.guess, expected)
     _, *details = evidence.reference.layout.split(evidence.activation)
     assert evidence.activation.abs().max() == pytest.approx(1, abs=0.3)  # coarse levels see averages
-    assert all(torch.equal(detail[:, 0], detail[:, 2]) for detail in details)
+    assert all(torch.equal(detail[:, :, 0], detail[:, :, 2]) for detail in details)
     there = masks_of_rate(2 * evidence.guess, torch.full((2,), LOOK_RATE))
     again = look(rd, evidence.reference, there, Draws.of(image, stream="look"))
     torch.testing.assert_close(evidence.look, again)

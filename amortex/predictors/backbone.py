@@ -64,14 +64,18 @@ class Backbone(nn.Module):
         return Features(logits, tuple(maps), embedding, self.head.to(embedding))
 
 
-def class_map(features: Features, target: Tensor) -> Tensor:
-    """Class activation map ``(B, 1, h, w)``: the linear head's evidence for each image's class, where it is.
+def class_maps(features: Features, target: Tensor, probabilities: Tensor) -> Tensor:
+    """Class activation maps ``(B, 2, h, w)``: the linear head's evidence, where it is, for each image's class and rivals.
 
-    It is the evidence beyond that for the average class.
+    It is the evidence beyond that for the average class. Rivals are all other classes, by their probability: where an
+    image speaks for them, it has to be kept, too, once the class is as probable as on the whole image.
     """
     assert features.embedding is not None
     assert features.head is not None
-    return torch.einsum("bdhw,bd->bhw", features.embedding, features.head[target])[:, None]
+    rivals = probabilities.scatter(1, target[:, None], 0)
+    rivals = rivals / rivals.sum(1, keepdim=True).clamp(min=1e-12)
+    rows = torch.stack([features.head[target], rivals.to(features.head) @ features.head], 1)
+    return torch.einsum("bdhw,bnd->bnhw", features.embedding, rows)
 
 
 def fit(maps: Tensor, positions: Sequence[int], size: Sequence[int], level: int) -> Tensor:

@@ -117,22 +117,22 @@ class Decoder(nn.Module):
         # rows have length 1: large weights, so that a step of Adam, alike in all of them, is small beside the sum
         nn.init.uniform_(self.describe[0].weight, -1.0, 1.0)  # type: ignore[arg-type]
         self.stages = nn.ModuleList()
-        above = 0
+        above, summary = 0, condition
         for level in range(levels, 0, -1):
             own = FINEST_WIDTH if level == 1 else width * min(level - 1, 3)
             entries = ORIENTATIONS + (level == levels)
-            shared = (1 + self.has_head) * (1 + (level == levels))
+            shared = (1 + 2 * self.has_head) * (1 + (level == levels))
             given = entries * (3 if informed else 1) + shared
             source = channels[self.sources[level - 1]] if channels else 0
             inner, depth = own if level == 1 else 2 * own, 1 if level <= 2 else 2
             self.stages.append(Level(own, entries, given, source, above, condition, inner, depth))
             above = own
+            summary += 2 * own
         self.slope = nn.Parameter(torch.full((), 2.0))
         self.bias = nn.Parameter(torch.zeros(levels + 1))  # of the low-pass, and of each level
-        coarsest = FINEST_WIDTH if levels == 1 else width * min(levels - 1, 3)
         # distortion against rate: mostly of what is known in numbers, and at first of nothing else
         self.expect = nn.Linear(6 if informed else 3, condition)
-        self.refine = nn.Linear(coarsest + condition, condition)
+        self.refine = nn.Linear(summary, condition)
         self.curve = nn.Linear(condition, rates)
         nn.init.zeros_(self.refine.weight)
         nn.init.constant_(self.curve.bias, -2.5)  # distortions between 0.8 and 0.1 to begin with
@@ -149,7 +149,7 @@ class Decoder(nn.Module):
         condition = self.describe(torch.cat(parts, 1))
         prior, given = self.given(evidence)
         maps = features.maps if self.encoder is None else self.encoder(reference.image)
-        above, summary = None, condition
+        above, summary = None, [condition]
         logits = [prior] * (self.levels + 1)
         for stage, level in zip(self.stages, range(self.levels, 0, -1), strict=True):
             known = given[level] if level < self.levels else torch.cat([given[level], given[0]], 1)
@@ -159,9 +159,10 @@ class Decoder(nn.Module):
             logits[level] = out[:, :ORIENTATIONS]
             if level == self.levels:
                 logits[0] = out[:, ORIENTATIONS]
-                summary = torch.cat([above.mean((2, 3)), condition], 1)
+            summary += [above.mean((2, 3)), above.amax((2, 3))]
         flat = layout.join(logits) + self.slope * prior + self.bias[layout.level]
-        hidden = self.expect(numbers) + self.refine(summary.detach())  # what to expect must not bend the masks
+        # what to expect must not bend the masks
+        hidden = self.expect(numbers) + self.refine(torch.cat(summary, 1).detach())
         return flat, self.curve(F.hardswish(hidden))
 
     def given(self, evidence: Evidence) -> tuple[Tensor, list[Tensor]]:
@@ -175,7 +176,7 @@ class Decoder(nn.Module):
             signed = effect / effect.square().mean(1, keepdim=True).add(1e-20).sqrt()
             known += [damage, signed.sign() * signed.abs().log1p()]
             prior = standardise(damage + TRUST * prior)
-        shared = [evidence.spread / 4] + ([] if evidence.activation is None else [evidence.activation])
+        shared = [evidence.spread / 4, *([] if evidence.activation is None else evidence.activation.unbind(1))]
         given = []
         for name, *bands in zip(layout.bands, *(layout.split(v) for v in (*known, *shared)), strict=True):
             bands = [band if len(name.shape) == 3 else band[:, None] for band in bands]  # orientations become channels

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from amortex.draws import Draws
-from amortex.predictors.backbone import Backbone, Features, class_map, fit
+from amortex.predictors.backbone import Backbone, Features, class_maps, fit
 from amortex.predictors.budget import masks_of_rate
 from amortex.rate_distortion import RateDistortion, Reference, softmax
 
@@ -33,7 +33,7 @@ class Evidence(NamedTuple):
     features: Features
     energy: Tensor  # (B, k), log of the mean over channels of (h - mean)^2
     spread: Tensor  # (B, k), of sigma^2
-    activation: Tensor | None  # (B, k): the class activation map at each entry, where the classifier has one
+    activation: Tensor | None  # (B, 2, k): `class_maps` at each entry, where the classifier has them
     guess: Tensor  # (B, k): what keeps the class at first sight, mean 0 and deviation 1
     look: Look | None
 
@@ -52,10 +52,12 @@ def observe(
     features = backbone(image)
     reference = rd.reference(image, target, softmax(features.logits))
     energy, spread = loudness(reference)
-    activation = None if features.head is None else _at_entries(class_map(features, reference.target), reference)
+    activation = None
+    if features.head is not None:
+        activation = _at_entries(class_maps(features, reference.target, reference.probabilities), reference)
     guess = standardise(energy)
     if activation is not None:
-        guess = standardise(2 * guess + 3 * activation)
+        guess = standardise(2 * guess + 3 * activation[:, 0])
     seen = None
     if draws is not None:
         rate = energy.new_full((len(energy),), LOOK_RATE)
@@ -117,12 +119,12 @@ def standardise(values: Tensor) -> Tensor:
 
 
 def _at_entries(maps: Tensor, reference: Reference) -> Tensor:
-    """A map ``(B, 1, h, w)`` of the image, its largest value scaled to one, at each entry ``(B, k)``."""
+    """Maps ``(B, n, h, w)`` of the image, their largest values scaled to one, at each entry ``(B, n, k)``."""
     layout = reference.layout
-    maps = maps / maps.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-6)
+    maps = maps / maps.abs().amax((2, 3), keepdim=True).clamp(min=1e-6)
     levels = len(layout.bands) - 1
     parts = []
     for band, level in zip(layout.bands, (levels, *range(1, levels + 1)), strict=True):  # the low-pass comes first
         part = fit(maps, band.shape[-2:], layout.image_size, level)
-        parts.append(part.expand(-1, *band.shape[:-2], -1, -1) if len(band.shape) == 3 else part[:, 0])
+        parts.append(part[:, :, None].expand(-1, -1, *band.shape) if len(band.shape) == 3 else part)
     return layout.join(parts)
