@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -35,9 +34,10 @@ class Draws:
     @classmethod
     def of(cls, image: Tensor, seed: int = 0, stream: str = "optimise") -> "Draws":
         """Streams for each image of a batch ``(B, C, H, W)``; `seed` is the run's."""
-        pixels = list(image.detach().float().cpu().flatten(1).contiguous().numpy())
-        several = len(pixels) > 1 and torch.get_num_threads() > 1  # hashing leaves the interpreter to others
-        hashes = (_pool(torch.get_num_threads()).map if several else map)(partial(_hash, key=f"{seed}/{stream}"), pixels)
+        pixels = [one.data for one in image.detach().float().cpu().flatten(1).contiguous().numpy()]
+        threads = torch.get_num_threads()
+        several = len(pixels) > 1 and threads > 1  # hashing leaves the interpreter to others
+        hashes = (_pool(threads).map if several else map)(partial(_hash, key=f"{seed}/{stream}"), pixels)
         return cls(list(hashes), image.device)
 
     @classmethod
@@ -80,7 +80,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, "amortex-draws")
 
 
-def _hash(content: bytes | np.ndarray, key: str) -> int:
+def _hash(content: bytes | memoryview, key: str) -> int:
     """63 bits of a hash; keys of any length."""
     prefix = hashlib.blake2b(key.encode(), digest_size=32).digest()
     return int.from_bytes(hashlib.blake2b(content, key=prefix, digest_size=8).digest(), "little") >> 1

@@ -1,11 +1,11 @@
-"""The objective of a trained explainer beside the best trivial answers, on photographs it has not seen.
+"""The objective of trained explainers beside the best trivial answers, on photographs they have not seen.
 
-    python benchmarks/amortized.py FOLDER --explainer EXPLAINER --images 64 --size 128
+    python benchmarks/amortized.py FOLDER --explainer EXPLAINER [EXPLAINER ...] --images 64 --size 128
 
 A trivial answer is the empty mask, the full mask, or a hard mask that keeps the top share of an ordering that needs no
-training: magnitude, coarse levels first, WAM-SG, sensitivity, and what the predictor starts from. Its rate is chosen for
-each image by measurement, from the same rates as the explainer's; the distortions that count are measured once more on
-other noise.
+training: magnitude, coarse levels first, WAM-SG, sensitivity, and what the predictor starts from. Its rate is chosen
+for each image by measurement, from the same rates as the explainers'; the distortions that count are measured once more
+on other noise.
 """
 
 import torch
@@ -23,7 +23,11 @@ from amortex.predictors import MaskPredictor, Prediction
 from amortex.process import prepare
 from amortex.rate_distortion import RateDistortion, Reference
 
+Rows = tuple[Tensor, Tensor, Tensor]  # (B, R) each: rates, the distortions that choose among them, those that count
+
+SOFT = "amortized"
 RATES = (0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
+NINE = [0, 2, 3, 5, 7, 9, 10, 12, 14]  # of these, over which distortion has to fall
 
 
 def coarse_first(reference: Reference) -> Tensor:
@@ -43,8 +47,8 @@ def curves(rd: RateDistortion, reference: Reference, masks: list[Tensor], sample
     return torch.stack(values, 1)
 
 
-def answers(predictor: MaskPredictor, prediction: Prediction) -> dict[str, list[Tensor]]:
-    """The masks of each method at `RATES`."""
+def trivial(predictor: MaskPredictor, prediction: Prediction) -> dict[str, list[Tensor]]:
+    """The masks of the answers that need no training, at `RATES`."""
     rd, reference = predictor.rate_distortion, prediction.reference
     size = energy(reference.coefficients)
     orderings = {
@@ -56,51 +60,74 @@ def answers(predictor: MaskPredictor, prediction: Prediction) -> dict[str, list[
     }
     hard = {name: [top_share(values, rate, size) for rate in RATES] for name, values in orderings.items()}
     empty = torch.zeros_like(size)
+    return {"empty mask": [empty], "full mask": [empty + 1], **hard}
+
+
+def trained(prediction: Prediction) -> dict[str, list[Tensor]]:
+    """The masks of an explainer at `RATES`."""
+    size = energy(prediction.reference.coefficients)
     return {
-        "empty mask": [empty], "full mask": [empty + 1], **hard,
-        "amortized, soft": [prediction.mask(rate) for rate in RATES],
+        SOFT: [prediction.mask(rate) for rate in RATES],
         "amortized, hard": [top_share(prediction.logits, rate, size) for rate in RATES],
-    }  # fmt: skip
+    }
+
+
+def measure(rd: RateDistortion, reference: Reference, masks: list[Tensor], samples: int) -> Rows:
+    rates = torch.stack([mask.mean(1) for mask in masks], 1)
+    choosing, counting = (curves(rd, reference, masks, samples, stream) for stream in ("a", "b"))
+    return rates, choosing, counting
+
+
+def show(name: str, parts: list[Rows], prices: list[float], chosen: bool) -> None:
+    """A row of the table; without `chosen` the columns are the masks for each of the `prices`."""
+    rates, choosing, counting = (torch.cat(part) for part in zip(*parts, strict=True))
+    cells = []
+    for index, value in enumerate(prices):
+        best = (choosing + value * rates).argmin(1, keepdim=True)
+        if not chosen:
+            best = torch.full_like(best, index)
+        rate, distortion = rates.gather(1, best), counting.gather(1, best)
+        cells.append(f"{(distortion + value * rate).mean():.3f} ({rate.mean():.1%})")
+    print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
 
 
 @torch.no_grad()
 def main() -> None:
     parser = arguments(__doc__, images=64)
-    parser.add_argument("--explainer", required=True, help="a checkpoint or a release")
+    parser.add_argument("--explainer", required=True, nargs="+", help="checkpoints or releases, for one classifier")
     parser.add_argument("--lambda-k", type=float, nargs="+", default=[1.0, 2.5, 5.0, 10.0])
     parser.add_argument("--samples", type=int, default=16, help="noise draws per mask")
     options = parser.parse_args()
     prepare()
-    predictor = load_predictor(options.explainer, img_size=options.size, internal_batch_size=64)
-    rd = predictor.rate_distortion
+    predictors = [load_predictor(path, img_size=options.size, internal_batch_size=64) for path in options.explainer]
+    rd = predictors[0].rate_distortion
     image = photographs(rd, options.folder, options.images).image
-    found: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {}
-    for chunk in tqdm(image.split(8), desc="images", disable=None):
-        prediction = predictor(chunk)
-        for name, masks in answers(predictor, prediction).items():
-            rates = torch.stack([mask.mean(1) for mask in masks], 1)
-            chosen_on, counted = (curves(rd, prediction.reference, masks, options.samples, s) for s in ("a", "b"))
-            found.setdefault(name, []).append((rates, chosen_on, counted))
-        own = [prediction.mask(prediction.rate_for(value)) for value in options.lambda_k]
-        distortion = curves(rd, prediction.reference, own, options.samples, "b")
-        rates = torch.stack([mask.mean(1) for mask in own], 1)
-        found.setdefault("amortized, rate predicted", []).append((rates, distortion, distortion))
-    print(f"{options.images} photographs, {options.size} px: J (mean rate)\n")
+    print(f"{options.images} photographs, {options.size} px, {options.samples} draws per mask: J (mean rate)\n")
     print("| answer | " + " | ".join(f"lambda_k = {value:g}" for value in options.lambda_k) + " |")
     print("|---|" + "---|" * len(options.lambda_k))
+    found: dict[str, list[Rows]] = {}
+    for chunk in tqdm(image.split(8), desc="trivial answers", disable=None):
+        prediction = predictors[0](chunk)
+        for name, masks in trivial(predictors[0], prediction).items():
+            found.setdefault(name, []).append(measure(rd, prediction.reference, masks, options.samples))
     for name, parts in found.items():
-        rates, chosen_on, counted = (torch.cat(part) for part in zip(*parts, strict=True))
-        cells = []
-        for index, value in enumerate(options.lambda_k):
-            best = (chosen_on + value * rates).argmin(1, keepdim=True)
-            if "predicted" in name:
-                best = torch.full_like(best, index)
-            rate, distortion = rates.gather(1, best), counted.gather(1, best)
-            cells.append(f"{(distortion + value * rate).mean():.3f} ({rate.mean():.1%})")
-        print(f"| {name} | " + " | ".join(cells) + " |")
-    falls = torch.cat([part[2] for part in found["amortized, soft"]])[:, [0, 2, 3, 5, 7, 9, 10, 12, 14]]
-    monotone = (falls.diff(dim=1) <= 0.01).all(1).float().mean()
-    print(f"\ndistortion never rises by more than 0.01 over nine rates: {monotone:.1%} of the images")
+        show(name, parts, options.lambda_k, chosen=True)
+    monotone = []
+    for path, predictor in zip(options.explainer, predictors, strict=True):
+        found, predicted = {}, []
+        for chunk in tqdm(image.split(8), desc=path, disable=None):
+            prediction = predictor(chunk)
+            for name, masks in trained(prediction).items():
+                found.setdefault(name, []).append(measure(rd, prediction.reference, masks, options.samples))
+            own = [prediction.mask(prediction.rate_for(value)) for value in options.lambda_k]
+            predicted.append(measure(rd, prediction.reference, own, options.samples))
+        for name, parts in found.items():
+            show(f"{name}: {path}", parts, options.lambda_k, chosen=True)
+        show(f"amortized, rate predicted: {path}", predicted, options.lambda_k, chosen=False)
+        falls = torch.cat([(choosing + counting) / 2 for _, choosing, counting in found[SOFT]])[:, NINE]
+        monotone.append(f"{path}: {(falls.diff(dim=1) <= 0.01).all(1).float().mean():.1%}")
+    rates = ", ".join(f"{RATES[index]:g}" for index in NINE)
+    print(f"\nimages whose distortion never rises by more than 0.01 over the rates {rates}:", *monotone, sep="\n")
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ class Backbone(nn.Module):
 
 
 def class_maps(features: Features, target: Tensor, probabilities: Tensor) -> Tensor:
-    """Class activation maps ``(B, 2, h, w)``: the linear head's evidence, where it is, for each image's class and rivals.
+    """Class activation maps ``(B, 2, h, w)``: the linear head's evidence for each image's class, and for its rivals.
 
     It is the evidence beyond that for the average class. Rivals are all other classes, by their probability: where an
     image speaks for them, it has to be kept, too, once the class is as probable as on the whole image.
