@@ -1,4 +1,4 @@
-"""What a validation leaves to look at: pictures, a table of images, histograms. The only user of wandb."""
+"""What a run leaves: checkpoints, pictures, a table of images, histograms. The only user of wandb."""
 
 import io
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any, cast
 import torch
 import wandb
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from PIL import Image
 from torch import Tensor
@@ -19,6 +20,20 @@ from amortex.training import AmortizedExplainer
 from amortex.types import InputError
 
 COLUMNS = ("name", "class", "probability", "rate", "distortion", "retained")
+
+
+class LastCheckpoint(ModelCheckpoint):
+    """What to resume from and to export: the latest state, as of each validation and of the end of training.
+
+    Lightning's own callback saves where a validation ends; the steps after the last one would be lost.
+    """
+
+    def __init__(self, dirpath: str | None = None, filename: str = "last") -> None:
+        super().__init__(dirpath, filename, enable_version_counter=False)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.global_step > self._last_global_step_saved:
+            self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
 
 
 class PanelLogger(Callback):

@@ -14,6 +14,7 @@ from amortex.predictors.load import build_predictor
 from amortex.types import InputError
 
 WEIGHTS, CONFIG = "explainer.safetensors", "explainer.json"  # of a release
+LOADING = {"checkpoint_path", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"}  # timm's
 AVERAGE = "average.module."  # prefix of the running mean of the weights in a checkpoint
 
 
@@ -49,10 +50,14 @@ def refuse_code(settings: Any, identity: Any, named: str | None, path: str | Pat
     """A file may name a network of timm's; a class path, which runs code, only the user may name.
 
     Raises:
-        InputError: the file names a class path that is not `named` by the user, or holds no settings.
+        InputError: the file names a class path that is not `named` by the user, arguments that make timm load files,
+            or holds no settings.
     """
     if not isinstance(settings, dict) or not isinstance(identity, dict):
         raise InputError(f"{path} is no amortex explainer: its settings are no table")
+    loading = LOADING & set(settings.get("model_args") or {})
+    if loading:
+        raise InputError(f"{path} asks for {', '.join(sorted(loading))}, which would load other files: it is refused")
     name = str(settings.get("classifier"))
     if not (timm.is_model(name.split(".")[0]) or name == named):
         raise InputError(

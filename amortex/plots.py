@@ -152,7 +152,7 @@ def training_curve(history: Sequence[dict[str, float]]) -> Figure:
     steps = [row["step"] for row in history]
     names = [name for name in history[-1] if name != "step" and not name.startswith("predicted")]
     for name, colour, marker in zip(names, COLOURS, "os^vDP", strict=False):
-        best, predicted = ([row[key] for row in history] for key in (name, f"predicted {name}"))
+        best, predicted = ([row.get(key, float("nan")) for row in history] for key in (name, f"predicted {name}"))
         axis.plot(steps, best, color=colour, marker=marker, ms=3.5, label=f"$\\lambda k$ = {name}")
         axis.plot(steps, predicted, "--", color=colour, lw=0.9, alpha=0.8)
     axis.plot([], [], "-", color=INK, label="best of nine rates")

@@ -2,12 +2,14 @@
 
 import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.cli import LightningCLI
 
 from amortex.callbacks import finish
+from amortex.checkpoints import read, refuse_code
 from amortex.cli import report
 from amortex.data import ImageData
 from amortex.export import main as export
@@ -15,6 +17,7 @@ from amortex.process import prepare
 from amortex.training import AmortizedExplainer
 from amortex.types import InputError
 
+KEYWORDS = ("", "null", "best", "last", "hpc", "registry")  # what Lightning takes for a checkpoint besides files
 INTERRUPTED = 1  # with what Lightning exits when it is interrupted
 DEFAULTS = {name: value.default for name, value in inspect.signature(AmortizedExplainer).parameters.items()}
 
@@ -34,6 +37,9 @@ class TrainCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         asked, found = (config[config.subcommand].get("model") for config in (self.asked, self.config))
+        checkpoint = self.config[self.config.subcommand].get("ckpt_path")
+        if checkpoint and asked:
+            refuse_code(found.as_dict(), {}, asked.classifier, checkpoint)
         for name, value in (asked or {}).items():
             if plain(value) not in (plain(DEFAULTS[name]), plain(found[name])):
                 print(f"train.py: {name} is {value} from now on, {found[name]} in the checkpoint", file=sys.stderr)
@@ -47,7 +53,20 @@ class TrainCLI(LightningCLI):
         """Say what was explained, and what could not be."""
         batches = self.trainer.predict_loop.predictions
         rows = [row for batch in batches for row in batch]
-        self.status = report(rows, len(self.datamodule.predict_sources), self.model.results.folder, quiet=False)
+        own = len(self.datamodule.predict_dataloader().dataset)
+        self.status = report(rows, own, self.model.results.folder, quiet=False)
+
+
+def checkpoints(arguments: Sequence[str]) -> Iterator[Path]:
+    """The files given as --ckpt_path: looked at before Lightning does, which knows no clear words for a broken one."""
+    for index, argument in enumerate(arguments):
+        name, _, value = argument.partition("=")
+        if name == "--ckpt_path":
+            value = value or (arguments[index + 1] if index + 1 < len(arguments) else "")
+            if "://" in value:
+                raise InputError(f"{value} is no file: download the checkpoint first")
+            if value not in KEYWORDS:
+                yield Path(value)
 
 
 def plain(value: Any) -> Any:
@@ -57,17 +76,21 @@ def plain(value: Any) -> Any:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    given = None if arguments is None else list(arguments)
+    arguments = sys.argv[1:] if given is None else given
     prepare()
     try:
         if arguments[:1] == ["export"]:
             return export(arguments[1:])
+        for path in checkpoints(arguments):
+            read(path)
         status = TrainCLI(
             AmortizedExplainer,
             ImageData,
-            args=arguments,
+            args=given,
             seed_everything_default=0,
-            trainer_defaults={"inference_mode": False},  # validation, too, looks at gradients
+            # validation, too, looks at gradients; the data shards itself
+            trainer_defaults={"inference_mode": False, "use_distributed_sampler": False},
             save_config_kwargs={"overwrite": True},
         ).status
     except InputError as error:

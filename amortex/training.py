@@ -126,6 +126,15 @@ class AmortizedExplainer(lightning.LightningModule):
         """Of the classifier; the data module needs it."""
         return self.predictor.rate_distortion.classifier.data_config
 
+    def on_train_start(self) -> None:
+        """A resumed optimiser has the checkpoint's settings: they are this run's from now on."""
+        for optimizer, config in zip(self.trainer.optimizers, self.trainer.lr_scheduler_configs, strict=True):
+            schedule, h = config.scheduler, self.settings
+            assert isinstance(schedule, torch.optim.lr_scheduler.LambdaLR)
+            schedule.base_lrs = [h.lr] * len(optimizer.param_groups)
+            for group, factor in zip(optimizer.param_groups, schedule.lr_lambdas, strict=True):
+                group.update(lr=h.lr * factor(schedule.last_epoch), initial_lr=h.lr, weight_decay=h.weight_decay)
+
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         done = self.global_step / max(1, self.trainer.max_steps)
         loss, measured = self.loss(batch["image"], batch["numbers"], done)
@@ -144,7 +153,7 @@ class AmortizedExplainer(lightning.LightningModule):
             loss = self._imitate(prediction, rate[:, 0], numbers)
             return loss, {"loss": loss}
         mask = masks_of_rate(prediction.logits.repeat_interleave(h.masks, 0), rate.flatten())
-        if mask.requires_grad:  # an image whose outputs are not finite must not cost the others their step
+        if mask.requires_grad:  # an image whose noisy outputs are not finite must not cost the others their step
             mask.register_hook(lambda gradient: gradient.nan_to_num(0, 0, 0))
         reference = prediction.reference.repeat(h.masks)
         same_noise = [number for number in numbers for _ in range(h.masks)]
@@ -170,7 +179,12 @@ class AmortizedExplainer(lightning.LightningModule):
         draws = Draws.numbered(numbers, h.seed, "teacher", rate.device)
         with torch.no_grad():
             wanted = teacher._explain(prediction.reference, draws, lambda step, mask: None).mask
-        return F.binary_cross_entropy(prediction.mask(wanted.mean(1)), wanted)
+        usable = wanted.isfinite().all(1)  # where the classifier's outputs were
+        wanted = wanted.nan_to_num(0, 0, 0)
+        mask = prediction.mask(wanted.mean(1)).clamp(1e-6, 1 - 1e-6)
+        entropy = -(wanted * mask.log() + (1 - wanted) * (-mask).log1p()).mean(1)
+        nothing = 0 * prediction.curve.sum()  # every weight has a gradient, as distributed training wants it
+        return torch.where(usable, entropy, 0.0).mean() + nothing
 
     def _rates(self, numbers: list[int], done: float) -> Tensor:
         """Rates of samples ``(B, masks)``, rising: one in the curriculum's interval, on a log scale, and neighbours."""
@@ -216,6 +230,18 @@ class AmortizedExplainer(lightning.LightningModule):
         """Prediction of the averaged weights for images ``(B, C, H, W)`` in [0, 1]."""
         return self.predictor(image, decoder=self.average.module)
 
+    def refuse_untrained(self) -> None:
+        """Raises InputError before the first training step."""
+        if not bool(self.average.n_averaged):
+            raise InputError("this explainer is untrained: give a trained one with --ckpt_path")
+
+    def on_validation_start(self) -> None:
+        if not self.trainer.training and not self.trainer.sanity_checking:
+            self.refuse_untrained()
+
+    def on_test_start(self) -> None:
+        self.refuse_untrained()
+
     def validation_step(self, batch: Batch, batch_index: int) -> dict[str, Any]:
         h, image = self.settings, batch["image"]
         prediction = self.predict_masks(image)
@@ -249,6 +275,7 @@ class AmortizedExplainer(lightning.LightningModule):
 
     def on_predict_start(self) -> None:
         """Explanations go where the trainer's other files go, those of each device apart."""
+        self.refuse_untrained()
         self.predictor.decoder.load_state_dict(self.average.module.state_dict())
         self.request = Request(Amortized(self.predictor, seed=self.settings.seed), "amortized")
         folder = Path(self.trainer.default_root_dir, "predictions")
@@ -270,4 +297,12 @@ class AmortizedExplainer(lightning.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.predictor.refuse_others(checkpoint.get("amortex", {}))
+        own, found = ({key: value.shape for key, value in state.items()}
+                      for state in (self.state_dict(), checkpoint["state_dict"]))  # fmt: skip
+        for key in own.keys() | found.keys():
+            if own.get(key) != found.get(key):
+                raise InputError(
+                    f"the checkpoint's predictor is built otherwise ({key} has {found.get(key, 'no values')}, here "
+                    f"{own.get(key, 'none')}): leave its settings as they are, or train another"
+                )
         self.strict_loading = False

@@ -100,6 +100,8 @@ def main() -> None:
     options = parser.parse_args()
     prepare()
     predictors = [load_predictor(path, img_size=options.size, internal_batch_size=64) for path in options.explainer]
+    for predictor in predictors[1:]:
+        predictor.refuse_others(predictors[0].identity())
     rd = predictors[0].rate_distortion
     image = photographs(rd, options.folder, options.images).image
     print(f"{options.images} photographs, {options.size} px, {options.samples} draws per mask: J (mean rate)\n")

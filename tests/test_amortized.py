@@ -128,8 +128,11 @@ def test_explain_with_a_trained_explainer(release, tmp_path, capsys):
     total = sum(band.sum().item() for band in mask.values()) / sum(band.numel() for band in mask.values())
     assert total == pytest.approx(0.1, rel=1e-3)
     rows = [json.loads(line) for line in (tmp_path / "out/summary.jsonl").read_text().splitlines()]
-    assert [(row["method"], row["retained"] in (True, False)) for row in rows] == [("amortized", True)] * 2
-    for options in (("--lambda-k", 2), ("--measure",), ("--max-distortion", 0.1), ("--refine", 2), ("--target", 1)):
+    assert [(row["method"], row["ci_low"] <= row["distortion"] <= row["ci_high"]) for row in rows] == [
+        ("amortized", True)
+    ] * 2
+    for options in (("--lambda-k", 2), ("--measure",), ("--max-distortion", 0.1), ("--refine", 2),
+                    ("--target", 1, "--measure")):  # fmt: skip
         assert explain(folder, "--out", tmp_path / options[0], *ours, *options) == 0
     assert not capsys.readouterr().err
 
@@ -143,6 +146,7 @@ def test_explain_with_a_trained_explainer(release, tmp_path, capsys):
         (("--explainer", "release", "--num-classes", 7), "another classifier weights"),
         (("--explainer", "release", "--wavelet", "haar"), "another transform wavelet"),
         (("--explainer", "release", "--steps", 7), "amortized has no --steps"),
+        (("--explainer", "release", "--target", 1), "give --rate or --measure"),
         (("--explainer", "release", "--classifier", "tf_efficientnet_lite0"), "if you trust it"),
     ],
 )

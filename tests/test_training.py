@@ -20,6 +20,7 @@ from amortex.draws import Draws
 from amortex.explainers import RDE, Amortized, Preset
 from amortex.images import Preprocess
 from amortex.predictors.predictor import MaskPredictor
+from amortex.schedules import one_cycle
 from amortex.training import AmortizedExplainer
 from amortex.types import InputError
 
@@ -106,13 +107,44 @@ def test_a_killed_run_resumes_and_repeats_the_uninterrupted_one(folder, monkeypa
 
 
 def test_a_resumed_run_keeps_its_settings_but_those_asked_for(folder, capsys):
-    assert fit("--model.lr", 0.01, "--model.clip", 2, steps=2, every=2) == 0
+    assert fit("--model.weight_decay", 0.02, "--model.clip", 2, steps=2, every=2) == 0
     last = versions(folder)[0] / "checkpoints/last.ckpt"
-    assert fit("--ckpt_path", last, "--model.clip", 0.5, steps=4, every=2) == 0
+    assert fit("--ckpt_path", last, "--model.clip", 0.5, "--model.lr", 0.03, steps=4, every=2) == 0
     assert "clip is 0.5 from now on, 2.0 in the checkpoint" in capsys.readouterr().err
     settings = yaml.safe_load((versions(folder)[1] / "hparams.yaml").read_text())
-    assert (settings["lr"], settings["clip"]) == (0.01, 0.5)
+    assert (settings["weight_decay"], settings["clip"], settings["lr"]) == (0.02, 0.5, 0.03)
     assert list(metrics(versions(folder)[1], "train/loss")) == [2, 3]
+    rates = metrics(versions(folder)[1], "lr-AdamW")
+    assert [rates[2], rates[3]] == pytest.approx([0.03 * one_cycle(step / 4) for step in (2, 3)])
+    assert fit("--ckpt_path", last, "--model.width", 16, steps=4, every=2) == 2
+    assert "predictor is built otherwise" in capsys.readouterr().err
+
+
+def test_the_last_steps_are_saved_though_no_validation_follows(folder):
+    assert fit(steps=5, every=3) == 0
+    assert torch.load(versions(folder)[0] / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 5
+    assert fit(steps=2, every=3) == 0
+    assert torch.load(versions(folder)[1] / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 2
+
+
+def test_checkpoints_of_strangers_run_nothing_and_untrained_explainers_explain_nothing(folder, capsys):
+    def run(command: str, *arguments: str) -> str:
+        common = ("--config", str(ROOT / "configs/base.yaml"), "--data.train", "photos", "--data.predict", "photos")
+        assert train_cli.main([command, *common, *arguments]) == 2
+        return [line for line in capsys.readouterr().err.splitlines() if line.startswith("train.py:")][0]
+
+    assert fit(steps=2, every=2) == 0
+    last = versions(folder)[0] / "checkpoints/last.ckpt"
+    assert "if you trust it" in run("predict", "--ckpt_path", str(last))
+    checkpoint = torch.load(last, weights_only=True)
+    checkpoint["hyper_parameters"] |= {"classifier": "resnet18", "model_args": {"checkpoint_path": "evil.pth"}}
+    torch.save(checkpoint, "loading.ckpt")
+    assert "would load other files" in run("predict", "--ckpt_path=loading.ckpt")
+    Path("broken.ckpt").write_bytes(last.read_bytes()[:1000])
+    assert "cannot read an explainer" in run("fit", "--ckpt_path", "broken.ckpt")
+    assert "download the checkpoint first" in run("fit", "--ckpt_path", "https://example.org/last.ckpt")
+    for command in ("predict", "validate", "test"):
+        assert "this explainer is untrained" in run(command, *TINY)
 
 
 def test_training_lowers_the_objective(folder):

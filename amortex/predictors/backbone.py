@@ -29,12 +29,15 @@ class Backbone(nn.Module):
         use_features: if False, the classifier is treated as a black box.
     """
 
+    head: Tensor | None
+
     def __init__(self, classifier: Classifier, use_features: bool = True) -> None:
         super().__init__()
         self.classifier = classifier
         network: Any = classifier.model
         linear = network.get_classifier() if hasattr(network, "get_classifier") else None
-        self.head = linear.weight - linear.weight.mean(0) if isinstance(linear, nn.Linear) else None
+        head = linear.weight - linear.weight.mean(0) if isinstance(linear, nn.Linear) else None
+        self.register_buffer("head", head, persistent=False)
         self.indices: list[int] | None = []
         if use_features and hasattr(network, "forward_intermediates"):
             self.indices = None
@@ -58,7 +61,9 @@ class Backbone(nn.Module):
         model: Any = self.classifier.model
         final, maps = model.forward_intermediates(self.classifier.normalise(image), indices=self.indices)
         logits = model.forward_head(final)
-        embedding = final if final.ndim == 4 else maps[-1]
+        # of a transformer the tokens of the positions, which follow the others
+        size = maps[-1].shape[2:]
+        embedding = final if final.ndim == 4 else final[:, -size.numel() :].mT.unflatten(2, size)
         if self.head is None or embedding.shape[1] != self.head.shape[1]:
             return Features(logits, tuple(maps), None, None)
         return Features(logits, tuple(maps), embedding, self.head.to(embedding))
@@ -86,7 +91,8 @@ def fit(maps: Tensor, positions: Sequence[int], size: Sequence[int], level: int)
     inside = tuple(min(p, -(-n // 2**level)) for p, n in zip(positions, size, strict=True))
     if maps.shape[2:] != inside:
         antialias = maps.shape[2] > inside[0]
-        maps = F.interpolate(maps, inside, mode="bilinear", antialias=antialias)
+        # in float32: not all kernels know bfloat16
+        maps = F.interpolate(maps.float(), inside, mode="bilinear", antialias=antialias).to(maps.dtype)
     rows, columns = positions[0] - inside[0], positions[1] - inside[1]
     if rows or columns:
         border = (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)

@@ -111,7 +111,7 @@ class Decoder(nn.Module):
         distance = [[abs(torch.tensor(s).log2().item() - level) for s in strides] for level in range(1, levels + 1)]
         self.sources = [min(range(len(strides)), key=row.__getitem__) if row else -1 for row in distance]
         self.describe = nn.Sequential(
-            nn.Linear(head_size + (7 if informed else 4), condition), nn.Hardswish(), nn.Linear(condition, condition),
+            nn.Linear(head_size + (6 if informed else 3), condition), nn.Hardswish(), nn.Linear(condition, condition),
             nn.LayerNorm(condition),
         )  # fmt: skip
         # rows have length 1: large weights, so that a step of Adam, alike in all of them, is small beside the sum
@@ -143,7 +143,7 @@ class Decoder(nn.Module):
         layout = reference.layout
         size = layout.image_size
         numbers = known_numbers(evidence)
-        parts = [numbers, reference.predicted[:, None].float()]
+        parts = [numbers]
         if features.head is not None:  # the row of the class
             parts.append(F.normalize(features.head[reference.target], dim=1))
         condition = self.describe(torch.cat(parts, 1))
