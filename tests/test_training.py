@@ -131,7 +131,7 @@ def test_checkpoints_of_strangers_run_nothing_and_untrained_explainers_explain_n
     def run(command: str, *arguments: str) -> str:
         common = ("--config", str(ROOT / "configs/base.yaml"), "--data.train", "photos", "--data.predict", "photos")
         assert train_cli.main([command, *common, *arguments]) == 2
-        return [line for line in capsys.readouterr().err.splitlines() if line.startswith("train.py:")][0]
+        return next(line for line in capsys.readouterr().err.splitlines() if line.startswith("train.py:"))
 
     assert fit(steps=2, every=2) == 0
     last = versions(folder)[0] / "checkpoints/last.ckpt"
