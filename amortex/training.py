@@ -7,17 +7,16 @@ import lightning
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 
 from amortex.classifiers import DEFAULT_CLASSIFIER
-from amortex.distortions import DistortionName, surrogate
+from amortex.distortions import DistortionName
 from amortex.draws import Draws
-from amortex.explainers import RDE, Amortized, Preset
+from amortex.explainers import Amortized
 from amortex.images import Source
 from amortex.inference import Request, explain_files, settings
+from amortex.objective import RISE, Objective
 from amortex.predictors import MaskPredictor, Prediction
-from amortex.predictors.budget import masks_of_rate
 from amortex.predictors.load import build_predictor
 from amortex.predictors.predictor import RATES
 from amortex.rate_distortion import Reference
@@ -26,17 +25,13 @@ from amortex.schedules import one_cycle, running_mean
 from amortex.types import InputError
 
 Batch = dict[str, Any]
-NEAR = 0.3  # how far apart the rates of an image are at most, as a share of the interval's logarithm
 BAD_STEPS = 50  # in a row without a finite gradient, after which training gives up
 
 
 class AmortizedExplainer(lightning.LightningModule):
     """Trains a `MaskPredictor`: obfuscate what the predicted mask drops, and keep the class all the same.
 
-    Each image gets a rate of its own, and its mask has exactly that rate, so that the mask cannot collapse; the loss is
-    the `surrogate` of the distortion. The rates fall from `first_rates` to `rates` over the share `curriculum` of the
-    steps. Besides, the decoder learns to predict its own distortion, from which the rate for a requested lambda_k
-    follows. Labels are never used.
+    The loss is `Objective`; labels are never used.
 
     All randomness is a function of (`seed`, sample number), so that a resumed run repeats an uninterrupted one.
 
@@ -113,6 +108,7 @@ class AmortizedExplainer(lightning.LightningModule):
             raise InputError("samples, masks and teacher_steps must be at least 1")
         self.save_hyperparameters()
         self.predictor: MaskPredictor = build_predictor(dict(self.hparams))
+        self.objective = Objective(self.predictor, self.hparams)
         self.average = AveragedModel(self.predictor.decoder, avg_fn=running_mean(ema)).requires_grad_(False)
         self.bad_steps = torch.zeros((), dtype=torch.long)
 
@@ -137,66 +133,9 @@ class AmortizedExplainer(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         done = self.global_step / max(1, self.trainer.max_steps)
-        loss, measured = self.loss(batch["image"], batch["numbers"], done)
+        loss, measured = self.objective(batch["image"], batch["numbers"], done, self.global_step)
         self.log_dict({f"train/{key}": value for key, value in measured.items()}, batch_size=len(batch["image"]))
         return loss
-
-    def loss(self, image: Tensor, numbers: list[int], done: float) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of images ``(B, C, H, W)`` in [0, 1], and what to log of it.
-
-        `numbers` are those of the samples, which all randomness follows from; `done` is the share of training behind.
-        """
-        h, rd = self.settings, self.predictor.rate_distortion
-        prediction = self.predictor(image, draws=Draws.numbered(numbers, h.seed, "look", image.device))
-        rate = self._rates(numbers, done)
-        if self.global_step < h.warm_up:
-            loss = self._imitate(prediction, rate[:, 0], numbers)
-            return loss, {"loss": loss}
-        mask = masks_of_rate(prediction.logits.repeat_interleave(h.masks, 0), rate.flatten())
-        if mask.requires_grad:  # an image whose noisy outputs are not finite must not cost the others their step
-            mask.register_hook(lambda gradient: gradient.nan_to_num(0, 0, 0))
-        reference = prediction.reference.repeat(h.masks)
-        same_noise = [number for number in numbers for _ in range(h.masks)]
-        noise = rd.noise(reference, Draws.numbered(same_noise, h.seed, "train", image.device), slice(None), h.samples)
-        outputs = rd.outputs(reference, mask, noise)
-        divergence = surrogate(reference.probabilities, outputs, reference.target, reference.predicted)
-        divergence = divergence.mean(1).unflatten(0, rate.shape)
-        distortion = rd.distortions(reference, outputs.detach()).mean(1).unflatten(0, rate.shape).nan_to_num(0, 0, 0)
-        surprise = (prediction.distortion(rate) - distortion).square()
-        rises = F.pad((distortion.diff(dim=1) > 0.01).to(distortion), (1, 0))
-        loss = torch.where(divergence.isfinite(), divergence * (1 + h.monotone * rises) + surprise, 0.0).mean()
-        return loss, {
-            "loss": divergence.mean(), "distortion": distortion.mean(), "rate": rate.mean(),
-            "curve_error": surprise.mean(), "rises": rises.mean(),
-        }  # fmt: skip
-
-    def _imitate(self, prediction: Prediction, rate: Tensor, numbers: list[int]) -> Tensor:
-        """Cross-entropy to a teacher's masks, at their rates; the teacher starts from masks of `rate` ``(B,)``."""
-        h, rd = self.settings, self.predictor.rate_distortion
-        lambda_k = h.lambda_k[numbers[0] // len(numbers) % len(h.lambda_k)]
-        preset = Preset("warm-up", h.teacher_steps, samples=2, lr=2e-2, schedule="constant")
-        teacher = RDE(rd, lambda_k, preset, prediction.mask(rate).detach())
-        draws = Draws.numbered(numbers, h.seed, "teacher", rate.device)
-        with torch.no_grad():
-            wanted = teacher._explain(prediction.reference, draws, lambda step, mask: None).mask
-        usable = wanted.isfinite().all(1)  # where the classifier's outputs were
-        wanted = wanted.nan_to_num(0, 0, 0)
-        mask = prediction.mask(wanted.mean(1)).clamp(1e-6, 1 - 1e-6)
-        entropy = -(wanted * mask.log() + (1 - wanted) * (-mask).log1p()).mean(1)
-        nothing = 0 * prediction.curve.sum()  # every weight has a gradient, as distributed training wants it
-        return torch.where(usable, entropy, 0.0).mean() + nothing
-
-    def _rates(self, numbers: list[int], done: float) -> Tensor:
-        """Rates of samples ``(B, masks)``, rising: one in the curriculum's interval, on a log scale, and neighbours."""
-        h = self.settings
-        moved = min(1.0, done / h.curriculum) if h.curriculum else 1.0
-        interval = torch.lerp(torch.tensor(h.first_rates).log(), torch.tensor(h.rates).log(), moved)
-        uniform = Draws.numbered(numbers, h.seed, "rate").fill(
-            lambda out, generator: out.uniform_(generator=generator), slice(None), 1, (h.masks,), torch.float32
-        )[:, 0]
-        near = NEAR * (h.masks > 1)
-        share = uniform[:, :1] * (1 - near) + F.pad(uniform[:, 1:].sort(1).values * near, (1, 0))
-        return torch.lerp(interval[0], interval[1], share).exp().to(self.device)
 
     def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
         """Clip; too many gradients in a row that are not finite end the run."""
@@ -236,7 +175,7 @@ class AmortizedExplainer(lightning.LightningModule):
             raise InputError("this explainer is untrained: give a trained one with --ckpt_path")
 
     def on_validation_start(self) -> None:
-        if not self.trainer.training and not self.trainer.sanity_checking:
+        if not self.trainer.sanity_checking:
             self.refuse_untrained()
 
     def on_test_start(self) -> None:
@@ -250,7 +189,7 @@ class AmortizedExplainer(lightning.LightningModule):
         grid = torch.stack([self._measure(reference, prediction.mask(rate))[0] for rate in RATES], 1)
         expected = prediction.curve
         measured["val/curve_error"] = (expected - grid).abs().mean(1)
-        measured["val/rises"] = (grid.diff(dim=1) > 0.01).any(1).float()
+        measured["val/rises"] = (grid.diff(dim=1) > RISE).any(1).float()
         rates = torch.tensor(RATES, device=grid.device)
         for value in h.lambda_k:
             rate = prediction.rate_for(value)

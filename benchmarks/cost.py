@@ -40,7 +40,7 @@ def training_step(module: AmortizedExplainer, inputs: torch.Tensor) -> Work:
     numbers = list(range(len(inputs)))
 
     def step() -> None:
-        module.loss(inputs, numbers, done=0.5)[0].backward()
+        module.objective(inputs, numbers, done=0.5, step=0)[0].backward()
         module.limit_gradient()
         optimizer.step()
         optimizer.zero_grad()

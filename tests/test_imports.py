@@ -16,7 +16,7 @@ LAYERS = (
     {"rate_distortion"},
     {"predictors"},
     {"explainers"},
-    {"certificate", "checkpoints", "data", "inference", "plots", "results", "training"},
+    {"certificate", "checkpoints", "data", "inference", "objective", "plots", "results", "training"},
     {"callbacks", "export"},
     {"options", "building", "cli", "train_cli"},
 )

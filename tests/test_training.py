@@ -188,7 +188,7 @@ def test_masks_of_an_image_share_their_noise_and_rises_count_more(monkeypatch):
         return seen["outputs"]
 
     monkeypatch.setattr(rd, "outputs", spy)
-    plain, measured = module.loss(images, [5, 6], done=1.0)
+    plain, measured = module.objective(images, [5, 6], done=1.0, step=0)
     assert (seen["mask"].mean(1).view(2, 3).diff(dim=1) > 0).all()
     for band in seen["noise"]:
         assert torch.equal(band[0], band[2])
@@ -197,7 +197,7 @@ def test_masks_of_an_image_share_their_noise_and_rises_count_more(monkeypatch):
     rises = distortion.diff(dim=1) > 0.01
     assert measured["rises"].item() == pytest.approx(rises.float().sum().item() / 6)
     module.hparams.monotone = 2.0
-    harder, _ = module.loss(images, [5, 6], done=1.0)
+    harder, _ = module.objective(images, [5, 6], done=1.0, step=0)
     reference = seen["reference"]
     divergence = surrogate(reference.probabilities, seen["outputs"], reference.target, reference.predicted).view(2, 3)
     assert (harder - plain).item() == pytest.approx(2 * (divergence[:, 1:] * rises).sum().item() / 6, abs=1e-6)
@@ -228,7 +228,7 @@ def test_imitation_ends_at_the_teacher(tiny_classifier):
     teacher = RDE(rd, module.settings.lambda_k[3], preset, start.detach())
     wanted = teacher._explain(prediction.reference, Draws.numbered([6, 7], 0, "teacher"), lambda *_: None).mask
     expected = torch.nn.functional.binary_cross_entropy(prediction.mask(wanted.mean(1)), wanted)
-    torch.testing.assert_close(module._imitate(prediction, rate, [6, 7]), expected)
+    torch.testing.assert_close(module.objective.imitate(prediction, rate, [6, 7]), expected)
 
 
 def test_broken_images_and_classifiers_do_not_stop_training(folder):
