@@ -65,8 +65,6 @@ def given_to(kind: Any, options: argparse.Namespace) -> dict[str, Any]:
 def build_amortized(options: argparse.Namespace) -> Explainer:
     """The trained explainer of a file, with the classifier it was trained for."""
     given = given_to(Amortized, options)
-    if options.target != "auto" and not {"rate", "measure", "max_distortion"} & given.keys():
-        raise InputError("predictors expect distortions of predicted classes: with --target, give --rate or --measure")
     defaults = parser()
     named = {name: getattr(options, name) for name in TRAINED}
     overrides = {name: value for name, value in named.items() if value != defaults.get_default(name)}

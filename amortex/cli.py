@@ -24,7 +24,7 @@ BUNDLED = ("chelsea.png", "coffee.png")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    options = parser().parse_args(arguments)
+    options = parser().parse_intermixed_args(arguments)
     try:
         return run(options)
     except InputError as error:
@@ -57,6 +57,11 @@ def run(options: argparse.Namespace) -> int:
     explainer = (build_amortized if options.method == AMORTIZED else build)(options).to(device(options.device))
     classifier = explainer.rate_distortion.classifier
     target = None if options.target == "auto" else classifier.class_index(options.target)
+    chosen = options.rate is not None or options.measure or options.max_distortion is not None
+    if options.method == AMORTIZED and target is not None and not chosen:
+        raise InputError(
+            "the predictor can guess rates for predicted classes only: with --target, give --rate or --measure"
+        )
     request = Request(
         explainer, options.method, target, options.certificate_samples, options.batch_size, not options.no_panels
     )

@@ -1,7 +1,10 @@
 """The command line of `train.py`: Lightning's, plus `export`."""
 
 import inspect
+import logging
+import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,11 +38,16 @@ class TrainCLI(LightningCLI):
         super().parse_arguments(parser, args)
         self.asked = self.config.clone()
 
+    @property
+    def checkpoint(self) -> Path | None:
+        """The file that the run goes on from."""
+        path = self.config[self.config.subcommand].get("ckpt_path")
+        return Path(path) if path and Path(path).is_file() else None
+
     def before_instantiate_classes(self) -> None:
         asked, found = (config[config.subcommand].get("model") for config in (self.asked, self.config))
-        checkpoint = self.config[self.config.subcommand].get("ckpt_path")
-        if checkpoint and asked:
-            refuse_code(found.as_dict(), {}, asked.classifier, checkpoint)
+        if self.checkpoint is not None and asked:
+            refuse_code(found.as_dict(), {}, asked.classifier, self.checkpoint)
         for name, value in (asked or {}).items():
             if plain(value) not in (plain(DEFAULTS[name]), plain(found[name])):
                 print(f"train.py: {name} is {value} from now on, {found[name]} in the checkpoint", file=sys.stderr)
@@ -48,6 +56,11 @@ class TrainCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         super().instantiate_classes()
         self.datamodule.configure(self.model.data_config)
+        # what can be refused is refused before loggers leave their files
+        if self.checkpoint is not None:
+            self.model.predictor.refuse_others(read(self.checkpoint)[1])
+        if not self.datamodule.download:
+            self.datamodule.setup("predict" if self.subcommand == "predict" else "fit")
 
     def after_predict(self) -> None:
         """Say what was explained, and what could not be."""
@@ -55,6 +68,14 @@ class TrainCLI(LightningCLI):
         rows = [row for batch in batches for row in batch]
         own = len(self.datamodule.predict_dataloader().dataset)
         self.status = report(rows, own, self.model.results.folder, quiet=False)
+
+
+def quieten() -> None:
+    """Leave out what libraries print that helps nobody here."""
+    os.environ.setdefault("WANDB_QUIET", "true")
+    for message in ("`isinstance\\(treespec, LeafSpec\\)`", "Found .* in eval mode"):
+        warnings.filterwarnings("ignore", message)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda r: "litlogger" not in r.getMessage())
 
 
 def checkpoints(arguments: Sequence[str]) -> Iterator[Path]:
@@ -79,6 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = None if arguments is None else list(arguments)
     arguments = sys.argv[1:] if given is None else given
     prepare()
+    quieten()
     try:
         if arguments[:1] == ["export"]:
             return export(arguments[1:])

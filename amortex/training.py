@@ -134,7 +134,8 @@ class AmortizedExplainer(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         done = self.global_step / max(1, self.trainer.max_steps)
         loss, measured = self.objective(batch["image"], batch["numbers"], done, self.global_step)
-        self.log_dict({f"train/{key}": value for key, value in measured.items()}, batch_size=len(batch["image"]))
+        for key, value in measured.items():
+            self.log(f"train/{key}", value, prog_bar=key == "loss", batch_size=len(batch["image"]))
         return loss
 
     def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
