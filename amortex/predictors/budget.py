@@ -37,8 +37,9 @@ def _solve(values: Tensor, aim: Tensor, shift: Tensor, steps: int) -> Tensor:
         mask = (values + shift).sigmoid()
         mean = mask.mean(1, keepdim=True).clamp(1e-7, 1 - 1e-7)
         slope = (mean - mask.square().mean(1, keepdim=True)) / (mean * (1 - mean))
-        below = mean.logit() < aim
+        short = aim - mean.logit()
+        below = short > 0
         low, high = torch.where(below, shift, low), torch.where(below, high, shift)
-        newton = shift + (aim - mean.logit()) / slope.clamp(min=1e-3)
+        newton = shift + short / slope.clamp(min=1e-3)
         shift = torch.where((newton >= low) & (newton <= high), newton, (low + high) / 2)
     return shift
