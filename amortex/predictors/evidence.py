@@ -13,8 +13,6 @@ from amortex.rate_distortion import RateDistortion, Reference, softmax
 # Where the gradient is taken: a mask of this rate. A look at masks that follow the guess orders entries better than one
 # at equal masks, the more so the nearer to the rates that are asked for; but where little of the class is left, not.
 LOOK_RATE = 0.4
-
-
 UNSEEN = -20.0  # log p of a class of which nothing is left
 
 
