@@ -11,8 +11,10 @@ from amortex.explainers import (
     RDE,
     WAM,
     Amortized,
+    Baseline,
     Explainer,
     MinimalImage,
+    Ordering,
     StaticMinimalImage,
     build_explainer,
 )  # fmt: skip
@@ -26,6 +28,8 @@ from amortex.types import InputError
 OPTIONS: dict[Any, tuple[str, ...]] = {
     RDE: ("preset", "lambda_k", "steps", "samples", "lr", "init"),
     WAM: ("rate", "samples"),
+    Baseline: ("rate",),
+    Ordering: ("rate",),
     MinimalImage: ("steps", "lr", "alpha"),
     Amortized: ("lambda_k", "rate", "hard", "measure", "max_distortion", "refine"),
 }

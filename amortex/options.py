@@ -52,7 +52,11 @@ def parser() -> argparse.ArgumentParser:
     )
     g.add_argument("--lr", type=float, help="learning rate of RDE methods and minimal")
     g.add_argument("--init", choices=get_args(Initial), help="start of RDE methods; default: ones")
-    g.add_argument("--rate", type=float, help="share that WAM masks keep (default: 0.05); mean of amortized masks")
+    g.add_argument(
+        "--rate",
+        type=float,
+        help="share that masks of rankings keep (default: 0.05); mean of amortized masks",
+    )
     g.add_argument("--hard", action="store_true", default=None, help="amortized: keep exactly the top share")
     g.add_argument(
         "--measure", action="store_true", default=None, help="amortized: choose the rate by measuring several"

@@ -3,7 +3,7 @@
 Teachers, training and metrics all go through `RateDistortion`; nothing else in amortex obfuscates an image.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -212,15 +212,20 @@ class RateDistortion(nn.Module):
 
     def forward(self, reference: Reference, mask: Tensor, draws: Draws, samples: int = 64) -> Outcome:
         """Measure masks ``(B, k)`` over `samples` fresh draws, without gradients."""
-        with torch.no_grad():
-            images = []
-            for some, counts in self._chunks(reference, samples):
-                part = reference.of(some)
-                chunks = [self.outputs(part, mask[some], self.noise(part, draws, some, count)) for count in counts]
-                outputs = torch.cat(chunks, dim=1)
-                images.append((self.distortions(part, outputs), outputs.mean(1)))
-            distortion, probabilities = (torch.cat(parts) for parts in zip(*images, strict=True))
-        return Outcome(distortion, mask.mean(-1), probabilities)
+        (outputs,) = self.probabilities(reference, [mask], draws, samples)
+        return Outcome(self.distortions(reference, outputs), mask.mean(-1), outputs.mean(1))
+
+    @torch.no_grad()
+    def probabilities(self, reference: Reference, masks: Sequence[Tensor], draws: Draws, samples: int) -> Tensor:
+        """``Phi(y)`` of R masks ``(B, k)`` per image, each under the same fresh draws: ``(R, B, L, M)``."""
+        images = []
+        for some, counts in self._chunks(reference, samples):
+            part, chunks = reference.of(some), []
+            for count in counts:
+                noise = self.noise(part, draws, some, count)
+                chunks.append(torch.stack([self.outputs(part, mask[some], noise) for mask in masks]))
+            images.append(torch.cat(chunks, dim=2))
+        return torch.cat(images, dim=1)
 
     def value_and_gradient(
         self, reference: Reference, mask: Tensor, draws: Draws, samples: int

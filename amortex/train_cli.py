@@ -1,4 +1,4 @@
-"""The command line of `train.py`: Lightning's, plus `export`."""
+"""The command line of `train.py`: Lightning's, plus `export` and `compare`."""
 
 import inspect
 import logging
@@ -14,6 +14,7 @@ from lightning.pytorch.cli import LightningCLI
 from amortex.callbacks import finish
 from amortex.checkpoints import read, refuse_code
 from amortex.cli import report
+from amortex.comparison import Comparison
 from amortex.data import ImageData
 from amortex.export import main as export
 from amortex.process import prepare
@@ -70,6 +71,31 @@ class TrainCLI(LightningCLI):
         self.status = report(rows, own, self.model.results.folder, quiet=False)
 
 
+class CompareCLI(LightningCLI):
+    """``python train.py compare``: tests a `Comparison` instead of training."""
+
+    def instantiate_classes(self) -> None:
+        super().instantiate_classes()
+        self.datamodule.configure(self.model.data_config)
+        self.datamodule.setup("test")
+
+
+def compare(arguments: Sequence[str]) -> int:
+    """Compare explainers, and leave a report; the exit status."""
+    cli = CompareCLI(
+        Comparison,
+        ImageData,
+        args=list(arguments),
+        run=False,
+        save_config_callback=None,
+        seed_everything_default=0,
+        trainer_defaults={"inference_mode": False, "use_distributed_sampler": False},
+    )
+    cli.trainer.test(cli.model, cli.datamodule, verbose=False)
+    print(f"report: {cli.model.folder / 'report.md'}")
+    return 0
+
+
 def quieten() -> None:
     """Leave out what libraries print that helps nobody here."""
     os.environ.setdefault("WANDB_QUIET", "true")
@@ -104,6 +130,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if arguments[:1] == ["export"]:
             return export(arguments[1:])
+        if arguments[:1] == ["compare"]:
+            return compare(arguments[1:])
         for path in checkpoints(arguments):
             read(path)
         status = TrainCLI(

@@ -32,6 +32,23 @@ def tiny_classifier() -> Classifier:
     return build_classifier(smooth_net(5, seed=0), (3, 32, 32), "tiny")
 
 
+def relu_net(classes: int, seed: int) -> nn.Module:
+    """A small convolutional net with ReLU modules and feature maps in front of its linear head."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nn.Sequential(
+            nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ReLU(),
+            nn.Conv2d(8, 8, 3, stride=2, padding=1), nn.ReLU6(),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, classes),
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def relu_classifier() -> Classifier:
+    """float32, 3x32x32, 5 classes; one that every baseline is defined for."""
+    return build_classifier(relu_net(5, seed=5), (3, 32, 32), "relu")
+
+
 @pytest.fixture(scope="session")
 def smooth_classifier() -> Classifier:
     """float64, 3x16x16, 4 classes: for exact comparisons."""

@@ -16,8 +16,9 @@ LAYERS = (
     {"rate_distortion"},
     {"predictors"},
     {"explainers"},
+    {"metrics"},
     {"certificate", "checkpoints", "data", "inference", "objective", "plots", "results", "training"},
-    {"callbacks", "export"},
+    {"callbacks", "export", "comparison"},
     {"options", "building", "cli", "train_cli"},
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}

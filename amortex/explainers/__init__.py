@@ -1,10 +1,11 @@
-"""Exact explainers; the contract test runs every method listed in `METHODS`, the command line offers them by name."""
+"""Exact explainers and baselines; the contract test runs all in `METHODS`, the command line offers them by name."""
 
 from collections.abc import Callable
 from typing import Any
 
 from amortex.explainers.amortized import Amortized
 from amortex.explainers.base import Explainer, Explanation, picture
+from amortex.explainers.baselines import ATTRIBUTIONS, Baseline, Ordering
 from amortex.explainers.minimal_image import MinimalImage, StaticMinimalImage
 from amortex.explainers.rde import PRESETS, RDE, Preset
 from amortex.explainers.wam import WAM, scale_profile
@@ -21,6 +22,11 @@ METHODS: dict[str, tuple[Callable[..., Explainer], dict[str, Any], type[Transfor
     "wam_ig": (WAM, {"variant": "integrated"}, Wavelet),
     "minimal": (MinimalImage, {}, Wavelet),
     "minimal_static": (StaticMinimalImage, {}, Wavelet),
+    **{name: (Baseline, {"name": name}, Pixel) for name in ATTRIBUTIONS},
+    "random_pixels": (Ordering, {"name": "random"}, Pixel),
+    "random_wavelets": (Ordering, {"name": "random"}, Wavelet),
+    "magnitude": (Ordering, {"name": "magnitude"}, Wavelet),
+    "sensitivity": (Ordering, {"name": "sensitivity"}, Wavelet),
 }
 
 
@@ -36,9 +42,11 @@ __all__ = [
     "RDE",
     "WAM",
     "Amortized",
+    "Baseline",
     "Explainer",
     "Explanation",
     "MinimalImage",
+    "Ordering",
     "Preset",
     "StaticMinimalImage",
     "build_explainer",

@@ -85,13 +85,15 @@ class Amortized(Explainer):
         if self.refine:
             draws = Draws.of(reference.image, self.seed, "optimise")
             cartoonx = RDE(self.rate_distortion, self.lambda_k, self.refinement, mask)
-            mask = cartoonx._explain(reference, draws, on_step).mask
+            refined = cartoonx._explain(reference, draws, on_step)
+            mask, relevance = refined.mask, refined.relevance
             passes += 3 * self.refinement.samples * self.refine
         else:
             on_step(1, mask)
+            relevance = prediction.mask(rate) if self.hard else mask
         passes += 4 if self.predictor.gradient else 1
         extra = {"passes": torch.full_like(rate, passes)}
-        return Explanation(reference, mask, prediction.mask(rate) if self.hard else mask, extra=extra)
+        return Explanation(reference, mask, relevance, extra=extra)
 
     def _mask(self, prediction: Prediction, rate: Tensor) -> Tensor:
         if not self.hard:

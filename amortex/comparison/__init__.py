@@ -1,0 +1,3 @@
+"""The comparison of explainers: what is measured, on which images, and the report."""
+
+from amortex.comparison.module import Comparison as Comparison

@@ -1,0 +1,117 @@
+"""The methods that are compared, and explanations of a batch by each: from memory, from disk, or made."""
+
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from amortex.comparison.stopwatch import Stopwatch, synchronise
+from amortex.comparison.store import Store
+from amortex.explainers import Explainer, Explanation
+from amortex.inference import Request, settings
+from amortex.transforms import Pixel, Transform
+
+COSTLY = 10  # steps of an explainer from which on its explanations are kept on disk
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of the tables.
+
+    Arguments:
+        name: of the row.
+        explainer: what explains.
+        kind: ``exact``, ``amortized``, ``classical`` or ``trivial``: how plots draw it.
+        lambda_k: its sparsity weight, where it has one.
+    """
+
+    name: str
+    explainer: Explainer
+    kind: str
+    lambda_k: float | None = None
+
+    @property
+    def transform(self) -> Transform:
+        return self.explainer.rate_distortion.transform
+
+    @property
+    def on_pixels(self) -> bool:
+        return isinstance(self.transform, Pixel)
+
+    def settings(self) -> dict[str, object]:
+        """Everything that determines its explanations."""
+        known = settings(Request(self.explainer, type(self.explainer).__name__, certificate_samples=0))
+        return {key: value for key, value in known.items() if key not in ("certificate_samples", "asked_target")}
+
+
+@dataclass(frozen=True)
+class Made:
+    """Explanations of a batch, and what each took: a share of the batch's seconds, and classifier passes."""
+
+    explanation: Explanation
+    seconds: Tensor  # (B,)
+    passes: Tensor  # (B,)
+
+
+class Batch:
+    """Images, and what was made of them so far.
+
+    Arguments:
+        image: ``(B, C, H, W)``.
+        store: where costly explanations are kept.
+        watch: counts and times.
+    """
+
+    def __init__(self, image: Tensor, store: Store, watch: Stopwatch) -> None:
+        self.image, self.store, self.watch = image, store, watch
+        self.digests = store.digests(image)
+        self._made: dict[tuple[str, bool], Made] = {}
+
+    def explain(self, method: Method, target: Tensor | None = None) -> Made:
+        """Explanations by a method, made once per batch; `target` ``(B,)`` for other than the predicted classes."""
+        key = (method.name, target is not None)
+        if key not in self._made:
+            with self.watch.section(f"explaining: {method.name}"):
+                self._made[key] = self._explain(method, target)
+        return self._made[key]
+
+    def _explain(self, method: Method, target: Tensor | None) -> Made:
+        if method.explainer.steps < COSTLY:
+            return self._run(method, self.image, target)
+        keys = [
+            {**method.settings(), "target": "predicted" if target is None else int(target[index])}
+            for index in range(len(self.image))
+        ]
+        known = [self.store.tensors(digest, key) for digest, key in zip(self.digests, keys, strict=True)]
+        missing = [index for index, tensors in enumerate(known) if tensors is None]
+        if missing:
+            made = self._run(method, self.image[missing], None if target is None else target[missing])
+            for place, index in enumerate(missing):
+                known[index] = {name: values[place] for name, values in flat(made).items()}
+                self.store.keep_tensors(self.digests[index], keys[index], known[index] or {})
+            if len(missing) == len(known):
+                return made
+        device = self.image.device
+        tensors = {name: torch.stack([(one or {})[name].to(device) for one in known]) for name in known[0] or {}}
+        reference = method.explainer.rate_distortion.reference(self.image, target)
+        explanation = Explanation(reference, tensors["mask"], tensors["relevance"], tensors.get("signed"))
+        return Made(explanation, tensors["seconds"], tensors["passes"])
+
+    def _run(self, method: Method, image: Tensor, target: Tensor | None) -> Made:
+        synchronise(image.device)
+        start, passes = time.perf_counter(), self.watch.passes
+        explanation = method.explainer.explain(image, target)
+        synchronise(image.device)
+        seconds = (time.perf_counter() - start) / len(image)
+        spent = (self.watch.passes - passes) / len(image)
+        return Made(explanation, image.new_full((len(image),), seconds), image.new_full((len(image),), spent))
+
+
+def flat(made: Made) -> dict[str, Tensor]:
+    """All but the reference, which costs one pass to make again."""
+    explanation = made.explanation
+    tensors = {"mask": explanation.mask, "relevance": explanation.relevance}
+    if explanation.signed is not None:
+        tensors["signed"] = explanation.signed
+    return {**tensors, "seconds": made.seconds, "passes": made.passes}

@@ -1,0 +1,136 @@
+"""Plots of a comparison, readable in print and by colour-blind people."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from amortex.metrics import Interval
+from amortex.metrics.functional import LOWEST
+from amortex.plots import COLOURS, INK
+
+Tables = dict[str, dict[str, dict[str, Interval]]]
+
+CAPTIONS = {
+    "rate_distortion": "Distortion when the most relevant share is kept, the rest noise (CartoonX, Fig. 7a)",
+    "noise_out": "Distortion when noise replaces the most relevant share (CartoonX, Fig. 7b)",
+    "mapped": "The same as the first for pixel methods mapped to wavelet coefficients",
+    "operating_points": "Rate and distortion of masks as they are (CartoonX, Fig. 7c)",
+    "pareto": "Class probability on the most relevant share alone, the rest at zero",
+    "scales": "Share of relevance per scale, and distortion where noise replaces that scale alone",
+    "effort": "The objective, mean over images and lambda_k, against classifier passes per image",
+}
+GREYS = ("#555555", "#888888", "#aaaaaa")
+STYLES = ("-", "--", ":", "-.")
+
+
+def draw(tables: Tables, kinds: dict[str, str]) -> dict[str, Figure]:
+    """The plots that there are figures for, by name."""
+    drawn: dict[str, Figure] = {}
+    native, mapped = tables.get("native", {}), tables.get("mapped", {})
+    if native:
+        drawn["rate_distortion"] = curves(native, kinds, "l2@", "rate kept", "||p - p'||, mean", log=True)
+        drawn["noise_out"] = curves(native, kinds, "out_l2@", "rate replaced by noise", "||p - p'||, mean", log=True)
+        drawn["operating_points"] = points(native, kinds)
+        drawn["pareto"] = curves(native, kinds, "inserted@", "share of entries kept", "class probability")
+    if mapped:
+        wavelets = {name: row for name, row in native.items() if "scale_0" in row}
+        drawn["mapped"] = curves({**wavelets, **mapped}, kinds, "l2@", "rate kept", "||p - p'||, mean", log=True)
+    if "scales" in tables:
+        drawn["scales"] = scales(tables["scales"]["without"], native, kinds)
+    if "effort" in tables:
+        drawn["effort"] = effort(tables["effort"])
+    return drawn
+
+
+def curves(table: dict[str, dict[str, Interval]], kinds: dict[str, str], prefix: str, x: str, y: str,
+           log: bool = False) -> Figure:  # fmt: skip
+    """One line per method; intervals as bands for exact and amortized ones."""
+    figure = Figure(figsize=(8, 4.6), dpi=150, layout="constrained")
+    axis = figure.subplots()
+    for name, style in styles(list(table), kinds).items():
+        found = [(float(c.removeprefix(prefix)), i) for c, i in table[name].items() if c.startswith(prefix)]
+        found = [(rate, i) for rate, i in found if not log or rate >= LOWEST]
+        if not found or found[0][1].mean != found[0][1].mean:
+            continue
+        rates = [rate for rate, _ in found]
+        axis.plot(rates, [i.mean for _, i in found], label=name, **style)
+        if kinds.get(name) in ("exact", "amortized"):
+            low, high = [i.low for _, i in found], [i.high for _, i in found]
+            axis.fill_between(rates, low, high, color=style["color"], alpha=0.1, lw=0)
+    if log:
+        axis.set_xscale("log")
+    _finish(figure, axis, x, y)
+    return figure
+
+
+def styles(names: Sequence[str], kinds: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """Colours for exact and amortized methods, greys for the others, marks to tell them apart."""
+    chosen: dict[str, dict[str, Any]] = {}
+    strong = [name for name in names if kinds.get(name) in ("exact", "amortized")]
+    weak = [name for name in names if name not in strong]
+    for index, name in enumerate(strong):
+        line = STYLES[index // len(COLOURS) % len(STYLES)]
+        chosen[name] = {"color": COLOURS[index % len(COLOURS)], "ls": line, "lw": 1.9}
+    for index, name in enumerate(weak):
+        chosen[name] = {"color": GREYS[index % 3], "ls": STYLES[index // 3 % 4], "lw": 1.0,
+                        "marker": "osv^DPX*<>+x"[index % 12], "ms": 3.5}  # fmt: skip
+    return chosen
+
+
+def points(table: dict[str, dict[str, Interval]], kinds: dict[str, str]) -> Figure:
+    figure = Figure(figsize=(8, 4.6), dpi=150, layout="constrained")
+    axis = figure.subplots()
+    for name, style in styles(list(table), kinds).items():
+        rate, distortion = table[name].get("rate"), table[name].get("distortion")
+        if rate is None or distortion is None or rate.mean != rate.mean:
+            continue
+        bars = [[max(0, v.mean - v.low)] * (v.low == v.low) + [max(0, v.high - v.mean)] * (v.high == v.high)
+                for v in (rate, distortion)]  # fmt: skip
+        x, y = ([[bar[0]], [bar[1]]] if len(bar) == 2 else None for bar in bars)
+        marker = str(style.get("marker", "o"))
+        axis.errorbar(rate.mean, distortion.mean, y, x, marker, color=style["color"], ms=5, lw=0.8, label=name)
+    axis.set_xscale("log")
+    _finish(figure, axis, "rate of the mask", "distortion")
+    return figure
+
+
+def scales(without: dict[str, Interval], native: dict[str, dict[str, Interval]], kinds: dict[str, str]) -> Figure:
+    figure = Figure(figsize=(8, 4.2), dpi=150, layout="constrained")
+    axis = figure.subplots()
+    order = [*[c for c in without if c == "scale_0"], *sorted((c for c in without if c != "scale_0"), reverse=True)]
+    labels = ["low" if c == "scale_0" else c.removeprefix("scale_") for c in order]
+    axis.bar(labels, [without[c].mean for c in order], color="#dddddd", label="distortion without it", width=0.7)
+    strong = {name: row for name, row in native.items() if "scale_0" in row and kinds.get(name) != "trivial"}
+    for name, style in styles(list(strong), kinds).items():
+        axis.plot(labels, [strong[name][c].mean for c in order], label=f"share: {name}", marker="o", **style)
+    _finish(figure, axis, "scale, coarse to fine", "distortion; share of relevance")
+    return figure
+
+
+def effort(table: dict[str, dict[str, Interval]]) -> Figure:
+    figure = Figure(figsize=(8, 4.6), dpi=150, layout="constrained")
+    axis = figure.subplots()
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for name, row in table.items():
+        values = [interval.mean for column, interval in row.items() if column.startswith("J@")]
+        lines.setdefault(name.partition("@")[0], []).append((row["passes"].mean, sum(values) / len(values)))
+    for index, (name, found) in enumerate(lines.items()):
+        x, y = zip(*sorted(found), strict=True)
+        style: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "marker": "osv^DP"[index % 6], "ms": 4}
+        if len(found) == 1 and x[0] < 1:
+            axis.axhline(y[0], color=GREYS[0], ls=":", label=name)
+        else:
+            axis.plot([max(1, v) for v in x], y, label=name, **style)
+    axis.set(xscale="log", yscale="log")
+    _finish(figure, axis, "classifier passes per image", "J = D + $\\lambda k$ R, mean")
+    return figure
+
+
+def _finish(figure: Figure, axis: Axes, x: str, y: str) -> None:
+    axis.set_xlabel(x, color=INK)
+    axis.set_ylabel(y, color=INK)
+    axis.grid(alpha=0.25)
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.legend(fontsize=7, frameon=False, loc="outside right upper")

@@ -1,0 +1,214 @@
+"""The comparison as a Lightning module: images are sharded over devices, figures summed across them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+
+from amortex.checkpoints import load_predictor
+from amortex.classifiers import DEFAULT_CLASSIFIER, load_classifier
+from amortex.comparison.bench import Batch
+from amortex.comparison.effort import LAMBDAS, TEACHER
+from amortex.comparison.gallery import write_gallery
+from amortex.comparison.plan import ALL, Plan
+from amortex.comparison.report import Findings, write_report
+from amortex.comparison.stopwatch import Stopwatch
+from amortex.comparison.store import Store
+from amortex.comparison.studies import Study
+from amortex.distortions import DistortionName
+from amortex.metrics import AmortizationGap, BreakEven, ImageMean, Interval, seeds_of
+from amortex.types import InputError
+
+
+class Comparison(lightning.LightningModule):
+    """Compares explainers on the validation images of an `ImageData`, and leaves a report.
+
+    Arguments:
+        classifier, weights, num_classes, class_names, model_args, img_size, mean, std: as `load_classifier`'s.
+        wavelet, levels, padding: of the transform.
+        obfuscation: by name, as `explain.py` takes it.
+        distortion: of the objective of RDE methods.
+        sections: what to measure: ``methods`` (tables and curves), ``leakage``, ``sanity``, ``scales``, ``effort``
+            (quality against compute) and ``grid`` (CartoonX's settings).
+        methods: exact, classical and trivial methods, by the names that `explain.py` knows.
+        explainers: trained explainers, checkpoints or release folders, by the name of their row.
+        refine: refinement steps of the trained explainers; a row for each, beside that without.
+        training_seconds: what training each explainer took, by its name, for the break-even.
+        leaking, checked: methods of the leakage and the sanity section.
+        lambda_k: sparsity weights of RDE methods and trained explainers; a row for each.
+        preset: how RDE methods optimise.
+        samples: noise draws per mask.
+        insertion_steps: intervals of insertion and deletion.
+        subsets: random subsets of mu-fidelity.
+        gallery: how many images are shown.
+        out: folder of the report.
+        cache: folder that keeps explanations and figures by content, so that a rerun costs nothing; null for none.
+        internal_batch_size: most obfuscated images in memory at once.
+        seed: of the explainers.
+
+    Raises:
+        InputError: unknown names, or explainers that belong to another classifier or transform.
+    """
+
+    def __init__(
+        self,
+        classifier: str = DEFAULT_CLASSIFIER,
+        weights: str = "auto",
+        num_classes: int | None = None,
+        class_names: str | None = None,
+        model_args: dict[str, Any] | None = None,
+        img_size: int | None = None,
+        mean: list[float] | None = None,
+        std: list[float] | None = None,
+        wavelet: str = "db3",
+        levels: int = 5,
+        padding: str = "zero",
+        obfuscation: str = "gaussian",
+        distortion: DistortionName = "label_l2",
+        sections: tuple[str, ...] = ("methods", "leakage", "sanity", "scales"),
+        methods: tuple[str, ...] = ALL,
+        explainers: dict[str, str] | None = None,
+        refine: tuple[int, ...] = (20,),
+        training_seconds: dict[str, float] | None = None,
+        leaking: tuple[str, ...] = ("cartoonx", "wam_sg", "gradcam"),
+        checked: tuple[str, ...] = ("wam_sg", "wam_ig"),
+        lambda_k: tuple[float, ...] = (5.0,),
+        preset: str = "converged",
+        samples: int = 64,
+        insertion_steps: int = 64,
+        subsets: int = 128,
+        gallery: int = 4,
+        out: str = "report",
+        cache: str | None = "report/cache",
+        internal_batch_size: int = 64,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if not lambda_k or min(samples, insertion_steps, subsets, internal_batch_size) < 2:
+            raise InputError("give a lambda_k, and samples, insertion_steps, subsets of at least 2")
+        self.save_hyperparameters()
+        self.classifier = load_classifier(
+            classifier, weights, num_classes, class_names, model_args, img_size=img_size, mean=mean, std=std
+        )
+        same = {name: self.hparams[name] for name in
+                ("wavelet", "levels", "padding", "obfuscation", "distortion", "internal_batch_size")}  # fmt: skip
+        predictors = {name: load_predictor(path, self.classifier, **same) for name, path in (explainers or {}).items()}
+        self.plan = Plan(self.hparams, self.classifier, predictors)
+        self.studies = self.plan.studies
+        self.watch = Stopwatch([self.classifier, self.classifier.model, *(p.backbone for p in predictors.values())])
+        self.store = Store(None if cache is None else Path(cache))
+        self.folder = Path(out)
+        self.parts = nn.ModuleList([*(m.explainer for m in self.plan.methods), *predictors.values()])
+        self.tables = [ImageMean(study.columns) for study in self.studies]
+        self.gaps = {s.name: AmortizationGap() for s in self.studies if s.section == "effort" and s.name != TEACHER}
+        self.breaks = {name: BreakEven(seconds) for name, seconds in (training_seconds or {}).items()}
+        self.summed = nn.ModuleList(
+            [*self.tables, *self.gaps.values(), *self.breaks.values()]
+        )  # to move with the module
+        self.unavailable: dict[str, str] = {}
+        self.failed: list[str] = []
+
+    @property
+    def data_config(self) -> dict[str, Any]:
+        """Of the classifier; the data module needs it."""
+        return self.classifier.data_config
+
+    def on_test_start(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._rows(self.global_rank).write_text("")
+
+    def _rows(self, rank: int) -> Path:
+        return self.folder / f".images-{rank}.jsonl"
+
+    def test_step(self, batch: dict[str, Any], batch_index: int) -> None:
+        image, names, indices = self._usable(batch)
+        if not len(image):
+            return
+        work, seeds, lines = Batch(image, self.store, self.watch), seeds_of(image), []
+        found: dict[tuple[str, str], Tensor] = {}
+        for study, mean in zip(self.studies, self.tables, strict=True):
+            values = self._figures(study, work)
+            if values is None:
+                continue
+            mean.update(values, seeds)
+            found[study.section, study.name] = values
+            for name, row in zip(names, values.tolist(), strict=True):
+                figures = dict(zip(study.columns, row, strict=True))
+                lines.append(json.dumps({"image": name, "table": study.section, "row": study.name, **figures}) + "\n")
+        with open(self._rows(self.global_rank), "a", encoding="utf-8") as file:
+            file.writelines(lines)
+        self._compare(found, seeds)
+        shown = [place for place, index in enumerate(indices) if index < self.hparams["gallery"]]
+        if shown:
+            with self.watch.section("pictures"):
+                methods = [m for m in self.plan.methods if m.name not in self.unavailable]
+                write_gallery(self.folder, work, methods, self.plan.varied, {place: indices[place] for place in shown})
+
+    @torch.no_grad()
+    def _usable(self, batch: dict[str, Any]) -> tuple[Tensor, list[str], list[int]]:
+        """Those images, with names and places, whose class is known; others are listed in the report."""
+        indices = batch["index"].tolist()
+        names = [str(name) for name in batch.get("name") or indices]
+        good = self.classifier(batch["image"]).isfinite().all(1).tolist()
+        self.failed += [name for name, fine in zip(names, good, strict=True) if not fine]
+        kept = [place for place, fine in enumerate(good) if fine]
+        return batch["image"][kept], [names[place] for place in kept], [indices[place] for place in kept]
+
+    def _figures(self, study: Study, work: Batch) -> Tensor | None:
+        """Figures of a batch, from the store where all its images have them; None where the method is not available."""
+        if study.name in self.unavailable:
+            return None
+        known = [self.store.figures(digest, study.settings, study.columns) for digest in work.digests]
+        if all(one is not None for one in known):
+            return torch.stack([one for one in known if one is not None]).to(work.image.device)
+        try:
+            values = study.measure(work)
+        except InputError as error:  # this method cannot explain this classifier
+            self.unavailable[study.name] = str(error)
+            return None
+        for digest, row in zip(work.digests, values, strict=True):
+            self.store.keep_figures(digest, study.settings, study.columns, row)
+        return values
+
+    def _compare(self, found: dict[tuple[str, str], Tensor], seeds: tuple[int, ...]) -> None:
+        """What takes two rows: gaps and break-evens."""
+        count = len(LAMBDAS)
+        teacher = found.get(("effort", TEACHER))
+        for name, gap in self.gaps.items():
+            own = found.get(("effort", name))
+            if teacher is not None and own is not None:
+                gap.update(own[:, :count], teacher[:, :count], seeds)
+        teachers = [m.name for m in self.plan.methods if m.name.startswith("cartoonx")]
+        for name, even in self.breaks.items():
+            exact, own = found.get(("native", teachers[0] if teachers else "")), found.get(("native", name))
+            if exact is not None and own is not None:
+                even.update(exact[:, -2], own[:, -2], seeds)  # the last columns are seconds and passes
+
+    def on_test_epoch_end(self) -> None:
+        tables: dict[str, dict[str, dict[str, Interval]]] = {}
+        for study, mean in zip(self.studies, self.tables, strict=True):
+            tables.setdefault(study.section, {})[study.name] = mean.compute()
+        gaps = {name: gap.compute() for name, gap in self.gaps.items() if len(gap.ratios)}
+        breaks = {name: even.compute()["images"] for name, even in self.breaks.items()}
+        unavailable, failed = gather(self.unavailable), gather(self.failed)
+        if not self.trainer.is_global_zero:
+            return
+        reasons = {name: reason for one in unavailable for name, reason in one.items()}
+        findings = Findings(tables, gaps, breaks, reasons, [name for one in failed for name in one])
+        write_report(self.folder, findings, dict(self.hparams), self.plan.methods, self.watch)
+        with open(self.folder / "images.jsonl", "w", encoding="utf-8") as file:
+            for rank in range(self.trainer.world_size):
+                file.write(self._rows(rank).read_text(encoding="utf-8"))
+                self._rows(rank).unlink()
+
+
+def gather(value: Any) -> list[Any]:
+    """The values of all processes."""
+    if not torch.distributed.is_initialized():
+        return [value]
+    values = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(values, value)
+    return values

@@ -1,0 +1,128 @@
+"""From settings to methods and studies: what a comparison measures."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from amortex.classifiers import Classifier
+from amortex.comparison.bench import Method
+from amortex.comparison.effort import effort
+from amortex.comparison.studies import Protocol, Study, Yardstick, leakage, mapped, native, sanity, scales, variants
+from amortex.explainers import METHODS, RDE, Amortized, Baseline, Ordering, build_explainer
+from amortex.obfuscations import OBFUSCATION_NAMES
+from amortex.predictors import MaskPredictor
+from amortex.rate_distortion import RateDistortion
+from amortex.transforms import Fourier, Pixel, Transform, Wavelet
+from amortex.types import InputError
+
+SECTIONS = ("methods", "leakage", "sanity", "scales", "effort", "grid")
+ALL = ("cartoonx", "pixel_rde", "wam_sg", "wam_ig", "minimal", "saliency", "smoothgrad", "integrated_gradients",
+       "guided_backprop", "lrp", "gradcam", "gradcam_pp", "guided_gradcam", "lime", "random_pixels", "random_wavelets",
+       "magnitude", "sensitivity")  # fmt: skip
+LEAKAGE_LAMBDA_K = 5.0
+GRID: dict[str, Sequence[Any]] = {
+    "lambda_k": (1.0, 2.5, 5.0, 10.0, 20.0),
+    "obfuscation": ("gaussian", "uniform", "zero", "constant", "blur"),
+    "wavelet": ("haar", "db3", "db8", "sym4", "bior2.2"),
+    "distortion": ("label_l2", "label_max", "l2", "kl"),
+}
+
+
+class Plan:
+    """The methods and studies that settings ask for.
+
+    Arguments:
+        h: settings of a `Comparison`.
+        classifier: to explain.
+        predictors: trained explainers by name.
+
+    Raises:
+        InputError: unknown names.
+    """
+
+    def __init__(self, h: Any, classifier: Classifier, predictors: dict[str, MaskPredictor]) -> None:
+        for kind, names, known in (
+            ("section", h.sections, SECTIONS),
+            ("method", [*h.methods, *h.leaking, *h.checked], METHODS),
+            ("obfuscation", [h.obfuscation], OBFUSCATION_NAMES),
+        ):
+            for name in names:
+                if name not in known:
+                    raise InputError(f"unknown {kind} {name!r}: use {', '.join(known)}")
+        self.h, self.classifier, self.predictors = h, classifier, predictors
+        self.protocol = Protocol(h.samples, h.insertion_steps, h.subsets)
+        self.transforms: dict[type[Transform], Transform] = {
+            Wavelet: Wavelet(h.wavelet, h.levels, h.padding), Pixel: Pixel(), Fourier: Fourier(h.levels)
+        }  # fmt: skip
+        self.methods = [m for name in h.methods for m in self._exact(name, h.lambda_k)]
+        self.methods += self._trained(h.lambda_k, [0, *h.refine])
+        self.varied: list[Method] = []
+        self.studies = list(self._studies())
+
+    def _studies(self) -> Iterator[Study]:
+        h, wavelets = self.h, self.rate_distortion(self.transforms[Wavelet])
+        rds = {kind: self.rate_distortion(transform) for kind, transform in self.transforms.items()}
+        yardsticks = {kind: Yardstick(rd, self.protocol) for kind, rd in rds.items()}
+        if "methods" in h.sections:
+            for method in self.methods:
+                yield native(method, yardsticks[type(method.transform)])
+            for method in self.methods:
+                if method.on_pixels:
+                    yield mapped(method, yardsticks[Wavelet])
+        if "leakage" in h.sections:
+            for method in self._some(h.leaking, measure=True):
+                yield leakage(method, self.protocol)
+        if "sanity" in h.sections:
+            for method in self._some(h.checked):
+                yield sanity(method)
+        if "scales" in h.sections:
+            yield scales(wavelets, self.protocol)
+        if "effort" in h.sections:
+            yield from effort(wavelets, self.predictors, self.protocol, h.seed)
+        if "grid" in h.sections:
+            for study, method in variants(self._variant, GRID, self.protocol):
+                self.varied.append(method)
+                yield study
+
+    def rate_distortion(self, transform: Transform, **changes: Any) -> RateDistortion:
+        h = self.h
+        settings = {"obfuscation": h.obfuscation, "distortion": h.distortion, **changes}
+        obfuscation = OBFUSCATION_NAMES[settings["obfuscation"]]()
+        return RateDistortion(self.classifier, transform, obfuscation, settings["distortion"], h.internal_batch_size)
+
+    def _exact(self, name: str, lambdas: Sequence[float]) -> Iterator[Method]:
+        h = self.h
+        kind, _, transform = METHODS[name]
+        rd = self.rate_distortion(self.transforms[transform])
+        label = "classical" if kind is Baseline else "trivial" if kind is Ordering else "exact"
+        if kind is not RDE:
+            yield Method(name, build_explainer(name, rd, seed=h.seed), label)
+            return
+        for value in lambdas:
+            explainer = build_explainer(name, rd, lambda_k=value, preset=h.preset, seed=h.seed)
+            yield Method(label_of(name, value, lambdas), explainer, label, value)
+
+    def _trained(self, lambdas: Sequence[float], steps: Sequence[int], measure: bool = False) -> Iterator[Method]:
+        for name, predictor in self.predictors.items():
+            for value in lambdas:
+                for refine in steps:
+                    explainer = Amortized(predictor, value, refine=refine, measure=measure, seed=self.h.seed)
+                    row = name + (f" + {refine} steps" if refine else "")
+                    yield Method(label_of(row, value, lambdas), explainer, "amortized", value)
+
+    def _some(self, names: Sequence[str], measure: bool = False) -> Iterator[Method]:
+        """Methods for a section of its own, at one lambda_k."""
+        for name in names:
+            yield from self._exact(name, [LEAKAGE_LAMBDA_K])
+        # the predictor guesses rates for predicted classes only: others have to be measured
+        yield from self._trained([LEAKAGE_LAMBDA_K], [0], measure)
+
+    def _variant(self, name: str, lambda_k: float = 5.0, wavelet: str | None = None, **changes: Any) -> Method:
+        h = self.h
+        transform = self.transforms[Wavelet] if wavelet is None else Wavelet(wavelet, h.levels, h.padding)
+        explainer = RDE(self.rate_distortion(transform, **changes), lambda_k, h.preset, seed=h.seed)
+        return Method(name, explainer, "exact", lambda_k)
+
+
+def label_of(name: str, value: float, lambdas: Sequence[float]) -> str:
+    """With its lambda_k, where there are several."""
+    return name if len(lambdas) == 1 else f"{name}, lambda_k = {value:g}"

@@ -1,0 +1,199 @@
+"""What is measured of an image: each study gives a row of figures, which tables are the means of."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from amortex.comparison.bench import Batch, Method
+from amortex.draws import Draws
+from amortex.explainers import scale_profile
+from amortex.explainers.mapped import in_coefficients
+from amortex.metrics import (
+    ClassLeakage,
+    ConcisenessPreciseness,
+    ExplanationMetric,
+    Hallucination,
+    InsertionDeletion,
+    MuFidelity,
+    NoiseOutCurve,
+    OperatingPoint,
+    RateDistortionCurve,
+    Sanity,
+    other_classes,
+    randomised,
+)  # fmt: skip
+from amortex.metrics.classes import stages
+from amortex.rate_distortion import RateDistortion
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How everything is measured.
+
+    Arguments:
+        samples: noise draws per mask.
+        insertion_steps: intervals of insertion and deletion.
+        subsets: random subsets of mu-fidelity.
+    """
+
+    samples: int = 64
+    insertion_steps: int = 64
+    subsets: int = 128
+
+
+@dataclass(frozen=True)
+class Study:
+    """One row of a table.
+
+    Arguments:
+        section: the table.
+        name: the row.
+        columns: names of the figures.
+        measure: a batch -> figures ``(B, columns)``.
+        settings: everything, beside the image, that determines the figures.
+    """
+
+    section: str
+    name: str
+    columns: tuple[str, ...]
+    measure: Callable[[Batch], Tensor]
+    settings: dict[str, Any]
+
+
+class Yardstick:
+    """The metrics of an explanation, of one basis.
+
+    Arguments:
+        rd: over that basis.
+        protocol: how to measure.
+        masks: whether to measure masks as they are, beside orderings.
+    """
+
+    def __init__(self, rd: RateDistortion, protocol: Protocol) -> None:
+        p = protocol
+        self.curves: list[ExplanationMetric] = [
+            RateDistortionCurve(rd, samples=p.samples),
+            NoiseOutCurve(rd, samples=p.samples),
+            InsertionDeletion(rd, p.insertion_steps),
+            MuFidelity(rd, p.subsets),
+        ]
+        self.protocol, self.rd = protocol, rd
+
+    def masks(self, lambda_k: float) -> list[ExplanationMetric]:
+        """Those of masks as they are."""
+        return [
+            OperatingPoint(self.rd, lambda_k, self.protocol.samples),
+            ConcisenessPreciseness(self.rd),
+            Hallucination(self.rd),
+        ]
+
+
+def columns_of(metrics: Sequence[ExplanationMetric]) -> tuple[str, ...]:
+    """Their columns, those of the noise-out curve marked."""
+    return tuple(
+        f"out_{name}" if isinstance(metric, NoiseOutCurve) else name for metric in metrics for name in metric.columns
+    )
+
+
+def native(method: Method, yardstick: Yardstick) -> Study:
+    """A method in the basis that its masks are over: curves, masks, what it took, and where its relevance lies."""
+    metrics = [*yardstick.curves, *yardstick.masks(5.0 if method.lambda_k is None else method.lambda_k)]
+    rd = method.explainer.rate_distortion
+    layout = rd.transform.layout(rd.classifier.input_size[1:])
+    levels = int(layout.level.max())
+    scales = tuple(f"scale_{level}" for level in range(levels + 1)) if levels else ()
+
+    def measure(batch: Batch) -> Tensor:
+        made = batch.explain(method)
+        with batch.watch.section(f"measuring: {method.name}"):
+            figures = [metric.measure(made.explanation).double() for metric in metrics]
+            if scales:
+                level = made.explanation.reference.layout.level
+                figures.append(scale_profile(made.explanation.importance, level, levels).double())
+            return torch.cat([*figures, made.seconds[:, None], made.passes[:, None]], 1)
+
+    settings = {"study": "native", "protocol": vars(yardstick.protocol), **method.settings()}
+    return Study("native", method.name, (*columns_of(metrics), *scales, "seconds", "passes"), measure, settings)
+
+
+def mapped(method: Method, yardstick: Yardstick) -> Study:
+    """A pixel method as an order of coefficients."""
+
+    def measure(batch: Batch) -> Tensor:
+        explanation = batch.explain(method).explanation
+        with batch.watch.section(f"measuring: {method.name}"):
+            explanation = in_coefficients(explanation, yardstick.rd)
+            return torch.cat([metric.measure(explanation).double() for metric in yardstick.curves], 1)
+
+    settings = {"study": "mapped", "protocol": vars(yardstick.protocol), **method.settings()}
+    settings["measured_in"] = yardstick.rd.transform.settings()
+    return Study("mapped", method.name, columns_of(yardstick.curves), measure, settings)
+
+
+def leakage(method: Method, protocol: Protocol) -> Study:
+    """Class leakage of a method."""
+    metric = ClassLeakage(method.explainer.rate_distortion, protocol.samples)
+
+    def measure(batch: Batch) -> Tensor:
+        own = batch.explain(method).explanation
+        other = batch.explain(method, other_classes(own.reference)).explanation
+        return metric.measure(own, other).double()
+
+    settings = {"study": "leakage", "samples": protocol.samples, **method.settings()}
+    return Study("leakage", method.name, metric.columns, measure, settings)
+
+
+def sanity(method: Method) -> Study:
+    """Cascading randomisation of the classifier beneath a method."""
+    model = method.explainer.rate_distortion.classifier.model
+    names = {module: name for name, module in model.named_modules()}
+    columns = tuple(names[stage[-1]] or "the whole network" for stage in stages(model))
+    metric = Sanity(columns)
+
+    def measure(batch: Batch) -> Tensor:
+        original = batch.explain(method).explanation
+        with batch.watch.section(f"explaining by randomised classifiers: {method.name}"):
+            target = original.reference.target
+            changed = [other.explain(batch.image, target) for other in randomised(method.explainer)]
+            return metric.measure(original, changed).double()
+
+    return Study("sanity", method.name, columns, measure, {"study": "sanity", **method.settings()})
+
+
+def scales(rd: RateDistortion, protocol: Protocol) -> Study:
+    """How much the classifier needs each scale: distortion where noise replaces that scale alone."""
+    layout = rd.transform.layout(rd.classifier.input_size[1:])
+    levels = int(layout.level.max()) + 1
+
+    def measure(batch: Batch) -> Tensor:
+        reference = rd.reference(batch.image)
+        level = reference.layout.level
+        masks = [(level != one).to(batch.image.dtype).expand(len(batch.image), -1) for one in range(levels)]
+        draws = Draws.of(batch.image, 12345, "evaluate")
+        outputs = rd.probabilities(reference, masks, draws, protocol.samples)
+        return torch.stack([rd.distortions(reference, one).mean(1) for one in outputs], 1).double()
+
+    settings = {"study": "scales", "samples": protocol.samples, "classifier": rd.classifier.fingerprint()}
+    settings |= {"transform": rd.transform.settings(), "distortion": rd.distortion, "name": rd.classifier.name}
+    settings["obfuscation"] = type(rd.obfuscation).__name__
+    return Study("scales", "without", tuple(f"scale_{level}" for level in range(levels)), measure, settings)
+
+
+def variants(
+    method: Callable[..., Method], grid: dict[str, Sequence[Any]], protocol: Protocol
+) -> Iterator[tuple[Study, Method]]:
+    """A study per setting of CartoonX (Fig. 8): each entry of `grid` is varied alone."""
+    for parameter, values in grid.items():
+        for value in values:
+            one = method(name=f"{parameter} = {value:g}" if isinstance(value, float) else f"{parameter} = {value}",
+                         **{parameter: value})  # fmt: skip
+            point = OperatingPoint(one.explainer.rate_distortion, one.lambda_k or 0.0, protocol.samples)
+
+            def measure(batch: Batch, one: Method = one, point: OperatingPoint = point) -> Tensor:
+                return point.measure(batch.explain(one).explanation).double()
+
+            settings = {"study": "grid", "samples": protocol.samples, **one.settings()}
+            yield Study("grid", one.name, point.columns, measure, settings), one

@@ -1,0 +1,207 @@
+"""Classical pixel attributions and trivial orderings, as explainers: what the others are compared with."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from skimage.segmentation import slic
+from torch import Tensor
+from torch.nn import functional as F
+
+from amortex.draws import Draws
+from amortex.explainers.base import Explainer, Explanation, OnStep, check_share
+from amortex.explainers.initial import class_gradient, sensitivity
+from amortex.explainers.modified_backprop import guided, last_maps, relevance_propagation
+from amortex.masks import energy, top_share
+from amortex.rate_distortion import RateDistortion, Reference
+from amortex.types import InputError
+
+# images (B, C, H, W) and their draws -> signed attribution (B, C, H, W), or (B, 1, H, W) for maps
+Attribution = Callable[[RateDistortion, Reference, Draws], Tensor]
+IG_STEPS = 100  # of the CartoonX paper, as the SmoothGrad settings
+SMOOTHGRAD_SAMPLES, SMOOTHGRAD_SPREAD = 10, 0.1
+LIME_SAMPLES, LIME_SEGMENTS = 500, 50
+
+
+class Baseline(Explainer):
+    """A pixel attribution by name; the mask keeps the share `rate` of the most relevant pixels.
+
+    Attributions are of the target class's logit. A pixel's relevance is the sum over channels of the absolute
+    attribution. Nothing is shared across a batch.
+
+    ========================  =======================================================================================
+    ``saliency``              gradient (Simonyan et al. 2014)
+    ``smoothgrad``            mean gradient over 10 inputs with noise of standard deviation 0.1 (Smilkov et al. 2017)
+    ``integrated_gradients``  100 steps from black, Captum's (Sundararajan et al. 2017)
+    ``guided_backprop``       Springenberg et al. 2015, on ReLU and ReLU6 (Captum's knows ReLU alone)
+    ``lrp``                   zennit's EpsilonPlusFlat, residual sums by their shares (Bach et al. 2015)
+    ``gradcam``               last feature maps (Selvaraju et al. 2017), bilinear
+    ``gradcam_pp``            Grad-CAM++ (Chattopadhay et al. 2018)
+    ``guided_gradcam``        guided backprop times Grad-CAM
+    ``lime``                  Captum's, 50 SLIC superpixels, 500 samples (Ribeiro et al. 2016)
+    ========================  =======================================================================================
+
+    Arguments:
+        rate_distortion: over pixels; its classifier is used.
+        name: of the attribution.
+        rate: share of pixels that the mask keeps.
+        seed: of the run.
+
+    Raises:
+        InputError: an unknown name; when explaining, a classifier that the method is not defined for, or a missing
+            library.
+    """
+
+    def __init__(self, rate_distortion: RateDistortion, name: str, rate: float = 0.05, seed: int = 0) -> None:
+        super().__init__(rate_distortion, seed)
+        if name not in ATTRIBUTIONS:
+            raise InputError(f"unknown attribution {name!r}: use one of {', '.join(ATTRIBUTIONS)}")
+        self.name, self.rate = name, check_share(rate)
+
+    def _explain(self, reference: Reference, draws: Draws, on_step: OnStep) -> Explanation:
+        attribution = ATTRIBUTIONS[self.name](self.rate_distortion, reference, draws).detach().contiguous()
+        relevance = attribution.abs().sum(1).flatten(1)
+        mask = top_share(relevance, self.rate, energy(reference.coefficients))
+        on_step(1, mask)
+        return Explanation(reference, mask, relevance, attribution.sum(1).flatten(1))
+
+    def settings(self) -> dict[str, str | int | float]:
+        return {**super().settings(), "attribution": self.name, "rate": self.rate}
+
+
+class Ordering(Explainer):
+    """An order of the entries that takes little or no look at the classifier; the mask keeps the share `rate`.
+
+    ``random``, ``magnitude`` (energy), or ``sensitivity`` (the first-order damage of obfuscation).
+
+    Arguments:
+        rate_distortion: its transform says what is ordered.
+        name: of the order.
+        rate: share of entries that the mask keeps.
+        seed: of the run.
+    """
+
+    def __init__(self, rate_distortion: RateDistortion, name: str, rate: float = 0.05, seed: int = 0) -> None:
+        super().__init__(rate_distortion, seed)
+        if name not in ("random", "magnitude", "sensitivity"):
+            raise InputError(f"unknown ordering {name!r}: use random, magnitude or sensitivity")
+        self.name, self.rate = name, check_share(rate)
+
+    def _explain(self, reference: Reference, draws: Draws, on_step: OnStep) -> Explanation:
+        size = energy(reference.coefficients)
+        if self.name == "random":
+            numbers = draws.fill(uniform, slice(None), 1, tuple(size.shape[1:]), size.dtype)
+            relevance = numbers[:, 0].clone()
+        else:
+            relevance = size if self.name == "magnitude" else sensitivity(self.rate_distortion, reference, draws)
+        mask = top_share(relevance, self.rate, size)
+        on_step(1, mask)
+        return Explanation(reference, mask, relevance)
+
+    def settings(self) -> dict[str, str | int | float]:
+        return {**super().settings(), "ordering": self.name, "rate": self.rate}
+
+
+def uniform(out: Tensor, generator: torch.Generator) -> Tensor:
+    return out.uniform_(generator=generator)
+
+
+def normal(out: Tensor, generator: torch.Generator) -> Tensor:
+    return out.normal_(generator=generator)
+
+
+def saliency(rd: RateDistortion, reference: Reference, draws: Draws) -> Tensor:
+    return class_gradient(rd, reference.image, reference.target)
+
+
+def smoothgrad(rd: RateDistortion, reference: Reference, draws: Draws) -> Tensor:
+    image = reference.image
+    noise = draws.fill(normal, slice(None), SMOOTHGRAD_SAMPLES, tuple(image.shape[1:]), image.dtype)
+    inputs = (image[:, None] + SMOOTHGRAD_SPREAD * noise).flatten(0, 1)
+    targets = reference.target.repeat_interleave(SMOOTHGRAD_SAMPLES)
+    return class_gradient(rd, inputs, targets).unflatten(0, (len(image), -1)).mean(1)
+
+
+def integrated_gradients(rd: RateDistortion, reference: Reference, draws: Draws) -> Tensor:
+    method = captum("IntegratedGradients")(rd.classifier)
+    size = max(rd.internal_batch_size, len(reference.image))
+    return method.attribute(reference.image, 0.0, reference.target, n_steps=IG_STEPS, internal_batch_size=size).float()
+
+
+def guided_backprop(rd: RateDistortion, reference: Reference, draws: Draws) -> Tensor:
+    with guided(rd.classifier):
+        return class_gradient(rd, reference.image, reference.target)
+
+
+def lrp(rd: RateDistortion, reference: Reference, draws: Draws) -> Tensor:
+    chunks = zip(reference.image.split(rd.internal_batch_size), reference.target.split(rd.internal_batch_size),
+                 strict=True)  # fmt: skip
+    return torch.cat([relevance_propagation(rd.classifier, *chunk) for chunk in chunks])
+
+
+def gradcam(rd: RateDistortion, reference: Reference, draws: Draws) -> Tensor:
+    maps, gradient = last_maps(rd.classifier, reference.image, reference.target)
+    return _activation_map(maps, gradient.mean((2, 3)), reference)
+
+
+def gradcam_pp(rd: RateDistortion, reference: Reference, draws: Draws) -> Tensor:
+    maps, gradient = last_maps(rd.classifier, reference.image, reference.target)
+    # of exp(logit), whose higher derivatives are powers of the gradient (eq. 19)
+    square, cube = gradient.square(), gradient.pow(3)
+    denominator = 2 * square + maps.sum((2, 3), keepdim=True) * cube
+    alpha = square / torch.where(denominator == 0, 1.0, denominator)
+    return _activation_map(maps, (alpha * gradient.clamp(min=0)).sum((2, 3)), reference)
+
+
+def guided_gradcam(rd: RateDistortion, reference: Reference, draws: Draws) -> Tensor:
+    return guided_backprop(rd, reference, draws) * gradcam(rd, reference, draws)
+
+
+def lime(rd: RateDistortion, reference: Reference, draws: Draws) -> Tensor:
+    method, maps = captum("Lime")(rd.classifier), []
+    for index, seed in enumerate(draws.seeds):
+        image, target = reference.image[index : index + 1], reference.target[index : index + 1]
+        pixels = image[0].permute(1, 2, 0).cpu().double().numpy()
+        segments = torch.from_numpy(slic(pixels, LIME_SEGMENTS, start_label=0)).to(image.device)
+        with torch.random.fork_rng():  # Captum draws from torch's global generator
+            torch.manual_seed(seed)
+            attribution = method.attribute(
+                image,
+                0.0,
+                target,
+                feature_mask=segments[None, None],
+                n_samples=LIME_SAMPLES,
+                perturbations_per_eval=rd.internal_batch_size,
+            )
+        maps.append(attribution[:, :1])
+    return torch.cat(maps).float()
+
+
+def _activation_map(maps: Tensor, weights: Tensor, reference: Reference) -> Tensor:
+    combined = torch.einsum("bdhw,bd->bhw", maps, weights).clamp(min=0)
+    return F.interpolate(combined[:, None], reference.image.shape[2:], mode="bilinear")
+
+
+def captum(name: str) -> Callable[..., Any]:
+    """A class of Captum's."""
+    try:
+        import captum.attr
+    except ImportError as error:
+        raise InputError(f"{name} needs Captum: pip install 'amortex[baselines]'") from error
+    return getattr(captum.attr, name)
+
+
+ATTRIBUTIONS: dict[str, Attribution] = {
+    f.__name__: f
+    for f in (
+        saliency,
+        smoothgrad,
+        integrated_gradients,
+        guided_backprop,
+        lrp,
+        gradcam,
+        gradcam_pp,
+        guided_gradcam,
+        lime,
+    )
+}

@@ -1,0 +1,24 @@
+"""Pixel attributions as orders of wavelet coefficients, so that they can be measured in the same basis."""
+
+import torch
+
+from amortex.explainers.base import Explanation
+from amortex.masks import energy, top_share
+from amortex.rate_distortion import RateDistortion
+from amortex.transforms.supports import support_means
+from amortex.transforms.wavelet import Wavelet
+
+
+def in_coefficients(explanation: Explanation, rd: RateDistortion, rate: float = 0.05) -> Explanation:
+    """An explanation over pixels as one over the wavelet coefficients of `rd`.
+
+    The relevance of a coefficient is its magnitude (summed over channels) times the mean relevance of the pixels in the
+    support of its basis function. The mask keeps the share `rate`.
+    """
+    assert isinstance(rd.transform, Wavelet)
+    pixels = explanation.reference
+    reference = rd.reference(pixels.image, pixels.target, pixels.probabilities)
+    maps = explanation.relevance.unflatten(1, pixels.layout.image_size)
+    with torch.no_grad():
+        relevance = support_means(rd.transform, reference.layout, maps) * reference.coefficients.flat.abs().sum(1)
+    return Explanation(reference, top_share(relevance, rate, energy(reference.coefficients)), relevance)

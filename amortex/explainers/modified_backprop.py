@@ -1,0 +1,153 @@
+"""Backward passes that are not the gradient: guided backpropagation, and layer-wise relevance propagation."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from amortex.classifiers import Classifier
+from amortex.types import InputError
+
+RELUS = (nn.ReLU, nn.ReLU6)
+RELU_NODES = ("ReluBackward", "HardtanhBackward")
+OTHER_ACTIVATIONS = ("SiLU", "GELU", "Hardswish", "Mish", "ELU", "SELU", "CELU", "PReLU", "Softplus", "LeakyReLU")
+ADDITIONS = {torch.add, torch.Tensor.add, torch.Tensor.add_, torch.Tensor.__add__, torch.Tensor.__iadd__}
+
+
+def leaves(model: nn.Module) -> list[nn.Module]:
+    """The modules without children."""
+    return [module for module in model.modules() if not list(module.children())]
+
+
+@contextmanager
+def guided(classifier: Classifier) -> Iterator[None]:
+    """Within, backward passes through ReLUs let only positive gradients pass (Springenberg et al. 2015).
+
+    Raises:
+        InputError: the network is no ReLU network, or calls a ReLU that is no module, which no hook would reach: the
+            result would be the plain gradient under another name.
+    """
+    others = sorted({type(m).__name__ for m in leaves(classifier.model)} & set(OTHER_ACTIVATIONS))
+    if others:
+        raise InputError(f"guided backpropagation is defined for ReLU networks, and {classifier.name} has {others[0]}")
+    calls = 0
+
+    def pass_positive(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        nonlocal calls
+        calls += 1
+        if output.requires_grad:
+            output.register_hook(lambda gradient: gradient.clamp(min=0))
+
+    hooks = [m.register_forward_hook(pass_positive) for m in leaves(classifier.model) if isinstance(m, RELUS)]
+    try:
+        with torch.enable_grad():
+            probe = torch.full((1, *classifier.input_size), 0.5, device=classifier.mean.device).requires_grad_()
+            found = count_nodes(classifier(probe), RELU_NODES)
+        if found != calls or not calls:
+            raise InputError(
+                f"guided backpropagation reaches {calls} ReLU modules of {classifier.name}, but it has {found} ReLUs"
+            )
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def count_nodes(output: Tensor, names: tuple[str, ...]) -> int:
+    """Nodes of these names in the graph that made `output`."""
+    todo, seen, found = [output.grad_fn], set(), 0
+    while todo:
+        node = todo.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        found += node.name().startswith(names)
+        todo += [following for following, _ in node.next_functions]
+    return found
+
+
+class ShareOfSum(torch.autograd.Function):
+    """``a + b``, whose backward pass gives each side its share of the sum: LRP's epsilon rule for residuals."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
+        ctx.save_for_backward(a, b)
+        return a + b
+
+    @staticmethod
+    def backward(ctx: Any, relevance: Tensor) -> tuple[Tensor, Tensor]:
+        a, b = ctx.saved_tensors
+        total = a + b
+        share = relevance / (total + torch.where(total >= 0, 1e-6, -1e-6))
+        return a * share, b * share
+
+
+class Residuals(TorchFunctionMode):
+    """Within, sums of two tensors that need gradients are `ShareOfSum`: zennit sees modules alone, not a ``+``."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        tensors = [a for a in args if isinstance(a, Tensor) and a.requires_grad]
+        if function in ADDITIONS and len(args) == len(tensors) == 2 and args[0].shape == args[1].shape and not kwargs:
+            return ShareOfSum.apply(*args)
+        return function(*args, **(kwargs or {}))
+
+
+def relevance_propagation(classifier: Classifier, image: Tensor, target: Tensor) -> Tensor:
+    """LRP, ``(B, C, H, W)``, signed: zennit's EpsilonPlusFlat (Bach et al. 2015; Montavon et al. 2019).
+
+    Raises:
+        InputError: a layer for which there is no rule, or zennit is missing.
+    """
+    try:
+        from timm.layers.adaptive_avgmax_pool import FastAdaptiveAvgPool
+        from zennit.composites import EpsilonPlusFlat
+        from zennit.rules import Norm
+        from zennit.types import Activation, AvgPool, Linear
+    except ImportError as error:
+        raise InputError("LRP needs zennit: pip install 'amortex[baselines]'") from error
+    pools = (FastAdaptiveAvgPool,)
+    known = (Activation, AvgPool, Linear, *pools, nn.Identity, nn.Flatten, nn.Dropout, nn.MaxPool2d)
+    # zennit lets the gradient through where it knows no rule, which would not be LRP
+    without_rule = sorted({type(m).__name__ for m in leaves(classifier.model) if not isinstance(m, known)})
+    if without_rule:
+        raise InputError(f"LRP has no rule for these layers of {classifier.name}: {', '.join(without_rule)}")
+    # without biases, which would keep nearly all relevance to themselves in a network of fifty layers
+    composite = EpsilonPlusFlat(layer_map=[(pools, Norm())], zero_params=["bias"])
+    with composite.context(classifier.model) as model, torch.enable_grad():
+        leaf = classifier.normalise(image).detach().requires_grad_()
+        with Residuals():
+            logits = model(leaf)
+        chosen = logits.gather(1, target[:, None])
+        (relevance,) = torch.autograd.grad(chosen, leaf, grad_outputs=chosen.detach())
+    return relevance
+
+
+def last_maps(classifier: Classifier, image: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Feature maps of the last convolutional stage and the logit's gradient there, ``(B, D, h, w)`` each.
+
+    Raises:
+        InputError: the network has no such maps in front of its head, as vision transformers have not.
+    """
+    made: list[Any] = []
+
+    def see(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        if isinstance(output, Tensor) and output.ndim == 4 and output.shape[2:].numel() > 1:
+            made.append(output)
+        elif isinstance(module, nn.Linear) and inputs[0].ndim > 2:
+            made.append(None)  # tokens: what is spatial comes before
+
+    hooks = [module.register_forward_hook(see) for module in leaves(classifier.model)]
+    try:
+        with torch.enable_grad():
+            logits = classifier(image.detach().requires_grad_())
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if not made or made[-1] is None:
+        raise InputError(f"Grad-CAM needs feature maps in front of the head, which {classifier.name} has not")
+    maps = made[-1]
+    (gradient,) = torch.autograd.grad(logits.gather(1, target[:, None]).sum(), maps)
+    return maps.detach(), gradient

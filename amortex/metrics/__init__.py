@@ -1,0 +1,39 @@
+"""Metrics of explanations: pure functions in `functional`, and torchmetrics whose states are summed across devices."""
+
+from amortex.metrics import functional
+from amortex.metrics.base import ExplanationMetric, ImageMean, Interval, seeds_of
+from amortex.metrics.classes import ClassLeakage, Sanity, other_classes, randomised
+from amortex.metrics.curves import InsertionDeletion, NoiseOutCurve, RateDistortionCurve
+from amortex.metrics.fidelity import MuFidelity
+from amortex.metrics.masks import ClassRetained, ConcisenessPreciseness, Hallucination, OperatingPoint
+from amortex.metrics.ratios import AmortizationGap, BreakEven, ExplanationTime
+
+# those that measure an explanation; the contract test runs each
+METRICS: tuple[type[ExplanationMetric], ...] = (
+    RateDistortionCurve, NoiseOutCurve, InsertionDeletion, MuFidelity, OperatingPoint, ClassRetained,
+    ConcisenessPreciseness, Hallucination,
+)  # fmt: skip
+
+__all__ = [
+    "METRICS",
+    "AmortizationGap",
+    "BreakEven",
+    "ClassLeakage",
+    "ClassRetained",
+    "ConcisenessPreciseness",
+    "ExplanationMetric",
+    "ExplanationTime",
+    "Hallucination",
+    "ImageMean",
+    "InsertionDeletion",
+    "Interval",
+    "MuFidelity",
+    "NoiseOutCurve",
+    "OperatingPoint",
+    "RateDistortionCurve",
+    "Sanity",
+    "functional",
+    "other_classes",
+    "randomised",
+    "seeds_of",
+]

@@ -1,0 +1,109 @@
+"""What every metric is: means over images of figures per image, with bootstrap intervals, on any number of devices."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from amortex.draws import Draws
+from amortex.explainers.base import Explanation
+
+REPLICATES = 1000
+BOOTSTRAP_SEED = 2022
+
+
+class Interval(NamedTuple):
+    """A mean over images and its 95 % interval; NaN where there is none."""
+
+    mean: float
+    low: float
+    high: float
+    images: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+class ImageMean(Metric):
+    """Means over images of named figures, with 95 % bootstrap intervals.
+
+    The bootstrap is Poisson's: each replicate counts each image a Poisson(1) number of times, drawn from a generator
+    that belongs to the image. So the states are sums, of a size that does not depend on the number of images, and the
+    intervals on neither the order of the images nor the device each was on. Figures that are NaN (those that an image
+    does not have) are left out of their mean. An image given twice counts twice.
+
+    Arguments:
+        columns: names of the figures.
+
+    References:
+        Chamandy et al., Estimating Uncertainty for Massive Data Streams, 2012 (the Poisson bootstrap).
+
+    >>> metric = ImageMean(["distortion"])
+    >>> metric.accumulate(torch.tensor([[0.1], [0.3]]), seeds=[1, 2])
+    >>> metric.compute()["distortion"].mean
+    0.2
+    """
+
+    full_state_update = False
+    total: Tensor
+    weight: Tensor
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        super().__init__()
+        self.columns = tuple(columns)
+        # row 0 counts each image once, the others are the replicates
+        for name in ("total", "weight"):
+            zeros = torch.zeros(1 + REPLICATES, len(self.columns), dtype=torch.float64)
+            self.add_state(name, zeros, dist_reduce_fx="sum")
+
+    def update(self, values: Tensor, seeds: Sequence[int]) -> None:
+        """Add figures ``(B, columns)`` of images; `seeds` ``(B,)`` tell the images apart."""
+        self.accumulate(values, seeds)
+
+    def accumulate(self, values: Tensor, seeds: Sequence[int]) -> None:
+        values = values.to(self.total)
+        known = ~values.isnan()
+        times = torch.stack([weights(seed) for seed in seeds]).to(self.total)  # (B, 1 + replicates)
+        self.total += times.T @ values.nan_to_num(0)
+        self.weight += times.T @ known.to(times)
+
+    def compute(self) -> dict[str, Interval]:
+        """By column, the mean and its interval."""
+        columns = zip(self.columns, self.total.T, self.weight.T, strict=True)
+        return {name: interval(total, weight, int(weight[0])) for name, total, weight in columns}
+
+
+class ExplanationMetric(ImageMean, ABC):
+    """An `ImageMean` of what `measure` finds in explanations. Subclasses set the columns and implement it."""
+
+    def update(self, explanation: Explanation) -> None:  # type: ignore[override]
+        self.accumulate(self.measure(explanation), seeds_of(explanation.reference.image))
+
+    @abstractmethod
+    def measure(self, explanation: Explanation) -> Tensor:
+        """Figures of each image, ``(B, columns)``."""
+
+
+def seeds_of(image: Tensor) -> tuple[int, ...]:
+    """A seed per image, for its place in the bootstrap."""
+    return Draws.of(image, BOOTSTRAP_SEED, "bootstrap").seeds
+
+
+def weights(seed: int) -> Tensor:
+    """How often an image counts: once, and Poisson(1) times in each replicate."""
+    generator = torch.Generator().manual_seed(seed)
+    times = torch.poisson(torch.ones(REPLICATES, dtype=torch.float64), generator)
+    return torch.cat([times.new_ones(1), times])
+
+
+def interval(numerator: Tensor, denominator: Tensor, images: int) -> Interval:
+    """The ratio of two sums, and its 2.5 and 97.5 % quantiles over replicates; row 0 is the estimate."""
+    low, high = torch.nan, torch.nan
+    some = denominator[1:] > 0
+    if images > 1 and some.any():
+        ratios = numerator[1:][some] / denominator[1:][some]
+        low, high = ratios.quantile(ratios.new_tensor([0.025, 0.975])).tolist()
+    return Interval((numerator[0] / denominator[0]).item(), low, high, images)

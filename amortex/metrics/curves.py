@@ -1,0 +1,68 @@
+"""Curves over the share of coefficients: rate-distortion, noise-out, insertion and deletion."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from amortex.explainers.base import Explanation
+from amortex.metrics import functional
+from amortex.metrics.base import ExplanationMetric
+from amortex.rate_distortion import RateDistortion
+
+
+class RateDistortionCurve(ExplanationMetric):
+    """Distortion at each rate, hard masks (CartoonX, Fig. 7a), and the area under the curve on two rate axes.
+
+    Columns: ``l2@RATE``, ``label_l2@RATE``, ``retained@RATE`` for each rate; ``l2_area``, ``l2_log_area`` (from rate
+    0.005 on), ``label_l2_area``, ``label_l2_log_area``: mean heights, lower is better.
+
+    Arguments:
+        rd: over the transform that the explanations are over.
+        rates: shares of coefficients.
+        samples: noise draws.
+    """
+
+    noise_out = False
+
+    def __init__(self, rd: RateDistortion, rates: Sequence[float] = functional.RATES, samples: int = 64) -> None:
+        kinds = ("l2", "label_l2", "retained")
+        columns = [f"{kind}@{rate:g}" for kind in kinds for rate in rates]
+        areas = [f"{kind}_{axis}" for kind in kinds[:2] for axis in ("area", "log_area")]
+        super().__init__(columns + areas)
+        self.rd, self.rates, self.samples = rd, tuple(rates), samples
+
+    def measure(self, explanation: Explanation) -> Tensor:
+        curve = functional.rate_distortion_curve(self.rd, explanation, self.rates, self.samples, self.noise_out)
+        areas = [functional.area(self.rates, curve[kind], log) for kind in ("l2", "label_l2") for log in (False, True)]
+        return torch.cat([*curve.values(), torch.stack(areas, 1)], 1)
+
+
+class NoiseOutCurve(RateDistortionCurve):
+    """Distortion as noise replaces the most relevant coefficients first (CartoonX, Fig. 7b); higher is better."""
+
+    noise_out = True
+
+
+class InsertionDeletion(ExplanationMetric):
+    """Areas under the class probability as coefficients are inserted and deleted, and faithfulness, their difference.
+
+    Columns: ``insertion``, ``deletion``, ``faithfulness``, and ``inserted@SHARE`` at nine shares. Trapezoid rule over
+    `steps` intervals of equal width, zero baseline (Petsiuk et al. 2018; WAM, Kasmi et al. 2025).
+
+    Arguments:
+        rd: over the transform that the explanations are over.
+        steps: number of intervals.
+    """
+
+    def __init__(self, rd: RateDistortion, steps: int = 64) -> None:
+        self.shown = sorted({round(steps * share / 8) for share in range(9)})
+        columns = ["insertion", "deletion", "faithfulness", *(f"inserted@{step / steps:g}" for step in self.shown)]
+        super().__init__(columns)
+        self.rd, self.steps = rd, steps
+
+    def measure(self, explanation: Explanation) -> Tensor:
+        curves = functional.insertion_deletion(self.rd, explanation, self.steps)
+        insertion, deletion = (torch.trapezoid(curves[name], dx=1 / self.steps) for name in ("insertion", "deletion"))
+        areas = torch.stack([insertion, deletion, insertion - deletion], 1)
+        return torch.cat([areas, curves["insertion"][:, self.shown]], 1)

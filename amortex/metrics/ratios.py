@@ -1,0 +1,68 @@
+"""Amortized against exact: the gap in the objective, the break-even in images."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from amortex.metrics import functional
+from amortex.metrics.base import ImageMean, Interval, interval
+
+
+class AmortizationGap(ImageMean):
+    """Mean J of a method over mean J of the teacher, over images and lambda_k; 1 is as good as the teacher.
+
+    ``compute`` gives ``gap``, its interval by the bootstrap over images, and ``median_ratio``, the median over images
+    and lambda_k of the ratio (without an interval).
+    """
+
+    ratios: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__(("method", "teacher"))
+        self.add_state("ratios", [], dist_reduce_fx="cat")
+
+    def update(self, objective: Tensor, teacher: Tensor, seeds: Sequence[int]) -> None:  # type: ignore[override]
+        """Add J of the method and of the teacher, ``(B, lambdas)`` each."""
+        self.accumulate(torch.stack([objective.mean(1), teacher.mean(1)], 1), seeds)
+        self.ratios.append((objective / teacher).flatten().double().to(self.total.device))
+
+    def compute(self) -> dict[str, Interval]:
+        ratios = torch.cat(self.ratios) if isinstance(self.ratios, list) else self.ratios
+        gap = interval(self.total[:, 0], self.total[:, 1], int(self.weight[0, 0]))
+        median = Interval(ratios.median().item(), torch.nan, torch.nan, gap.images)
+        return {"gap": gap, "median_ratio": median}
+
+
+class BreakEven(ImageMean):
+    """After how many images training has paid for itself: training time over the mean time saved per image.
+
+    Arguments:
+        training_seconds: what training the explainer took.
+    """
+
+    def __init__(self, training_seconds: float) -> None:
+        super().__init__(("teacher", "amortized"))
+        self.training_seconds = training_seconds
+
+    def update(self, teacher: Tensor, amortized: Tensor, seeds: Sequence[int]) -> None:  # type: ignore[override]
+        """Add seconds per image of both, ``(B,)`` each."""
+        self.accumulate(torch.stack([teacher, amortized], 1), seeds)
+
+    def compute(self) -> dict[str, Interval]:
+        means = self.total / self.weight
+        images = functional.break_even(self.training_seconds, means[:, 0], means[:, 1])
+        bounds = images[1:][~images[1:].isnan()]
+        low, high = bounds.sort().values[[int(0.025 * len(bounds)), int(0.975 * len(bounds))]].tolist()
+        return {"images": Interval(images[0].item(), low, high, int(self.weight[0, 0]))}
+
+
+class ExplanationTime(ImageMean):
+    """Seconds and classifier passes per explanation: a forward pass is 1, forward and backward 3."""
+
+    def __init__(self) -> None:
+        super().__init__(("seconds", "passes"))
+
+    def update(self, seconds: Tensor, passes: Tensor, seeds: Sequence[int]) -> None:  # type: ignore[override]
+        """Add what each image of a batch took, ``(B,)`` each."""
+        self.accumulate(torch.stack([seconds, passes], 1), seeds)

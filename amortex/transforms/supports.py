@@ -1,0 +1,47 @@
+"""Where wavelets live: means of a map over the support of each basis function."""
+
+import warnings
+from functools import lru_cache
+
+import numpy as np
+import pywt
+import torch
+from torch import Tensor
+
+from amortex.transforms.wavelet import Wavelet
+from amortex.types import Layout
+
+FILTERS = ("da", "ad", "dd")  # along rows and columns, of horizontal, vertical and diagonal details
+NEGLIGIBLE = 1e-10  # of a basis function's values: some wavelets' filters end in zeros
+
+
+def support_means(transform: Wavelet, layout: Layout, maps: Tensor) -> Tensor:
+    """Mean of maps ``(B, H, W)`` over the support, within the image, of each basis function: ``(B, k)``."""
+
+    def box(level: int, kinds: str) -> Tensor:
+        """Means for the positions of a band, ``(B, rows, columns)``."""
+        rows, columns = (
+            torch.from_numpy(_supports(transform.wavelet, transform.mode, level, kind, pixels)).to(maps)
+            for kind, pixels in zip(kinds, layout.image_size, strict=True)
+        )
+        return rows @ maps @ columns.mT
+
+    means = [box(transform.levels, "aa")]
+    for level in range(1, transform.levels + 1):
+        means.append(torch.stack([box(level, kinds) for kinds in FILTERS], 1))
+    return layout.join(means)
+
+
+@lru_cache(maxsize=64)
+def _supports(wavelet: str, mode: str, level: int, kind: str, pixels: int) -> np.ndarray:
+    """Weights ``(entries, pixels)`` that average over the support of each 1-D basis function of a level."""
+    with warnings.catch_warnings():  # PyWavelets warns where all coefficients feel the border
+        warnings.simplefilter("ignore")
+        empty = [np.zeros_like(band) for band in pywt.wavedec(np.zeros(pixels), wavelet, mode, level)]
+    band = empty[0 if kind == "a" else 1]
+    supports = np.zeros((len(band), pixels), bool)
+    for index in range(len(band)):
+        band[index] = 1.0
+        supports[index] = np.abs(pywt.waverec(empty, wavelet, mode)[:pixels]) > NEGLIGIBLE
+        band[index] = 0.0
+    return supports / supports.sum(1, keepdims=True).clip(min=1)
