@@ -99,7 +99,7 @@ def compare(arguments: Sequence[str]) -> int:
 def quieten() -> None:
     """Leave out what libraries print that helps nobody here."""
     os.environ.setdefault("WANDB_QUIET", "true")
-    for message in ("`isinstance\\(treespec, LeafSpec\\)`", "Found .* in eval mode"):
+    for message in ("`isinstance\\(treespec, LeafSpec\\)`", "Found .* in eval mode", "LightningCLI's args"):
         warnings.filterwarnings("ignore", message)
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda r: "litlogger" not in r.getMessage())
 

@@ -6,12 +6,14 @@ import pytest
 import yaml
 from lightning.pytorch.cli import LightningCLI
 
+from amortex.comparison import Comparison
 from amortex.data import ImageData
 from amortex.training import AmortizedExplainer
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 WHOLE = ("base.yaml", "quickstart.yaml")
-FILES = [file.relative_to(CONFIGS) for file in sorted(CONFIGS.rglob("*.yaml")) if file.parent.name != "sweep"]
+OTHERS = ("sweep", "compare")  # not for training
+FILES = [file.relative_to(CONFIGS) for file in sorted(CONFIGS.rglob("*.yaml")) if file.parent.name not in OTHERS]
 
 
 @pytest.mark.parametrize("file", FILES, ids=str)
@@ -31,6 +33,17 @@ def test_configurations_parse(file, monkeypatch):
         for key, value in values.items() if isinstance(values, dict) else ():
             if not isinstance(value, list | dict | float):
                 assert parsed[section][key] == value
+
+
+@pytest.mark.parametrize("file", sorted((CONFIGS / "compare").glob("*.yaml")), ids=lambda file: file.name)
+def test_configurations_of_comparisons_parse(file):
+    class Parses(LightningCLI):
+        def instantiate_classes(self) -> None:
+            pass
+
+    parsed = Parses(Comparison, ImageData, args=["--config", str(file)], run=False).config
+    for key, value in yaml.safe_load(file.read_text())["model"].items():
+        assert (list(parsed.model[key]) if isinstance(value, list) else parsed.model[key]) == value
 
 
 def test_sweeps_name_parameters_that_exist():

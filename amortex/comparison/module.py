@@ -105,7 +105,8 @@ class Comparison(lightning.LightningModule):
         self.tables = [ImageMean(study.columns) for study in self.studies]
         self.gaps = {s.name: AmortizationGap() for s in self.studies if s.section == "effort" and s.name != TEACHER}
         self.breaks = {name: BreakEven(seconds) for name, seconds in (training_seconds or {}).items()}
-        self.summed = nn.ModuleList(
+        # to move with the module
+        self.summed = nn.ModuleList([*self.tables, *self.gaps.values(), *self.breaks.values()])
             [*self.tables, *self.gaps.values(), *self.breaks.values()]
         )  # to move with the module
         self.unavailable: dict[str, str] = {}
