@@ -107,8 +107,6 @@ class Comparison(lightning.LightningModule):
         self.breaks = {name: BreakEven(seconds) for name, seconds in (training_seconds or {}).items()}
         # to move with the module
         self.summed = nn.ModuleList([*self.tables, *self.gaps.values(), *self.breaks.values()])
-            [*self.tables, *self.gaps.values(), *self.breaks.values()]
-        )  # to move with the module
         self.unavailable: dict[str, str] = {}
         self.failed: list[str] = []
 
