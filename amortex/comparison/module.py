@@ -143,7 +143,8 @@ class Comparison(lightning.LightningModule):
         shown = [place for place, index in enumerate(indices) if index < self.hparams["gallery"]]
         if shown:
             with self.watch.section("pictures"):
-                methods = [m for m in self.plan.methods if m.name not in self.unavailable]
+                measured = {name for section, name in found if section == "native"}
+                methods = [m for m in self.plan.methods if m.name in measured]
                 write_gallery(self.folder, work, methods, self.plan.varied, {place: indices[place] for place in shown})
 
     @torch.no_grad()

@@ -5,7 +5,7 @@ from typing import Any
 import lightning
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import DataLoader
 
 from amortex.data.libraries import Stream, has_splits, kind, open_source
 from amortex.data.photographs import Views
@@ -156,9 +156,8 @@ class ImageData(lightning.LightningDataModule):
         assert self.val_source is not None, "setup comes first"
         dataset = ValImages(self.val_source, self.preprocess)
         trainer = self.trainer
-        sampler: DistributedSampler | None = None
-        if trainer is not None and trainer.world_size > 1:
-            sampler = DistributedSampler(dataset, trainer.world_size, trainer.global_rank, shuffle=False)
+        # each image on one device: a DistributedSampler would repeat some to make the shares even
+        sampler = None if trainer is None else range(trainer.global_rank, len(dataset), trainer.world_size)
         return self._loader(dataset, batch_size=self.batch_size, sampler=sampler)
 
     def test_dataloader(self) -> DataLoader:

@@ -1,0 +1,99 @@
+"""The comparison end to end: report, cache, several devices, methods that are not available."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from networks import photographs
+
+from amortex import train_cli
+
+ROOT = Path(__file__).parent.parent
+TINY = (
+    "--model.classifier", "networks.TinyNet", "--model.img_size", "32", "--model.mean", "[0.5]", "--model.std", "[0.5]",
+    "--model.levels", "2", "--model.samples", "2", "--model.insertion_steps", "4", "--model.subsets", "4",
+    "--model.methods", "[cartoonx,wam_sg,saliency,guided_backprop,random_pixels]", "--model.checked", "[wam_sg]",
+    "--model.leaking", "[wam_sg]", "--model.sections", "[methods,leakage,sanity,scales]", "--model.gallery", "1",
+    "--data.val", "photos", "--data.val_images", "5", "--data.batch_size", "2",
+    "--data.workers", "0", "--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false",
+    "--trainer.logger", "false",
+)  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    photographs(tmp_path / "photos", *(f"{i}.png" for i in range(5)))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def compare(*arguments: str) -> int:
+    return train_cli.main(["compare", *TINY, *arguments])
+
+
+def table(folder: Path, name: str) -> dict[tuple[str, str], dict[str, str]]:
+    with open(folder / f"{name}.csv", newline="") as file:
+        return {(row["row"], row["column"]): row for row in csv.DictReader(file)}
+
+
+def test_a_report_and_a_rerun_from_the_cache(folder, capsys):
+    assert compare() == 0
+    report = (folder / "report/report.md").read_text()
+    assert "guided backprop" in report  # TinyNet has no ReLU: said, not dropped
+    assert "not available" in report
+    for name in ("rate_distortion", "noise_out", "operating_points", "pareto", "mapped", "scales", "gallery/0"):
+        assert (folder / "report" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert f"({name}.png)" in report
+    native = table(folder / "report", "native")
+    assert native["cartoonx", "rate"]["images"] == "5"
+    assert float(native["cartoonx", "passes"]["mean"]) >= 3 * 2 * 2000
+    assert float(native["cartoonx", "l2@1"]["mean"]) < 1e-5
+    rows = [json.loads(line) for line in (folder / "report/images.jsonl").read_text().splitlines()]
+    assert len([row for row in rows if row["row"] == "cartoonx" and row["table"] == "native"]) == 5
+    first = {file.name: file.read_bytes() for file in (folder / "report").glob("*.csv")}
+    assert compare("--model.gallery", "0") == 0
+    assert "explaining: cartoonx" in report
+    assert "explaining: cartoonx" not in (folder / "report/report.md").read_text()
+    assert first == {file.name: file.read_bytes() for file in (folder / "report").glob("*.csv")}
+
+
+def test_unknown_names_are_refused(folder, capsys):
+    assert compare("--model.methods", "[nonsense]") == 2
+    assert "unknown method 'nonsense'" in capsys.readouterr().err
+    assert not (folder / "report").exists()
+
+
+def test_effort_starts_from_the_teacher(folder, monkeypatch):
+    monkeypatch.setattr("amortex.comparison.effort.STEPS", (0, 2))
+    assert compare("--model.sections", "[effort]", "--data.val_images", "1", "--data.batch_size", "1") == 0
+    effort = table(folder / "report", "effort")
+    assert float(effort["from ones@0", "J@5"]["mean"]) == pytest.approx(5.0, abs=1e-4)
+    assert float(effort["empty mask", "passes"]["mean"]) == 0
+    assert float(effort["from ones@2", "passes"]["mean"]) == 12
+    assert "Amortization gap" in (folder / "report/report.md").read_text()
+
+
+def test_two_processes_give_the_figures_of_one(folder):
+    light = ("--model.methods", "[wam_sg,saliency,random_pixels]", "--model.sections", "[methods,scales]",
+             "--model.cache", "null", "--model.gallery", "0")  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests'}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1"}
+    found = []
+    for devices in ("1", "2"):
+        command = [sys.executable, str(ROOT / "train.py"), "compare", *TINY, *light, "--model.out", f"out{devices}",
+                   "--trainer.devices", devices]  # fmt: skip
+        command += ["--trainer.strategy", "ddp"] if devices == "2" else []
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        found.append({name: table(folder / f"out{devices}", name) for name in ("native", "mapped", "scales")})
+    for name, one in found[0].items():
+        for key, row in one.items():
+            if key[1] == "seconds":
+                continue
+            other = found[1][name][key]
+            assert row["images"] == other["images"] == "5"  # none twice: five images on two processes
+            for column in ("mean", "low", "high"):
+                assert float(row[column]) == pytest.approx(float(other[column]), abs=2e-5, nan_ok=True), key

@@ -1,0 +1,217 @@
+"""Metrics against closed forms and brute force, on classifiers whose answers are known."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import build_classifier
+from scipy import stats
+from torch import nn
+
+from amortex.explainers import Explanation
+from amortex.metrics import (
+    METRICS,
+    AmortizationGap,
+    BreakEven,
+    ClassLeakage,
+    ExplanationTime,
+    ImageMean,
+    InsertionDeletion,
+    MuFidelity,
+    NoiseOutCurve,
+    RateDistortionCurve,
+    Sanity,
+    functional,
+    other_classes,
+    randomised,
+    seeds_of,
+)  # fmt: skip
+from amortex.metrics.base import REPLICATES
+from amortex.rate_distortion import RateDistortion
+from amortex.transforms import Pixel, Wavelet
+
+
+@pytest.fixture
+def rd(tiny_classifier):
+    return RateDistortion(tiny_classifier, Wavelet("haar", 2))
+
+
+def explanation_of(rd, images, seed=0, signed=False):
+    reference = rd.reference(images)
+    values = torch.randn(len(images), reference.layout.k, generator=torch.Generator().manual_seed(seed)).to(images)
+    mask = (values > 0.5).to(images)
+    return Explanation(reference, mask, values.abs(), values if signed else None)
+
+
+@pytest.mark.parametrize("kind", METRICS, ids=lambda kind: kind.__name__)
+def test_metric_contract(kind, rd, images):
+    metric = kind(rd, **({"samples": 2} if "samples" in kind.__init__.__annotations__ else {}))
+    explanation = explanation_of(rd, images)
+    values = metric.measure(explanation)
+    assert values.shape == (3, len(metric.columns))
+    assert not values.isinf().any()
+    metric.update(explanation)
+    found = metric.compute()
+    assert tuple(found) == metric.columns
+    for name, column in zip(metric.columns, values.T, strict=True):
+        if column.isfinite().all():
+            assert found[name].mean == pytest.approx(column.mean().item(), abs=1e-5)
+            assert found[name].low <= found[name].mean + 1e-9
+            assert found[name].images == 3
+    alone = kind(rd, **({"samples": 2} if "samples" in kind.__init__.__annotations__ else {}))
+    for index in (2, 0, 1):  # neither order nor batch matters
+        part = slice(index, index + 1)
+        alone.update(Explanation(explanation.reference.of(part), explanation.mask[part], explanation.relevance[part]))
+    for name, interval in alone.compute().items():
+        assert interval == pytest.approx(found[name], abs=1e-4, nan_ok=True)
+
+
+def test_means_match_numpy_and_the_interval_the_bootstrap():
+    values = torch.rand(200, 2, generator=torch.Generator().manual_seed(1))
+    values[0, 1] = torch.nan
+    metric = ImageMean(["a", "b"])
+    metric.update(values, range(200))
+    found = metric.compute()
+    assert found["a"].mean == pytest.approx(values[:, 0].mean().item())
+    assert found["b"].mean == pytest.approx(values[1:, 1].mean().item())
+    assert found["b"].images == 199
+    ordinary = stats.bootstrap((values[:, 0].numpy(),), np.mean, n_resamples=2000, rng=np.random.default_rng(0))
+    assert found["a"].low == pytest.approx(ordinary.confidence_interval.low, abs=0.006)
+    assert found["a"].high == pytest.approx(ordinary.confidence_interval.high, abs=0.006)
+    assert metric.total.shape[0] == 1 + REPLICATES  # memory does not grow with the images
+
+
+class LinearProbability(nn.Module):
+    """Two classes, the logit of the first a sum of weighted pixels; the second 0."""
+
+    def __init__(self, weights: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("weights", weights)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logit = ((x + 1) / 2 * self.weights).flatten(1).sum(1)  # normalisation with 0.5, undone
+        return torch.stack([logit, torch.zeros_like(logit)], 1)
+
+
+def linear(weights):
+    return RateDistortion(build_classifier(LinearProbability(weights), (3, 8, 8), "linear"), Pixel())
+
+
+def test_insertion_deletion_and_mu_fidelity_of_a_linear_model_by_brute_force():
+    generator = torch.Generator().manual_seed(0)
+    weights, x = (
+        torch.randn(1, 1, 8, 8, generator=generator).expand(1, 3, 8, 8),
+        torch.rand(2, 3, 8, 8, generator=generator),
+    )
+    rd = linear(weights)
+    reference = rd.reference(x, torch.zeros(2, dtype=torch.long))
+    share = (x * weights).sum(1).flatten(1)  # of each pixel in the logit: the exact attribution
+    explanation = Explanation(reference, (share > 0).float(), share.abs(), share)
+    curves = functional.insertion_deletion(rd, explanation, 4)
+    for image in range(2):
+        order = share[image].abs().argsort(descending=True)
+        for step in range(5):
+            top, rest = order[: 16 * step], order[16 * step :]
+            assert curves["insertion"][image, step] == pytest.approx(share[image, top].sum().sigmoid().item(), abs=1e-5)
+            assert curves["deletion"][image, step] == pytest.approx(share[image, rest].sum().sigmoid().item(), abs=1e-5)
+    areas = InsertionDeletion(rd, 4).measure(explanation)
+    torch.testing.assert_close(areas[:, 0], torch.trapezoid(curves["insertion"], dx=0.25))
+    torch.testing.assert_close(areas[:, 2], areas[:, 0] - areas[:, 1])
+    chosen = functional.subsets(reference, 64, 0.2)
+    assert (chosen.sum(-1) == round(0.2 * 64)).all()
+    drops = functional.subset_drops(rd, reference, chosen)
+    for image in range(2):
+        parts = [share[image, one].sum() for one in chosen[image]]
+        expected = [share[image].sum().sigmoid() - (share[image].sum() - part).sigmoid() for part in parts]
+        torch.testing.assert_close(drops[image], torch.stack(expected), atol=1e-5, rtol=0)
+        pearson = stats.pearsonr(torch.stack(parts).numpy(), torch.stack(expected).numpy()).statistic
+        assert MuFidelity(rd, 64).measure(explanation)[image, 0].item() == pytest.approx(pearson, abs=1e-4)
+
+
+def test_the_oracle_wins_where_the_relevant_entries_are_known():
+    weights = torch.zeros(1, 3, 8, 8)
+    weights[..., 2:4, 2:4] = torch.tensor([[4.0, -4.0], [-4.0, 4.0]])  # four pixels decide
+    rd, x = linear(weights), torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(2))
+    reference = rd.reference(x)
+    oracle = weights.abs().sum(1).flatten(1).expand(3, -1)
+    noise = torch.rand(3, 64, generator=torch.Generator().manual_seed(3))
+    rates = (0.0, 4 / 64, 0.25, 0.5, 1.0)
+    best, other = (
+        functional.rate_distortion_curve(rd, Explanation(reference, one, one), rates, 16) for one in (oracle, noise)
+    )
+    assert best["l2"][:, 1:].max() < 1e-4  # from the rate of the four pixels on
+    assert other["l2"][:, 1:4].mean() > 0.05
+    assert (best["retained"][:, 1:] == 1).all()
+    out = NoiseOutCurve(rd, rates, 16).measure(Explanation(reference, oracle, oracle))
+    curve = RateDistortionCurve(rd, rates, 16).measure(Explanation(reference, oracle, oracle))
+    torch.testing.assert_close(out[:, 1], curve[:, 0])  # without the four pixels it is as with nothing
+
+
+def test_areas_of_known_curves():
+    rates = (0.0, 0.005, 0.05, 1.0)
+    values = torch.tensor([[1.0, 1.0, 1.0, 1.0], [0.0, 0.005, 0.05, 1.0]])
+    torch.testing.assert_close(functional.area(rates, values), torch.tensor([1.0, 0.5]))
+    assert functional.area(rates, values, logarithmic=True)[0].item() == pytest.approx(1.0)
+
+
+def test_rank_correlation_within_levels_matches_scipy():
+    a, b = (torch.randn(1, 40, generator=torch.Generator().manual_seed(s)).round() for s in (0, 1))  # with ties
+    level = torch.arange(40) // 20
+    for one, found in enumerate(functional.spearman_within_levels(a, b, level)[0]):
+        on = level == one
+        assert found.item() == pytest.approx(stats.spearmanr(a[0, on].numpy(), b[0, on].numpy()).statistic)
+
+
+def test_conciseness_of_the_whole_image_is_one_and_it_hallucinates_nothing(rd, images):
+    explanation = explanation_of(rd, images)
+    whole = Explanation(explanation.reference, torch.ones_like(explanation.mask), explanation.relevance)
+    for values in functional.conciseness_preciseness(rd, whole).values():
+        torch.testing.assert_close(values, torch.ones(3), atol=1e-4, rtol=0)
+    square = torch.zeros(1, 1, 32, 32)
+    square[..., 8:24, 8:24] = 1.0
+    assert functional.hallucination(square, square).item() == 0
+    assert functional.hallucination(square, torch.zeros_like(square)).item() == 0
+    assert functional.hallucination(square, square.roll(6, -1)).item() > 0.2
+    assert functional.hallucination(torch.zeros_like(square), square).isnan()
+
+
+def test_gap_break_even_and_time():
+    gap = AmortizationGap()
+    gap.update(torch.tensor([[0.2, 0.4], [0.6, 0.8]]), torch.tensor([[0.1, 0.1], [0.2, 0.4]]), [1, 2])
+    found = gap.compute()
+    assert found["gap"].mean == pytest.approx(2.0 / 0.8)
+    assert found["median_ratio"].mean == pytest.approx(np.median([2, 4, 3, 2]), abs=1)
+    even = BreakEven(100.0)
+    even.update(torch.tensor([10.0, 12.0]), torch.tensor([1.0, 1.0]), [1, 2])
+    assert even.compute()["images"].mean == pytest.approx(10.0)
+    never = BreakEven(100.0)
+    never.update(torch.tensor([1.0]), torch.tensor([2.0]), [1])
+    assert never.compute()["images"].mean == float("inf")
+    time = ExplanationTime()
+    time.update(torch.tensor([1.0, 3.0]), torch.tensor([4.0, 4.0]), [1, 2])
+    assert time.compute()["seconds"].mean == 2.0
+
+
+def test_leakage_is_of_other_classes_and_sanity_falls(rd, images):
+    from amortex.explainers import WAM
+
+    wam = WAM(rd)
+    own = wam.explain(images)
+    others = other_classes(own.reference)
+    assert (others != own.reference.target).all()
+    assert torch.equal(others, other_classes(own.reference))
+    metric = ClassLeakage(rd, 2)
+    metric.update(own, wam.explain(images, others))
+    assert 0 <= metric.compute()["other"].mean <= 1
+    changed = [one.explain(images, own.reference.target) for one in randomised(wam)]
+    sanity = Sanity([str(stage) for stage in range(len(changed))])
+    sanity.update(own, changed)
+    means = [interval.mean for interval in sanity.compute().values()]
+    assert all(-1 <= mean < 0.9 for mean in means)
+    same = Sanity(["same"])
+    same.update(own, [own])
+    assert same.compute()["same"].mean == pytest.approx(1.0)
+    assert torch.equal(own.relevance, wam.explain(images).relevance)  # the classifier itself is left alone
+
+
+def test_seeds_belong_to_images(images):
+    assert seeds_of(images)[1] == seeds_of(images[1:2])[0]
