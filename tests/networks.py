@@ -31,6 +31,14 @@ class TinyNet(nn.Module):
         return self.sharpness * self.head(self.features(x).flatten(1))
 
 
+class ReluNet(TinyNet):
+    """With a ReLU, as guided backpropagation wants it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features[1] = nn.ReLU()
+
+
 class NanOnWhite(TinyNet):
     """Answers NaN on white images."""
 

@@ -15,8 +15,9 @@ from PIL import Image
 from safetensors import safe_open
 
 from amortex.cli import main
-from amortex.explainers import METHODS
+from amortex.explainers import METHODS, Baseline, Ordering
 from amortex.images import Preprocess
+from amortex.transforms import Fourier, Pixel
 
 COLUMNS = (
     "file", "target", "class_name", "probability", "method", "preset", "lambda_k", "rate", "distortion",
@@ -30,6 +31,8 @@ QUICK = {  # options that keep a method quick
 EXTRA = dict.fromkeys(("wam", "wam_sg", "wam_ig"), ("relevance", "signed")) | dict.fromkeys(
     ("minimal_static", "cartoonx", "pixel_rde", "fourier_rde"), ("relevance",)
 )
+EXTRA |= {name: ("relevance", "signed") if kind is Baseline else ("relevance",)
+          for name, (kind, _, _) in METHODS.items() if kind in (Baseline, Ordering)}  # fmt: skip
 CONFIG = {"input_size": (3, 32, 32), "interpolation": "bicubic", "crop_pct": 0.875, "crop_mode": "center"}
 
 
@@ -62,7 +65,7 @@ def two(tmp_path) -> Path:
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_runs_and_says_nothing_when_quiet(two, tmp_path, capfd, method):
     out = tmp_path / "out"
-    assert explain(two, "--method", method, "--out", out, *QUICK.get(method, ())) == 0
+    assert explain(two, "--method", method, "--out", out, *QUICK.get(method, ()), network="ReluNet") == 0
     assert capfd.readouterr() == ("", "")
     settings = json.loads((out / "settings.json").read_text())
     assert [row["file"] for row in rows(out)] == [str(two / "a.png"), str(two / "b" / "c.jpg")]
@@ -81,11 +84,11 @@ def test_every_method_runs_and_says_nothing_when_quiet(two, tmp_path, capfd, met
 
 @pytest.mark.parametrize("method", METHODS)
 def test_masks_have_one_tensor_per_band(two, tmp_path, method):
-    assert explain(two / "a.png", "--method", method, "--out", tmp_path, *QUICK.get(method, ())) == 0
+    assert explain(two / "a.png", "--method", method, "--out", tmp_path, *QUICK.get(method, ()), network="ReluNet") == 0
     tensors, _ = mask_file(tmp_path / "a_mask.safetensors")
     low, level2, level1 = pywt.wavedec2(np.zeros((32, 32)), "db3", "zero", 2)
     bands = {"low": low.shape, "level1": (3, *level1[0].shape), "level2": (3, *level2[0].shape)}
-    bands = {"pixel_rde": {"mask": (32, 32)}, "fourier_rde": {"mask": (32, 17)}}.get(method, bands)
+    bands = {Pixel: {"mask": (32, 32)}, Fourier: {"mask": (32, 17)}}.get(METHODS[method][2], bands)
     names = ["", *(name + "." for name in EXTRA.get(method, ()))]
     assert {key: t.shape for key, t in tensors.items()} == {p + band: bands[band] for p in names for band in bands}
 

@@ -66,7 +66,7 @@ class Baseline(Explainer):
         return Explanation(reference, mask, relevance, attribution.sum(1).flatten(1))
 
     def settings(self) -> dict[str, str | int | float]:
-        return {**super().settings(), "attribution": self.name, "rate": self.rate}
+        return {**super().settings(), "name": self.name, "rate": self.rate}
 
 
 class Ordering(Explainer):
@@ -99,7 +99,7 @@ class Ordering(Explainer):
         return Explanation(reference, mask, relevance)
 
     def settings(self) -> dict[str, str | int | float]:
-        return {**super().settings(), "ordering": self.name, "rate": self.rate}
+        return {**super().settings(), "name": self.name, "rate": self.rate}
 
 
 def uniform(out: Tensor, generator: torch.Generator) -> Tensor:
