@@ -1,5 +1,6 @@
 """What a run leaves: checkpoints, pictures, a table of images, histograms. The only user of wandb."""
 
+import csv
 import io
 from pathlib import Path
 from typing import Any, cast
@@ -143,6 +144,23 @@ class PanelLogger(Callback):
             values = torch.stack(masks)[:, self.level == level]
             logged[f"val/mask_values/{name}"] = wandb.Histogram(values.flatten().tolist())
         logger.experiment.log(logged)
+
+
+class ReportLogger(Callback):
+    """Logs a comparison's report to W&B, where that is on: its pictures, and its tables as in the CSV files."""
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        folder = Path(cast(Any, pl_module).folder)
+        for logger in trainer.loggers if trainer.is_global_zero else ():
+            if isinstance(logger, WandbLogger):
+                logged: dict[str, Any] = {}
+                for path in (*sorted(folder.glob("*.png")), *sorted(folder.glob("gallery/*.png"))):
+                    logged[f"report/{path.relative_to(folder).with_suffix('')}"] = wandb.Image(str(path))
+                for path in sorted(folder.glob("*.csv")):
+                    with open(path, newline="", encoding="utf-8") as file:
+                        columns, *rows = csv.reader(file)
+                    logged[f"report/{path.stem}_table"] = wandb.Table(columns=list(columns), data=[list(row) for row in rows])
+                logger.experiment.log(logged)
 
 
 def finish() -> None:

@@ -61,6 +61,17 @@ def test_a_report_and_a_rerun_from_the_cache(folder, capsys):
     assert first == {file.name: file.read_bytes() for file in (folder / "report").glob("*.csv")}
 
 
+def test_the_report_is_in_an_offline_wandb_run_as_well(folder):
+    config = ("--config", str(ROOT / "configs/compare/cpu.yaml"))
+    light = ("--model.methods", "[wam_sg]", "--model.sections", "[methods]", "--model.cache", "null")
+    quiet = [value for value in TINY if value not in ("--trainer.logger", "false", "--trainer.enable_progress_bar")]
+    assert train_cli.main(["compare", *config, *quiet, *light]) == 0
+    (offline,) = (folder / "runs/wandb").glob("offline-run-*")
+    media = {path.parent.name + "/" + path.name.split("_")[0] for path in offline.rglob("*.png")}
+    assert "report/rate" in media
+    assert list(offline.rglob("native*.table.json"))
+
+
 def test_unknown_names_are_refused(folder, capsys):
     assert compare("--model.methods", "[nonsense]") == 2
     assert "unknown method 'nonsense'" in capsys.readouterr().err
