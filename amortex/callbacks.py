@@ -158,8 +158,8 @@ class ReportLogger(Callback):
                     logged[f"report/{path.relative_to(folder).with_suffix('')}"] = wandb.Image(str(path))
                 for path in sorted(folder.glob("*.csv")):
                     with open(path, newline="", encoding="utf-8") as file:
-                        columns, *rows = map(list, csv.reader(file))
-                    table = wandb.Table(columns=columns, data=list(rows))
+                        columns, *rows = csv.reader(file)
+                    table = wandb.Table(columns=list(columns), data=list(map(list, rows)))
                     logged[f"report/{path.stem}_table"] = table
                 logger.experiment.log(logged)
 
