@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import wandb
 from networks import photographs
 
 from amortex import train_cli
@@ -61,9 +62,10 @@ def test_a_report_and_a_rerun_from_the_cache(folder, capsys):
     assert first == {file.name: file.read_bytes() for file in (folder / "report").glob("*.csv")}
 
 
-def test_the_report_is_in_an_offline_wandb_run_as_well(folder):
+def test_the_report_is_in_an_offline_wandb_run_as_well(folder, request):
     config = ("--config", str(ROOT / "configs/compare/cpu.yaml"))
     light = ("--model.methods", "[wam_sg]", "--model.sections", "[methods]", "--model.cache", "null")
+    request.addfinalizer(wandb.teardown)  # its service would go on in this test's folder
     quiet = [value for value in TINY if value not in ("--trainer.logger", "false", "--trainer.enable_progress_bar")]
     assert train_cli.main(["compare", *config, *quiet, *light]) == 0
     (offline,) = (folder / "runs/wandb").glob("offline-run-*")
