@@ -4,11 +4,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from amortex.draws import Draws
+from amortex.draws import EVALUATION_SEED, Draws
 from amortex.explainers.base import Explanation
 from amortex.rate_distortion import RateDistortion, class_probability
-
-EVALUATION_SEED = 12345
 
 
 class Certificate(NamedTuple):
@@ -31,7 +29,7 @@ def certify(
     are the value; a single random draw has none either: its ends are NaN.
     """
     reference = explanation.reference
-    outcome = rd(reference, explanation.mask, Draws.of(reference.image, seed, "evaluate"), samples)
+    outcome = rd(reference, explanation.mask, Draws.evaluation(reference.image, seed), samples)
     mean = outcome.distortion.mean(1)
     low, high = (mean, mean) if reference.scale is None else outcome.interval()
     return Certificate(

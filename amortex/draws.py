@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 Fill = Callable[[Tensor, torch.Generator], object]
+EVALUATION_SEED = 12345
 WORTH_THREADS = 2**15  # numbers per draw; below, handing a draw to a thread costs more than filling it
 
 
@@ -39,6 +40,11 @@ class Draws:
         several = len(pixels) > 1 and threads > 1  # hashing leaves the interpreter to others
         hashes = (_pool(threads).map if several else map)(partial(_hash, key=f"{seed}/{stream}"), pixels)
         return cls(list(hashes), image.device)
+
+    @classmethod
+    def evaluation(cls, image: Tensor, seed: int = EVALUATION_SEED) -> "Draws":
+        """The streams that measure explanations: the same for all methods, and none that an explainer has seen."""
+        return cls.of(image, seed, "evaluate")
 
     @classmethod
     def numbered(
@@ -73,6 +79,16 @@ class Draws:
         threaded = self.device.type == "cpu" and torch.get_num_threads() > 1 and outs[0].numel() >= WORTH_THREADS
         list((_pool(torch.get_num_threads()).map if threaded else map)(one, outs, seeds))
         return self._buffer
+
+
+def uniform(out: Tensor, generator: torch.Generator) -> Tensor:
+    """A `Fill`: uniform in [0, 1)."""
+    return out.uniform_(generator=generator)
+
+
+def normal(out: Tensor, generator: torch.Generator) -> Tensor:
+    """A `Fill`: standard normal."""
+    return out.normal_(generator=generator)
 
 
 @cache

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from amortex.distortions import surrogate
-from amortex.draws import Draws
+from amortex.draws import Draws, uniform
 from amortex.explainers import RDE, Preset
 from amortex.predictors import MaskPredictor, Prediction
 from amortex.predictors.budget import masks_of_rate
@@ -85,9 +85,7 @@ class Objective:
         h = self.settings
         moved = min(1.0, done / h.curriculum) if h.curriculum else 1.0
         interval = torch.lerp(torch.tensor(h.first_rates).log(), torch.tensor(h.rates).log(), moved)
-        uniform = Draws.numbered(numbers, h.seed, "rate").fill(
-            lambda out, generator: out.uniform_(generator=generator), slice(None), 1, (h.masks,), torch.float32
-        )[:, 0]
+        part = Draws.numbered(numbers, h.seed, "rate").fill(uniform, slice(None), 1, (h.masks,), torch.float32)[:, 0]
         near = NEAR * (h.masks > 1)
-        share = uniform[:, :1] * (1 - near) + F.pad(uniform[:, 1:].sort(1).values * near, (1, 0))
+        share = part[:, :1] * (1 - near) + F.pad(part[:, 1:].sort(1).values * near, (1, 0))
         return torch.lerp(interval[0], interval[1], share).exp()

@@ -283,12 +283,12 @@ class RateDistortion(nn.Module):
         y = self.obfuscate(reference, mask, noise)
         return softmax(self.classifier(y.flatten(0, 1))).unflatten(0, y.shape[:2])
 
-    def distortions(self, reference: Reference, outputs: Tensor) -> Tensor:
-        """Distortions of outputs ``Phi(y)`` ``(B, L, M)`` from the reference, ``(B, L)``."""
+    def distortions(self, reference: Reference, outputs: Tensor, name: DistortionName | None = None) -> Tensor:
+        """Distortions of outputs ``Phi(y)`` ``(B, L, M)`` from the reference, ``(B, L)``; by default its own."""
         p, target = reference.probabilities, reference.target
         return torch.where(
             reference.predicted[:, None],
-            DISTORTIONS[self.distortion](p, outputs, target),
+            DISTORTIONS[name or self.distortion](p, outputs, target),
             label_max(p, outputs, target),
         )
 

@@ -13,9 +13,8 @@ from common import arguments, photographs
 from torch import Tensor
 from tqdm import tqdm
 
-from amortex.certificate import EVALUATION_SEED
 from amortex.checkpoints import load_predictor
-from amortex.draws import Draws
+from amortex.draws import EVALUATION_SEED, Draws
 from amortex.explainers import WAM
 from amortex.explainers.initial import sensitivity
 from amortex.masks import energy, top_share

@@ -6,7 +6,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from amortex.certificate import EVALUATION_SEED
 from amortex.classifiers import load_classifier
 from amortex.draws import Draws
 from amortex.images import Preprocess, find_images
@@ -45,5 +44,5 @@ def default_problem(options: argparse.Namespace) -> tuple[RateDistortion, Refere
 
 def measure(rd: RateDistortion, reference: Reference, mask: Tensor, samples: int = 64) -> tuple[Tensor, Tensor]:
     """Distortion and rate per image, on noise that no optimiser saw."""
-    outcome = rd(reference, mask, Draws.of(reference.image, EVALUATION_SEED, "evaluate"), samples)
+    outcome = rd(reference, mask, Draws.evaluation(reference.image), samples)
     return outcome.distortion.mean(1), outcome.rate

@@ -16,8 +16,9 @@ LAYERS = (
     {"rate_distortion"},
     {"predictors"},
     {"explainers"},
+    {"certificate"},
     {"metrics"},
-    {"certificate", "checkpoints", "data", "inference", "objective", "plots", "results", "training"},
+    {"checkpoints", "data", "inference", "objective", "plots", "results", "training"},
     {"callbacks", "export", "comparison"},
     {"options", "building", "cli", "train_cli"},
 )

@@ -11,8 +11,9 @@ from amortex import __version__
 from amortex.comparison import figures
 from amortex.comparison.bench import Method
 from amortex.comparison.stopwatch import Stopwatch
+from amortex.draws import EVALUATION_SEED
 from amortex.metrics import Interval
-from amortex.metrics.functional import CANNY, EVALUATION_SEED
+from amortex.metrics.functional import CANNY
 from amortex.plots import png
 from amortex.results import write_atomically
 

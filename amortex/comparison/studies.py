@@ -69,7 +69,6 @@ class Yardstick:
     Arguments:
         rd: over that basis.
         protocol: how to measure.
-        masks: whether to measure masks as they are, beside orderings.
     """
 
     def __init__(self, rd: RateDistortion, protocol: Protocol) -> None:
@@ -92,10 +91,7 @@ class Yardstick:
 
 
 def columns_of(metrics: Sequence[ExplanationMetric]) -> tuple[str, ...]:
-    """Their columns, those of the noise-out curve marked."""
-    return tuple(
-        f"out_{name}" if isinstance(metric, NoiseOutCurve) else name for metric in metrics for name in metric.columns
-    )
+    return tuple(name for metric in metrics for name in metric.columns)
 
 
 def native(method: Method, yardstick: Yardstick) -> Study:
@@ -172,7 +168,7 @@ def scales(rd: RateDistortion, protocol: Protocol) -> Study:
         reference = rd.reference(batch.image)
         level = reference.layout.level
         masks = [(level != one).to(batch.image.dtype).expand(len(batch.image), -1) for one in range(levels)]
-        draws = Draws.of(batch.image, 12345, "evaluate")
+        draws = Draws.evaluation(batch.image)
         outputs = rd.probabilities(reference, masks, draws, protocol.samples)
         return torch.stack([rd.distortions(reference, one).mean(1) for one in outputs], 1).double()
 

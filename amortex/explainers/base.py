@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from amortex.draws import Draws
+from amortex.masks import energy, top_share
 from amortex.rate_distortion import RateDistortion, Reference
 from amortex.types import InputError
 
@@ -100,6 +101,16 @@ def picture(rate_distortion: RateDistortion, explanation: Explanation) -> Tensor
         # transforms are linear: the mean of the channels' coefficients is what the grey image has
         grey = coefficients.map(lambda band, mask: band.mean(1, keepdim=True) * mask, masks)
         return rate_distortion.transform.inverse(grey).clamp(0, 1)
+
+
+def ranking(
+    reference: Reference, relevance: Tensor, rate: float, signed: Tensor | None = None, on_step: OnStep | None = None
+) -> Explanation:
+    """An explanation by relevance ``(B, k)``: its mask keeps the top share `rate`, ties broken by energy."""
+    mask = top_share(relevance, rate, energy(reference.coefficients))
+    if on_step is not None:
+        on_step(1, mask)
+    return Explanation(reference, mask, relevance, signed)
 
 
 def check_pixels(image: Tensor) -> None:

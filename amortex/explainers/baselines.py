@@ -8,11 +8,11 @@ from skimage.segmentation import slic
 from torch import Tensor
 from torch.nn import functional as F
 
-from amortex.draws import Draws
-from amortex.explainers.base import Explainer, Explanation, OnStep, check_share
+from amortex.draws import Draws, normal, uniform
+from amortex.explainers.base import Explainer, Explanation, OnStep, check_share, ranking
 from amortex.explainers.initial import class_gradient, sensitivity
 from amortex.explainers.modified_backprop import guided, last_maps, relevance_propagation
-from amortex.masks import energy, top_share
+from amortex.masks import energy
 from amortex.rate_distortion import RateDistortion, Reference
 from amortex.types import InputError
 
@@ -61,9 +61,7 @@ class Baseline(Explainer):
     def _explain(self, reference: Reference, draws: Draws, on_step: OnStep) -> Explanation:
         attribution = ATTRIBUTIONS[self.name](self.rate_distortion, reference, draws).detach().contiguous()
         relevance = attribution.abs().sum(1).flatten(1)
-        mask = top_share(relevance, self.rate, energy(reference.coefficients))
-        on_step(1, mask)
-        return Explanation(reference, mask, relevance, attribution.sum(1).flatten(1))
+        return ranking(reference, relevance, self.rate, attribution.sum(1).flatten(1), on_step)
 
     def settings(self) -> dict[str, str | int | float]:
         return {**super().settings(), "name": self.name, "rate": self.rate}
@@ -88,26 +86,16 @@ class Ordering(Explainer):
         self.name, self.rate = name, check_share(rate)
 
     def _explain(self, reference: Reference, draws: Draws, on_step: OnStep) -> Explanation:
-        size = energy(reference.coefficients)
         if self.name == "random":
-            numbers = draws.fill(uniform, slice(None), 1, tuple(size.shape[1:]), size.dtype)
-            relevance = numbers[:, 0].clone()
+            relevance = draws.fill(uniform, slice(None), 1, (reference.layout.k,), reference.image.dtype)[:, 0].clone()
+        elif self.name == "magnitude":
+            relevance = energy(reference.coefficients)
         else:
-            relevance = size if self.name == "magnitude" else sensitivity(self.rate_distortion, reference, draws)
-        mask = top_share(relevance, self.rate, size)
-        on_step(1, mask)
-        return Explanation(reference, mask, relevance)
+            relevance = sensitivity(self.rate_distortion, reference, draws)
+        return ranking(reference, relevance, self.rate, on_step=on_step)
 
     def settings(self) -> dict[str, str | int | float]:
         return {**super().settings(), "name": self.name, "rate": self.rate}
-
-
-def uniform(out: Tensor, generator: torch.Generator) -> Tensor:
-    return out.uniform_(generator=generator)
-
-
-def normal(out: Tensor, generator: torch.Generator) -> Tensor:
-    return out.normal_(generator=generator)
 
 
 def saliency(rd: RateDistortion, reference: Reference, draws: Draws) -> Tensor:

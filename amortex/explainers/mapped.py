@@ -2,8 +2,7 @@
 
 import torch
 
-from amortex.explainers.base import Explanation
-from amortex.masks import energy, top_share
+from amortex.explainers.base import Explanation, ranking
 from amortex.rate_distortion import RateDistortion
 from amortex.transforms.supports import support_means
 from amortex.transforms.wavelet import Wavelet
@@ -21,4 +20,4 @@ def in_coefficients(explanation: Explanation, rd: RateDistortion, rate: float = 
     maps = explanation.relevance.unflatten(1, pixels.layout.image_size)
     with torch.no_grad():
         relevance = support_means(rd.transform, reference.layout, maps) * reference.coefficients.flat.abs().sum(1)
-    return Explanation(reference, top_share(relevance, rate, energy(reference.coefficients)), relevance)
+    return ranking(reference, relevance, rate)

@@ -5,10 +5,9 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from amortex.draws import Draws
-from amortex.explainers.base import Explainer, Explanation, OnStep, check_share
+from amortex.draws import Draws, normal
+from amortex.explainers.base import Explainer, Explanation, OnStep, check_share, ranking
 from amortex.explainers.initial import class_gradient
-from amortex.masks import energy, top_share
 from amortex.rate_distortion import RateDistortion, Reference
 from amortex.types import Coefficients, InputError
 
@@ -82,10 +81,8 @@ class WAM(Explainer):
     def _explain(self, reference: Reference, draws: Draws, on_step: OnStep) -> Explanation:
         attribution = self.attribution(reference, draws).flat
         relevance = attribution.abs().sum(1)
-        mask = top_share(relevance, self.rate, energy(reference.coefficients))
-        on_step(1, mask)
         signed = None if attribution.is_complex() else attribution.sum(1)
-        return Explanation(reference, mask, relevance, signed)
+        return ranking(reference, relevance, self.rate, signed, on_step)
 
     def _inputs(self, image: Tensor, draws: Draws, first: int, count: int) -> Tensor:
         """The inputs `first` .. of the average, ``(B, count, C, H, W)``."""
@@ -95,7 +92,7 @@ class WAM(Explainer):
         low, high = image.flatten(1).aminmax(dim=1)
         sigma = (self.spread * (high - low))[:, None, None, None, None]
         noise = draws.fill(
-            lambda out, generator: out.normal_(generator=generator),
+            normal,
             slice(None),
             count,
             tuple(image.shape[1:]),

@@ -7,7 +7,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from amortex.draws import Draws
+from amortex.distortions import of_class
+from amortex.draws import EVALUATION_SEED, Draws
 from amortex.explainers.base import Explainer, Explanation
 from amortex.metrics import functional
 from amortex.metrics.base import ImageMean, seeds_of
@@ -38,12 +39,11 @@ class ClassLeakage(ImageMean):
 
     def _probability(self, explanation: Explanation) -> Tensor:
         reference = explanation.reference
-        draws = Draws.of(reference.image, functional.EVALUATION_SEED, "evaluate")
-        outcome = self.rd(reference, explanation.mask, draws, self.samples)
-        return outcome.probabilities.gather(1, reference.target[:, None])[:, 0]
+        outcome = self.rd(reference, explanation.mask, Draws.evaluation(reference.image), self.samples)
+        return of_class(outcome.probabilities, reference.target)
 
 
-def other_classes(reference: Reference, seed: int = functional.EVALUATION_SEED) -> Tensor:
+def other_classes(reference: Reference, seed: int = EVALUATION_SEED) -> Tensor:
     """A class other than the predicted one for each image, uniformly drawn, ``(B,)``."""
     classes = reference.probabilities.shape[1]
     predicted = reference.probabilities.argmax(1)

@@ -29,7 +29,7 @@ class RateDistortionCurve(ExplanationMetric):
         kinds = ("l2", "label_l2", "retained")
         columns = [f"{kind}@{rate:g}" for kind in kinds for rate in rates]
         areas = [f"{kind}_{axis}" for kind in kinds[:2] for axis in ("area", "log_area")]
-        super().__init__(columns + areas)
+        super().__init__([("out_" if self.noise_out else "") + name for name in columns + areas])
         self.rd, self.rates, self.samples = rd, tuple(rates), samples
 
     def measure(self, explanation: Explanation) -> Tensor:
@@ -39,7 +39,10 @@ class RateDistortionCurve(ExplanationMetric):
 
 
 class NoiseOutCurve(RateDistortionCurve):
-    """Distortion as noise replaces the most relevant coefficients first (CartoonX, Fig. 7b); higher is better."""
+    """Distortion as noise replaces the most relevant coefficients first (CartoonX, Fig. 7b); higher is better.
+
+    Columns as those of `RateDistortionCurve`, with ``out_`` in front.
+    """
 
     noise_out = True
 

@@ -13,8 +13,8 @@ from scipy.ndimage import binary_dilation
 from skimage.feature import canny
 from torch import Tensor
 
-from amortex.distortions import DISTORTIONS
-from amortex.draws import Draws
+from amortex.distortions import l2, of_class
+from amortex.draws import EVALUATION_SEED, Draws, uniform
 from amortex.explainers.base import Explanation
 from amortex.explainers.minimal_image import reduced_logits
 from amortex.masks import energy, order
@@ -23,7 +23,6 @@ from amortex.types import InputError
 
 RATES = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 LOWEST = 0.005  # where the area on the logarithmic axis begins
-EVALUATION_SEED = 12345
 CANNY = {"sigma": 1.0, "low_threshold": 0.1, "high_threshold": 0.2}  # of grey images in [0, 1]; scikit-image's defaults
 
 
@@ -51,20 +50,12 @@ def rate_distortion_curve(
     for rate in rates:
         top = place < round(rate * reference.layout.k)
         masks.append((~top if noise_out else top).to(reference.image.dtype))
-    draws = Draws.of(reference.image, seed, "evaluate")
+    draws = Draws.evaluation(reference.image, seed)
     outputs = rd.probabilities(reference, masks, draws, samples)  # (R, B, L, M)
-    distance = [DISTORTIONS["l2"](reference.probabilities, one, reference.target).mean(1) for one in outputs]
-    label = [label_distortion(reference, one).mean(1) for one in outputs]
+    distance = [l2(reference.probabilities, one, reference.target).mean(1) for one in outputs]
+    label = [rd.distortions(reference, one, "label_l2").mean(1) for one in outputs]
     retained = (outputs.mean(2).argmax(-1) == reference.target).T.to(label[0].dtype)
     return {"l2": torch.stack(distance, 1), "label_l2": torch.stack(label, 1), "retained": retained}
-
-
-def label_distortion(reference: Reference, outputs: Tensor) -> Tensor:
-    """``label_l2``, but ``label_max`` where the explained class is not the predicted one, ``(B, L)``."""
-    label_l2, label_max = (
-        DISTORTIONS[name](reference.probabilities, outputs, reference.target) for name in ("label_l2", "label_max")
-    )
-    return torch.where(reference.predicted[:, None], label_l2, label_max)
 
 
 def area(rates: Sequence[float], values: Tensor, logarithmic: bool = False) -> Tensor:
@@ -115,17 +106,13 @@ def reduced_probability(rd: RateDistortion, reference: Reference, masks: Tensor)
             reduced_logits(rd, part, chunk.to(reference.image.dtype))
             for chunk in masks[index].split(rd.internal_batch_size)
         ]
-        images.append(softmax(torch.cat(logits))[:, int(part.target)])
-    return torch.stack(images)
+        images.append(of_class(softmax(torch.cat(logits))[None], part.target))
+    return torch.cat(images)
 
 
 def subsets(reference: Reference, count: int, share: float, seed: int = EVALUATION_SEED) -> Tensor:
     """Random subsets of ``round(share k)`` entries per image: ``(B, count, k)`` bool, the same for every method."""
     k = reference.layout.k
-
-    def uniform(out: Tensor, generator: torch.Generator) -> Tensor:
-        return out.uniform_(generator=generator)
-
     numbers = Draws.of(reference.image, seed, "subsets").fill(uniform, slice(None), count, (k,), reference.image.dtype)
     chosen = numbers.topk(round(share * k), dim=-1, sorted=False).indices
     return torch.zeros(numbers.shape, dtype=torch.bool, device=numbers.device).scatter_(-1, chosen, True)
@@ -185,7 +172,7 @@ def conciseness_preciseness(rd: RateDistortion, explanation: Explanation) -> dic
     reference = explanation.reference
     masks = reference.layout.split(explanation.mask[:, None])
     picture = rd.picture(reference.coefficients.map(torch.mul, masks))
-    share = softmax(rd.classifier(picture)).gather(1, reference.target[:, None])[:, 0] / class_probability(reference)
+    share = of_class(softmax(rd.classifier(picture)), reference.target) / class_probability(reference)
     after, before = (information(rd, image) for image in (picture, reference.image))
     return {name: torch.where(after[name] > 0, share * before[name] / after[name], torch.nan) for name in INFORMATION}
 

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from amortex.distortions import DISTORTIONS
+from amortex.certificate import certify
+from amortex.distortions import l2, of_class
 from amortex.draws import Draws
 from amortex.explainers.base import Explanation, picture
 from amortex.metrics import functional
@@ -29,14 +30,14 @@ class OperatingPoint(ExplanationMetric):
 
     def measure(self, explanation: Explanation) -> Tensor:
         reference = explanation.reference
-        draws = Draws.of(reference.image, functional.EVALUATION_SEED, "evaluate")
+        draws = Draws.evaluation(reference.image)
         (outputs,) = self.rd.probabilities(reference, [explanation.mask], draws, self.samples)
         rate, mean = explanation.mask.mean(1), outputs.mean(1)
-        distortion = functional.label_distortion(reference, outputs).mean(1)
-        l2 = DISTORTIONS["l2"](reference.probabilities, outputs, reference.target).mean(1)
+        distortion = self.rd.distortions(reference, outputs, "label_l2").mean(1)
+        distance = l2(reference.probabilities, outputs, reference.target).mean(1)
         retained = (mean.argmax(1) == reference.target).to(rate)
-        probability = mean.gather(1, reference.target[:, None])[:, 0]
-        return torch.stack([rate, distortion, l2, distortion + self.lambda_k * rate, retained, probability], 1)
+        probability = of_class(mean, reference.target)
+        return torch.stack([rate, distortion, distance, distortion + self.lambda_k * rate, retained, probability], 1)
 
 
 class ClassRetained(ExplanationMetric):
@@ -52,10 +53,7 @@ class ClassRetained(ExplanationMetric):
         self.rd, self.samples = rd, samples
 
     def measure(self, explanation: Explanation) -> Tensor:
-        reference = explanation.reference
-        draws = Draws.of(reference.image, functional.EVALUATION_SEED, "evaluate")
-        kept = self.rd(reference, explanation.mask, draws, self.samples).probabilities.argmax(1) == reference.target
-        return kept[:, None].to(explanation.mask)
+        return certify(self.rd, explanation, self.samples).retained[:, None].to(explanation.mask)
 
 
 class ConcisenessPreciseness(ExplanationMetric):

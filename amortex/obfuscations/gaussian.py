@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from amortex.draws import normal
 from amortex.obfuscations.base import Obfuscation, Replacement, group_moments
 from amortex.transforms import Transform
 from amortex.types import Coefficients
@@ -18,4 +19,4 @@ class Gaussian(Obfuscation):
         return group_moments(coefficients)
 
     def noise_(self, out: Tensor, generator: torch.Generator) -> Tensor:
-        return out.normal_(generator=generator)
+        return normal(out, generator)
