@@ -27,10 +27,8 @@ DEFAULTS = {name: value.default for name, value in inspect.signature(AmortizedEx
 
 
 class TrainCLI(LightningCLI):
-    """Hands the classifier's data config (size, interpolation, crop) to the data.
-
-    With a checkpoint the settings of the model are the checkpoint's, which is what Lightning does, but for those that
-    are asked for otherwise, which Lightning would ignore.
+    """With a checkpoint the settings of the model are the checkpoint's, which is what Lightning does, but for those
+    that are asked for otherwise, which Lightning would ignore.
     """
 
     status = 0
@@ -56,12 +54,10 @@ class TrainCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         super().instantiate_classes()
-        self.datamodule.configure(self.model.data_config)
         # what can be refused is refused before loggers leave their files
         if self.checkpoint is not None:
             self.model.predictor.refuse_others(read(self.checkpoint)[1])
-        if not self.datamodule.download:
-            self.datamodule.setup("predict" if self.subcommand == "predict" else "fit")
+        open_data(self, "predict" if self.subcommand == "predict" else "fit")
 
     def after_predict(self) -> None:
         """Say what was explained, and what could not be."""
@@ -71,13 +67,19 @@ class TrainCLI(LightningCLI):
         self.status = report(rows, own, self.model.results.folder, quiet=False)
 
 
+def open_data(cli: LightningCLI, stage: str) -> None:
+    """Tell the data what the classifier wants, and see that there are some, unless they have to be downloaded first."""
+    cli.datamodule.configure(cli.model.data_config)
+    if not cli.datamodule.download:
+        cli.datamodule.setup(stage)
+
+
 class CompareCLI(LightningCLI):
     """``python train.py compare``: tests a `Comparison` instead of training."""
 
     def instantiate_classes(self) -> None:
         super().instantiate_classes()
-        self.datamodule.configure(self.model.data_config)
-        self.datamodule.setup("test")
+        open_data(self, "test")
 
 
 def compare(arguments: Sequence[str]) -> int:

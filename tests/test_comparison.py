@@ -8,10 +8,17 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import wandb
 from networks import photographs
 
 from amortex import train_cli
+from amortex.comparison.bench import Batch, Method
+from amortex.comparison.stopwatch import Stopwatch
+from amortex.comparison.store import Store
+from amortex.explainers import WAM, MinimalImage
+from amortex.rate_distortion import RateDistortion
+from amortex.transforms import Wavelet
 
 ROOT = Path(__file__).parent.parent
 TINY = (
@@ -78,6 +85,26 @@ def test_unknown_names_are_refused(folder, capsys):
     assert compare("--model.methods", "[nonsense]") == 2
     assert "unknown method 'nonsense'" in capsys.readouterr().err
     assert not (folder / "report").exists()
+
+
+def test_methods_of_one_name_are_told_apart_and_a_damaged_cache_is_made_again(tiny_classifier, images, tmp_path):
+    rd = RateDistortion(tiny_classifier, Wavelet("haar", 2))
+    batch = Batch(images, Store(tmp_path), Stopwatch([tiny_classifier]))
+    few, many = (batch.explain(Method("wam", WAM(rd, rate=rate), "exact")).explanation.mask for rate in (0.1, 0.5))
+    assert few.mean() < 0.2 < many.mean()
+    minimal = Method("minimal", MinimalImage(rd, steps=12), "exact")
+    first = batch.explain(minimal)
+    assert first.passes.tolist() == [3 * 12 + 1] * 3
+    (damaged, *others) = tmp_path.rglob("*.safetensors")
+    assert len(others) == 2
+    damaged.write_bytes(b"no safetensors")
+    again = Batch(images, Store(tmp_path), Stopwatch([])).explain(minimal)
+    torch.testing.assert_close(again.explanation.mask, first.explanation.mask, rtol=0, atol=1e-4)
+
+
+def test_training_seconds_belong_to_an_explainer(folder, capsys):
+    assert compare("--model.training_seconds.nobody", "10") == 2
+    assert "the break-even of 'nobody' needs an explainer of that name" in capsys.readouterr().err
 
 
 def test_effort_starts_from_the_teacher(folder, monkeypatch):

@@ -180,6 +180,10 @@ def test_gap_break_even_and_time():
     found = gap.compute()
     assert found["gap"].mean == pytest.approx(2.0 / 0.8)
     assert found["median_ratio"].mean == pytest.approx(np.median([2, 4, 3, 2]), abs=1)
+    for ratio in (0.5, 1.0, 3.0):
+        one = AmortizationGap()
+        one.update(torch.full((3, 2), ratio), torch.ones(3, 2), [1, 2, 3])
+        assert one.compute()["median_ratio"].mean == pytest.approx(ratio, rel=0.003)
     even = BreakEven(100.0)
     even.update(torch.tensor([10.0, 12.0]), torch.tensor([1.0, 1.0]), [1, 2])
     assert even.compute()["images"].mean == pytest.approx(10.0)

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -39,6 +40,7 @@ class Method:
     def on_pixels(self) -> bool:
         return isinstance(self.transform, Pixel)
 
+    @cached_property
     def settings(self) -> dict[str, object]:
         """Everything that determines its explanations."""
         known = settings(Request(self.explainer, type(self.explainer).__name__, certificate_samples=0))
@@ -66,11 +68,12 @@ class Batch:
     def __init__(self, image: Tensor, store: Store, watch: Stopwatch) -> None:
         self.image, self.store, self.watch = image, store, watch
         self.digests = store.digests(image)
-        self._made: dict[tuple[str, bool], Made] = {}
+        self._made: dict[str, Made] = {}
 
     def explain(self, method: Method, target: Tensor | None = None) -> Made:
         """Explanations by a method, made once per batch; `target` ``(B,)`` for other than the predicted classes."""
-        key = (method.name, target is not None)
+        # by its settings: methods of one name differ between sections
+        key = str((method.settings, None if target is None else target.tolist()))
         if key not in self._made:
             with self.watch.section(f"explaining: {method.name}"):
                 self._made[key] = self._explain(method, target)
@@ -79,21 +82,17 @@ class Batch:
     def _explain(self, method: Method, target: Tensor | None) -> Made:
         if method.explainer.steps < COSTLY:
             return self._run(method, self.image, target)
-        keys = [
-            {**method.settings(), "target": "predicted" if target is None else int(target[index])}
-            for index in range(len(self.image))
-        ]
-        known = [self.store.tensors(digest, key) for digest, key in zip(self.digests, keys, strict=True)]
-        missing = [index for index, tensors in enumerate(known) if tensors is None]
+        classes = ["predicted"] * len(self.image) if target is None else target.tolist()
+        keys = [{**method.settings, "target": one} for one in classes]
+        kept = [self.store.tensors(digest, key) for digest, key in zip(self.digests, keys, strict=True)]
+        missing = [index for index, tensors in enumerate(kept) if tensors is None]
+        rows = [{} if tensors is None else tensors for tensors in kept]
         if missing:
             made = self._run(method, self.image[missing], None if target is None else target[missing])
             for place, index in enumerate(missing):
-                known[index] = {name: values[place] for name, values in flat(made).items()}
-                self.store.keep_tensors(self.digests[index], keys[index], known[index] or {})
-            if len(missing) == len(known):
-                return made
-        device = self.image.device
-        tensors = {name: torch.stack([(one or {})[name].to(device) for one in known]) for name in known[0] or {}}
+                rows[index] = {name: values[place].cpu() for name, values in flat(made).items()}
+                self.store.keep_tensors(self.digests[index], keys[index], rows[index])
+        tensors = {name: torch.stack([row[name] for row in rows]).to(self.image.device) for name in rows[0]}
         reference = method.explainer.rate_distortion.reference(self.image, target)
         explanation = Explanation(reference, tensors["mask"], tensors["relevance"], tensors.get("signed"))
         return Made(explanation, tensors["seconds"], tensors["passes"])

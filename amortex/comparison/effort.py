@@ -65,15 +65,10 @@ def effort(
             columns = []
             for method in methods:
                 point = OperatingPoint(rd, method.lambda_k or 0.0, protocol.samples)
-                made = batch.explain(renamed(method))
+                made = batch.explain(method)
                 columns.append(point.measure(made.explanation)[:, point.columns.index("objective")])
             return torch.stack([*columns, made.passes], 1).double()
 
         columns = (*(f"J@{value:g}" for value in LAMBDAS), "passes")
-        settings = {"study": "effort", "samples": protocol.samples, "methods": [m.settings() for m in methods]}
+        settings = {"study": "effort", "samples": protocol.samples, "methods": [m.settings for m in methods]}
         yield Study("effort", name, columns, measure, settings)
-
-
-def renamed(method: Method) -> Method:
-    """With its lambda_k in its name: a batch tells methods apart by their names."""
-    return Method(f"{method.name}, lambda_k = {method.lambda_k:g}", method.explainer, method.kind, method.lambda_k)

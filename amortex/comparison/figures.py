@@ -6,11 +6,12 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from amortex.comparison.effort import EMPTY
 from amortex.metrics import Interval
 from amortex.metrics.functional import LOWEST
 from amortex.plots import COLOURS, INK
 
-Tables = dict[str, dict[str, dict[str, Interval]]]
+Table = dict[str, dict[str, Interval]]  # row -> column -> interval
 
 CAPTIONS = {
     "rate_distortion": "Distortion when the most relevant share is kept, the rest noise (CartoonX, Fig. 7a)",
@@ -25,7 +26,7 @@ GREYS = ("#555555", "#888888", "#aaaaaa")
 STYLES = ("-", "--", ":", "-.")
 
 
-def draw(tables: Tables, kinds: dict[str, str]) -> dict[str, Figure]:
+def draw(tables: dict[str, Table], kinds: dict[str, str]) -> dict[str, Figure]:
     """The plots that there are figures for, by name."""
     drawn: dict[str, Figure] = {}
     native, mapped = tables.get("native", {}), tables.get("mapped", {})
@@ -44,7 +45,7 @@ def draw(tables: Tables, kinds: dict[str, str]) -> dict[str, Figure]:
     return drawn
 
 
-def curves(table: dict[str, dict[str, Interval]], kinds: dict[str, str], prefix: str, x: str, y: str,
+def curves(table: Table, kinds: dict[str, str], prefix: str, x: str, y: str,
            log: bool = False) -> Figure:  # fmt: skip
     """One line per method; intervals as bands for exact and amortized ones."""
     figure = Figure(figsize=(8, 4.6), dpi=150, layout="constrained")
@@ -79,7 +80,7 @@ def styles(names: Sequence[str], kinds: dict[str, str]) -> dict[str, dict[str, A
     return chosen
 
 
-def points(table: dict[str, dict[str, Interval]], kinds: dict[str, str]) -> Figure:
+def points(table: Table, kinds: dict[str, str]) -> Figure:
     figure = Figure(figsize=(8, 4.6), dpi=150, layout="constrained")
     axis = figure.subplots()
     for name, style in styles(list(table), kinds).items():
@@ -96,20 +97,20 @@ def points(table: dict[str, dict[str, Interval]], kinds: dict[str, str]) -> Figu
     return figure
 
 
-def scales(without: dict[str, Interval], native: dict[str, dict[str, Interval]], kinds: dict[str, str]) -> Figure:
+def scales(without: dict[str, Interval], native: Table, kinds: dict[str, str]) -> Figure:
     figure = Figure(figsize=(8, 4.2), dpi=150, layout="constrained")
     axis = figure.subplots()
-    order = [*[c for c in without if c == "scale_0"], *sorted((c for c in without if c != "scale_0"), reverse=True)]
-    labels = ["low" if c == "scale_0" else c.removeprefix("scale_") for c in order]
+    first, *others = without  # the low-pass, then level 1, the finest, to J
+    order, labels = [first, *others[::-1]], ["low", *(c.removeprefix("scale_") for c in others[::-1])]
     axis.bar(labels, [without[c].mean for c in order], color="#dddddd", label="distortion without it", width=0.7)
     strong = {name: row for name, row in native.items() if "scale_0" in row and kinds.get(name) != "trivial"}
     for name, style in styles(list(strong), kinds).items():
-        axis.plot(labels, [strong[name][c].mean for c in order], label=f"share: {name}", marker="o", **style)
+        axis.plot(labels, [strong[name][c].mean for c in order], label=f"share: {name}", **{"marker": "o", **style})
     _finish(figure, axis, "scale, coarse to fine", "distortion; share of relevance")
     return figure
 
 
-def effort(table: dict[str, dict[str, Interval]]) -> Figure:
+def effort(table: Table) -> Figure:
     figure = Figure(figsize=(8, 4.6), dpi=150, layout="constrained")
     axis = figure.subplots()
     lines: dict[str, list[tuple[float, float]]] = {}
@@ -119,10 +120,10 @@ def effort(table: dict[str, dict[str, Interval]]) -> Figure:
     for index, (name, found) in enumerate(lines.items()):
         x, y = zip(*sorted(found), strict=True)
         style: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "marker": "osv^DP"[index % 6], "ms": 4}
-        if len(found) == 1 and x[0] < 1:
+        if name == EMPTY:
             axis.axhline(y[0], color=GREYS[0], ls=":", label=name)
         else:
-            axis.plot([max(1, v) for v in x], y, label=name, **style)
+            axis.plot(x, y, label=name, **style)
     axis.set(xscale="log", yscale="log")
     _finish(figure, axis, "classifier passes per image", "J = D + $\\lambda k$ R, mean")
     return figure

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from amortex.checkpoints import load_predictor
-from amortex.classifiers import DEFAULT_CLASSIFIER, load_classifier
+from amortex.classifiers import DEFAULT_CLASSIFIER
 from amortex.comparison.bench import Batch
 from amortex.comparison.effort import LAMBDAS, TEACHER
 from amortex.comparison.gallery import write_gallery
@@ -20,6 +20,7 @@ from amortex.comparison.store import Store
 from amortex.comparison.studies import Study
 from amortex.distortions import DistortionName
 from amortex.metrics import AmortizationGap, BreakEven, ImageMean, Interval, seeds_of
+from amortex.predictors.load import build_classifier
 from amortex.types import InputError
 
 
@@ -90,22 +91,25 @@ class Comparison(lightning.LightningModule):
         if not lambda_k or min(samples, insertion_steps, subsets, internal_batch_size) < 2:
             raise InputError("give a lambda_k, and samples, insertion_steps, subsets of at least 2")
         self.save_hyperparameters()
-        self.classifier = load_classifier(
-            classifier, weights, num_classes, class_names, model_args, img_size=img_size, mean=mean, std=std
-        )
+        self.classifier = build_classifier(self.hparams)
         same = {name: self.hparams[name] for name in
                 ("wavelet", "levels", "padding", "obfuscation", "distortion", "internal_batch_size")}  # fmt: skip
         predictors = {name: load_predictor(path, self.classifier, **same) for name, path in (explainers or {}).items()}
         self.plan = Plan(self.hparams, self.classifier, predictors)
+        for name in training_seconds or {}:
+            if name not in predictors or "cartoonx" not in methods or "methods" not in sections:
+                raise InputError(
+                    f"the break-even of {name!r} needs an explainer of that name, cartoonx among the methods, and the "
+                    "section methods"
+                )
         self.studies = self.plan.studies
         self.watch = Stopwatch([self.classifier, self.classifier.model, *(p.backbone for p in predictors.values())])
         self.store = Store(None if cache is None else Path(cache))
         self.folder = Path(out)
-        self.parts = nn.ModuleList([*(m.explainer for m in self.plan.methods), *predictors.values()])
+        self.predictors = nn.ModuleList(predictors.values())  # to move with the module, as do the states below
         self.tables = [ImageMean(study.columns) for study in self.studies]
         self.gaps = {s.name: AmortizationGap() for s in self.studies if s.section == "effort" and s.name != TEACHER}
         self.breaks = {name: BreakEven(seconds) for name, seconds in (training_seconds or {}).items()}
-        # to move with the module
         self.summed = nn.ModuleList([*self.tables, *self.gaps.values(), *self.breaks.values()])
         self.unavailable: dict[str, str] = {}
         self.failed: list[str] = []
@@ -181,17 +185,15 @@ class Comparison(lightning.LightningModule):
             own = found.get(("effort", name))
             if teacher is not None and own is not None:
                 gap.update(own[:, :count], teacher[:, :count], seeds)
-        teachers = [m.name for m in self.plan.methods if m.name.startswith("cartoonx")]
         for name, even in self.breaks.items():
-            exact, own = found.get(("native", teachers[0] if teachers else "")), found.get(("native", name))
-            if exact is not None and own is not None:
-                even.update(exact[:, -2], own[:, -2], seeds)  # the last columns are seconds and passes
+            exact, own = (found["native", self.plan.first(one)][:, -2] for one in ("cartoonx", name))
+            even.update(exact, own, seeds)  # the last columns are seconds and passes
 
     def on_test_epoch_end(self) -> None:
         tables: dict[str, dict[str, dict[str, Interval]]] = {}
         for study, mean in zip(self.studies, self.tables, strict=True):
             tables.setdefault(study.section, {})[study.name] = mean.compute()
-        gaps = {name: gap.compute() for name, gap in self.gaps.items() if len(gap.ratios)}
+        gaps = {name: gap.compute() for name, gap in self.gaps.items()}
         breaks = {name: even.compute()["images"] for name, even in self.breaks.items()}
         unavailable, failed = gather(self.unavailable), gather(self.failed)
         if not self.trainer.is_global_zero:

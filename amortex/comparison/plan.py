@@ -8,8 +8,8 @@ from amortex.comparison.bench import Method
 from amortex.comparison.effort import effort
 from amortex.comparison.studies import Protocol, Study, Yardstick, leakage, mapped, native, sanity, scales, variants
 from amortex.explainers import METHODS, RDE, Amortized, Baseline, Ordering, build_explainer
-from amortex.obfuscations import OBFUSCATION_NAMES
 from amortex.predictors import MaskPredictor
+from amortex.predictors.load import build_rate_distortion
 from amortex.rate_distortion import RateDistortion
 from amortex.transforms import Fourier, Pixel, Transform, Wavelet
 from amortex.types import InputError
@@ -43,7 +43,6 @@ class Plan:
         for kind, names, known in (
             ("section", h.sections, SECTIONS),
             ("method", [*h.methods, *h.leaking, *h.checked], METHODS),
-            ("obfuscation", [h.obfuscation], OBFUSCATION_NAMES),
         ):
             for name in names:
                 if name not in known:
@@ -83,11 +82,12 @@ class Plan:
                 self.varied.append(method)
                 yield study
 
+    def first(self, name: str) -> str:
+        """The row of a method, or, where it has one for each lambda_k, the first of them."""
+        return label_of(name, self.h.lambda_k[0], self.h.lambda_k)
+
     def rate_distortion(self, transform: Transform, **changes: Any) -> RateDistortion:
-        h = self.h
-        settings = {"obfuscation": h.obfuscation, "distortion": h.distortion, **changes}
-        obfuscation = OBFUSCATION_NAMES[settings["obfuscation"]]()
-        return RateDistortion(self.classifier, transform, obfuscation, settings["distortion"], h.internal_batch_size)
+        return build_rate_distortion({**self.h, **changes}, self.classifier, transform)
 
     def _exact(self, name: str, lambdas: Sequence[float]) -> Iterator[Method]:
         h = self.h

@@ -10,14 +10,13 @@ from typing import Any
 from amortex import __version__
 from amortex.comparison import figures
 from amortex.comparison.bench import Method
+from amortex.comparison.figures import Table
 from amortex.comparison.stopwatch import Stopwatch
 from amortex.draws import EVALUATION_SEED
 from amortex.metrics import Interval
 from amortex.metrics.functional import CANNY
 from amortex.plots import png
 from amortex.results import write_atomically
-
-Table = dict[str, dict[str, Interval]]  # row -> column -> interval
 
 TABLES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "native": (

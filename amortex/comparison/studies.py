@@ -111,7 +111,7 @@ def native(method: Method, yardstick: Yardstick) -> Study:
                 figures.append(scale_profile(made.explanation.importance, level, levels).double())
             return torch.cat([*figures, made.seconds[:, None], made.passes[:, None]], 1)
 
-    settings = {"study": "native", "protocol": vars(yardstick.protocol), **method.settings()}
+    settings = {"study": "native", "protocol": vars(yardstick.protocol), **method.settings}
     return Study("native", method.name, (*columns_of(metrics), *scales, "seconds", "passes"), measure, settings)
 
 
@@ -124,7 +124,7 @@ def mapped(method: Method, yardstick: Yardstick) -> Study:
             explanation = in_coefficients(explanation, yardstick.rd)
             return torch.cat([metric.measure(explanation).double() for metric in yardstick.curves], 1)
 
-    settings = {"study": "mapped", "protocol": vars(yardstick.protocol), **method.settings()}
+    settings = {"study": "mapped", "protocol": vars(yardstick.protocol), **method.settings}
     settings["measured_in"] = yardstick.rd.transform.settings()
     return Study("mapped", method.name, columns_of(yardstick.curves), measure, settings)
 
@@ -138,7 +138,7 @@ def leakage(method: Method, protocol: Protocol) -> Study:
         other = batch.explain(method, other_classes(own.reference)).explanation
         return metric.measure(own, other).double()
 
-    settings = {"study": "leakage", "samples": protocol.samples, **method.settings()}
+    settings = {"study": "leakage", "samples": protocol.samples, **method.settings}
     return Study("leakage", method.name, metric.columns, measure, settings)
 
 
@@ -156,7 +156,7 @@ def sanity(method: Method) -> Study:
             changed = [other.explain(batch.image, target) for other in randomised(method.explainer)]
             return metric.measure(original, changed).double()
 
-    return Study("sanity", method.name, columns, measure, {"study": "sanity", **method.settings()})
+    return Study("sanity", method.name, columns, measure, {"study": "sanity", **method.settings})
 
 
 def scales(rd: RateDistortion, protocol: Protocol) -> Study:
@@ -191,5 +191,5 @@ def variants(
             def measure(batch: Batch, one: Method = one, point: OperatingPoint = point) -> Tensor:
                 return point.measure(batch.explain(one).explanation).double()
 
-            settings = {"study": "grid", "samples": protocol.samples, **one.settings()}
+            settings = {"study": "grid", "samples": protocol.samples, **one.settings}
             yield Study("grid", one.name, point.columns, measure, settings), one

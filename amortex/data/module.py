@@ -156,6 +156,8 @@ class ImageData(lightning.LightningDataModule):
         assert self.val_source is not None, "setup comes first"
         dataset = ValImages(self.val_source, self.preprocess)
         trainer = self.trainer
+        if trainer is not None and len(dataset) < trainer.world_size:
+            raise InputError(f"{len(dataset)} validation images are too few for {trainer.world_size} devices")
         # each image on one device: a DistributedSampler would repeat some to make the shares even
         sampler = None if trainer is None else range(trainer.global_rank, len(dataset), trainer.world_size)
         return self._loader(dataset, batch_size=self.batch_size, sampler=sampler)

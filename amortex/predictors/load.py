@@ -1,13 +1,34 @@
 """Predictors from plain settings: what configurations, checkpoints and releases hold."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from amortex.classifiers import Classifier, load_classifier
 from amortex.obfuscations import OBFUSCATION_NAMES
 from amortex.predictors.predictor import MaskPredictor
 from amortex.rate_distortion import RateDistortion
-from amortex.transforms import Wavelet
+from amortex.transforms import Transform, Wavelet
 from amortex.types import InputError
+
+
+def build_classifier(settings: Mapping[str, Any]) -> Classifier:
+    """The classifier that settings name."""
+    names = ("classifier", "weights", "num_classes", "class_names", "model_args")
+    config = {name: settings[name] for name in ("img_size", "mean", "std")}
+    return load_classifier(*(settings[name] for name in names), **config)
+
+
+def build_rate_distortion(settings: Mapping[str, Any], classifier: Classifier, transform: Transform) -> RateDistortion:
+    """Obfuscation, distortion and chunks as settings say.
+
+    Raises:
+        InputError: an unknown obfuscation or distortion.
+    """
+    name = settings["obfuscation"]
+    if name not in OBFUSCATION_NAMES:
+        raise InputError(f"unknown obfuscation {name!r}: use one of {', '.join(OBFUSCATION_NAMES)}")
+    obfuscation = OBFUSCATION_NAMES[name]()
+    return RateDistortion(classifier, transform, obfuscation, settings["distortion"], settings["internal_batch_size"])
 
 
 def build_predictor(settings: dict[str, Any], classifier: Classifier | None = None) -> MaskPredictor:
@@ -16,27 +37,9 @@ def build_predictor(settings: dict[str, Any], classifier: Classifier | None = No
     Raises:
         InputError: what the classifier, the transform or the predictor refuse, and unknown obfuscations.
     """
-    if classifier is None:
-        classifier = load_classifier(
-            settings["classifier"],
-            settings["weights"],
-            settings["num_classes"],
-            settings["class_names"],
-            settings["model_args"],
-            img_size=settings["img_size"],
-            mean=settings["mean"],
-            std=settings["std"],
-        )
-    if settings["obfuscation"] not in OBFUSCATION_NAMES:
-        raise InputError(f"unknown obfuscation {settings['obfuscation']!r}: use one of {', '.join(OBFUSCATION_NAMES)}")
+    classifier = classifier or build_classifier(settings)
     transform = Wavelet(settings["wavelet"], settings["levels"], settings["padding"])
     transform.layout(classifier.input_size[1:])  # refuses what is not exact
-    rd = RateDistortion(
-        classifier,
-        transform,
-        OBFUSCATION_NAMES[settings["obfuscation"]](),
-        settings["distortion"],
-        settings["internal_batch_size"],
-    )
+    rd = build_rate_distortion(settings, classifier, transform)
     chosen = {name: settings[name] for name in ("features", "gradient", "width", "condition")}
     return MaskPredictor(rd, encoder=settings.get("encoder"), **chosen)
