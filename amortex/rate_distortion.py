@@ -3,110 +3,20 @@
 Teachers, training and metrics all go through `RateDistortion`; nothing else in amortex obfuscates an image.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
 
 import torch
-from scipy.stats import t as student
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from amortex.classifiers import Classifier
 from amortex.distortions import DISTORTIONS, DistortionName, label_max, of_class
 from amortex.draws import Draws
+from amortex.noise import AddNoise, channels_last
 from amortex.obfuscations import Gaussian, Obfuscation
+from amortex.reference import Outcome, Reference
 from amortex.transforms import Transform, Wavelet
-from amortex.types import Coefficients, InputError, Layout
-
-
-class Reference(NamedTuple):
-    """What is known about a batch of images before any mask: everything that all draws share."""
-
-    image: Tensor  # (B, C, H, W) in [0, 1]
-    coefficients: Coefficients  # h = T(x)
-    location: tuple[Tensor, ...]  # of the replacement v, per band
-    scale: tuple[Tensor, ...] | None
-    probabilities: Tensor  # (B, M), Phi(x)
-    target: Tensor  # (B,), the class explained
-
-    @property
-    def layout(self) -> Layout:
-        return self.coefficients.layout
-
-    @property
-    def predicted(self) -> Tensor:
-        """Whether the target is the class the classifier predicts, ``(B,)``."""
-        return self.target == self.probabilities.argmax(-1)
-
-    def of(self, images: slice) -> "Reference":
-        """The same for some of the images."""
-        return self._map(lambda values: values[images])
-
-    def repeat(self, times: int) -> "Reference":
-        """Each image so many times in a row."""
-        return self if times == 1 else self._map(lambda values: values.repeat_interleave(times, 0))
-
-    def _map(self, function: Callable[[Tensor], Tensor]) -> "Reference":
-        return Reference(
-            function(self.image),
-            self.coefficients.map(function),
-            tuple(map(function, self.location)),
-            None if self.scale is None else tuple(map(function, self.scale)),
-            function(self.probabilities),
-            function(self.target),
-        )
-
-
-class Outcome(NamedTuple):
-    """A mask, measured."""
-
-    distortion: Tensor  # (B, L), one per noise draw
-    rate: Tensor  # (B,)
-    probabilities: Tensor  # (B, M), mean of Phi(y) over the draws
-
-    def interval(self) -> tuple[Tensor, Tensor]:
-        """95 % confidence interval ``(B,)``, ``(B,)`` of the mean distortion: Student's t over draws, cut at zero.
-
-        A single draw has none: its ends are NaN (those of an obfuscation that is not random are set by the caller).
-        """
-        draws = self.distortion.shape[1]
-        mean = self.distortion.mean(1)
-        if draws == 1:
-            margin = torch.full_like(mean, torch.nan)
-        else:
-            margin = float(student.ppf(0.975, draws - 1)) * self.distortion.std(1) / draws**0.5
-        return (mean - margin).clamp(min=0), mean + margin
-
-
-class AddNoise(torch.autograd.Function):
-    """``kept + spread * noise`` for twice ``(B, 1, C, ...)`` and ``(B, L, C, ...)``, without a copy per draw."""
-
-    @staticmethod
-    def forward(ctx: Any, kept: Tensor, spread: Tensor, noise: Tensor) -> Tensor:
-        ctx.save_for_backward(noise)
-        return kept + spread * noise if noise.is_complex() else torch.addcmul(kept, spread, noise)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
-        (noise,) = ctx.saved_tensors
-        if noise.is_complex():
-            return gradient.sum(1, keepdim=True), (gradient * noise.conj()).real.sum(1, keepdim=True), None
-        total, product = torch.zeros_like(gradient[:, :1]), torch.zeros_like(gradient[:, :1])
-        sums = total[:, 0], product[:, 0]
-        # draw by draw: the two sums stay in the cache, and no product as large as all the noise is written
-        for one, unit in zip(gradient.unbind(1), noise.unbind(1), strict=True):
-            sums[0].add_(one)
-            sums[1].addcmul_(one, unit)
-        return total, product, None
-
-
-def channels_last(band: Tensor, spatial: int) -> Tensor:
-    """The same ``(B, L, C, ..., *spatial)`` with the spatial axes outermost in memory, as convolutions want them."""
-    inner = range(2, band.ndim - spatial)
-    outer = range(band.ndim - spatial, band.ndim)
-    order = (0, 1, *outer, *inner)
-    inverse = sorted(range(band.ndim), key=order.__getitem__)
-    return band.permute(order).contiguous().permute(inverse)
+from amortex.types import Coefficients, InputError
 
 
 class RateDistortion(nn.Module):

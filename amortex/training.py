@@ -19,7 +19,7 @@ from amortex.objective import RISE, Objective
 from amortex.predictors import MaskPredictor, Prediction
 from amortex.predictors.load import build_predictor
 from amortex.predictors.predictor import RATES
-from amortex.rate_distortion import Reference
+from amortex.reference import Reference
 from amortex.results import Results, Row
 from amortex.schedules import one_cycle, running_mean
 from amortex.types import InputError

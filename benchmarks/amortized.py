@@ -20,7 +20,8 @@ from amortex.explainers.initial import sensitivity
 from amortex.masks import energy, top_share
 from amortex.predictors import MaskPredictor, Prediction
 from amortex.process import prepare
-from amortex.rate_distortion import RateDistortion, Reference
+from amortex.rate_distortion import RateDistortion
+from amortex.reference import Reference
 
 Rows = tuple[Tensor, Tensor, Tensor]  # (B, R) each: rates, the distortions that choose among them, those that count
 

@@ -10,7 +10,8 @@ from amortex.classifiers import load_classifier
 from amortex.draws import Draws
 from amortex.images import Preprocess, find_images
 from amortex.process import prepare
-from amortex.rate_distortion import RateDistortion, Reference
+from amortex.rate_distortion import RateDistortion
+from amortex.reference import Reference
 from amortex.types import InputError
 
 

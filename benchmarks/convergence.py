@@ -17,7 +17,8 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from tqdm import tqdm
 
 from amortex.explainers import PRESETS, RDE, Preset
-from amortex.rate_distortion import RateDistortion, Reference
+from amortex.rate_distortion import RateDistortion
+from amortex.reference import Reference
 
 PASSES_PER_STEP_AND_DRAW = 3
 

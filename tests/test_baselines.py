@@ -153,7 +153,7 @@ def test_means_over_supports_by_brute_force(wavelet, mode):
     unit = layout.split(torch.eye(layout.k))
     basis = transform.inverse(Coefficients(tuple(band[:, None] for band in unit), layout))[:, 0].abs() > 1e-6
     expected = (basis * maps).sum((1, 2)) / basis.sum((1, 2)).clamp(min=1)
-    torch.testing.assert_close(support_means(transform, layout, maps)[0], expected)
+    torch.testing.assert_close(support_means(wavelet, mode, layout, maps)[0], expected)
 
 
 def test_pixel_relevance_in_coefficients_is_where_the_pixels_are(tiny_classifier, images):

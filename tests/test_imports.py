@@ -11,8 +11,19 @@ import amortex
 ROOT = Path(amortex.__file__).parent
 # A part imports only from its own layer and those before it.
 LAYERS = (
-    {"types", "process", "folding", "schedules"},
-    {"draws", "masks", "classifiers", "weights", "embedded", "images", "transforms", "obfuscations", "distortions"},
+    {"types", "process", "folding", "schedules", "noise"},
+    {
+        "draws",
+        "masks",
+        "classifiers",
+        "weights",
+        "embedded",
+        "images",
+        "transforms",
+        "obfuscations",
+        "distortions",
+        "reference",
+    },
     {"rate_distortion"},
     {"predictors"},
     {"explainers"},

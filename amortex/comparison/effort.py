@@ -13,7 +13,8 @@ from amortex.explainers.base import Explanation, OnStep
 from amortex.explainers.initial import Initial
 from amortex.metrics import OperatingPoint
 from amortex.predictors import MaskPredictor
-from amortex.rate_distortion import RateDistortion, Reference
+from amortex.rate_distortion import RateDistortion
+from amortex.reference import Reference
 
 STEPS = (0, 5, 10, 20, 50)  # of refinement, two draws each
 LAMBDAS = (1.0, 2.5, 5.0, 10.0)

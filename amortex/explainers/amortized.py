@@ -12,7 +12,7 @@ from amortex.explainers.rde import RDE, Preset
 from amortex.masks import energy, top_share
 from amortex.predictors import MaskPredictor, Prediction
 from amortex.predictors.predictor import CHOICES, RATES
-from amortex.rate_distortion import Reference
+from amortex.reference import Reference
 from amortex.types import InputError
 
 CHOICE_SAMPLES = 16  # noise draws per rate when rates are measured to choose one

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from amortex.draws import Draws
 from amortex.masks import energy, top_share
-from amortex.rate_distortion import RateDistortion, Reference
+from amortex.rate_distortion import RateDistortion
+from amortex.reference import Reference
 from amortex.types import InputError
 
 # Called after each step of an iterative method with the number of steps done and the masks (B, k) so far.

@@ -13,7 +13,8 @@ from amortex.explainers.base import Explainer, Explanation, OnStep, check_share,
 from amortex.explainers.initial import class_gradient, sensitivity
 from amortex.explainers.modified_backprop import guided, last_maps, relevance_propagation
 from amortex.masks import energy
-from amortex.rate_distortion import RateDistortion, Reference
+from amortex.rate_distortion import RateDistortion
+from amortex.reference import Reference
 from amortex.types import InputError
 
 # images (B, C, H, W) and their draws -> signed attribution (B, C, H, W), or (B, 1, H, W) for maps

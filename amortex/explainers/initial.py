@@ -7,7 +7,8 @@ from torch import Tensor
 
 from amortex.draws import Draws
 from amortex.masks import ranks
-from amortex.rate_distortion import RateDistortion, Reference
+from amortex.rate_distortion import RateDistortion
+from amortex.reference import Reference
 from amortex.types import InputError
 
 Initial = Literal["ones", "startgrad", "sensitivity"]

@@ -19,5 +19,7 @@ def in_coefficients(explanation: Explanation, rd: RateDistortion, rate: float = 
     reference = rd.reference(pixels.image, pixels.target, pixels.probabilities)
     maps = explanation.relevance.unflatten(1, pixels.layout.image_size)
     with torch.no_grad():
-        relevance = support_means(rd.transform, reference.layout, maps) * reference.coefficients.flat.abs().sum(1)
+        relevance = support_means(
+            rd.transform.wavelet, rd.transform.mode, reference.layout, maps
+        ) * reference.coefficients.flat.abs().sum(1)
     return ranking(reference, relevance, rate)

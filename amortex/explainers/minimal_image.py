@@ -9,7 +9,8 @@ from amortex.draws import Draws
 from amortex.explainers.base import Explainer, Explanation, OnStep
 from amortex.explainers.wam import WAM
 from amortex.masks import energy, order
-from amortex.rate_distortion import RateDistortion, Reference
+from amortex.rate_distortion import RateDistortion
+from amortex.reference import Reference
 from amortex.types import InputError
 
 

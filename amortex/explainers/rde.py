@@ -11,7 +11,8 @@ from amortex.draws import Draws
 from amortex.explainers.base import Explainer, Explanation, OnStep
 from amortex.explainers.continuation import Continuation
 from amortex.explainers.initial import Initial, initial_mask
-from amortex.rate_distortion import RateDistortion, Reference
+from amortex.rate_distortion import RateDistortion
+from amortex.reference import Reference
 from amortex.types import InputError
 
 ENOUGH = 100  # steps after which a mask that costs more than the empty one will not get better; fewer are a trial

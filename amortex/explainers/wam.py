@@ -8,7 +8,8 @@ from torch import Tensor
 from amortex.draws import Draws, normal
 from amortex.explainers.base import Explainer, Explanation, OnStep, check_share, ranking
 from amortex.explainers.initial import class_gradient
-from amortex.rate_distortion import RateDistortion, Reference
+from amortex.rate_distortion import RateDistortion
+from amortex.reference import Reference
 from amortex.types import Coefficients, InputError
 
 Variant = Literal["saliency", "smoothgrad", "integrated"]

@@ -12,7 +12,8 @@ from amortex.draws import EVALUATION_SEED, Draws
 from amortex.explainers.base import Explainer, Explanation
 from amortex.metrics import functional
 from amortex.metrics.base import ImageMean, seeds_of
-from amortex.rate_distortion import RateDistortion, Reference
+from amortex.rate_distortion import RateDistortion
+from amortex.reference import Reference
 
 
 class ClassLeakage(ImageMean):

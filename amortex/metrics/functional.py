@@ -18,7 +18,8 @@ from amortex.draws import EVALUATION_SEED, Draws, uniform
 from amortex.explainers.base import Explanation
 from amortex.explainers.minimal_image import reduced_logits
 from amortex.masks import energy, order
-from amortex.rate_distortion import RateDistortion, Reference, class_probability, softmax
+from amortex.rate_distortion import RateDistortion, class_probability, softmax
+from amortex.reference import Reference
 from amortex.types import InputError
 
 RATES = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)

@@ -8,7 +8,8 @@ from torch import Tensor
 from amortex.draws import Draws
 from amortex.predictors.backbone import Backbone, Features, class_maps, fit
 from amortex.predictors.budget import masks_of_rate
-from amortex.rate_distortion import RateDistortion, Reference, softmax
+from amortex.rate_distortion import RateDistortion, softmax
+from amortex.reference import Reference
 
 # Where the gradient is taken: a mask of this rate. A look at masks that follow the guess orders entries better than one
 # at equal masks, the more so the nearer to the rates that are asked for; but where little of the class is left, not.

@@ -12,7 +12,8 @@ from amortex.predictors.budget import masks_of_rate
 from amortex.predictors.decoder import Decoder
 from amortex.predictors.encoder import Encoder
 from amortex.predictors.evidence import Evidence, observe
-from amortex.rate_distortion import RateDistortion, Reference
+from amortex.rate_distortion import RateDistortion
+from amortex.reference import Reference
 from amortex.transforms import Wavelet
 from amortex.types import InputError
 

@@ -1,4 +1,4 @@
-"""Where wavelets live: means of a map over the support of each basis function."""
+"""Where wavelets live: the supports of basis functions, and the centres of their energy."""
 
 import warnings
 from functools import lru_cache
@@ -8,26 +8,26 @@ import pywt
 import torch
 from torch import Tensor
 
-from amortex.transforms.wavelet import Wavelet
 from amortex.types import Layout
 
 FILTERS = ("da", "ad", "dd")  # along rows and columns, of horizontal, vertical and diagonal details
 NEGLIGIBLE = 1e-10  # of a basis function's values: some wavelets' filters end in zeros
 
 
-def support_means(transform: Wavelet, layout: Layout, maps: Tensor) -> Tensor:
+def support_means(wavelet: str, mode: str, layout: Layout, maps: Tensor) -> Tensor:
     """Mean of maps ``(B, H, W)`` over the support, within the image, of each basis function: ``(B, k)``."""
 
     def box(level: int, kinds: str) -> Tensor:
         """Means for the positions of a band, ``(B, rows, columns)``."""
         rows, columns = (
-            torch.from_numpy(_supports(transform.wavelet, transform.mode, level, kind, pixels)).to(maps)
+            torch.from_numpy(_supports(wavelet, mode, level, kind, pixels)).to(maps)
             for kind, pixels in zip(kinds, layout.image_size, strict=True)
         )
         return rows @ maps @ columns.mT
 
-    means = [box(transform.levels, "aa")]
-    for level in range(1, transform.levels + 1):
+    levels = len(layout.bands) - 1
+    means = [box(levels, "aa")]
+    for level in range(1, levels + 1):
         means.append(torch.stack([box(level, kinds) for kinds in FILTERS], 1))
     return layout.join(means)
 
@@ -45,3 +45,17 @@ def _supports(wavelet: str, mode: str, level: int, kind: str, pixels: int) -> np
         supports[index] = np.abs(pywt.waverec(empty, wavelet, mode)[:pixels]) > NEGLIGIBLE
         band[index] = 0.0
     return supports / supports.sum(1, keepdims=True).clip(min=1)
+
+
+def hats(wavelet: str, mode: str, level: int, kind: str, pixels: int, entries: int) -> Tensor:
+    """Weights ``(pixels, entries)`` of linear interpolation between the centres of energy of the basis functions."""
+    energy = pywt.upcoef(kind, [1.0], wavelet, level=level) ** 2
+    length = pywt.Wavelet(wavelet).dec_len
+    first = (1 - length // 2 if mode == "periodization" else 2 - length) * (2**level - 1)
+    centre = first + float(np.arange(len(energy)) @ energy / energy.sum())  # of entry 0
+    index = (torch.arange(pixels, dtype=torch.float64) - centre) / 2**level
+    if mode == "periodization":
+        away = (index[:, None] - torch.arange(entries) + entries / 2) % entries - entries / 2
+    else:
+        away = index.clamp(0, entries - 1)[:, None] - torch.arange(entries)
+    return (1 - away.abs()).clamp(min=0)

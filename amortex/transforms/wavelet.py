@@ -3,7 +3,7 @@
 import warnings
 from functools import lru_cache
 from math import prod
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import pywt
@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from amortex.transforms.base import Transform
+from amortex.transforms.supports import hats
+from amortex.transforms.synthesis import Synthesis, synthesise
 from amortex.types import Band, Coefficients, InputError, Layout
 
 with warnings.catch_warnings():  # its import of pkg_resources warns; pyproject.toml pins what it needs
@@ -109,7 +111,7 @@ class Wavelet(Transform):
     def _upsample(self, band: Tensor, level: int, kinds: str, size: tuple[int, ...]) -> Tensor:
         """``(B, h, w)`` -> ``(B, H, W)``; `kinds` names the filter along each axis, ``a`` low-pass, ``d`` high-pass."""
         rows, columns = (
-            _hats(self.wavelet, self.mode, level, kind, pixels, entries).to(band)
+            hats(self.wavelet, self.mode, level, kind, pixels, entries).to(band)
             for kind, pixels, entries in zip(kinds, size, band.shape[1:], strict=True)
         )
         return rows @ band @ columns.mT
@@ -208,35 +210,6 @@ class Wavelet(Transform):
             )
 
 
-def synthesise(quad: Tensor, phases: Tensor) -> Tensor:
-    """The forward pass of `Synthesis`."""
-    out = F.conv2d(quad, phases).permute(0, 2, 3, 1)
-    rows, columns, channels = out.shape[1], out.shape[2], out.shape[3] // 4
-    out = out.unflatten(3, (2, 2, channels)).permute(0, 1, 3, 2, 4, 5)
-    return out.reshape(-1, 2 * rows, 2 * columns, channels).permute(0, 3, 1, 2)
-
-
-class Synthesis(torch.autograd.Function):
-    """One level of the inverse: ``(B, 4 C, h, w)`` -> ``(B, C, 2 h - length + 2, ...)``, all channels-last.
-
-    It is a transposed convolution of stride 2 with a kernel that is block-diagonal in the channels: more operations
-    than a grouped one, yet faster. Forward, the four phases of the output are one plain convolution, and the backward
-    pass is a plain one with stride 2, because plain ones have the faster kernels on CPU.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, quad: Tensor, phases: Tensor, dense: Tensor) -> Tensor:
-        ctx.save_for_backward(dense)
-        return synthesise(quad, phases)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        (dense,) = ctx.saved_tensors
-        gradient = gradient.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(gradient.device.type, enabled=False):
-            return F.conv2d(gradient, dense, stride=2, padding=dense.shape[-1] - 2), None, None
-
-
 @lru_cache(maxsize=16)
 def _layout(wavelet: str, levels: int, mode: Mode, size: tuple[int, ...], device: torch.device | None) -> Layout:
     length = pywt.Wavelet(wavelet).dec_len
@@ -251,17 +224,3 @@ def _layout(wavelet: str, levels: int, mode: Mode, size: tuple[int, ...], device
     orientation += [torch.arange(3, device=device).repeat_interleave(prod(band.shape[1:])) for band in bands[1:]]
     # low-pass and each level, orientations pooled (definitions of the adaptive Gaussian noise)
     return Layout(tuple(bands), size, tuple(band.name for band in bands), level, level, torch.cat(orientation))
-
-
-def _hats(wavelet: str, mode: Mode, level: int, kind: str, pixels: int, entries: int) -> Tensor:
-    """Weights ``(pixels, entries)`` of linear interpolation between the centres of energy of the basis functions."""
-    energy = pywt.upcoef(kind, [1.0], wavelet, level=level) ** 2
-    length = pywt.Wavelet(wavelet).dec_len
-    first = (1 - length // 2 if mode == "periodization" else 2 - length) * (2**level - 1)
-    centre = first + float(np.arange(len(energy)) @ energy / energy.sum())  # of entry 0
-    index = (torch.arange(pixels, dtype=torch.float64) - centre) / 2**level
-    if mode == "periodization":
-        away = (index[:, None] - torch.arange(entries) + entries / 2) % entries - entries / 2
-    else:
-        away = index.clamp(0, entries - 1)[:, None] - torch.arange(entries)
-    return (1 - away.abs()).clamp(min=0)

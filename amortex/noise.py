@@ -1,0 +1,37 @@
+"""Noise on many draws at once: memory layout, and a sum whose backward pass makes no copy per draw."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class AddNoise(torch.autograd.Function):
+    """``kept + spread * noise`` for twice ``(B, 1, C, ...)`` and ``(B, L, C, ...)``, without a copy per draw."""
+
+    @staticmethod
+    def forward(ctx: Any, kept: Tensor, spread: Tensor, noise: Tensor) -> Tensor:
+        ctx.save_for_backward(noise)
+        return kept + spread * noise if noise.is_complex() else torch.addcmul(kept, spread, noise)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        (noise,) = ctx.saved_tensors
+        if noise.is_complex():
+            return gradient.sum(1, keepdim=True), (gradient * noise.conj()).real.sum(1, keepdim=True), None
+        total, product = torch.zeros_like(gradient[:, :1]), torch.zeros_like(gradient[:, :1])
+        sums = total[:, 0], product[:, 0]
+        # draw by draw: the two sums stay in the cache, and no product as large as all the noise is written
+        for one, unit in zip(gradient.unbind(1), noise.unbind(1), strict=True):
+            sums[0].add_(one)
+            sums[1].addcmul_(one, unit)
+        return total, product, None
+
+
+def channels_last(band: Tensor, spatial: int) -> Tensor:
+    """The same ``(B, L, C, ..., *spatial)`` with the spatial axes outermost in memory, as convolutions want them."""
+    inner = range(2, band.ndim - spatial)
+    outer = range(band.ndim - spatial, band.ndim)
+    order = (0, 1, *outer, *inner)
+    inverse = sorted(range(band.ndim), key=order.__getitem__)
+    return band.permute(order).contiguous().permute(inverse)
