@@ -31,7 +31,7 @@ OPTIONS: dict[Any, tuple[str, ...]] = {
     Baseline: ("rate",),
     Ordering: ("rate",),
     MinimalImage: ("steps", "lr", "alpha"),
-    Amortized: ("lambda_k", "rate", "hard", "measure", "max_distortion", "refine"),
+    Amortized: ("lambda_k", "rate", "hard", "measure", "max_distortion", "looks", "refine"),
 }
 
 

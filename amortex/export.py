@@ -72,7 +72,7 @@ class Graph(nn.Module):
         evidence = observe(rd, self.predictor.backbone, image)
         if damage is not None and effect is not None and kept is not None:
             evidence = evidence._replace(look=Look(damage, effect, kept))
-        logits, _ = self.predictor.decoder(evidence)
+        logits, *_ = self.predictor.decoder(evidence)
         mask = masks_of_rate(logits, rate)
         return evidence.reference.probabilities, mask, picture(rd, Explanation(evidence.reference, mask, mask))
 

@@ -11,6 +11,7 @@ from amortex.draws import Draws, uniform
 from amortex.explainers import RDE, Preset
 from amortex.predictors import MaskPredictor, Prediction
 from amortex.predictors.budget import masks_of_rate
+from amortex.refinement import Refinement
 
 NEAR = 0.3  # how far apart the rates of an image are at most, as a share of the interval's logarithm
 RISE = 0.01  # of the distortion from one rate to the next: more counts as one
@@ -34,6 +35,7 @@ class Objective:
 
     def __init__(self, predictor: MaskPredictor, settings: Any) -> None:
         self.predictor, self.settings = predictor, settings
+        self.refinement = Refinement(predictor, settings)
 
     def __call__(self, image: Tensor, numbers: list[int], done: float, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of images ``(B, C, H, W)`` in [0, 1], and what to log of it.
@@ -41,7 +43,10 @@ class Objective:
         `numbers` are those of the samples, which all randomness follows from; `done` is the share of training behind.
         """
         h, rd = self.settings, self.predictor.rate_distortion
-        prediction = self.predictor(image, draws=Draws.numbered(numbers, h.seed, "look", image.device))
+        with torch.set_grad_enabled(not h.refine_only):
+            prediction = self.predictor(image, draws=Draws.numbered(numbers, h.seed, "look", image.device))
+        if h.refine_only:
+            return self.refinement(prediction, numbers)
         rate = self.rates(numbers, done).to(image.device)
         if step < h.warm_up:
             loss = self.imitate(prediction, rate[:, 0], numbers)
@@ -59,10 +64,14 @@ class Objective:
         surprise = (prediction.distortion(rate) - distortion).square()
         rises = F.pad((distortion.diff(dim=1) > RISE).to(distortion), (1, 0))
         loss = torch.where(divergence.isfinite(), divergence * (1 + h.monotone * rises) + surprise, 0.0).mean()
-        return loss, {
+        measured = {
             "loss": divergence.mean(), "distortion": distortion.mean(), "rate": rate.mean(),
             "curve_error": surprise.mean(), "rises": rises.mean(),
         }  # fmt: skip
+        if h.refine_steps:
+            more, refined = self.refinement(prediction, numbers)
+            loss, measured = loss + more, {**measured, **refined}
+        return loss, measured
 
     def imitate(self, prediction: Prediction, rate: Tensor, numbers: list[int]) -> Tensor:
         """Cross-entropy to a teacher's masks, at their rates; the teacher starts from masks of `rate` ``(B,)``."""

@@ -9,6 +9,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
+from amortex.checkpoints import read
 from amortex.classifiers import DEFAULT_CLASSIFIER
 from amortex.distortions import DistortionName
 from amortex.draws import Draws
@@ -50,6 +51,9 @@ class AmortizedExplainer(lightning.LightningModule):
         warm_up: steps at the start that imitate a teacher instead: the masks that `teacher_steps` steps of CartoonX
             reach from the predicted ones. They are biased targets (clipped, unfinished), so it is off by default.
         teacher_steps: of CartoonX, two draws each.
+        refine_steps: steps of learned refinement, per image and training step; 0 means there is none to learn.
+        refine_only: train nothing else.
+        start: a checkpoint or release whose weights training starts from.
         ema: decay of the running mean of the weights, which is what is validated and exported.
         clip: largest norm of the gradient.
         lambda_k: sparsity weights at which the objective is validated.
@@ -91,6 +95,9 @@ class AmortizedExplainer(lightning.LightningModule):
         curriculum: float = 0.4,
         warm_up: int = 0,
         teacher_steps: int = 10,
+        refine_steps: int = 0,
+        refine_only: bool = False,
+        start: str | None = None,
         ema: float = 0.998,
         clip: float = 1.0,
         lambda_k: tuple[float, ...] = (1.0, 2.5, 5.0, 10.0),
@@ -106,8 +113,13 @@ class AmortizedExplainer(lightning.LightningModule):
             raise InputError("ema must be in [0, 1), curriculum in [0, 1], lr and clip above 0")
         if min(samples, masks, teacher_steps) < 1:
             raise InputError("samples, masks and teacher_steps must be at least 1")
+        if refine_steps < 0 or (refine_only and not refine_steps):
+            raise InputError("refine_steps must be at least 0, and above it for refine_only")
         self.save_hyperparameters()
         self.predictor: MaskPredictor = build_predictor(dict(self.hparams))
+        if refine_only:
+            for name, parameter in self.predictor.decoder.named_parameters():
+                parameter.requires_grad_(name.startswith("refiner."))
         self.objective = Objective(self.predictor, self.hparams)
         self.average = AveragedModel(self.predictor.decoder, avg_fn=running_mean(ema)).requires_grad_(False)
         self.bad_steps = torch.zeros((), dtype=torch.long)
@@ -121,6 +133,19 @@ class AmortizedExplainer(lightning.LightningModule):
     def data_config(self) -> dict[str, Any]:
         """Of the classifier; the data module needs it."""
         return self.predictor.rate_distortion.classifier.data_config
+
+    def setup(self, stage: str) -> None:
+        """Begin with the weights of `start`, unless a run goes on."""
+        if stage != "fit" or not self.settings.start or self.trainer.ckpt_path:
+            return
+        _, identity, weights = read(Path(self.settings.start))
+        self.predictor.refuse_others(identity)
+        own = self.predictor.decoder.state_dict()
+        other = [key for key in own if key in weights and weights[key].shape != own[key].shape]
+        missing = [key for key in own if key not in weights and not key.startswith("refiner.")]
+        if other or missing:
+            raise InputError(f"{self.settings.start} is built otherwise ({(other + missing)[0]}): train without start")
+        self.predictor.decoder.load_state_dict({**own, **{key: weights[key] for key in own if key in weights}})
 
     def on_train_start(self) -> None:
         """A resumed optimiser has the checkpoint's settings: they are this run's from now on."""
@@ -162,7 +187,8 @@ class AmortizedExplainer(lightning.LightningModule):
         h, steps = self.settings, self.trainer.max_steps
         if steps < 1:
             raise InputError("training needs the number of steps: give --trainer.max_steps")
-        optimizer = torch.optim.AdamW(self.predictor.decoder.parameters(), lr=h.lr, weight_decay=h.weight_decay)
+        trained = [parameter for parameter in self.predictor.decoder.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.AdamW(trained, lr=h.lr, weight_decay=h.weight_decay)
         cycle = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step / steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 

@@ -17,6 +17,8 @@ from amortex.types import InputError
 
 CHOICE_SAMPLES = 16  # noise draws per rate when rates are measured to choose one
 CONFIRMATION_SAMPLES = 64  # fresh draws that confirm a bound
+AMPLE = 1.5  # learned refinement begins with masks of more than the rate that is expected to be best: it is better at
+# dropping entries than at finding those that are missing
 
 
 class Amortized(Explainer):
@@ -34,7 +36,9 @@ class Amortized(Explainer):
         hard: keep exactly the top share `rate` of the entries instead of a soft mask of that mean.
         measure: choose the rate for `lambda_k` by measuring.
         max_distortion: bound on the distortion.
-        refine: CartoonX steps at `lambda_k` that continue from the predicted mask.
+        looks: steps of learned refinement at `lambda_k` that continue from the predicted mask, for explainers that
+            were trained for it; a forward and a backward pass each.
+        refine: CartoonX steps at `lambda_k` that continue from there.
         seed: of the run.
 
     Raises:
@@ -49,6 +53,7 @@ class Amortized(Explainer):
         hard: bool = False,
         measure: bool = False,
         max_distortion: float | None = None,
+        looks: int = 0,
         refine: int = 0,
         seed: int = 0,
     ) -> None:
@@ -59,15 +64,19 @@ class Amortized(Explainer):
             check_share(rate)
         if max_distortion is not None and not 0 < max_distortion < math.inf:
             raise InputError(f"max-distortion must be above 0 and finite, not {max_distortion}")
-        if refine < 0:
-            raise InputError(f"refine must be a number of steps of at least 0, not {refine}")
-        if refine and (hard or rate is not None or max_distortion is not None):
-            raise InputError("refining for lambda_k moves the rate: leave out refine, or hard, rate and max-distortion")
+        if min(looks, refine) < 0:
+            raise InputError(f"looks and refine are numbers of steps of at least 0, not {min(looks, refine)}")
+        if (looks or refine) and (hard or rate is not None or max_distortion is not None):
+            raise InputError(
+                "refining for lambda_k moves the rate: leave out looks and refine, or hard, rate and max-distortion"
+            )
+        if looks and predictor.decoder.refiner is None:
+            raise InputError("this explainer has learned no refinement (refine_steps in training): leave out looks")
         self.predictor, self.lambda_k, self.rate, self.hard = predictor, lambda_k, rate, hard
-        self.measure, self.max_distortion, self.refine = measure, max_distortion, refine
+        self.measure, self.max_distortion, self.looks, self.refine = measure, max_distortion, looks, refine
         self.refinement = Preset("refine", max(1, refine), samples=2, lr=2e-2, schedule="cosine")
         RDE(self.rate_distortion, lambda_k, self.refinement)  # refuses a lambda_k out of range
-        self.steps = max(1, refine)
+        self.steps = max(1, looks + refine)
 
     @torch.no_grad()
     def _start(self, image: Tensor, target: Tensor | None, on_step: OnStep) -> Explanation:
@@ -81,16 +90,23 @@ class Amortized(Explainer):
     def _finish(self, prediction: Prediction, on_step: OnStep) -> Explanation:
         reference = prediction.reference
         rate, passes = self._rate(prediction)
-        mask = self._mask(prediction, rate)
+        if self.looks and not self.measure:
+            rate = (AMPLE * rate).clamp(max=RATES[-1])
+        mask = relevance = self._mask(prediction, rate)
+        if self.hard:
+            relevance = prediction.mask(rate)
+        if self.looks:
+            draws = Draws.of(reference.image, self.seed, "refine")
+            mask = relevance = self.predictor.refine(prediction, self.lambda_k, mask, self.looks, draws, on_step)
+            passes += 3 * self.looks
         if self.refine:
             draws = Draws.of(reference.image, self.seed, "optimise")
             cartoonx = RDE(self.rate_distortion, self.lambda_k, self.refinement, mask)
-            refined = cartoonx._explain(reference, draws, on_step)
+            refined = cartoonx._explain(reference, draws, lambda step, now: on_step(self.looks + step, now))
             mask, relevance = refined.mask, refined.relevance
             passes += 3 * self.refinement.samples * self.refine
-        else:
+        if not self.looks + self.refine:
             on_step(1, mask)
-            relevance = prediction.mask(rate) if self.hard else mask
         passes += 4 if self.predictor.gradient else 1
         extra = {"passes": torch.full_like(rate, passes)}
         return Explanation(reference, mask, relevance, extra=extra)
@@ -138,6 +154,6 @@ class Amortized(Explainer):
         chosen = {
             "decoder": digest(self.predictor.decoder), "lambda_k": None if unused else self.lambda_k,
             "rate": self.rate, "hard": int(self.hard), "measure": int(self.measure),
-            "max_distortion": self.max_distortion, "refine": self.refine,
+            "max_distortion": self.max_distortion, "looks": self.looks, "refine": self.refine,
         }  # fmt: skip
         return {**super().settings(), **{key: value for key, value in chosen.items() if value is not None}}

@@ -36,6 +36,11 @@ class Evidence(NamedTuple):
     guess: Tensor  # (B, k): what keeps the class at first sight, mean 0 and deviation 1
     look: Look | None
 
+    @property
+    def contrast(self) -> Tensor:
+        """How much an entry stands out of its group, ``(B, k)``."""
+        return (self.energy - self.spread).clamp(min=-7) / 3
+
 
 def observe(
     rd: RateDistortion,
@@ -64,26 +69,39 @@ def observe(
     return Evidence(reference, features, energy, spread, activation, guess, seen)
 
 
-def look(rd: RateDistortion, reference: Reference, mask: Tensor, draws: Draws) -> Look:
+def look(rd: RateDistortion, reference: Reference, mask: Tensor, draws: Draws, slope: Tensor | None = None) -> Look:
     """Look at images under masks ``(B, k)``, one noisy input each.
+
+    The gradient of log p with respect to the mask is written into `slope` ``(B, k)``, if it is wanted.
 
     The damage is ``((h - mean)^2 + sigma^2) * gradient^2``, summed over channels: a small coefficient of a loud
     group is worth keeping, because that silences noise.
     """
     chunks = [slice(start, start + rd.images_at_once) for start in range(0, len(reference.image), rd.images_at_once)]
-    looks = [_look(rd, reference.of(some), mask[some], draws, some) for some in chunks]
+    looks = [
+        _look(rd, reference.of(some), mask[some], draws, some, None if slope is None else slope[some])
+        for some in chunks
+    ]
     return Look(*(torch.cat(parts) for parts in zip(*looks, strict=True)))
 
 
-def _look(rd: RateDistortion, reference: Reference, mask: Tensor, draws: Draws, images: slice) -> Look:
+def _look(
+    rd: RateDistortion, reference: Reference, mask: Tensor, draws: Draws, images: slice, slope: Tensor | None
+) -> Look:
     layout = reference.layout
-    with torch.no_grad():
-        mixed = rd.mix(reference, mask, rd.noise(reference, draws, images, 1))
-    leaves = mixed.map(lambda band: band.detach().requires_grad_())
+    noise = rd.noise(reference, draws, images, 1)
     with torch.enable_grad():
-        log_probability = rd.classifier(rd.picture(leaves)).log_softmax(-1)
+        leaf = mask.detach().requires_grad_()
+        with torch.set_grad_enabled(slope is not None):
+            mixed = rd.mix(reference, leaf, noise)
+        if slope is None:
+            mixed = mixed.map(lambda band: band.detach().requires_grad_())
+        log_probability = rd.classifier(rd.picture(mixed)).log_softmax(-1)
         kept = log_probability.gather(1, reference.target[:, None])[:, 0]
-        gradient = torch.autograd.grad(kept.sum(), leaves.bands)
+        gradient = torch.autograd.grad(kept.sum(), [*mixed.bands, *(() if slope is None else (leaf,))])
+    if slope is not None:
+        slope.copy_(gradient[-1])
+        gradient = gradient[:-1]
     # flat, since passes over channels-last and plain tensors together are slow
     slopes, away = layout.join(gradient), _away(reference)
     product = slopes * away
@@ -94,6 +112,14 @@ def _look(rd: RateDistortion, reference: Reference, mask: Tensor, draws: Draws, 
     # outputs that are not finite show nothing, and must not reach the weights of the decoder
     damage, effect = (values.sum(1).nan_to_num_(0, 0, 0) for values in (change, product))
     return Look(damage, effect, kept.detach().nan_to_num(UNSEEN, neginf=UNSEEN))
+
+
+def signals(look: Look) -> tuple[Tensor, Tensor]:
+    """Damage, on a log scale and standardised, and effect, its scale taken off and compressed: ``(B, k)`` each."""
+    damage, effect, _ = look
+    damage = standardise((damage + 1e-4 * damage.mean(1, keepdim=True) + 1e-20).log())
+    signed = effect / effect.square().mean(1, keepdim=True).add(1e-20).sqrt()
+    return damage, signed.sign() * signed.abs().log1p()
 
 
 def loudness(reference: Reference) -> tuple[Tensor, Tensor]:

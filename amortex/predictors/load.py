@@ -42,4 +42,5 @@ def build_predictor(settings: dict[str, Any], classifier: Classifier | None = No
     transform.layout(classifier.input_size[1:])  # refuses what is not exact
     rd = build_rate_distortion(settings, classifier, transform)
     chosen = {name: settings[name] for name in ("features", "gradient", "width", "condition")}
-    return MaskPredictor(rd, encoder=settings.get("encoder"), **chosen)
+    refiner = settings.get("refine_steps", 0) > 0
+    return MaskPredictor(rd, encoder=settings.get("encoder"), refiner=refiner, **chosen)

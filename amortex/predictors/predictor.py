@@ -1,5 +1,6 @@
 """The mask predictor: an image -> masks of any rate, and the rate that a sparsity weight asks for."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -11,7 +12,8 @@ from amortex.predictors.backbone import Backbone
 from amortex.predictors.budget import masks_of_rate
 from amortex.predictors.decoder import Decoder
 from amortex.predictors.encoder import Encoder
-from amortex.predictors.evidence import Evidence, observe
+from amortex.predictors.evidence import Evidence, look, observe
+from amortex.predictors.refiner import Hidden, begin
 from amortex.rate_distortion import RateDistortion
 from amortex.reference import Reference
 from amortex.transforms import Wavelet
@@ -27,6 +29,7 @@ class Prediction(NamedTuple):
     evidence: Evidence
     logits: Tensor  # (B, k): an ordering of the entries, and how sharply the mask distinguishes them
     curve: Tensor  # (B, len(RATES)): predicted distortion at RATES, falling
+    hidden: Hidden
 
     @property
     def reference(self) -> Reference:
@@ -67,6 +70,7 @@ class MaskPredictor(nn.Module):
             backward pass.
         width: of the decoder (channels at level 2).
         condition: size of the vector that tells the decoder of the class.
+        refiner: whether to learn refinement, too.
 
     Raises:
         InputError: the transform is no wavelet transform of images; the encoder is unknown or has batch normalisation.
@@ -80,6 +84,7 @@ class MaskPredictor(nn.Module):
         gradient: bool = True,
         width: int = 32,
         condition: int = 64,
+        refiner: bool = False,
     ) -> None:
         super().__init__()
         transform = rate_distortion.transform
@@ -88,13 +93,14 @@ class MaskPredictor(nn.Module):
         self.rate_distortion, self.gradient = rate_distortion, gradient
         self.backbone = Backbone(rate_distortion.classifier, features)
         self.settings: dict[str, Any] = {
-            "features": features, "encoder": encoder, "gradient": gradient, "width": width, "condition": condition
+            "features": features, "encoder": encoder, "gradient": gradient, "width": width, "condition": condition,
+            "refiner": refiner,
         }  # fmt: skip
         b = self.backbone
         own = None if encoder is None else Encoder(encoder, rate_distortion.classifier)
         channels, strides = (b.channels, b.strides) if own is None else (own.channels, own.strides)
         self.decoder = Decoder(
-            transform.levels, channels, strides, b.head_size, gradient, width, condition, len(RATES), own
+            transform.levels, channels, strides, b.head_size, gradient, width, condition, len(RATES), own, refiner
         )
 
     def forward(
@@ -111,9 +117,34 @@ class MaskPredictor(nn.Module):
         if self.gradient and draws is None:
             draws = Draws.of(image, stream="look")
         evidence = observe(self.rate_distortion, self.backbone, image, target, draws if self.gradient else None)
-        logits, raw = (decoder or self.decoder)(evidence)
+        logits, raw, hidden = (decoder or self.decoder)(evidence)
         falling = F.softplus(raw.float()).flip(1).cumsum(1).flip(1)
-        return Prediction(evidence, logits, falling)
+        return Prediction(evidence, logits, falling, hidden)
+
+    @torch.no_grad()
+    def refine(
+        self,
+        prediction: Prediction,
+        lambda_k: float | Tensor,
+        mask: Tensor,
+        steps: int,
+        draws: Draws,
+        on_step: Callable[[int, Tensor], None] | None = None,
+        decoder: nn.Module | None = None,
+    ) -> Tensor:
+        """Masks ``(B, k)`` after `steps` of learned refinement from `mask`, each of one forward and backward pass.
+
+        `draws` makes the noise of the looks. The rate moves to where `lambda_k`, a number or one per image, has it.
+        """
+        refiner: Any = (decoder or self.decoder).refiner
+        prices = torch.as_tensor(lambda_k, device=mask.device, dtype=torch.float32).expand(len(mask))
+        state = begin(mask)
+        for step in range(steps):
+            seen = look(self.rate_distortion, prediction.reference, state.mask, draws)
+            state = refiner(prediction.evidence, prediction.hidden, prices, state, seen)
+            if on_step is not None:
+                on_step(step + 1, state.mask)
+        return state.mask
 
     def identity(self) -> dict[str, Any]:
         """What a decoder's weights belong to, as plain values: classifier, classes, transform, obfuscation."""

@@ -1,0 +1,112 @@
+"""Learned refinement: one shared network that looks at the gradient at the current mask, and moves the mask."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from amortex.predictors.blocks import ORIENTATIONS, Level, width_at
+from amortex.predictors.evidence import Evidence, Look, signals
+
+MEMORY = 0.7  # of the running means of what was seen
+LARGEST = 12.0  # logit
+SIGNALS, NUMBERS = 7, 8  # what is known per entry, and per image
+
+
+class Hidden(NamedTuple):
+    """What the decoder knows about an image beside its logits."""
+
+    condition: Tensor  # (B, condition)
+    stages: tuple[Tensor, ...]  # (B, width, h, w), coarse to fine
+
+
+class State(NamedTuple):
+    """Where the refinement of a batch of images is."""
+
+    logits: Tensor  # (B, k), of the masks
+    damage: Tensor  # (B, k), running mean
+    effect: Tensor  # (B, k), running mean
+    step: int
+
+    @property
+    def mask(self) -> Tensor:
+        return self.logits.sigmoid()
+
+
+class Refiner(nn.Module):
+    """A learned optimiser of masks: (state, look at the gradient there) -> state.
+
+    An optimiser by gradients knows of an entry what its own gradients were; this one also knows its neighbours, the
+    coarser levels, the classifier's features, the price of the mask and what is left of the class. All steps share
+    the weights. Like the decoder, it is convolutional.
+
+    Arguments:
+        levels: number of wavelet levels J.
+        width: of the decoder.
+        condition: size of the decoder's vector, and of the one that modulates the levels here.
+
+    References:
+        Andrychowicz et al., Learning to learn by gradient descent by gradient descent, NeurIPS 2016.
+    """
+
+    def __init__(self, levels: int, width: int = 32, condition: int = 64) -> None:
+        super().__init__()
+        self.levels = levels
+        self.describe = nn.Sequential(
+            nn.Linear(condition + NUMBERS, condition), nn.Hardswish(), nn.Linear(condition, condition),
+            nn.LayerNorm(condition),
+        )  # fmt: skip
+        self.stages = nn.ModuleList()
+        above = 0
+        for level in range(levels, 0, -1):
+            entries, own = ORIENTATIONS + (level == levels), width_at(level, width)
+            inner = max(own // 2, 16)
+            self.stages.append(Level(inner, entries, SIGNALS * entries + own, 0, above, condition, 2 * inner, 1))
+            above = inner
+        self.shift = nn.Linear(condition, levels + 1)  # of the low-pass, and of each level: these settle the rate
+        nn.init.zeros_(self.shift.weight)
+        nn.init.zeros_(self.shift.bias)
+
+    def forward(self, evidence: Evidence, hidden: Hidden, lambda_k: Tensor, state: State, look: Look) -> State:
+        """The state after one step, for sparsity weights `lambda_k` ``(B,)``."""
+        layout = evidence.reference.layout
+        now = signals(look)
+        mean = [torch.lerp(new, old, MEMORY) for new, old in zip(now, (state.damage, state.effect), strict=True)]
+        damage, effect = mean if state.step else now
+        mask = state.mask
+        known = (state.logits / 4, mask, *now, damage, effect, evidence.contrast)
+        condition = self.describe(torch.cat([hidden.condition, numbers(evidence, lambda_k, mask, look, state.step)], 1))
+        given = stack(layout.split(torch.stack(known, 1)))
+        moves, above = [mask] * (self.levels + 1), None
+        for stage, level, deep in zip(self.stages, range(self.levels, 0, -1), hidden.stages, strict=True):
+            here = [given[level], deep] if level < self.levels else [given[level], given[0], deep]
+            entered = torch.cat(here, 1).contiguous(memory_format=torch.channels_last)
+            out, above = stage(entered, None, above, condition, layout.image_size, level)
+            moves[level] = out[:, :ORIENTATIONS]
+            if level == self.levels:
+                moves[0] = out[:, ORIENTATIONS]
+        move = layout.join(moves) + self.shift(condition)[:, layout.level]
+        logits = (state.logits + move).clamp(-LARGEST, LARGEST)
+        return State(logits, damage, effect, state.step + 1)
+
+
+def numbers(evidence: Evidence, lambda_k: Tensor, mask: Tensor, look: Look, step: int) -> Tensor:
+    """``(B, NUMBERS)``: the price and the rate, the class's probability and what is left of it, the slopes' size."""
+    p = evidence.reference.probabilities.gather(1, evidence.reference.target[:, None])[:, 0]
+    q, rate = look.kept.exp(), mask.mean(1)
+    steep = look.damage.mean(1).mul(mask.shape[1]).add(1e-12).log()
+    return torch.stack([
+        lambda_k.log(), rate.clamp(min=1e-6).log() / 2, p, q, 4 * (q - p), look.kept.clamp(min=-12) / 4, steep / 4,
+        torch.full_like(p, 1 / (1 + step)),
+    ], 1)  # fmt: skip
+
+
+def stack(bands: Sequence[Tensor]) -> list[Tensor]:
+    """Bands ``(B, n, [3,] h, w)`` with the signals and orientations as channels."""
+    return [band.flatten(1, -3) for band in bands]
+
+
+def begin(mask: Tensor) -> State:
+    """The state that begins with masks ``(B, k)``."""
+    return State(mask.clamp(1e-5, 1 - 1e-5).logit(), torch.zeros_like(mask), torch.zeros_like(mask), 0)

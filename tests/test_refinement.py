@@ -1,0 +1,167 @@
+"""Learned refinement: its gradient against autograd, that it learns, and training it on top of a trained explainer."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from networks import photographs
+from test_training import fit, folder, metrics, versions  # noqa: F401, a fixture
+
+from amortex.checkpoints import load_predictor
+from amortex.draws import Draws
+from amortex.explainers import Amortized
+from amortex.predictors import MaskPredictor
+from amortex.predictors.evidence import look
+from amortex.predictors.refiner import begin
+from amortex.rate_distortion import RateDistortion
+from amortex.refinement import LOST, Refinement
+from amortex.training import AmortizedExplainer
+from amortex.transforms import Wavelet
+from amortex.types import InputError
+
+
+class Settings:
+    seed, refine_steps, lambda_k = 0, 1, (1.0, 5.0)
+
+
+@pytest.fixture
+def predictor(tiny_classifier):
+    torch.manual_seed(0)
+    predictor = MaskPredictor(RateDistortion(tiny_classifier, Wavelet("haar", 2)), width=8, refiner=True)
+    return predictor.eval()
+
+
+def stirred(predictor: MaskPredictor) -> MaskPredictor:
+    """Its refiner away from the zeros that training starts from."""
+    with torch.no_grad():
+        for parameter in predictor.decoder.refiner.parameters():
+            parameter += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
+    return predictor
+
+
+def test_a_look_also_finds_the_gradient_by_the_mask(smooth_classifier, images64):
+    rd = RateDistortion(smooth_classifier, Wavelet("haar", 2))
+    reference = rd.reference(images64)
+    mask = torch.rand(4, reference.layout.k, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    slope = torch.empty_like(mask)
+    rd.internal_batch_size = 3  # chunks of 3 and 1
+    with_slope = look(rd, reference, mask, Draws.of(images64, stream="look"), slope)
+    torch.testing.assert_close(with_slope, look(rd, reference, mask, Draws.of(images64, stream="look")))
+    noise = rd.noise(reference, Draws.of(images64, stream="look"), slice(None), 1)
+    leaf = mask.clone().requires_grad_()
+    kept = rd.outputs(reference, leaf, noise)[:, 0].log().gather(1, reference.target[:, None])
+    torch.testing.assert_close(slope, torch.autograd.grad(kept.sum(), leaf)[0])
+
+
+def test_the_untrained_refiner_moves_nothing_and_a_stirred_one_does(predictor, images):
+    prediction = predictor(images)
+    mask = prediction.mask(0.2)
+    draws = [Draws.of(images, stream="refine") for _ in range(2)]
+    torch.testing.assert_close(predictor.refine(prediction, 2.0, mask, 3, draws[0]), mask, rtol=0, atol=2e-5)
+    moved = stirred(predictor).refine(prediction, 2.0, mask, 3, draws[1])
+    assert (moved - mask).abs().amax(1).min() > 0.01
+    dear = predictor.refine(prediction, 50.0, mask, 3, Draws.of(images, stream="refine"))
+    assert (dear - moved).abs().max() > 1e-3  # it knows the price
+
+
+def test_one_step_has_the_gradient_of_the_objective(predictor, images):
+    """Against autograd through the obfuscation and the classifier, where training cuts the graph at the mask."""
+    stirred(predictor)
+    rd, numbers = predictor.rate_distortion, [0, 1, 2]
+    refiner = predictor.decoder.refiner
+    prediction = predictor(images, draws=Draws.numbered(numbers, 0, "look"))
+    loss, measured = Refinement(predictor, Settings)(prediction, numbers)
+    found = torch.autograd.grad(loss, list(refiner.parameters()))
+
+    seen: dict[str, torch.Tensor] = {}
+    handle = refiner.register_forward_hook(lambda module, inputs, state: seen.update(price=inputs[2], old=inputs[3][0]))
+    Refinement(predictor, Settings)(prediction, numbers)
+    handle.remove()
+    draws = Draws.numbered(numbers, 0, "refine")
+    start = begin(seen["old"].sigmoid())
+    state = refiner(prediction.evidence, prediction.hidden, seen["price"], start._replace(logits=seen["old"]),
+                    look(rd, prediction.reference, seen["old"].sigmoid(), draws))  # fmt: skip
+    q = rd.outputs(prediction.reference, state.mask, rd.noise(prediction.reference, draws, slice(None), 1))[:, 0]
+    q, p = (
+        values.gather(1, prediction.reference.target[:, None])[:, 0]
+        for values in (q, prediction.reference.probabilities)
+    )
+    distortion = (q - p).square()
+    divergence = -(p * q.log() + (1 - p) * (1 - q).log())
+    rate = state.mask.mean(1)
+    expected = torch.autograd.grad(
+        (distortion + LOST * divergence + seen["price"] * rate).mean(), list(refiner.parameters())
+    )
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(measured["refine_last"], (distortion + seen["price"] * rate).mean())
+
+
+def test_it_learns_to_lower_the_objective(predictor, images):
+    class Several(Settings):
+        refine_steps = 3
+
+    objective, numbers = Refinement(predictor, Several), [0, 1, 2]
+    optimizer = torch.optim.Adam(predictor.decoder.refiner.parameters(), lr=1e-2)
+    costs = []
+    for _ in range(30):
+        with torch.no_grad():
+            prediction = predictor(images, draws=Draws.numbered(numbers, 0, "look"))
+        loss, measured = objective(prediction, numbers)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        costs.append(measured["refine_last"].item())
+    assert costs[-1] < 0.8 * costs[0]
+
+
+def test_refinement_is_trained_on_top_of_a_trained_explainer(folder, capsys):  # noqa: F811
+    assert fit(steps=2, every=2) == 0
+    first = versions(folder)[0] / "checkpoints/last.ckpt"
+    more = ("--model.start", first, "--model.refine_steps", 2, "--model.refine_only", "true", "--model.lr", 0.01)
+    assert fit(*more, steps=4, every=2) == 0
+    run = versions(folder)[1]
+    last = run / "checkpoints/last.ckpt"
+    before, after = (torch.load(path, weights_only=True)["state_dict"] for path in (first, last))
+    changed = {key for key, value in after.items()
+               if key.startswith("average.module.") and not torch.equal(before.get(key, torch.zeros(())), value)}  # fmt: skip
+    assert changed
+    assert all(key.startswith("average.module.refiner.") for key in changed)
+    assert set(metrics(run, "train/refine_last")) == {0, 1, 2, 3}
+    predictor = load_predictor(last, classifier="networks.TinyNet")
+    explainer = Amortized(predictor, looks=3)
+    photographs(Path("more"), "a.png")
+    image = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    seen: list[int] = []
+    explanation = explainer.explain(image, on_step=lambda step, mask: seen.append(step))
+    assert seen == [1, 2, 3]
+    assert explanation.extra["passes"].tolist() == [4 + 3 * 3] * 2
+    # a run goes on where it stopped, not where it started
+    assert fit("--ckpt_path", last, steps=6, every=2) == 0
+    assert set(metrics(versions(folder)[2], "train/refine_last")) == {4, 5}
+    assert fit("--model.start", last, "--model.width", 16, steps=2) == 2
+    assert "is built otherwise" in capsys.readouterr().err
+    assert fit("--model.start", "nowhere.ckpt", steps=2) == 2
+    assert "no explainer at nowhere.ckpt" in capsys.readouterr().err
+
+
+def test_both_are_trained_together(folder):  # noqa: F811
+    assert fit("--model.refine_steps", 2, "--model.lr", 0.01, steps=3, every=3) == 0
+    weights = torch.load(versions(folder)[0] / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    for name in ("slope", "refiner.shift.weight"):
+        assert weights[f"predictor.decoder.{name}"].abs().sum() > 0
+    assert {"train/loss", "train/refine_first", "train/refine_last"} <= {
+        name for name in (versions(folder)[0] / "metrics.csv").read_text().splitlines()[0].split(",")
+    }
+
+
+def test_looks_need_an_explainer_that_learned_them(tiny_classifier, predictor):
+    plain = MaskPredictor(RateDistortion(tiny_classifier, Wavelet("haar", 2)), width=8)
+    with pytest.raises(InputError, match="learned no refinement"):
+        Amortized(plain, looks=1)
+    for arguments in ({"looks": -1}, {"looks": 2, "rate": 0.1}, {"looks": 2, "hard": True}):
+        with pytest.raises(InputError):
+            Amortized(predictor, **arguments)
+    for arguments in ({"refine_steps": -1}, {"refine_only": True}):
+        with pytest.raises(InputError, match="refine_steps"):
+            AmortizedExplainer("networks.TinyNet", img_size=32, mean=[0.5], std=[0.5], levels=2, **arguments)
