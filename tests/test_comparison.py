@@ -109,13 +109,16 @@ def test_training_seconds_belong_to_an_explainer(folder, capsys):
     assert "the break-even of 'nobody' needs an explainer of that name" in capsys.readouterr().err
 
 
-def test_effort_starts_from_the_teacher(folder, monkeypatch):
-    monkeypatch.setattr("amortex.comparison.effort.STEPS", (0, 2))
-    assert compare("--model.sections", "[effort]", "--data.val_images", "1", "--data.batch_size", "1") == 0
+def test_effort_is_counted_in_passes_and_every_start_keeps_to_its_budget(folder):
+    few = ("--data.val_images", "1", "--data.batch_size", "1", "--model.effort_lambda_k", "[1, 5]")
+    assert compare("--model.sections", "[effort]", "--model.budgets", "[4, 20]", *few) == 0
     effort = table(folder / "report", "effort")
-    assert float(effort["from ones@0", "J@5"]["mean"]) == pytest.approx(5.0, abs=1e-4)
+    assert float(effort["from ones@1", "J@5"]["mean"]) == pytest.approx(5.0, abs=1e-4)
     assert float(effort["empty mask", "passes"]["mean"]) == 1  # the class itself
-    assert float(effort["from ones@2", "passes"]["mean"]) == 13
+    for start in ("ones", "startgrad", "sensitivity", "the sensitivity ordering"):
+        assert ("from " + start + "@4", "passes") not in effort  # less than one step
+        assert 20 - 6 < float(effort[f"from {start}@20", "passes"]["mean"]) - 1 <= 20
+    assert float(effort["CartoonX, converged", "J@1"]["mean"]) < float(effort["from ones@20", "J@1"]["mean"])
     assert "Amortization gap" in (folder / "report/report.md").read_text()
 
 

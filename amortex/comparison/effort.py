@@ -10,16 +10,23 @@ from amortex.comparison.studies import Protocol, Study
 from amortex.draws import Draws
 from amortex.explainers import RDE, Amortized, Explainer, Preset
 from amortex.explainers.base import Explanation, OnStep
-from amortex.explainers.initial import Initial
+from amortex.explainers.initial import Initial, sensitivity
+from amortex.masks import energy, top_share
 from amortex.metrics import OperatingPoint
 from amortex.predictors import MaskPredictor
 from amortex.rate_distortion import RateDistortion
 from amortex.reference import Reference
 
-STEPS = (0, 5, 10, 20, 50)  # of refinement, two draws each
-LAMBDAS = (1.0, 2.5, 5.0, 10.0)
-LR = 2e-2
-TEACHER, EMPTY = "CartoonX, converged", "empty mask"
+TEACHER, EMPTY, ORDERING = "CartoonX, converged", "empty mask", "from the sensitivity ordering"
+PASSES = {"ones": 0, "startgrad": 3, "sensitivity": 12}  # that a start takes: a forward is 1, forward and backward 3
+STEP = 6  # passes of a CartoonX step of two draws
+TRAVEL, LEAST, MOST = 4.0, 2e-2, 0.3  # the learning rate: an entry can move by about half of TRAVEL in all the steps
+
+
+def course(steps: int) -> Preset:
+    """CartoonX in a number of steps, its learning rate such that masks can get from one end to the other."""
+    lr = min(max(TRAVEL / max(1, steps), LEAST), MOST)
+    return Preset("effort", steps, samples=2, lr=lr, schedule="cosine")
 
 
 class Constant(Explainer):
@@ -37,28 +44,61 @@ class Constant(Explainer):
         return {**super().settings(), "value": self.value}
 
 
-def runners(rd: RateDistortion, predictors: dict[str, MaskPredictor], value: float, seed: int) -> Iterator[Method]:
-    """Every start with every number of steps at one lambda_k, and what they are compared with."""
+class FromOrdering(RDE):
+    """CartoonX from the best ordering that needs no training, cut at about the rate that is best for lambda_k.
+
+    That is ``0.2 / lambda_k`` (see the README's table of trivial answers).
+    """
+
+    def _explain(self, reference: Reference, draws: Draws, on_step: OnStep) -> Explanation:
+        rd = self.rate_distortion
+        order = sensitivity(rd, reference, draws)
+        mask = top_share(order, min(0.2 / self.lambda_k, 1.0), energy(reference.coefficients))
+        return RDE(rd, self.lambda_k, self.preset, mask)._explain(reference, draws, on_step)
+
+    def settings(self) -> dict[str, str | int | float]:
+        return {**super().settings(), "init": "ordering"}
+
+
+def runners(
+    rd: RateDistortion, predictors: dict[str, MaskPredictor], value: float, budgets: Sequence[int], seed: int
+) -> Iterator[Method]:
+    """Every start with every budget that it can use, at one lambda_k, and what they are compared with."""
     yield Method(TEACHER, RDE(rd, value, "converged", seed=seed), "exact", value)
     yield Method(EMPTY, Constant(rd, 0.0), "trivial", value)
+    yield Method("from ones@1", Constant(rd, 1.0), "exact", value)
     starts: tuple[Initial, ...] = ("ones", "startgrad", "sensitivity")
-    for steps in STEPS:
-        preset = Preset("refine", max(1, steps), samples=2, lr=LR, schedule="cosine")
-        for start in starts if steps else ():
-            yield Method(f"from {start}@{steps}", RDE(rd, value, preset, start, seed), "exact", value)
+    for budget in budgets:
+        for start in starts:
+            steps = (budget - PASSES[start]) // STEP
+            if steps > 0:
+                yield Method(f"from {start}@{budget}", RDE(rd, value, course(steps), start, seed), "exact", value)
+        steps = (budget - PASSES["sensitivity"]) // STEP
+        if steps > 0:
+            yield Method(f"{ORDERING}@{budget}", FromOrdering(rd, value, course(steps), seed=seed), "exact", value)
         for name, predictor in predictors.items():
-            explainer = Amortized(predictor, value, refine=steps, seed=seed)
-            yield Method(f"{name}@{steps}", explainer, "amortized", value)
-    yield Method("from ones@0", Constant(rd, 1.0), "exact", value)
+            left = budget - (4 if predictor.gradient else 1)
+            if left < 0:
+                continue
+            plain = Amortized(predictor, value, refine=left // STEP, seed=seed)
+            yield Method(f"{name}@{budget}", plain, "amortized", value)
+            if predictor.decoder.refiner is not None:
+                learned = Amortized(predictor, value, looks=left // 3, seed=seed)
+                yield Method(f"{name}, learned steps@{budget}", learned, "amortized", value)
 
 
 def effort(
-    rd: RateDistortion, predictors: dict[str, MaskPredictor], protocol: Protocol, seed: int = 0
+    rd: RateDistortion,
+    predictors: dict[str, MaskPredictor],
+    protocol: Protocol,
+    lambdas: Sequence[float],
+    budgets: Sequence[int],
+    seed: int = 0,
 ) -> Iterator[Study]:
-    """A study per start and number of steps: J at each lambda_k, and the passes that it took."""
+    """A study per start and budget of classifier passes: J at each lambda_k, and the passes that it took."""
     by_name: dict[str, list[Method]] = {}
-    for value in LAMBDAS:
-        for method in runners(rd, predictors, value, seed):
+    for value in lambdas:
+        for method in runners(rd, predictors, value, budgets, seed):
             by_name.setdefault(method.name, []).append(method)
     for name, methods in by_name.items():
 
@@ -70,6 +110,6 @@ def effort(
                 columns.append(point.measure(made.explanation)[:, point.columns.index("objective")])
             return torch.stack([*columns, made.passes], 1).double()
 
-        columns = (*(f"J@{value:g}" for value in LAMBDAS), "passes")
+        columns = (*(f"J@{value:g}" for value in lambdas), "passes")
         settings = {"study": "effort", "samples": protocol.samples, "methods": [m.settings for m in methods]}
         yield Study("effort", name, columns, measure, settings)

@@ -1,5 +1,6 @@
 """Plots of a comparison, readable in print and by colour-blind people."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ CAPTIONS = {
     "pareto": "Class probability on the most relevant share alone, the rest at zero",
     "scales": "Share of relevance per scale, and distortion where noise replaces that scale alone",
     "effort": "The objective, mean over images and lambda_k, against classifier passes per image",
+    "settings": "CartoonX's settings, each varied alone: rate and distance of the output (CartoonX, Fig. 8)",
 }
 GREYS = ("#555555", "#888888", "#aaaaaa")
 STYLES = ("-", "--", ":", "-.")
@@ -42,6 +44,8 @@ def draw(tables: dict[str, Table], kinds: dict[str, str]) -> dict[str, Figure]:
         drawn["scales"] = scales(tables["scales"]["without"], native, kinds)
     if "effort" in tables:
         drawn["effort"] = effort(tables["effort"])
+    if "grid" in tables:
+        drawn["settings"] = settings(tables["grid"])
     return drawn
 
 
@@ -87,11 +91,7 @@ def points(table: Table, kinds: dict[str, str]) -> Figure:
         rate, distortion = table[name].get("rate"), table[name].get("distortion")
         if rate is None or distortion is None or rate.mean != rate.mean:
             continue
-        bars = [[max(0, v.mean - v.low)] * (v.low == v.low) + [max(0, v.high - v.mean)] * (v.high == v.high)
-                for v in (rate, distortion)]  # fmt: skip
-        x, y = ([[bar[0]], [bar[1]]] if len(bar) == 2 else None for bar in bars)
-        marker = str(style.get("marker", "o"))
-        axis.errorbar(rate.mean, distortion.mean, y, x, marker, color=style["color"], ms=5, lw=0.8, label=name)
+        _point(axis, rate, distortion, color=style["color"], marker=style.get("marker", "o"), label=name)
     axis.set_xscale("log")
     _finish(figure, axis, "rate of the mask", "distortion")
     return figure
@@ -127,6 +127,35 @@ def effort(table: Table) -> Figure:
     axis.set(xscale="log", yscale="log")
     _finish(figure, axis, "classifier passes per image", "J = D + $\\lambda k$ R, mean")
     return figure
+
+
+def settings(table: Table) -> Figure:
+    """A panel per setting: where its values lead to, with intervals."""
+    panels: dict[str, list[str]] = {}
+    for name in table:
+        panels.setdefault(name.partition(" = ")[0], []).append(name)
+    figure = Figure(figsize=(8, 2.6 * math.ceil(len(panels) / 2)), dpi=150, layout="constrained")
+    axes = figure.subplots(math.ceil(len(panels) / 2), 2, sharex=True, sharey=True, squeeze=False)
+    for axis, (setting, names) in zip(axes.flat, panels.items(), strict=False):
+        for index, name in enumerate(names):
+            _point(axis, table[name]["rate"], table[name]["l2"], color=COLOURS[index % len(COLOURS)],
+                   marker="osv^DP"[index % 6], label=name.partition(" = ")[2])  # fmt: skip
+        axis.set(xscale="log", title=setting)
+        axis.set_xlabel("rate of the mask", color=INK)
+        axis.set_ylabel("||p - p'||, mean", color=INK)
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.legend(fontsize=7, frameon=False)
+    return figure
+
+
+def _point(axis: Axes, x: Interval, y: Interval, **style: Any) -> None:
+    """A mark with its intervals, where there are any."""
+    across, up = (
+        None if v.low != v.low or v.high != v.high else [[max(0, v.mean - v.low)], [max(0, v.high - v.mean)]]
+        for v in (x, y)
+    )
+    axis.errorbar(x.mean, y.mean, yerr=up, xerr=across, ls="none", ms=5, lw=0.8, **style)
 
 
 def _finish(figure: Figure, axis: Axes, x: str, y: str) -> None:

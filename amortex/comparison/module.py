@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from amortex.checkpoints import load_predictor
 from amortex.classifiers import DEFAULT_CLASSIFIER
 from amortex.comparison.bench import Batch
-from amortex.comparison.effort import LAMBDAS, TEACHER
+from amortex.comparison.effort import TEACHER
 from amortex.comparison.gallery import write_gallery
 from amortex.comparison.plan import ALL, Plan
 from amortex.comparison.report import Findings, write_report
@@ -40,6 +40,7 @@ class Comparison(lightning.LightningModule):
         training_seconds: what training each explainer took, by its name, for the break-even.
         leaking, checked: methods of the leakage and the sanity section.
         lambda_k: sparsity weights of RDE methods and trained explainers; a row for each.
+        effort_lambda_k, budgets: of the section ``effort``: sparsity weights, and classifier passes per image.
         preset: how RDE methods optimise.
         samples: noise draws per mask.
         insertion_steps: intervals of insertion and deletion.
@@ -77,6 +78,8 @@ class Comparison(lightning.LightningModule):
         leaking: tuple[str, ...] = ("cartoonx", "wam_sg", "gradcam"),
         checked: tuple[str, ...] = ("wam_sg", "wam_ig"),
         lambda_k: tuple[float, ...] = (5.0,),
+        effort_lambda_k: tuple[float, ...] = (1.0, 2.5, 5.0, 10.0),
+        budgets: tuple[int, ...] = (4, 16, 34, 64, 124, 256),
         preset: str = "converged",
         samples: int = 64,
         insertion_steps: int = 64,
@@ -179,7 +182,7 @@ class Comparison(lightning.LightningModule):
 
     def _compare(self, found: dict[tuple[str, str], Tensor], seeds: tuple[int, ...]) -> None:
         """What takes two rows: gaps and break-evens."""
-        count = len(LAMBDAS)
+        count = len(self.hparams["effort_lambda_k"])
         teacher = found.get(("effort", TEACHER))
         for name, gap in self.gaps.items():
             own = found.get(("effort", name))

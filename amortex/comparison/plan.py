@@ -76,7 +76,7 @@ class Plan:
         if "scales" in h.sections:
             yield scales(wavelets, self.protocol)
         if "effort" in h.sections:
-            yield from effort(wavelets, self.predictors, self.protocol, h.seed)
+            yield from effort(wavelets, self.predictors, self.protocol, h.effort_lambda_k, h.budgets, h.seed)
         if "grid" in h.sections:
             for study, method in variants(self._variant, GRID, self.protocol):
                 self.varied.append(method)

@@ -41,7 +41,11 @@ TABLES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         (),
     ),
     "scales": ("Distortion where noise replaces one scale alone", "Scale 0 is the low-pass, 1 the finest.", ()),
-    "effort": ("The objective after a number of steps", "J at each lambda_k; classifier passes per image.", ()),
+    "effort": (
+        "The objective for a budget of classifier passes",
+        "J at each lambda_k; behind @ the budget per image, in the last column what was used of it.",
+        (),
+    ),
     "grid": ("CartoonX's settings, each varied alone", "Measured with the obfuscation of the setting.",
              ("rate", "distortion", "l2", "retained")),
 }  # fmt: skip
