@@ -18,6 +18,7 @@ from amortex.explainers import (
     StaticMinimalImage,
     build_explainer,
 )  # fmt: skip
+from amortex.explainers.amortized import LOOKS
 from amortex.obfuscations import OBFUSCATION_NAMES
 from amortex.options import TRAINED, model_args, parser
 from amortex.rate_distortion import RateDistortion
@@ -61,7 +62,9 @@ def given_to(kind: Any, options: argparse.Namespace) -> dict[str, Any]:
             continue
         if name not in allowed:
             has = ", ".join("--" + other.replace("_", "-") for other in allowed) or "no options of its own"
-            raise InputError(f"{options.method} has no --{name.replace('_', '-')}; it has {has}")
+            raise InputError(
+                f"{options.method} has no --{name.replace('_', '-')}; it has {has}; or choose another --method"
+            )
         given[name] = value
     return given
 
@@ -79,6 +82,11 @@ def build_amortized(options: argparse.Namespace) -> Explainer:
         overrides["model_args"] = model_args(options)
     predictor = load_predictor(options.explainer, **overrides)
     predictor.rate_distortion.batch_invariant = options.batch_invariant
+    if not given.keys() & {"rate", "max_distortion", "hard", "looks", "measure"}:
+        if options.target != "auto":  # the predictor guesses rates for predicted classes only
+            given["measure"] = True
+        elif predictor.decoder.refiner is not None:
+            given["looks"] = LOOKS
     return Amortized(predictor, seed=options.seed, **given)
 
 

@@ -14,8 +14,9 @@ import torch
 from amortex.building import build, build_amortized
 from amortex.images import Source, find_images
 from amortex.inference import Request, explain_files, settings
-from amortex.options import AMORTIZED, check, model_args, parser
+from amortex.options import AMORTIZED, check, model_args, own_weights, parser
 from amortex.process import prepare
+from amortex.released import released
 from amortex.results import Results
 from amortex.types import InputError
 
@@ -45,9 +46,7 @@ def run(options: argparse.Namespace) -> int:
     check(options)
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # our one line instead of its many retries
     sys.path.append(os.getcwd())  # a classifier's class path may lie in the current folder
-    options.method = options.method or ("cartoonx" if options.explainer is None else AMORTIZED)
-    if (options.method == AMORTIZED) != (options.explainer is not None):
-        raise InputError("--explainer FILE and --method amortized belong together: train one with train.py")
+    choose(options)
     out = options.out or Path("explanations", options.method)
     unique: dict[Path, Source] = {}
     for source in find_images(options.inputs, exclude=out) if options.inputs else bundled():
@@ -57,11 +56,6 @@ def run(options: argparse.Namespace) -> int:
     explainer = (build_amortized if options.method == AMORTIZED else build)(options).to(device(options.device))
     classifier = explainer.rate_distortion.classifier
     target = None if options.target == "auto" else classifier.class_index(options.target)
-    chosen = options.rate is not None or options.measure or options.max_distortion is not None
-    if options.method == AMORTIZED and target is not None and not chosen:
-        raise InputError(
-            "the predictor can guess rates for predicted classes only: with --target, give --rate or --measure"
-        )
     request = Request(
         explainer, options.method, target, options.certificate_samples, options.batch_size, not options.no_panels
     )
@@ -70,6 +64,21 @@ def run(options: argparse.Namespace) -> int:
         print(f"explaining {len(sources)} image{'s' * (len(sources) > 1)} by {options.method}: {out}", flush=True)
     rows = explain_files(request, sources, results, options.quiet)
     return report(rows, len(sources), out, options.quiet)
+
+
+def choose(options: argparse.Namespace) -> None:
+    """Settle method and trained explainer where they are left open: in one pass, if there is an explainer for that.
+
+    Raises:
+        InputError: there is none, or the method needs none.
+    """
+    if options.method in (None, AMORTIZED) and options.explainer is None and own_weights(options):
+        options.explainer = released(options.classifier)
+    options.method = options.method or ("cartoonx" if options.explainer is None else AMORTIZED)
+    if options.method == AMORTIZED and options.explainer is None:
+        raise InputError(f"there is no explainer for {options.classifier}: train one, and give --explainer FILE")
+    if options.method != AMORTIZED and options.explainer is not None:
+        raise InputError(f"{options.method} needs no --explainer: leave one of them out")
 
 
 def out_of_memory(error: Exception) -> bool:

@@ -33,9 +33,13 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("inputs", nargs="*", help="images and folders; by default two bundled photographs")
     p.add_argument(
-        "--method", choices=(*METHODS, AMORTIZED), help="default: cartoonx, or amortized where --explainer is given"
+        "--method", choices=(*METHODS, AMORTIZED), help="default: amortized where there is an explainer, or cartoonx"
     )
-    p.add_argument("--explainer", type=Path, help="trained explainer: a checkpoint or a release folder")
+    p.add_argument(
+        "--explainer",
+        type=Path,
+        help="trained explainer: a checkpoint or a release folder; default: the one that amortex brings, if it does",
+    )
     p.add_argument(
         "--target", default="auto", help="class index or name to explain; auto: the predicted class (default)"
     )
@@ -62,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
         "--measure", action="store_true", default=None, help="amortized: choose the rate by measuring several"
     )
     g.add_argument("--max-distortion", type=float, help="amortized: the sparsest mask that is surely below this")
-    g.add_argument("--looks", type=int, help="amortized: learned steps from the predicted mask; default: 0")
+    g.add_argument("--looks", type=int, help="amortized: learned steps from the predicted mask; 0 for one pass")
     g.add_argument("--refine", type=int, help="amortized: CartoonX steps that follow; default: 0")
     g.add_argument("--alpha", type=float, help="sparsity weight of minimal; default: 100")
 
@@ -113,6 +117,12 @@ def check(options: argparse.Namespace) -> None:
         if value is not None and not least <= value <= most:
             bound = f"at least {least}" if value < least else f"at most {most}"
             raise InputError(f"--{name.replace('_', '-')} must be {bound}, not {value}")
+
+
+def own_weights(options: argparse.Namespace) -> bool:
+    """Whether the classifier is a name alone, everything else about it being its own."""
+    names = (*TRAINED[1:], "model_args")
+    return all(getattr(options, name) == parser().get_default(name) for name in names)
 
 
 def model_args(options: argparse.Namespace) -> dict[str, Any]:

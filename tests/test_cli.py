@@ -173,11 +173,11 @@ def test_results_below_the_inputs_are_not_explained(two):
 
 def test_the_script_explains_the_bundled_photographs_from_any_folder(tmp_path):
     script = Path(__file__).parents[1] / "explain.py"
-    options = ("--input-size", "64", *FAST, "--certificate-samples", "2", "--device", "cpu", "--no-panels")
-    run = subprocess.run([sys.executable, script, *options], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.splitlines()[-1] == "2 explained: explanations/cartoonx"
-    assert [Path(row["file"]).name for row in rows(tmp_path / "explanations" / "cartoonx")] == [
-        "chelsea.png",
-        "coffee.png",
-    ]
+    quick = ("--input-size", "64", "--certificate-samples", "2", "--device", "cpu", "--no-panels")
+    for method, options in (("amortized", ()), ("cartoonx", ("--method", "cartoonx", *FAST))):
+        command = [sys.executable, script, *quick, *options]
+        run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stderr
+        assert run.stdout.splitlines()[-1] == f"2 explained: explanations/{method}"
+        found = rows(tmp_path / "explanations" / method)
+        assert [Path(row["file"]).name for row in found] == ["chelsea.png", "coffee.png"]

@@ -17,6 +17,7 @@ from amortex.types import InputError
 
 CHOICE_SAMPLES = 16  # noise draws per rate when rates are measured to choose one
 CONFIRMATION_SAMPLES = 64  # fresh draws that confirm a bound
+LOOKS = 8  # that explain.py takes, unless it is told otherwise
 AMPLE = 1.5  # learned refinement begins with masks of more than the rate that is expected to be best: it is better at
 # dropping entries than at finding those that are missing
 
