@@ -18,7 +18,6 @@ from amortex.explainers import (
     StaticMinimalImage,
     build_explainer,
 )  # fmt: skip
-from amortex.explainers.amortized import LOOKS
 from amortex.obfuscations import OBFUSCATION_NAMES
 from amortex.options import TRAINED, model_args, parser
 from amortex.rate_distortion import RateDistortion
@@ -82,11 +81,11 @@ def build_amortized(options: argparse.Namespace) -> Explainer:
         overrides["model_args"] = model_args(options)
     predictor = load_predictor(options.explainer, **overrides)
     predictor.rate_distortion.batch_invariant = options.batch_invariant
-    if not given.keys() & {"rate", "max_distortion", "hard", "looks", "measure"}:
-        if options.target != "auto":  # the predictor guesses rates for predicted classes only
-            given["measure"] = True
-        elif predictor.decoder.refiner is not None:
-            given["looks"] = LOOKS
+    if options.target != "auto":
+        if given.get("looks"):
+            raise InputError("refinement is learned for predicted classes: with --target, leave out --looks")
+        if not given.keys() & {"rate", "max_distortion"}:
+            given["measure"] = True  # rates, too, are guessed for predicted classes only
     return Amortized(predictor, seed=options.seed, **given)
 
 

@@ -28,6 +28,7 @@ class Classifier(nn.Module):
         name: how to name the classifier in outputs.
         weights: where the weights came from.
         class_names: one name per class, or None for "class 0", "class 1", ...
+        model_args: what the model was built with, beside its weights.
 
     Raises:
         InputError: the model does not map images of that size to logits, or the names are not one per class.
@@ -43,8 +44,10 @@ class Classifier(nn.Module):
         name: str,
         weights: str = "unknown",
         class_names: Sequence[str] | None = None,
+        model_args: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        self.model_args = dict(model_args or {})
         self.model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.data_config, self.name, self.weights = dict(data_config), name, weights
         for key in ("mean", "std"):
@@ -184,7 +187,8 @@ def load_classifier(
         torch.manual_seed(0)  # untrained weights are the same ones each time
         model, source = build_network(name, weights, num_classes, arguments)
     config = _data_config(model, arguments, {key: value for key, value in data_config.items() if value is not None})
-    return Classifier(model, config, name, source, _known_class_names(model) if names is None else names)
+    names = _known_class_names(model) if names is None else names
+    return Classifier(model, config, name, source, names, model_args)
 
 
 def _data_config(model: nn.Module, arguments: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:

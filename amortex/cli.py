@@ -14,7 +14,7 @@ import torch
 from amortex.building import build, build_amortized
 from amortex.images import Source, find_images
 from amortex.inference import Request, explain_files, settings
-from amortex.options import AMORTIZED, check, model_args, own_weights, parser
+from amortex.options import AMORTIZED, check, own_weights, parser
 from amortex.process import prepare
 from amortex.released import released
 from amortex.results import Results
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
     request = Request(
         explainer, options.method, target, options.certificate_samples, options.batch_size, not options.no_panels
     )
-    results = Results(out, {**settings(request), "model_args": model_args(options)}, options.overwrite)
+    results = Results(out, settings(request), options.overwrite)
     if not options.quiet:
         print(f"explaining {len(sources)} image{'s' * (len(sources) > 1)} by {options.method}: {out}", flush=True)
     rows = explain_files(request, sources, results, options.quiet)

@@ -15,6 +15,7 @@ from amortex.certificate import certify
 from amortex.explainers.base import Explainer, picture
 from amortex.images import Preprocess, Source
 from amortex.plots import panel
+from amortex.rate_distortion import RateDistortion
 from amortex.results import Results, Row
 from amortex.types import InputError
 
@@ -42,21 +43,28 @@ class Request:
 
 def settings(request: Request) -> dict[str, Any]:
     """Everything that determines the results, as plain values: written beside them, compared when resuming."""
-    rd = request.explainer.rate_distortion
-    config = rd.classifier.data_config
     return {
         "method": request.method,
         **{f"explainer_{key}": value for key, value in request.explainer.settings().items()},
         "asked_target": "auto" if request.target is None else request.target,
+        **problem(request.explainer.rate_distortion),
+        "certificate_samples": request.certificate_samples,
+    }
+
+
+def problem(rd: RateDistortion) -> dict[str, Any]:
+    """What is explained and how it is measured, as plain values."""
+    config = rd.classifier.data_config
+    return {
         "classifier": rd.classifier.name,
         "weights": rd.classifier.weights,
         "weights_digest": rd.classifier.fingerprint(),
+        "model_args": rd.classifier.model_args,
         "class_names_digest": hashlib.blake2b(repr(rd.classifier.class_names).encode(), digest_size=8).hexdigest(),
         **{f"classifier_{key}": list(value) if isinstance(value, tuple) else value for key, value in config.items()},
         **{f"transform_{key}": value for key, value in rd.transform.settings().items()},
         "obfuscation": type(rd.obfuscation).__name__.lower(),
         "distortion": rd.distortion,
-        "certificate_samples": request.certificate_samples,
         "batch_invariant": rd.batch_invariant,
         "amortex": __version__,
     }

@@ -50,7 +50,7 @@ class Objective:
         rate = self.rates(numbers, done).to(image.device)
         if step < h.warm_up:
             loss = self.imitate(prediction, rate[:, 0], numbers)
-            return loss, {"loss": loss}
+            return self.refined(loss, {"loss": loss}, prediction, numbers)
         mask = masks_of_rate(prediction.logits.repeat_interleave(h.masks, 0), rate.flatten())
         if mask.requires_grad:  # an image whose noisy outputs are not finite must not cost the others their step
             mask.register_hook(lambda gradient: gradient.nan_to_num(0, 0, 0))
@@ -68,10 +68,16 @@ class Objective:
             "loss": divergence.mean(), "distortion": distortion.mean(), "rate": rate.mean(),
             "curve_error": surprise.mean(), "rises": rises.mean(),
         }  # fmt: skip
-        if h.refine_steps:
-            more, refined = self.refinement(prediction, numbers)
-            loss, measured = loss + more, {**measured, **refined}
-        return loss, measured
+        return self.refined(loss, measured, prediction, numbers)
+
+    def refined(
+        self, loss: Tensor, measured: dict[str, Tensor], prediction: Prediction, numbers: list[int]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """With the loss of the refiner, if there is one."""
+        if not self.settings.refine_steps:
+            return loss, measured
+        more, found = self.refinement(prediction, numbers)
+        return loss + more, {**measured, **found}
 
     def imitate(self, prediction: Prediction, rate: Tensor, numbers: list[int]) -> Tensor:
         """Cross-entropy to a teacher's masks, at their rates; the teacher starts from masks of `rate` ``(B,)``."""

@@ -115,6 +115,8 @@ class AmortizedExplainer(lightning.LightningModule):
             raise InputError("samples, masks and teacher_steps must be at least 1")
         if refine_steps < 0 or (refine_only and not refine_steps):
             raise InputError("refine_steps must be at least 0, and above it for refine_only")
+        if refine_steps and distortion != "label_l2":
+            raise InputError(f"refinement is learned for the distortion label_l2 alone, not for {distortion}")
         self.save_hyperparameters()
         self.predictor: MaskPredictor = build_predictor(dict(self.hparams))
         if refine_only:
@@ -226,7 +228,13 @@ class AmortizedExplainer(lightning.LightningModule):
             measured[f"val/objective_{value:g}"] = distortion + value * rate
             measured[f"val/best_objective_{value:g}"] = (grid + value * rates).amin(1)
             measured[f"val/retained_{value:g}"] = retained.float()
-        objectives = [measured[f"val/objective_{value:g}"] for value in h.lambda_k]
+            if h.refine_steps:
+                mask = self.predictor.refine(
+                    prediction, value, h.refine_steps, Draws.of(image, h.seed, "refine"), decoder=self.average.module
+                )
+                measured[f"val/refined_{value:g}"] = self._measure(reference, mask)[0] + value * mask.mean(1)
+        name = "refined" if h.refine_steps else "objective"
+        objectives = [measured[f"val/{name}_{value:g}"] for value in h.lambda_k]
         measured["val/objective"] = torch.stack(objectives).mean(0)
         self.log_dict({key: value.mean() for key, value in measured.items()}, batch_size=len(image), sync_dist=True)
         return {"prediction": prediction, "measured": measured}

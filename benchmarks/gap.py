@@ -56,7 +56,8 @@ def main() -> None:
             batch, teacher = Batch(chunk, store, watch), torch.empty(0)
             for study in studies:
                 known = [store.figures(digest, study.settings, study.columns) for digest in batch.digests]
-                values = torch.stack([v for v in known if v is not None]) if None not in known else study.measure(batch)
+                found = [figures for figures in known if figures is not None]
+                values = torch.stack(found) if len(found) == len(known) else study.measure(batch)
                 for digest, row in zip(batch.digests, values, strict=True):
                     store.keep_figures(digest, study.settings, study.columns, row)
                 teacher = values if study.name == TEACHER else teacher

@@ -30,16 +30,19 @@ def predictor(tiny_classifier):
     return MaskPredictor(RateDistortion(tiny_classifier, Wavelet("haar", 2))).eval()
 
 
-@pytest.fixture
-def release(tmp_path):
+def write_release(folder, **settings):
     """An untrained explainer of the tiny network, as `train.py export` writes it."""
-    module = AmortizedExplainer(**SETTINGS)
-    folder = tmp_path / "release"
+    module = AmortizedExplainer(**SETTINGS, **settings)
     folder.mkdir()
     save_file(module.predictor.decoder.state_dict(), folder / WEIGHTS)
     config = {"settings": dict(module.hparams), "identity": module.predictor.identity()}
     (folder / CONFIG).write_text(json.dumps(config))
     return folder
+
+
+@pytest.fixture
+def release(tmp_path):
+    return write_release(tmp_path / "release")
 
 
 @pytest.mark.parametrize("rate", [0.01, 0.05, 1.0])

@@ -7,6 +7,7 @@ from conftest import build_classifier
 from torch import nn
 from torch.nn import functional as F
 
+from amortex.classifiers import load_classifier
 from amortex.explainers import Baseline, Explanation
 from amortex.explainers.baselines import ATTRIBUTIONS
 from amortex.explainers.mapped import in_coefficients
@@ -86,6 +87,32 @@ def test_methods_refuse_classifiers_that_they_are_not_defined_for(tiny_classifie
     tokens = build_classifier(Tokens(), (3, 32, 32), "tokens")
     with pytest.raises(InputError, match="needs feature maps"):
         attribution("gradcam", tokens, images)
+
+
+def test_gates_and_channels_last_networks_are_refused():
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    gated = load_classifier("mobilenetv3_small_050", "random", num_classes=5, img_size=64)
+    with pytest.raises(InputError, match=r"no rule for these .* of mobilenetv3_small_050: .*"):
+        attribution("lrp", gated, image)
+    class_gate = build_classifier(Gate(), (3, 32, 32), "gate")
+    with pytest.raises(InputError, match="no rule for these operations of gate: Mul, Sigmoid"):
+        attribution("lrp", class_gate, image[:, :, :32, :32])
+    attribution("lrp", load_classifier("resnet10t", "random", num_classes=5, img_size=64), image)
+    swin = load_classifier("swin_tiny_patch4_window7_224", "random", num_classes=5)
+    with pytest.raises(InputError, match="needs feature maps"):
+        attribution("gradcam", swin, torch.rand(1, 3, 224, 224))
+
+
+class Gate(nn.Module):
+    """Multiplies feature maps by a function of them: no module does, and LRP would take the plain gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.act, self.head = nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.act(self.conv(x))
+        return self.head((x * x.mean((2, 3), keepdim=True).sigmoid()).mean((2, 3)))
 
 
 class Tokens(nn.Module):

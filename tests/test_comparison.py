@@ -12,11 +12,14 @@ import torch
 import wandb
 from conftest import build_classifier, smooth_net
 from networks import photographs
+from test_amortized import write_release
 
 from amortex import train_cli
+from amortex.classifiers import load_classifier
 from amortex.comparison.bench import Batch, Method
 from amortex.comparison.stopwatch import Stopwatch
 from amortex.comparison.store import Store
+from amortex.comparison.studies import Protocol, scales
 from amortex.explainers import WAM, MinimalImage
 from amortex.rate_distortion import RateDistortion
 from amortex.transforms import Wavelet
@@ -104,6 +107,16 @@ def test_methods_of_one_name_are_told_apart_and_a_damaged_cache_is_made_again(im
     torch.testing.assert_close(again.explanation.mask, first.explanation.mask, rtol=0, atol=1e-4)
 
 
+def test_classifiers_that_differ_in_their_arguments_or_normalisation_share_no_figures():
+    kinds = ({}, {"model_args": {"sharpness": 5.0}}, {"mean": [0.1]})
+    keys = set()
+    for kind in kinds:
+        classifier = load_classifier("networks.TinyNet", img_size=32, **{"mean": [0.5], "std": [0.5], **kind})
+        rd = RateDistortion(classifier, Wavelet("haar", 2))
+        keys |= {str(Method("wam", WAM(rd), "exact").settings), str(scales(rd, Protocol()).settings)}
+    assert len(keys) == 2 * len(kinds)
+
+
 def test_training_seconds_belong_to_an_explainer(folder, capsys):
     assert compare("--model.training_seconds.nobody", "10") == 2
     assert "the break-even of 'nobody' needs an explainer of that name" in capsys.readouterr().err
@@ -120,6 +133,29 @@ def test_effort_is_counted_in_passes_and_every_start_keeps_to_its_budget(folder)
         assert 20 - 6 < float(effort[f"from {start}@20", "passes"]["mean"]) - 1 <= 20
     assert float(effort["CartoonX, converged", "J@1"]["mean"]) < float(effort["from ones@20", "J@1"]["mean"])
     assert "Amortization gap" in (folder / "report/report.md").read_text()
+
+
+def test_trained_explainers_keep_to_their_budgets_and_have_rows_of_their_own(folder):
+    write_release(folder / "mine", refine_steps=1)
+    few = (
+        "--data.val_images",
+        "1",
+        "--data.batch_size",
+        "1",
+        "--model.effort_lambda_k",
+        "[1]",
+        "--model.lambda_k",
+        "[1]",
+    )
+    ours = ("--model.explainers.mine", "mine", "--model.budgets", "[1, 4, 16]", "--model.refine", "[2]")
+    assert compare("--model.methods", "[magnitude]", "--model.sections", "[methods, effort]", *ours, *few) == 0
+    effort, native = (table(folder / "report", name) for name in ("effort", "native"))
+    passes = {row: float(found["mean"]) for (row, column), found in effort.items() if column == "passes"}
+    assert "mine@1" not in passes  # a look takes four
+    assert [passes[row] for row in ("mine@4", "mine@16", "mine, learned steps@16")] == [4, 16, 16]
+    assert float(effort["mine@4", "J@1"]["mean"]) == float(effort["mine, learned steps@4", "J@1"]["mean"])
+    assert float(native["mine + 2 steps", "passes"]["mean"]) == 4 + 2 * 6
+    assert float(native["mine", "objective"]["mean"]) > 0
 
 
 def test_two_processes_give_the_figures_of_one(folder):

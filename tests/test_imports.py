@@ -11,7 +11,7 @@ import amortex
 ROOT = Path(amortex.__file__).parent
 # A part imports only from its own layer and those before it.
 LAYERS = (
-    {"types", "process", "folding", "schedules", "noise"},
+    {"types", "process", "folding", "schedules", "noise", "released"},
     {
         "draws",
         "masks",
@@ -29,7 +29,7 @@ LAYERS = (
     {"explainers"},
     {"certificate"},
     {"metrics"},
-    {"checkpoints", "data", "inference", "objective", "plots", "results", "training"},
+    {"checkpoints", "data", "inference", "refinement", "objective", "plots", "results", "training"},
     {"callbacks", "export", "comparison"},
     {"options", "building", "cli", "train_cli"},
 )

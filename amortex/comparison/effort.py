@@ -9,6 +9,7 @@ from amortex.comparison.bench import Batch, Method
 from amortex.comparison.studies import Protocol, Study
 from amortex.draws import Draws
 from amortex.explainers import RDE, Amortized, Explainer, Preset
+from amortex.explainers.amortized import continued
 from amortex.explainers.base import Explanation, OnStep
 from amortex.explainers.initial import Initial, sensitivity
 from amortex.masks import energy, top_share
@@ -24,7 +25,7 @@ TRAVEL, LEAST, MOST = 4.0, 2e-2, 0.3  # the learning rate: an entry can move by 
 
 
 def course(steps: int) -> Preset:
-    """CartoonX in a number of steps, its learning rate such that masks can get from one end to the other."""
+    """CartoonX from far away: the learning rate lets masks get from one end to the other in that many steps."""
     lr = min(max(TRAVEL / max(1, steps), LEAST), MOST)
     return Preset("effort", steps, samples=2, lr=lr, schedule="cosine")
 
@@ -75,12 +76,12 @@ def runners(
                 yield Method(f"from {start}@{budget}", RDE(rd, value, course(steps), start, seed), "exact", value)
         steps = (budget - PASSES["sensitivity"]) // STEP
         if steps > 0:
-            yield Method(f"{ORDERING}@{budget}", FromOrdering(rd, value, course(steps), seed=seed), "exact", value)
+            yield Method(f"{ORDERING}@{budget}", FromOrdering(rd, value, continued(steps), seed=seed), "exact", value)
         for name, predictor in predictors.items():
             left = budget - (4 if predictor.gradient else 1)
             if left < 0:
                 continue
-            plain = Amortized(predictor, value, refine=left // STEP, seed=seed)
+            plain = Amortized(predictor, value, looks=0, refine=left // STEP, seed=seed)
             yield Method(f"{name}@{budget}", plain, "amortized", value)
             if predictor.decoder.refiner is not None:
                 learned = Amortized(predictor, value, looks=left // 3, seed=seed)

@@ -19,12 +19,13 @@ COLUMNS = 7
 
 def write_gallery(
     folder: Path, batch: Batch, methods: Sequence[Method], varied: Sequence[Method], places: dict[int, int]
-) -> None:
+) -> list[str]:
     """Pictures of images of a batch, ``gallery/INDEX.png``, and of CartoonX's settings, ``gallery/settings_INDEX.png``.
 
     `places` maps places in the batch to numbers of images. RDE explanations are shown as such, pixel attributions as
-    heat maps whose brightest percent is white.
+    heat maps whose brightest percent is white. Returns what was written, relative to `folder`.
     """
+    written = []
     (folder / "gallery").mkdir(exist_ok=True)
     for name, shown in (("", methods), ("settings_", varied)):
         if not shown:
@@ -33,7 +34,9 @@ def write_gallery(
         for place, index in places.items():
             tiles = [("image", batch.image[place].permute(1, 2, 0).cpu())]
             tiles += [(label, pictures[place].cpu()) for label, pictures in drawn]
-            write_atomically(folder / "gallery" / f"{name}{index}.png", png(grid(tiles)))
+            written.append(f"gallery/{name}{index}.png")
+            write_atomically(folder / written[-1], png(grid(tiles)))
+    return written
 
 
 @torch.no_grad()

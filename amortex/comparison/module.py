@@ -93,6 +93,8 @@ class Comparison(lightning.LightningModule):
         super().__init__()
         if not lambda_k or min(samples, insertion_steps, subsets, internal_batch_size) < 2:
             raise InputError("give a lambda_k, and samples, insertion_steps, subsets of at least 2")
+        if min(effort_lambda_k, default=0.0) <= 0 or min(budgets, default=0) < 1:
+            raise InputError("effort_lambda_k must be above 0, and budgets at least 1")
         self.save_hyperparameters()
         self.classifier = build_classifier(self.hparams)
         same = {name: self.hparams[name] for name in
@@ -114,8 +116,9 @@ class Comparison(lightning.LightningModule):
         self.gaps = {s.name: AmortizationGap() for s in self.studies if s.section == "effort" and s.name != TEACHER}
         self.breaks = {name: BreakEven(seconds) for name, seconds in (training_seconds or {}).items()}
         self.summed = nn.ModuleList([*self.tables, *self.gaps.values(), *self.breaks.values()])
-        self.unavailable: dict[str, str] = {}
+        self.unavailable: dict[tuple[str, str], str] = {}  # section, row -> why
         self.failed: list[str] = []
+        self.pictures: list[str] = []  # of the gallery, as written
 
     @property
     def data_config(self) -> dict[str, Any]:
@@ -152,7 +155,8 @@ class Comparison(lightning.LightningModule):
             with self.watch.section("pictures"):
                 measured = {name for section, name in found if section == "native"}
                 methods = [m for m in self.plan.methods if m.name in measured]
-                write_gallery(self.folder, work, methods, self.plan.varied, {place: indices[place] for place in shown})
+                places = {place: indices[place] for place in shown}
+                self.pictures += write_gallery(self.folder, work, methods, self.plan.varied, places)
 
     @torch.no_grad()
     def _usable(self, batch: dict[str, Any]) -> tuple[Tensor, list[str], list[int]]:
@@ -166,7 +170,7 @@ class Comparison(lightning.LightningModule):
 
     def _figures(self, study: Study, work: Batch) -> Tensor | None:
         """Figures of a batch, from the store where all its images have them; None where the method is not available."""
-        if study.name in self.unavailable:
+        if (study.section, study.name) in self.unavailable:
             return None
         known = [self.store.figures(digest, study.settings, study.columns) for digest in work.digests]
         if all(one is not None for one in known):
@@ -174,7 +178,7 @@ class Comparison(lightning.LightningModule):
         try:
             values = study.measure(work)
         except InputError as error:  # this method cannot explain this classifier
-            self.unavailable[study.name] = str(error)
+            self.unavailable[study.section, study.name] = str(error)
             return None
         for digest, row in zip(work.digests, values, strict=True):
             self.store.keep_figures(digest, study.settings, study.columns, row)
@@ -198,11 +202,15 @@ class Comparison(lightning.LightningModule):
             tables.setdefault(study.section, {})[study.name] = mean.compute()
         gaps = {name: gap.compute() for name, gap in self.gaps.items()}
         breaks = {name: even.compute()["images"] for name, even in self.breaks.items()}
-        unavailable, failed = gather(self.unavailable), gather(self.failed)
+        unavailable, failed, pictures = gather(self.unavailable), gather(self.failed), gather(self.pictures)
         if not self.trainer.is_global_zero:
             return
-        reasons = {name: reason for one in unavailable for name, reason in one.items()}
-        findings = Findings(tables, gaps, breaks, reasons, [name for one in failed for name in one])
+        reasons = {row: reason for one in unavailable for row, reason in one.items()}
+        for section, name in reasons:  # what other batches or devices found is no mean over the images
+            row = tables[section][name]
+            tables[section][name] = dict.fromkeys(row, Interval(torch.nan, torch.nan, torch.nan, 0))
+        failed, pictures = ([name for one in lists for name in one] for lists in (failed, pictures))
+        findings = Findings(tables, gaps, breaks, reasons, failed, sorted(pictures))
         write_report(self.folder, findings, dict(self.hparams), self.plan.methods, self.watch)
         with open(self.folder / "images.jsonl", "w", encoding="utf-8") as file:
             for rank in range(self.trainer.world_size):

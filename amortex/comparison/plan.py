@@ -1,6 +1,7 @@
 """From settings to methods and studies: what a comparison measures."""
 
 from collections.abc import Iterator, Sequence
+from math import nan
 from typing import Any
 
 from amortex.classifiers import Classifier
@@ -8,6 +9,7 @@ from amortex.comparison.bench import Method
 from amortex.comparison.effort import effort
 from amortex.comparison.studies import Protocol, Study, Yardstick, leakage, mapped, native, sanity, scales, variants
 from amortex.explainers import METHODS, RDE, Amortized, Baseline, Ordering, build_explainer
+from amortex.explainers.amortized import LOOKS
 from amortex.predictors import MaskPredictor
 from amortex.predictors.load import build_rate_distortion
 from amortex.rate_distortion import RateDistortion
@@ -53,7 +55,7 @@ class Plan:
             Wavelet: Wavelet(h.wavelet, h.levels, h.padding), Pixel: Pixel(), Fourier: Fourier(h.levels)
         }  # fmt: skip
         self.methods = [m for name in h.methods for m in self._exact(name, h.lambda_k)]
-        self.methods += self._trained(h.lambda_k, [0, *h.refine])
+        self.methods += self._trained(h.lambda_k, [0, *h.refine], looks=LOOKS)
         self.varied: list[Method] = []
         self.studies = list(self._studies())
 
@@ -63,7 +65,8 @@ class Plan:
         yardsticks = {kind: Yardstick(rd, self.protocol) for kind, rd in rds.items()}
         if "methods" in h.sections:
             for method in self.methods:
-                yield native(method, yardsticks[type(method.transform)])
+                # with several lambda_k, rankings have an objective for none of them
+                yield native(method, yardsticks[type(method.transform)], h.lambda_k[0] if len(h.lambda_k) == 1 else nan)
             for method in self.methods:
                 if method.on_pixels:
                     yield mapped(method, yardsticks[Wavelet])
@@ -101,12 +104,16 @@ class Plan:
             explainer = build_explainer(name, rd, lambda_k=value, preset=h.preset, seed=h.seed)
             yield Method(label_of(name, value, lambdas), explainer, label, value)
 
-    def _trained(self, lambdas: Sequence[float], steps: Sequence[int], measure: bool = False) -> Iterator[Method]:
+    def _trained(
+        self, lambdas: Sequence[float], steps: Sequence[int], measure: bool = False, looks: int = 0
+    ) -> Iterator[Method]:
+        """One pass, with CartoonX steps, and with `looks` where they were learned."""
         for name, predictor in self.predictors.items():
+            learned = [looks] if looks and predictor.decoder.refiner is not None else []
             for value in lambdas:
-                for refine in steps:
-                    explainer = Amortized(predictor, value, refine=refine, measure=measure, seed=self.h.seed)
-                    row = name + (f" + {refine} steps" if refine else "")
+                for count, more in [(count, 0) for count in steps] + [(0, count) for count in learned]:
+                    explainer = Amortized(predictor, value, measure=measure, looks=more, refine=count, seed=self.h.seed)
+                    row = name + (f" + {count} steps" if count else "") + (f" + {more} learned steps" if more else "")
                     yield Method(label_of(row, value, lambdas), explainer, "amortized", value)
 
     def _some(self, names: Sequence[str], measure: bool = False) -> Iterator[Method]:

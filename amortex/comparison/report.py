@@ -46,7 +46,8 @@ TABLES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "J at each lambda_k; behind @ the budget per image, in the last column what was used of it.",
         (),
     ),
-    "grid": ("CartoonX's settings, each varied alone", "Measured with the obfuscation of the setting.",
+    "grid": ("CartoonX's settings, each varied alone",
+             "Measured with the obfuscation and distortion of the setting; l2 is common to all.",
              ("rate", "distortion", "l2", "retained")),
 }  # fmt: skip
 MORE = {
@@ -64,15 +65,17 @@ class Findings:
         tables: section -> row -> column -> interval.
         gaps: row of the section ``effort`` -> ``gap`` and ``median_ratio``.
         breaks: explainer -> images to break even.
-        unavailable: method -> why it cannot explain this classifier.
+        unavailable: section and method -> why it cannot explain this classifier.
         failed: images whose class is not finite.
+        pictures: files of the gallery.
     """
 
     tables: dict[str, Table]
     gaps: Table
     breaks: dict[str, Interval]
-    unavailable: dict[str, str]
+    unavailable: dict[tuple[str, str], str]
     failed: list[str]
+    pictures: list[str]
 
 
 def write_report(
@@ -84,31 +87,34 @@ def write_report(
     drawn = figures.draw(findings.tables, {method.name: method.kind for method in methods})
     for name, figure in drawn.items():
         write_atomically(folder / f"{name}.png", png(figure))
-    text = "\n\n".join(_parts(findings, settings, watch, list(drawn), folder)) + "\n"
+    text = "\n\n".join(_parts(findings, settings, watch, list(drawn))) + "\n"
     write_atomically(folder / "report.md", text.encode())
 
 
-def _parts(f: Findings, settings: dict[str, Any], watch: Stopwatch, plots: list[str], folder: Path) -> list[str]:
+def _parts(f: Findings, settings: dict[str, Any], watch: Stopwatch, plots: list[str]) -> list[str]:
     parts = ["# Comparison of explanations", _protocol(f, settings)]
     if f.unavailable:
-        lines = [f"- `{name}`: {reason}" for name, reason in f.unavailable.items()]
+        reasons = {name: reason for (_, name), reason in f.unavailable.items()}
+        lines = [f"- `{name}`: {reason}" for name, reason in reasons.items()]
         parts += ["## Not available for this classifier", "\n".join(lines)]
     if f.failed:
         parts += ["## Left out", "The classifier's output is not finite on: " + ", ".join(f.failed)]
     for section, table in f.tables.items():
         title, words, columns = TABLES[section]
-        parts += [f"## {title}", words, as_markdown(table, columns, f.unavailable)]
+        missing = {name for other, name in f.unavailable if other == section}
+        parts += [f"## {title}", words, as_markdown(table, columns, missing)]
         if section in ("native", "mapped"):
             for key, (heading, shown) in MORE.items():
                 if section == "native" or key == "wam":
-                    parts += [f"### {heading}", as_markdown(table, shown, f.unavailable)]
+                    parts += [f"### {heading}", as_markdown(table, shown, missing)]
         if section == "effort" and f.gaps:
             parts += ["### Amortization gap", "Mean J over that of CartoonX `converged`, images and lambda_k pooled.",
-                       as_markdown(f.gaps, ("gap", "median_ratio"), {})]  # fmt: skip
+                       as_markdown(f.gaps, ("gap", "median_ratio"), set())]  # fmt: skip
     for name, interval in f.breaks.items():
-        parts.append(f"Training of {name} has paid for itself after {interval.mean:,.0f} images.")
+        bounds = f"{interval.low:,.0f} to {interval.high:,.0f}"
+        parts.append(f"Training of {name} has paid for itself after {interval.mean:,.0f} images ({bounds}).")
     parts += [f"![{figures.CAPTIONS[name]}]({name}.png)\n\n*{figures.CAPTIONS[name]}*" for name in plots]
-    parts += [f"![explanations]({path.relative_to(folder)})" for path in sorted(folder.glob("gallery/*.png"))]
+    parts += [f"![explanations]({path})" for path in f.pictures]
     return [*parts, _time(watch)]
 
 
@@ -136,7 +142,7 @@ def _time(watch: Stopwatch) -> str:
     return "\n".join(["## Time", "", head, "", "| where | seconds | share |", "|---|---|---|", *lines])
 
 
-def as_markdown(table: Table, columns: Sequence[str], unavailable: dict[str, str]) -> str:
+def as_markdown(table: Table, columns: Sequence[str], unavailable: set[str]) -> str:
     """Rows with intervals in brackets; without `columns` all of them."""
     known = [row for name, row in table.items() if name not in unavailable]
     shown = [c for c in columns or (known[0] if known else {}) if any(c in row for row in known)]

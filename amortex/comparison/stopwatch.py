@@ -42,8 +42,9 @@ class Stopwatch:
             start = starts.pop()
             if self._depth:
                 return
-            self.seconds += time.perf_counter() - start
             self.passes += len(inputs[0])
+            if not inputs[0].is_cuda:
+                self.seconds += time.perf_counter() - start
             if isinstance(output, Tensor) and output.requires_grad and inputs[0].requires_grad:
                 self._time_backward(inputs[0], output)
 
@@ -55,10 +56,11 @@ class Stopwatch:
         def begin(gradient: Tensor) -> None:
             nonlocal start
             start = time.perf_counter()
+            self.passes += 2 * len(gradient)
 
         def end(gradient: Tensor) -> None:
-            self.seconds += time.perf_counter() - start
-            self.passes += 2 * len(gradient)
+            if not gradient.is_cuda:
+                self.seconds += time.perf_counter() - start
 
         output.register_hook(begin)
         image.register_hook(end)

@@ -11,6 +11,7 @@ from amortex.comparison.bench import Batch, Method
 from amortex.draws import Draws
 from amortex.explainers import scale_profile
 from amortex.explainers.mapped import in_coefficients
+from amortex.inference import problem
 from amortex.metrics import (
     ClassLeakage,
     ConcisenessPreciseness,
@@ -94,9 +95,12 @@ def columns_of(metrics: Sequence[ExplanationMetric]) -> tuple[str, ...]:
     return tuple(name for metric in metrics for name in metric.columns)
 
 
-def native(method: Method, yardstick: Yardstick) -> Study:
-    """A method in the basis that its masks are over: curves, masks, what it took, and where its relevance lies."""
-    metrics = [*yardstick.curves, *yardstick.masks(5.0 if method.lambda_k is None else method.lambda_k)]
+def native(method: Method, yardstick: Yardstick, lambda_k: float) -> Study:
+    """A method in the basis that its masks are over: curves, masks, what it took, and where its relevance lies.
+
+    `lambda_k` is that of the objective of methods that have none of their own.
+    """
+    metrics = [*yardstick.curves, *yardstick.masks(lambda_k if method.lambda_k is None else method.lambda_k)]
     rd = method.explainer.rate_distortion
     layout = rd.transform.layout(rd.classifier.input_size[1:])
     levels = int(layout.level.max())
@@ -108,10 +112,11 @@ def native(method: Method, yardstick: Yardstick) -> Study:
             figures = [metric.measure(made.explanation).double() for metric in metrics]
             if scales:
                 level = made.explanation.reference.layout.level
-                figures.append(scale_profile(made.explanation.importance, level, levels).double())
+                profile = scale_profile(made.explanation.importance, level, levels).double()
+                figures.append(profile.where(profile.sum(1, keepdim=True) > 0, torch.nan))  # of an empty mask
             return torch.cat([*figures, made.seconds[:, None], made.passes[:, None]], 1)
 
-    settings = {"study": "native", "protocol": vars(yardstick.protocol), **method.settings}
+    settings = {"study": "native", "protocol": vars(yardstick.protocol), "lambda_k": lambda_k, **method.settings}
     return Study("native", method.name, (*columns_of(metrics), *scales, "seconds", "passes"), measure, settings)
 
 
@@ -172,9 +177,7 @@ def scales(rd: RateDistortion, protocol: Protocol) -> Study:
         outputs = rd.probabilities(reference, masks, draws, protocol.samples)
         return torch.stack([rd.distortions(reference, one).mean(1) for one in outputs], 1).double()
 
-    settings = {"study": "scales", "samples": protocol.samples, "classifier": rd.classifier.fingerprint()}
-    settings |= {"transform": rd.transform.settings(), "distortion": rd.distortion, "name": rd.classifier.name}
-    settings["obfuscation"] = type(rd.obfuscation).__name__
+    settings = {"study": "scales", "samples": protocol.samples, **problem(rd)}
     return Study("scales", "without", tuple(f"scale_{level}" for level in range(levels)), measure, settings)
 
 

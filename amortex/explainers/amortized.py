@@ -17,9 +17,12 @@ from amortex.types import InputError
 
 CHOICE_SAMPLES = 16  # noise draws per rate when rates are measured to choose one
 CONFIRMATION_SAMPLES = 64  # fresh draws that confirm a bound
-LOOKS = 8  # that explain.py takes, unless it is told otherwise
-AMPLE = 1.5  # learned refinement begins with masks of more than the rate that is expected to be best: it is better at
-# dropping entries than at finding those that are missing
+LOOKS = 8  # by default
+
+
+def continued(steps: int) -> Preset:
+    """CartoonX from a mask that is nearly right: a high learning rate would throw away what it knows."""
+    return Preset("refine", steps, samples=2, lr=2e-2, schedule="cosine")
 
 
 class Amortized(Explainer):
@@ -38,7 +41,7 @@ class Amortized(Explainer):
         measure: choose the rate for `lambda_k` by measuring.
         max_distortion: bound on the distortion.
         looks: steps of learned refinement at `lambda_k` that continue from the predicted mask, for explainers that
-            were trained for it; a forward and a backward pass each.
+            were trained for it; a forward and a backward pass each. By default `LOOKS` where nothing else is asked for.
         refine: CartoonX steps at `lambda_k` that continue from there.
         seed: of the run.
 
@@ -54,7 +57,7 @@ class Amortized(Explainer):
         hard: bool = False,
         measure: bool = False,
         max_distortion: float | None = None,
-        looks: int = 0,
+        looks: int | None = None,
         refine: int = 0,
         seed: int = 0,
     ) -> None:
@@ -65,6 +68,9 @@ class Amortized(Explainer):
             check_share(rate)
         if max_distortion is not None and not 0 < max_distortion < math.inf:
             raise InputError(f"max-distortion must be above 0 and finite, not {max_distortion}")
+        if looks is None:
+            chosen = hard or measure or refine or rate is not None or max_distortion is not None
+            looks = LOOKS if predictor.decoder.refiner is not None and not chosen else 0
         if min(looks, refine) < 0:
             raise InputError(f"looks and refine are numbers of steps of at least 0, not {min(looks, refine)}")
         if (looks or refine) and (hard or rate is not None or max_distortion is not None):
@@ -75,7 +81,7 @@ class Amortized(Explainer):
             raise InputError("this explainer has learned no refinement (refine_steps in training): leave out looks")
         self.predictor, self.lambda_k, self.rate, self.hard = predictor, lambda_k, rate, hard
         self.measure, self.max_distortion, self.looks, self.refine = measure, max_distortion, looks, refine
-        self.refinement = Preset("refine", max(1, refine), samples=2, lr=2e-2, schedule="cosine")
+        self.refinement = continued(max(1, refine))
         RDE(self.rate_distortion, lambda_k, self.refinement)  # refuses a lambda_k out of range
         self.steps = max(1, looks + refine)
 
@@ -91,20 +97,20 @@ class Amortized(Explainer):
     def _finish(self, prediction: Prediction, on_step: OnStep) -> Explanation:
         reference = prediction.reference
         rate, passes = self._rate(prediction)
-        if self.looks and not self.measure:
-            rate = (AMPLE * rate).clamp(max=RATES[-1])
         mask = relevance = self._mask(prediction, rate)
         if self.hard:
             relevance = prediction.mask(rate)
         if self.looks:
             draws = Draws.of(reference.image, self.seed, "refine")
-            mask = relevance = self.predictor.refine(prediction, self.lambda_k, mask, self.looks, draws, on_step)
+            start = mask if self.measure else None
+            refined = self.predictor.refine(prediction, self.lambda_k, self.looks, draws, start, on_step)
+            mask = relevance = refined
             passes += 3 * self.looks
         if self.refine:
             draws = Draws.of(reference.image, self.seed, "optimise")
             cartoonx = RDE(self.rate_distortion, self.lambda_k, self.refinement, mask)
-            refined = cartoonx._explain(reference, draws, lambda step, now: on_step(self.looks + step, now))
-            mask, relevance = refined.mask, refined.relevance
+            optimised = cartoonx._explain(reference, draws, lambda step, now: on_step(self.looks + step, now))
+            mask, relevance = optimised.mask, optimised.relevance
             passes += 3 * self.refinement.samples * self.refine
         if not self.looks + self.refine:
             on_step(1, mask)

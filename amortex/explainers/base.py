@@ -38,8 +38,8 @@ class Explanation:
     @property
     def importance(self) -> Tensor:
         """What maps and profiles show, ``(B, k)``: the mask where it is soft, the relevance where it is a selection."""
-        soft = bool(((self.mask > 0) & (self.mask < 1)).any())
-        return self.mask if soft else self.relevance
+        soft = ((self.mask > 0) & (self.mask < 1)).any(1, keepdim=True)
+        return torch.where(soft, self.mask, self.relevance)
 
 
 class Explainer(nn.Module, ABC):

@@ -17,6 +17,15 @@ OTHER_ACTIVATIONS = ("SiLU", "GELU", "Hardswish", "Mish", "ELU", "SELU", "CELU",
 ADDITIONS = {torch.add, torch.Tensor.add, torch.Tensor.add_, torch.Tensor.__add__, torch.Tensor.__iadd__}
 
 
+# operations that modules with a rule are made of, residual sums, and those that only move values
+RULED = (*RELU_NODES, "ConvolutionBackward", "AddmmBackward", "MmBackward", "AddBackward", "NativeBatchNormBackward",
+         "MkldnnConvolutionBackward", "MeanBackward", "AvgPool", "AdaptiveAvgPool", "MaxPool", "ViewBackward",
+         "TBackward",
+         "ReshapeAlias", "UnsafeView", "PermuteBackward", "TransposeBackward", "CloneBackward", "AliasBackward",
+         "SqueezeBackward", "ExpandBackward", "ConstantPad", "AsStrided", "AccumulateGrad",
+         "torch::autograd::AccumulateGrad")  # fmt: skip
+
+
 def leaves(model: nn.Module) -> list[nn.Module]:
     """The modules without children."""
     return [module for module in model.modules() if not list(module.children())]
@@ -45,7 +54,7 @@ def guided(classifier: Classifier) -> Iterator[None]:
     try:
         with torch.enable_grad():
             probe = torch.full((1, *classifier.input_size), 0.5, device=classifier.mean.device).requires_grad_()
-            found = count_nodes(classifier(probe), RELU_NODES)
+            found = sum(name.startswith(RELU_NODES) for name in nodes(classifier(probe)))
         if found != calls or not calls:
             raise InputError(
                 f"guided backpropagation reaches {calls} ReLU modules of {classifier.name}, but it has {found} ReLUs"
@@ -56,17 +65,15 @@ def guided(classifier: Classifier) -> Iterator[None]:
             hook.remove()
 
 
-def count_nodes(output: Tensor, names: tuple[str, ...]) -> int:
-    """Nodes of these names in the graph that made `output`."""
-    todo, seen, found = [output.grad_fn], set(), 0
+def nodes(output: Tensor) -> Iterator[str]:
+    """Names of the nodes in the graph that made `output`."""
+    todo, seen = [output.grad_fn], set()
     while todo:
         node = todo.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        found += node.name().startswith(names)
-        todo += [following for following, _ in node.next_functions]
-    return found
+        if node is not None and node not in seen:
+            seen.add(node)
+            yield node.name()
+            todo += [following for following, _ in node.next_functions]
 
 
 class ShareOfSum(torch.autograd.Function):
@@ -114,6 +121,11 @@ def relevance_propagation(classifier: Classifier, image: Tensor, target: Tensor)
     without_rule = sorted({type(m).__name__ for m in leaves(classifier.model) if not isinstance(m, known)})
     if without_rule:
         raise InputError(f"LRP has no rule for these layers of {classifier.name}: {', '.join(without_rule)}")
+    with torch.enable_grad():
+        made = set(nodes(classifier.model(classifier.normalise(image[:1]).detach().requires_grad_())))
+    other = sorted(name.rstrip("0123456789").removesuffix("Backward") for name in made if not name.startswith(RULED))
+    if other:  # gates and functions that are no modules
+        raise InputError(f"LRP has no rule for these operations of {classifier.name}: {', '.join(other)}")
     # without biases, which would keep nearly all relevance to themselves in a network of fifty layers
     composite = EpsilonPlusFlat(layer_map=[(pools, Norm())], zero_params=["bias"])
     with composite.context(classifier.model) as model, torch.enable_grad():
@@ -126,7 +138,7 @@ def relevance_propagation(classifier: Classifier, image: Tensor, target: Tensor)
 
 
 def last_maps(classifier: Classifier, image: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Feature maps of the last convolutional stage and the logit's gradient there, ``(B, D, h, w)`` each.
+    """The last feature maps of more than one position, and the logit's gradient there, ``(B, D, h, w)`` each.
 
     Raises:
         InputError: the network has no such maps in front of its head, as vision transformers have not.
@@ -134,10 +146,12 @@ def last_maps(classifier: Classifier, image: Tensor, target: Tensor) -> tuple[Te
     made: list[Any] = []
 
     def see(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        if isinstance(output, Tensor) and output.ndim == 4 and output.shape[2:].numel() > 1:
+        tokens = isinstance(module, nn.Linear) or type(module) is nn.LayerNorm
+        if tokens and inputs[0].ndim > 2:
+            made.append(None)  # or channels last: no maps (B, D, h, w), and what is spatial comes before
+        elif isinstance(output, Tensor) and output.ndim == 4 and output.shape[2:].numel() > 1:
             made.append(output)
-        elif isinstance(module, nn.Linear) and inputs[0].ndim > 2:
-            made.append(None)  # tokens: what is spatial comes before
+            return
 
     hooks = [module.register_forward_hook(see) for module in leaves(classifier.model)]
     try:

@@ -109,7 +109,7 @@ class RDE(Explainer):
         if preset.peak and not isinstance(self.init, Tensor):  # a high price would throw away what a given mask knows
             ends = self._ends(reference, draws)
             course = Continuation(self.lambda_k, preset.peak, preset.tolerance, *ends, mask)
-        survival = torch.zeros_like(mask)
+        survival = mask.clone()  # a given mask is an order already
         for step in range(preset.steps):
             progress = step / preset.steps
             distortion, gradient = rd.value_and_gradient(reference, mask, draws, preset.samples)
@@ -129,7 +129,7 @@ class RDE(Explainer):
         if course and preset.steps >= ENOUGH:
             course.give_up(mask)
         # most entries end at zero: those that held out longer are the more relevant ones
-        return Explanation(reference, mask, mask + survival / preset.steps)
+        return Explanation(reference, mask, mask + survival / (preset.steps + 1))
 
     def _ends(self, reference: Reference, draws: Draws) -> tuple[Tensor, Tensor]:
         """Distortions of the full and of the empty mask, ``(B,)``."""

@@ -32,8 +32,8 @@ class ImageMean(Metric):
 
     The bootstrap is Poisson's: each replicate counts each image a Poisson(1) number of times, drawn from a generator
     that belongs to the image. So the states are sums, of a size that does not depend on the number of images, and the
-    intervals on neither the order of the images nor the device each was on. Figures that are NaN (those that an image
-    does not have) are left out of their mean. An image given twice counts twice.
+    intervals on neither the order of the images nor the device each was on. Figures that are not finite (those
+    that an image does not have) are left out of their mean. An image given twice counts twice.
 
     Arguments:
         columns: names of the figures.
@@ -65,9 +65,9 @@ class ImageMean(Metric):
 
     def accumulate(self, values: Tensor, seeds: Sequence[int]) -> None:
         values = values.to(self.total)
-        known = ~values.isnan()
+        known = values.isfinite()
         times = torch.stack([weights(seed) for seed in seeds]).to(self.total)  # (B, 1 + replicates)
-        self.total += times.T @ values.nan_to_num(0)
+        self.total += times.T @ values.where(known, 0)
         self.weight += times.T @ known.to(times)
 
     def compute(self) -> dict[str, Interval]:

@@ -12,6 +12,7 @@ from amortex.draws import EVALUATION_SEED, Draws
 from amortex.explainers.base import Explainer, Explanation
 from amortex.metrics import functional
 from amortex.metrics.base import ImageMean, seeds_of
+from amortex.predictors.backbone import Backbone
 from amortex.rate_distortion import RateDistortion
 from amortex.reference import Reference
 
@@ -98,4 +99,7 @@ def randomised(explainer: Explainer, most: int = 6, seed: int = 0) -> Iterator[E
             for weights in module.parameters(recurse=False):
                 order = torch.randperm(weights.numel(), generator=generator).to(weights.device)
                 weights.data = weights.data.flatten()[order].view(weights.shape)
+        for module in explainer.modules():
+            if isinstance(module, Backbone):
+                module.read_head()
         yield explainer

@@ -15,8 +15,8 @@ from amortex.rate_distortion import RateDistortion
 class OperatingPoint(ExplanationMetric):
     """Rate and distortion of the soft mask (CartoonX, Fig. 7c), the objective at `lambda_k`, and class retained.
 
-    Columns: ``rate``, ``distortion`` (label_l2; label_max for a class that is not predicted), ``l2``, ``objective``,
-    ``retained``, ``target_probability`` (the mean under noise).
+    Columns: ``rate``, ``distortion`` (that of `rd`; label_max for a class that is not predicted), ``l2``,
+    ``objective``, ``retained``, ``target_probability`` (the mean under noise).
 
     Arguments:
         rd: over the transform that the explanations are over.
@@ -33,7 +33,7 @@ class OperatingPoint(ExplanationMetric):
         draws = Draws.evaluation(reference.image)
         (outputs,) = self.rd.probabilities(reference, [explanation.mask], draws, self.samples)
         rate, mean = explanation.mask.mean(1), outputs.mean(1)
-        distortion = self.rd.distortions(reference, outputs, "label_l2").mean(1)
+        distortion = self.rd.distortions(reference, outputs).mean(1)
         distance = l2(reference.probabilities, outputs, reference.target).mean(1)
         retained = (mean.argmax(1) == reference.target).to(rate)
         probability = of_class(mean, reference.target)

@@ -11,6 +11,12 @@ from amortex.metrics.base import ImageMean, Interval, interval
 DECADES, BINS = 3, 6000  # ratios from 1e-3 to 1e3, in bins 0.23 % wide
 
 
+def both(a: Tensor, b: Tensor) -> Tensor:
+    """``(B, 2)``; an image that lacks one figure counts for neither."""
+    pair = torch.stack([a, b], 1)
+    return pair.where(pair.isfinite().all(1, keepdim=True), torch.nan)
+
+
 class AmortizationGap(ImageMean):
     """Mean J of a method over mean J of the teacher, over images and lambda_k; 1 is as good as the teacher.
 
@@ -27,7 +33,7 @@ class AmortizationGap(ImageMean):
 
     def update(self, objective: Tensor, teacher: Tensor, seeds: Sequence[int]) -> None:  # type: ignore[override]
         """Add J of the method and of the teacher, ``(B, lambdas)`` each."""
-        self.accumulate(torch.stack([objective.mean(1), teacher.mean(1)], 1), seeds)
+        self.accumulate(both(objective.mean(1), teacher.mean(1)), seeds)
         ratios = (objective / teacher).flatten()
         place = (ratios[ratios.isfinite()].log10() + DECADES) / (2 * DECADES) * BINS
         place = place.long().clamp(0, BINS - 1)
@@ -53,7 +59,7 @@ class BreakEven(ImageMean):
 
     def update(self, teacher: Tensor, amortized: Tensor, seeds: Sequence[int]) -> None:  # type: ignore[override]
         """Add seconds per image of both, ``(B,)`` each."""
-        self.accumulate(torch.stack([teacher, amortized], 1), seeds)
+        self.accumulate(both(teacher, amortized), seeds)
 
     def compute(self) -> dict[str, Interval]:
         means = self.total / self.weight

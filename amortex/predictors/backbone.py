@@ -34,12 +34,10 @@ class Backbone(nn.Module):
     def __init__(self, classifier: Classifier, use_features: bool = True) -> None:
         super().__init__()
         self.classifier = classifier
-        network: Any = classifier.model
-        linear = network.get_classifier() if hasattr(network, "get_classifier") else None
-        head = linear.weight - linear.weight.mean(0) if isinstance(linear, nn.Linear) else None
-        self.register_buffer("head", head, persistent=False)
+        self.register_buffer("head", None, persistent=False)
+        self.read_head()
         self.indices: list[int] | None = []
-        if use_features and hasattr(network, "forward_intermediates"):
+        if use_features and hasattr(classifier.model, "forward_intermediates"):
             self.indices = None
             with torch.no_grad():
                 probe = torch.full((1, *classifier.input_size), 0.5, device=classifier.mean.device)
@@ -52,6 +50,12 @@ class Backbone(nn.Module):
         self.channels = [m.shape[1] for m in probe.maps]
         self.strides = [classifier.input_size[2] / m.shape[3] for m in probe.maps]
         self.head_size = 0 if probe.head is None else probe.head.shape[1]
+
+    def read_head(self) -> None:
+        """Keep the centred weights of the classifier's linear head; to be called again when they have changed."""
+        network: Any = self.classifier.model
+        linear = network.get_classifier() if hasattr(network, "get_classifier") else None
+        self.head = linear.weight - linear.weight.mean(0) if isinstance(linear, nn.Linear) else None
 
     @torch.no_grad()
     def forward(self, image: Tensor) -> Features:

@@ -20,6 +20,7 @@ from amortex.transforms import Wavelet
 from amortex.types import InputError
 
 RATES = (0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.5, 0.8)  # where the curve has its corners
+AMPLE = 1.5  # learned refinement begins with masks of more than the rate that is expected to be best
 CHOICES = 64  # rates that compete for a lambda_k, evenly spaced on a log scale
 
 
@@ -126,18 +127,22 @@ class MaskPredictor(nn.Module):
         self,
         prediction: Prediction,
         lambda_k: float | Tensor,
-        mask: Tensor,
         steps: int,
         draws: Draws,
+        mask: Tensor | None = None,
         on_step: Callable[[int, Tensor], None] | None = None,
         decoder: nn.Module | None = None,
     ) -> Tensor:
-        """Masks ``(B, k)`` after `steps` of learned refinement from `mask`, each of one forward and backward pass.
+        """Masks ``(B, k)`` after `steps` of learned refinement, each of one forward and backward pass.
 
-        `draws` makes the noise of the looks. The rate moves to where `lambda_k`, a number or one per image, has it.
+        It starts from `mask`, by default the predicted one of an `AMPLE` rate; `draws` makes the noise of the looks.
+        The rate moves to where `lambda_k`, a number or one per image, has it.
         """
         refiner: Any = (decoder or self.decoder).refiner
-        prices = torch.as_tensor(lambda_k, device=mask.device, dtype=torch.float32).expand(len(mask))
+        prices = torch.as_tensor(lambda_k, device=prediction.logits.device, dtype=torch.float32)
+        prices = prices.expand(len(prediction.logits))
+        if mask is None:
+            mask = prediction.mask((AMPLE * prediction.rate_for(prices)).clamp(max=RATES[-1]))
         state = begin(mask)
         for step in range(steps):
             seen = look(self.rate_distortion, prediction.reference, state.mask, draws)
@@ -147,7 +152,7 @@ class MaskPredictor(nn.Module):
         return state.mask
 
     def identity(self) -> dict[str, Any]:
-        """What a decoder's weights belong to, as plain values: classifier, classes, transform, obfuscation."""
+        """What a decoder's weights belong to, as plain values: classifier, transform, obfuscation, distortion."""
         rd = self.rate_distortion
         config = rd.classifier.data_config
         return {
@@ -157,6 +162,7 @@ class MaskPredictor(nn.Module):
             **{f"classifier_{key}": list(v) if isinstance(v, tuple) else v for key, v in config.items()},
             **{f"transform_{key}": value for key, value in rd.transform.settings().items()},
             "obfuscation": type(rd.obfuscation).__name__.lower(),
+            "distortion": rd.distortion,
         }
 
     def refuse_others(self, identity: dict[str, Any]) -> None:
