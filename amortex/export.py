@@ -31,7 +31,8 @@ def release(checkpoint: Path, folder: Path) -> None:
     settings, identity, weights = read(checkpoint)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / WEIGHTS, save({key: value.contiguous() for key, value in weights.items()}))
-    config: dict[str, Any] = {"settings": settings, "identity": identity}
+    # where training started from is a file of that machine
+    config: dict[str, Any] = {"settings": {**settings, "start": None}, "identity": identity}
     write_atomically(folder / CONFIG, json.dumps(config, indent=2).encode())
 
 
@@ -56,7 +57,7 @@ class Graph(nn.Module):
     """What the ONNX file computes: image and rate -> class probabilities, mask and explanation picture.
 
     A graph cannot hold the look at the gradient: explainers that take one get what it saw (see `Look`) as further
-    inputs.
+    inputs; and learned refinement is not part of it.
     """
 
     def __init__(self, predictor: MaskPredictor) -> None:
