@@ -10,7 +10,7 @@ from amortex.draws import Draws, uniform
 from amortex.predictors import MaskPredictor, Prediction
 from amortex.predictors.evidence import look
 from amortex.predictors.predictor import RATES
-from amortex.predictors.refiner import begin
+from amortex.predictors.refiner import FIRST_PRICE, begin, price
 from amortex.rate_distortion import class_probability
 
 SPREAD = 1.5  # how far beyond the interval of lambda_k prices are drawn, as a factor
@@ -21,9 +21,9 @@ LOST = 0.05  # weight of a divergence whose gradient does not vanish where the c
 class Refinement:
     """The loss of the `Refiner` over some of its steps.
 
-    Each step is asked for the lowest objective that it can reach at once, and gets no gradient from later ones: so
-    only the refiner is differentiated, the gradient of the distortion at its new mask being a constant; and the pass
-    that finds this gradient is the look that the next step begins with. A training step of T refinement steps costs T
+    Each step is asked for the lowest objective that it can reach at once, at its own price of the mask, and gets no
+    gradient from later ones: so only the refiner is differentiated, the gradient of the distortion at its new mask
+    being a constant; and the pass that finds this gradient is the look that the next step begins with. A training step of T refinement steps costs T
     forward and backward passes of the classifier, and no memory for them.
 
     Arguments:
@@ -39,11 +39,12 @@ class Refinement:
         h, rd = self.settings, self.predictor.rate_distortion
         refiner: Any = self.predictor.decoder.refiner
         device = prediction.logits.device
-        part = Draws.numbered(numbers, h.seed, "price", device).fill(uniform, slice(None), 1, (2,), torch.float32)
-        prices, starts = part[:, 0].unbind(1)
-        lambda_k = between(prices, min(h.lambda_k) / SPREAD, max(h.lambda_k) * SPREAD)
+        part = Draws.numbered(numbers, h.seed, "price", device).fill(uniform, slice(None), 1, (3,), torch.float32)
+        last, first, starts = part[:, 0].unbind(1)
+        last = between(last, min(h.lambda_k) / SPREAD, max(h.lambda_k) * SPREAD)
+        first = torch.minimum(between(first, FIRST_PRICE, max(h.lambda_k) * SPREAD), last)  # anywhere on the way
         with torch.no_grad():
-            rate = prediction.rate_for(lambda_k) * between(starts, *STARTS)
+            rate = prediction.rate_for(first) * between(starts, *STARTS)
             state = begin(prediction.mask(rate.clamp(RATES[0], RATES[-1])))
         evidence, hidden = prediction.evidence, prediction.hidden
         hidden = hidden._replace(condition=hidden.condition.detach(), stages=tuple(s.detach() for s in hidden.stages))
@@ -51,7 +52,8 @@ class Refinement:
         wanted = torch.where(prediction.reference.predicted, class_probability(prediction.reference), 1.0)
         seen = look(rd, prediction.reference, state.mask, draws)
         loss, costs = torch.zeros((), device=device), []
-        for _ in range(h.refine_steps):
+        for step in range(h.refine_steps):
+            lambda_k = price(last, step, h.refine_steps, first)
             state = refiner(evidence, hidden, lambda_k, state, seen)
             mask, slope = state.mask, torch.empty_like(state.logits)
             seen = look(rd, prediction.reference, mask.detach(), draws, slope)

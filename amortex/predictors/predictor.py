@@ -13,7 +13,7 @@ from amortex.predictors.budget import masks_of_rate
 from amortex.predictors.decoder import Decoder
 from amortex.predictors.encoder import Encoder
 from amortex.predictors.evidence import Evidence, look, observe
-from amortex.predictors.refiner import Hidden, begin
+from amortex.predictors.refiner import FIRST_PRICE, Hidden, begin, price
 from amortex.rate_distortion import RateDistortion
 from amortex.reference import Reference
 from amortex.transforms import Wavelet
@@ -135,18 +135,20 @@ class MaskPredictor(nn.Module):
     ) -> Tensor:
         """Masks ``(B, k)`` after `steps` of learned refinement, each of one forward and backward pass.
 
-        It starts from `mask`, by default the predicted one of an `AMPLE` rate; `draws` makes the noise of the looks.
-        The rate moves to where `lambda_k`, a number or one per image, has it.
+        It starts from `mask`, by default the predicted one of an `AMPLE` rate for the first price; `draws` makes the
+        noise of the looks. The rate moves to where `lambda_k`, a number or one per image, has it (see `price`).
         """
         refiner: Any = (decoder or self.decoder).refiner
         prices = torch.as_tensor(lambda_k, device=prediction.logits.device, dtype=torch.float32)
         prices = prices.expand(len(prediction.logits))
         if mask is None:
-            mask = prediction.mask((AMPLE * prediction.rate_for(prices)).clamp(max=RATES[-1]))
+            rate = prediction.rate_for(prices.clamp(max=FIRST_PRICE))
+            mask = prediction.mask((AMPLE * rate).clamp(max=RATES[-1]))
         state = begin(mask)
         for step in range(steps):
             seen = look(self.rate_distortion, prediction.reference, state.mask, draws)
-            state = refiner(prediction.evidence, prediction.hidden, prices, state, seen)
+            now = price(prices, step, steps)
+            state = refiner(prediction.evidence, prediction.hidden, now, state, seen)
             if on_step is not None:
                 on_step(step + 1, state.mask)
         return state.mask

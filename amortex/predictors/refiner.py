@@ -11,6 +11,7 @@ from amortex.predictors.evidence import Evidence, Look, signals
 
 MEMORY = 0.7  # of the running means of what was seen
 LARGEST = 12.0  # logit
+FIRST_PRICE, RISE = 1.0, 0.75  # where the price of the mask begins, and the share of the steps over which it rises
 SIGNALS, NUMBERS = 7, 8  # what is known per entry, and per image
 
 
@@ -89,6 +90,17 @@ class Refiner(nn.Module):
         move = layout.join(moves) + self.shift(condition)[:, layout.level]
         logits = (state.logits + move).clamp(-LARGEST, LARGEST)
         return State(logits, damage, effect, state.step + 1)
+
+
+def price(lambda_k: Tensor, step: int, steps: int, first: Tensor | float = FIRST_PRICE) -> Tensor:
+    """The price ``(B,)`` of step number `step`, from 0, of `steps`: from a low one, `first`, up to lambda_k.
+
+    A step lowers the objective as far as it can at once. At a high price that is by dropping entries faster than the
+    others can be found, until the class is lost, and with it the gradient. So first find the entries that matter.
+    """
+    first = torch.minimum(torch.as_tensor(first, device=lambda_k.device, dtype=lambda_k.dtype), lambda_k)
+    done = min(1.0, (step + 1) / (RISE * steps))
+    return first.clamp(min=1e-3) ** (1 - done) * lambda_k**done
 
 
 def numbers(evidence: Evidence, lambda_k: Tensor, mask: Tensor, look: Look, step: int) -> Tensor:
