@@ -23,8 +23,8 @@ class Refinement:
 
     Each step is asked for the lowest objective that it can reach at once, at its own price of the mask, and gets no
     gradient from later ones: so only the refiner is differentiated, the gradient of the distortion at its new mask
-    being a constant; and the pass that finds this gradient is the look that the next step begins with. A training step of T refinement steps costs T
-    forward and backward passes of the classifier, and no memory for them.
+    being a constant; and the pass that finds this gradient is the look that the next step begins with. A training step
+    of T refinement steps costs T forward and backward passes of the classifier, and no memory for them.
 
     Arguments:
         predictor: with a refiner.
