@@ -60,6 +60,8 @@ def test_the_untrained_refiner_moves_nothing_and_a_stirred_one_does(predictor, i
     torch.testing.assert_close(predictor.refine(prediction, 2.0, 3, draws[0], mask), mask, rtol=0, atol=2e-5)
     moved = stirred(predictor).refine(prediction, 2.0, 3, draws[1], mask)
     assert (moved - mask).abs().amax(1).min() > 0.01
+    free = predictor.refine(prediction, 0.0, 3, Draws.of(images, stream="refine"), mask)
+    assert free.isfinite().all()
     dear = predictor.refine(prediction, 50.0, 3, Draws.of(images, stream="refine"), mask)
     assert (dear - moved).abs().max() > 1e-3  # it knows the price
 

@@ -1,6 +1,5 @@
 """Learned refinement: one shared network that looks at the gradient at the current mask, and moves the mask."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor, nn
 from amortex.predictors.blocks import ORIENTATIONS, Level, width_at
 from amortex.predictors.evidence import Evidence, Look, signals
 
+LOWEST = 1e-2  # price: nothing is learned of lower ones
 MEMORY = 0.7  # of the running means of what was seen
 LARGEST = 12.0  # logit
 FIRST_PRICE, RISE = 1.0, 0.75  # where the price of the mask begins, and the share of the steps over which it rises
@@ -78,7 +78,8 @@ class Refiner(nn.Module):
         mask = state.mask
         known = (state.logits / 4, mask, *now, damage, effect, evidence.contrast)
         condition = self.describe(torch.cat([hidden.condition, numbers(evidence, lambda_k, mask, look, state.step)], 1))
-        given = stack(layout.split(torch.stack(known, 1)))
+        # orientations become channels
+        given = [band.flatten(1, -3) for band in layout.split(torch.stack(known, 1))]
         moves, above = [mask] * (self.levels + 1), None
         for stage, level, deep in zip(self.stages, range(self.levels, 0, -1), hidden.stages, strict=True):
             here = [given[level], deep] if level < self.levels else [given[level], given[0], deep]
@@ -98,9 +99,10 @@ def price(lambda_k: Tensor, step: int, steps: int, first: Tensor | float = FIRST
     A step lowers the objective as far as it can at once. At a high price that is by dropping entries faster than the
     others can be found, until the class is lost, and with it the gradient. So first find the entries that matter.
     """
+    lambda_k = lambda_k.clamp(min=LOWEST)
     first = torch.minimum(torch.as_tensor(first, device=lambda_k.device, dtype=lambda_k.dtype), lambda_k)
     done = min(1.0, (step + 1) / (RISE * steps))
-    return first.clamp(min=1e-3) ** (1 - done) * lambda_k**done
+    return first ** (1 - done) * lambda_k**done
 
 
 def numbers(evidence: Evidence, lambda_k: Tensor, mask: Tensor, look: Look, step: int) -> Tensor:
@@ -112,11 +114,6 @@ def numbers(evidence: Evidence, lambda_k: Tensor, mask: Tensor, look: Look, step
         lambda_k.log(), rate.clamp(min=1e-6).log() / 2, p, q, 4 * (q - p), look.kept.clamp(min=-12) / 4, steep / 4,
         torch.full_like(p, 1 / (1 + step)),
     ], 1)  # fmt: skip
-
-
-def stack(bands: Sequence[Tensor]) -> list[Tensor]:
-    """Bands ``(B, n, [3,] h, w)`` with the signals and orientations as channels."""
-    return [band.flatten(1, -3) for band in bands]
 
 
 def begin(mask: Tensor) -> State:

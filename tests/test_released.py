@@ -1,0 +1,48 @@
+"""The explainer that amortex brings: small, for the default classifier, and better than what needs no training."""
+
+import pytest
+import torch
+
+from amortex.checkpoints import load_predictor
+from amortex.classifiers import DEFAULT_CLASSIFIER
+from amortex.cli import bundled
+from amortex.draws import Draws
+from amortex.explainers import Amortized
+from amortex.explainers.initial import sensitivity
+from amortex.images import Preprocess
+from amortex.masks import energy, top_share
+from amortex.released import ASSETS, released
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    folder = released(DEFAULT_CLASSIFIER)
+    assert folder is not None
+    return load_predictor(folder, img_size=128)
+
+
+def test_it_is_small_and_has_a_card(predictor):
+    assert sum(file.stat().st_size for file in ASSETS.rglob("*") if file.is_file()) < 16 * 2**20
+    assert DEFAULT_CLASSIFIER in (ASSETS / "CARD.md").read_text(encoding="utf-8")
+    assert predictor.rate_distortion.classifier.name == DEFAULT_CLASSIFIER
+    assert predictor.decoder.refiner is not None
+    assert released("resnet50") is None
+
+
+def test_one_pass_is_better_than_any_rate_of_an_ordering_and_learned_steps_are_better_still(predictor):
+    rd = predictor.rate_distortion
+    load = Preprocess(rd.classifier.data_config).load
+    image = torch.stack([load(source.path) for source in bundled()])  # photographs that it was not trained on
+    lambda_k = 2.5
+
+    def objective(mask):
+        outcome = rd(rd.reference(image), mask, Draws.evaluation(image), 16)
+        return (outcome.distortion.mean(1) + lambda_k * outcome.rate).mean().item()
+
+    reference = rd.reference(image)
+    order, size = sensitivity(rd, reference, Draws.of(image)), energy(reference.coefficients)
+    untrained = min(objective(top_share(order, rate, size)) for rate in (0.02, 0.05, 0.1, 0.2))
+    one_pass = objective(Amortized(predictor, lambda_k, looks=0).explain(image).mask)
+    refined = objective(Amortized(predictor, lambda_k, looks=8).explain(image).mask)
+    assert one_pass < untrained
+    assert refined < 0.8 * one_pass
