@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import wandb
 import yaml
 from lightning.pytorch import Callback
 from networks import photographs
@@ -47,7 +48,8 @@ def folder(tmp_path, monkeypatch):
     """The current folder: an empty one with photographs in ``photos``."""
     photographs(tmp_path / "photos", *(f"{i}.png" for i in range(12)))
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    yield tmp_path
+    wandb.teardown()  # its service would go on in this test's folder
 
 
 def fit(*arguments: object, steps: int = 6, every: int = 3) -> int:

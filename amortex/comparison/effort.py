@@ -21,13 +21,12 @@ from amortex.reference import Reference
 TEACHER, EMPTY, ORDERING = "CartoonX, converged", "empty mask", "from the sensitivity ordering"
 PASSES = {"ones": 0, "startgrad": 3, "sensitivity": 12}  # that a start takes: a forward is 1, forward and backward 3
 STEP = 6  # passes of a CartoonX step of two draws
-TRAVEL, LEAST, MOST = 4.0, 2e-2, 0.3  # the learning rate: an entry can move by about half of TRAVEL in all the steps
+FAR = 0.3  # learning rate: of 0.05, 0.1, 0.3 and 0.6 the best with 10 and 42 steps from ones, on four other photographs
 
 
 def course(steps: int) -> Preset:
-    """CartoonX from far away: the learning rate lets masks get from one end to the other in that many steps."""
-    lr = min(max(TRAVEL / max(1, steps), LEAST), MOST)
-    return Preset("effort", steps, samples=2, lr=lr, schedule="cosine")
+    """CartoonX in a number of steps from far away."""
+    return Preset("effort", steps, samples=2, lr=FAR, schedule="cosine", betas=(0.9, 0.99))
 
 
 class Constant(Explainer):

@@ -119,7 +119,8 @@ def effort(table: Table) -> Figure:
         lines.setdefault(name.partition("@")[0], []).append((row["passes"].mean, sum(values) / len(values)))
     for index, (name, found) in enumerate(lines.items()):
         x, y = zip(*sorted(found), strict=True)
-        style: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "marker": "osv^DP"[index % 6], "ms": 4}
+        style: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "marker": "osv^DP<>"[index % 8], "ms": 4,
+                                 "ls": STYLES[index // len(COLOURS)]}  # fmt: skip
         if name == EMPTY:
             axis.axhline(y[0], color=GREYS[0], ls=":", label=name)
         else:

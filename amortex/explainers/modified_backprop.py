@@ -54,7 +54,7 @@ def guided(classifier: Classifier) -> Iterator[None]:
     try:
         with torch.enable_grad():
             probe = torch.full((1, *classifier.input_size), 0.5, device=classifier.mean.device).requires_grad_()
-            found = sum(name.startswith(RELU_NODES) for name in nodes(classifier(probe)))
+            found = sum(node.name().startswith(RELU_NODES) for node in nodes(classifier(probe)))
         if found != calls or not calls:
             raise InputError(
                 f"guided backpropagation reaches {calls} ReLU modules of {classifier.name}, but it has {found} ReLUs"
@@ -65,15 +65,21 @@ def guided(classifier: Classifier) -> Iterator[None]:
             hook.remove()
 
 
-def nodes(output: Tensor) -> Iterator[str]:
-    """Names of the nodes in the graph that made `output`."""
+def nodes(output: Tensor) -> Iterator[Any]:
+    """The nodes of the graph that made `output`."""
     todo, seen = [output.grad_fn], set()
     while todo:
         node = todo.pop()
         if node is not None and node not in seen:
             seen.add(node)
-            yield node.name()
+            yield node
             todo += [following for following, _ in node.next_functions]
+
+
+def is_scaling(node: Any) -> bool:
+    """Whether a node of a graph multiplies or divides by a constant, which is linear."""
+    differentiable = sum(following is not None for following, _ in node.next_functions)
+    return node.name().startswith(("MulBackward", "DivBackward")) and differentiable == 1
 
 
 class ShareOfSum(torch.autograd.Function):
@@ -122,8 +128,9 @@ def relevance_propagation(classifier: Classifier, image: Tensor, target: Tensor)
     if without_rule:
         raise InputError(f"LRP has no rule for these layers of {classifier.name}: {', '.join(without_rule)}")
     with torch.enable_grad():
-        made = set(nodes(classifier.model(classifier.normalise(image[:1]).detach().requires_grad_())))
-    other = sorted(name.rstrip("0123456789").removesuffix("Backward") for name in made if not name.startswith(RULED))
+        made = classifier.model(classifier.normalise(image[:1]).detach().requires_grad_())
+    names = {node.name() for node in nodes(made) if not is_scaling(node)}
+    other = sorted(name.rstrip("0123456789").removesuffix("Backward") for name in names if not name.startswith(RULED))
     if other:  # gates and functions that are no modules
         raise InputError(f"LRP has no rule for these operations of {classifier.name}: {', '.join(other)}")
     # without biases, which would keep nearly all relevance to themselves in a network of fifty layers
