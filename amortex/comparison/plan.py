@@ -74,7 +74,7 @@ class Plan:
             for method in self._some(h.leaking, measure=True):
                 yield leakage(method, self.protocol)
         if "sanity" in h.sections:
-            for method in self._some(h.checked):
+            for method in self._some(h.checked, looks=LOOKS):
                 yield sanity(method)
         if "scales" in h.sections:
             yield scales(wavelets, self.protocol)
@@ -116,12 +116,12 @@ class Plan:
                     row = name + (f" + {count} steps" if count else "") + (f" + {more} learned steps" if more else "")
                     yield Method(label_of(row, value, lambdas), explainer, "amortized", value)
 
-    def _some(self, names: Sequence[str], measure: bool = False) -> Iterator[Method]:
+    def _some(self, names: Sequence[str], measure: bool = False, looks: int = 0) -> Iterator[Method]:
         """Methods for a section of its own, at one lambda_k."""
         for name in names:
             yield from self._exact(name, [LEAKAGE_LAMBDA_K])
         # the predictor guesses rates for predicted classes only: others have to be measured
-        yield from self._trained([LEAKAGE_LAMBDA_K], [0], measure)
+        yield from self._trained([LEAKAGE_LAMBDA_K], [0], measure, looks)
 
     def _variant(self, name: str, lambda_k: float = 5.0, wavelet: str | None = None, **changes: Any) -> Method:
         h = self.h
