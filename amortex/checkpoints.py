@@ -46,6 +46,22 @@ def load_predictor(path: str | Path, built: Classifier | None = None, **override
     return predictor.eval()
 
 
+def start_from(predictor: MaskPredictor, path: Path) -> None:
+    """Give a predictor the weights of a checkpoint or release; a refiner that those have not stays untrained.
+
+    Raises:
+        InputError: they belong to another classifier or transform, or to a predictor that is built otherwise.
+    """
+    _, identity, weights = read(path)
+    predictor.refuse_others(identity)
+    own = predictor.decoder.state_dict()
+    other = [key for key in own if key in weights and weights[key].shape != own[key].shape]
+    missing = [key for key in own if key not in weights and not key.startswith("refiner.")]
+    if other or missing:
+        raise InputError(f"{path} is built otherwise ({(other + missing)[0]}): train without start")
+    predictor.decoder.load_state_dict({**own, **{key: weights[key] for key in own if key in weights}})
+
+
 def refuse_code(settings: Any, identity: Any, named: str | None, path: str | Path) -> None:
     """A file may name a network of timm's; a class path, which runs code, only the user may name.
 

@@ -9,7 +9,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from amortex.checkpoints import read
+from amortex.checkpoints import start_from
 from amortex.classifiers import DEFAULT_CLASSIFIER
 from amortex.distortions import DistortionName
 from amortex.draws import Draws
@@ -140,14 +140,7 @@ class AmortizedExplainer(lightning.LightningModule):
         """Begin with the weights of `start`, unless a run goes on."""
         if stage != "fit" or not self.settings.start or self.trainer.ckpt_path:
             return
-        _, identity, weights = read(Path(self.settings.start))
-        self.predictor.refuse_others(identity)
-        own = self.predictor.decoder.state_dict()
-        other = [key for key in own if key in weights and weights[key].shape != own[key].shape]
-        missing = [key for key in own if key not in weights and not key.startswith("refiner.")]
-        if other or missing:
-            raise InputError(f"{self.settings.start} is built otherwise ({(other + missing)[0]}): train without start")
-        self.predictor.decoder.load_state_dict({**own, **{key: weights[key] for key in own if key in weights}})
+        start_from(self.predictor, Path(self.settings.start))
 
     def on_train_start(self) -> None:
         """A resumed optimiser has the checkpoint's settings: they are this run's from now on."""

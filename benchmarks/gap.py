@@ -3,8 +3,8 @@
     python benchmarks/gap.py FOLDER [--explainer NAME=FILE ...] --images 8 --lambda-k 2.5 10
 
 Every fifth photograph of the sorted folder, at the classifier's own size. A forward pass counts 1, forward and backward
-3; the pass that classifies the image is not counted for methods that do not use it. What has been computed is kept in
-`--cache`, so that another explainer costs only its own rows. `GAP.md` beside this file keeps the log of what was tried.
+3. What has been computed is kept in `--cache`, so that another explainer costs only its own rows. `GAP.md` beside this
+file keeps the log of what was tried.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from amortex.comparison.bench import Batch
 from amortex.comparison.effort import TEACHER, effort
 from amortex.comparison.stopwatch import Stopwatch
 from amortex.comparison.store import Store
-from amortex.comparison.studies import Protocol
+from amortex.comparison.studies import Protocol, figures
 from amortex.images import Preprocess, find_images
 from amortex.metrics import AmortizationGap, Interval, seeds_of
 from amortex.process import prepare
@@ -55,11 +55,7 @@ def main() -> None:
         for chunk in image.split(BATCH):
             batch, teacher = Batch(chunk, store, watch), torch.empty(0)
             for study in studies:
-                known = [store.figures(digest, study.settings, study.columns) for digest in batch.digests]
-                found = [figures for figures in known if figures is not None]
-                values = torch.stack(found) if len(found) == len(known) else study.measure(batch)
-                for digest, row in zip(batch.digests, values, strict=True):
-                    store.keep_figures(digest, study.settings, study.columns, row)
+                values = figures(study, batch)
                 teacher = values if study.name == TEACHER else teacher
                 gaps[study.name].update(values[:, :-1], teacher[:, :-1], seeds_of(chunk))
                 bar.update()

@@ -77,7 +77,7 @@ def runners(
         if steps > 0:
             yield Method(f"{ORDERING}@{budget}", FromOrdering(rd, value, continued(steps), seed=seed), "exact", value)
         for name, predictor in predictors.items():
-            left = budget - (4 if predictor.gradient else 1)
+            left = budget - predictor.passes
             if left < 0:
                 continue
             plain = Amortized(predictor, value, looks=0, refine=left // STEP, seed=seed)

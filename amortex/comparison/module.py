@@ -17,7 +17,7 @@ from amortex.comparison.plan import ALL, Plan
 from amortex.comparison.report import Findings, write_report
 from amortex.comparison.stopwatch import Stopwatch
 from amortex.comparison.store import Store
-from amortex.comparison.studies import Study
+from amortex.comparison.studies import Study, figures
 from amortex.distortions import DistortionName
 from amortex.metrics import AmortizationGap, BreakEven, ImageMean, Interval, seeds_of
 from amortex.predictors.load import build_classifier
@@ -172,17 +172,11 @@ class Comparison(lightning.LightningModule):
         """Figures of a batch, from the store where all its images have them; None where the method is not available."""
         if (study.section, study.name) in self.unavailable:
             return None
-        known = [self.store.figures(digest, study.settings, study.columns) for digest in work.digests]
-        if all(one is not None for one in known):
-            return torch.stack([one for one in known if one is not None]).to(work.image.device)
         try:
-            values = study.measure(work)
+            return figures(study, work)
         except InputError as error:  # this method cannot explain this classifier
             self.unavailable[study.section, study.name] = str(error)
             return None
-        for digest, row in zip(work.digests, values, strict=True):
-            self.store.keep_figures(digest, study.settings, study.columns, row)
-        return values
 
     def _compare(self, found: dict[tuple[str, str], Tensor], seeds: tuple[int, ...]) -> None:
         """What takes two rows: gaps and break-evens."""

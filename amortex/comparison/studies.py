@@ -64,6 +64,18 @@ class Study:
     settings: dict[str, Any]
 
 
+def figures(study: Study, batch: Batch) -> Tensor:
+    """Figures of a batch ``(B, columns)``: from the store where all its images have them, else measured and kept."""
+    known = [batch.store.figures(digest, study.settings, study.columns) for digest in batch.digests]
+    found = [one for one in known if one is not None]
+    if len(found) == len(known):
+        return torch.stack(found).to(batch.image.device)
+    values = study.measure(batch)
+    for digest, row in zip(batch.digests, values, strict=True):
+        batch.store.keep_figures(digest, study.settings, study.columns, row)
+    return values
+
+
 class Yardstick:
     """The metrics of an explanation, of one basis.
 

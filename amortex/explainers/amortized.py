@@ -114,7 +114,7 @@ class Amortized(Explainer):
             passes += 3 * self.refinement.samples * self.refine
         if not self.looks + self.refine:
             on_step(1, mask)
-        passes += 4 if self.predictor.gradient else 1
+        passes += self.predictor.passes
         extra = {"passes": torch.full_like(rate, passes)}
         return Explanation(reference, mask, relevance, extra=extra)
 

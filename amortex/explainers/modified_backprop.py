@@ -158,7 +158,6 @@ def last_maps(classifier: Classifier, image: Tensor, target: Tensor) -> tuple[Te
             made.append(None)  # or channels last: no maps (B, D, h, w), and what is spatial comes before
         elif isinstance(output, Tensor) and output.ndim == 4 and output.shape[2:].numel() > 1:
             made.append(output)
-            return
 
     hooks = [module.register_forward_hook(see) for module in leaves(classifier.model)]
     try:

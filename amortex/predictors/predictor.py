@@ -153,6 +153,11 @@ class MaskPredictor(nn.Module):
                 on_step(step + 1, state.mask)
         return state.mask
 
+    @property
+    def passes(self) -> int:
+        """Classifier passes of a prediction: a forward pass is 1, forward and backward 3."""
+        return 4 if self.gradient else 1
+
     def identity(self) -> dict[str, Any]:
         """What a decoder's weights belong to, as plain values: classifier, transform, obfuscation, distortion."""
         rd = self.rate_distortion
