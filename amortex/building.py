@@ -3,6 +3,8 @@
 import argparse
 from typing import Any
 
+import torch
+
 from amortex.checkpoints import load_predictor
 from amortex.classifiers import Classifier, load_classifier
 from amortex.explainers import (
@@ -19,8 +21,9 @@ from amortex.explainers import (
     build_explainer,
 )  # fmt: skip
 from amortex.obfuscations import OBFUSCATION_NAMES
-from amortex.options import TRAINED, model_args, parser
+from amortex.options import AMORTIZED, CLASSIFIER, TRAINED, changed, model_args, own_weights
 from amortex.rate_distortion import RateDistortion
+from amortex.released import released
 from amortex.transforms import Fourier, Transform, Wavelet
 from amortex.types import InputError
 
@@ -35,7 +38,33 @@ OPTIONS: dict[Any, tuple[str, ...]] = {
 }
 
 
+def choose(options: argparse.Namespace) -> None:
+    """Settle method and trained explainer where they are left open: in one pass, if there is an explainer for that.
+
+    Raises:
+        InputError: there is none, or the method needs none.
+    """
+    by_name = isinstance(options.classifier, str)
+    if options.method in (None, AMORTIZED) and options.explainer is None and by_name and own_weights(options):
+        options.explainer = released(options.classifier)
+    options.method = options.method or ("cartoonx" if options.explainer is None else AMORTIZED)
+    if options.method == AMORTIZED and options.explainer is None:
+        raise InputError(f"there is no explainer for {options.classifier}: train one, and give --explainer FILE")
+    if options.method != AMORTIZED and options.explainer is not None:
+        raise InputError(f"{options.method} needs no --explainer: leave one of them out")
+
+
+def build(options: argparse.Namespace) -> Explainer:
+    """The explainer that the options ask for, on its device."""
+    return (_trained if options.method == AMORTIZED else _exact)(options).to(device(options.device))
+
+
 def build_classifier(options: argparse.Namespace) -> Classifier:
+    if isinstance(options.classifier, Classifier):
+        given = changed(options, CLASSIFIER)
+        if given:
+            raise InputError(f"{next(iter(given))} belongs to load_classifier: this classifier is loaded already")
+        return options.classifier
     return load_classifier(
         options.classifier,
         options.weights,
@@ -68,28 +97,22 @@ def given_to(kind: Any, options: argparse.Namespace) -> dict[str, Any]:
     return given
 
 
-def build_amortized(options: argparse.Namespace) -> Explainer:
+def _trained(options: argparse.Namespace) -> Explainer:
     """The trained explainer of a file, with the classifier it was trained for."""
     given = given_to(Amortized, options)
-    defaults = parser()
-    named = {name: getattr(options, name) for name in TRAINED}
-    overrides = {name: value for name, value in named.items() if value != defaults.get_default(name)}
+    built = None if isinstance(options.classifier, str) else build_classifier(options)
+    overrides = changed(options, TRAINED if built is None else TRAINED[1:])
     if options.input_size is not None:
         overrides["img_size"] = options.input_size
     overrides["internal_batch_size"] = options.internal_batch_size
-    if options.model_args != defaults.get_default("model_args"):
+    if changed(options, ["model_args"]):
         overrides["model_args"] = model_args(options)
-    predictor = load_predictor(options.explainer, **overrides)
+    predictor = load_predictor(options.explainer, built, **overrides)
     predictor.rate_distortion.batch_invariant = options.batch_invariant
-    if options.target != "auto":
-        if given.get("looks"):
-            raise InputError("refinement is learned for predicted classes: with --target, leave out --looks")
-        if not given.keys() & {"rate", "max_distortion"}:
-            given["measure"] = True  # rates, too, are guessed for predicted classes only
     return Amortized(predictor, seed=options.seed, **given)
 
 
-def build(options: argparse.Namespace) -> Explainer:
+def _exact(options: argparse.Namespace) -> Explainer:
     """The exact explainer that the options ask for."""
     kind, _, transform_kind = METHODS[options.method]
     given = given_to(kind, options)
@@ -114,3 +137,22 @@ def build(options: argparse.Namespace) -> Explainer:
         preset = PRESETS[given.pop("preset", "fast")]
         given["preset"] = preset.but(**{name: given.pop(name, None) for name in ("steps", "samples", "lr")})
     return build_explainer(options.method, rd, seed=options.seed, **given)
+
+
+def device(name: str) -> torch.device:
+    """The device meant by a name.
+
+    Raises:
+        InputError: it does not exist here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(name)
+        torch.empty(1, device=chosen)
+    except Exception as error:  # unknown names and missing back ends raise several types
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"device {name!r} cannot be used here: {first[:120]}; use auto or cpu") from error
+    if chosen.type == "meta":
+        raise InputError("device 'meta' computes nothing; use auto or cpu")
+    return chosen

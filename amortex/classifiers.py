@@ -1,5 +1,6 @@
 """A frozen classifier on pixels in [0, 1], with its own normalisation inside."""
 
+import copy
 import difflib
 import hashlib
 from collections.abc import Callable, Sequence
@@ -63,6 +64,10 @@ class Classifier(nn.Module):
             raise InputError(
                 f"{name} has {self.num_classes} classes, but {len(self.class_names)} class names were given"
             )
+
+    def __repr__(self) -> str:
+        size = "x".join(map(str, self.input_size))
+        return f"Classifier({self.name!r}, {self.num_classes} classes, {size}, weights={self.weights!r})"
 
     def forward(self, x: Tensor) -> Tensor:
         return self.model(self.normalise(x))
@@ -158,10 +163,10 @@ def digest(model: nn.Module) -> str:
 
 
 def load_classifier(
-    name: str = DEFAULT_CLASSIFIER,
+    name: str | nn.Module = DEFAULT_CLASSIFIER,
     weights: str = "auto",
     num_classes: int | None = None,
-    class_names: str | Path | None = None,
+    class_names: str | Path | Sequence[str] | None = None,
     model_args: dict[str, Any] | None = None,
     **data_config: Any,
 ) -> Classifier:
@@ -169,11 +174,11 @@ def load_classifier(
 
     Arguments:
         name: a timm name (also ``hf-hub:...`` and ``local-dir:...``), or the class path of an `nn.Module`
-            (``package.module.Class``).
+            (``package.module.Class``); or a module with its weights, of which a copy is taken.
         weights: ``auto`` (embedded where there are any, else what timm downloads; for a class path whatever its
             constructor loads), ``random``, or a safetensors or checkpoint file (read without executing code).
         num_classes: number of classes; by default read off the weight file, or the model's own.
-        class_names: text file with one class name per line.
+        class_names: text file with one class name per line, or the names.
         model_args: further arguments of the model's constructor.
         **data_config: overrides of timm's data config (input_size or img_size, the side of a square; mean, std,
             interpolation, crop_pct, crop_mode).
@@ -183,12 +188,23 @@ def load_classifier(
     """
     arguments = dict(model_args or {})
     names = None if class_names is None else _read_class_names(class_names)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)  # untrained weights are the same ones each time
-        model, source = build_network(name, weights, num_classes, arguments)
+    if isinstance(name, nn.Module):
+        if weights != "auto" or num_classes is not None or arguments:
+            raise InputError("a module is explained as it is: leave out weights, num_classes and model_args")
+        model, source, name = copy.deepcopy(name).cpu(), "its own", _name_of(name)
+    else:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)  # untrained weights are the same ones each time
+            model, source = build_network(name, weights, num_classes, arguments)
     config = _data_config(model, arguments, {key: value for key, value in data_config.items() if value is not None})
     names = _known_class_names(model) if names is None else names
     return Classifier(model, config, name, source, names, model_args)
+
+
+def _name_of(model: nn.Module) -> str:
+    """What names the network for `build_network`: timm's name, or its class path."""
+    known = getattr(model, "pretrained_cfg", None) or {}
+    return str(known.get("architecture") or f"{type(model).__module__}.{type(model).__qualname__}")
 
 
 def _data_config(model: nn.Module, arguments: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
@@ -204,7 +220,9 @@ def _data_config(model: nn.Module, arguments: dict[str, Any], overrides: dict[st
         raise InputError(f"mean and std need 1 or {overrides['input_size'][0]} values, one per channel") from error
 
 
-def _read_class_names(path: str | Path) -> list[str]:
+def _read_class_names(path: str | Path | Sequence[str]) -> list[str]:
+    if not isinstance(path, str | Path):
+        return list(path)
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
-from amortex.building import build, build_amortized
+from amortex.building import build, choose
+from amortex.explained import line
 from amortex.images import Source, find_images
 from amortex.inference import Request, explain_files, settings
-from amortex.options import AMORTIZED, check, own_weights, parser
+from amortex.options import check, parser
 from amortex.process import prepare
-from amortex.released import released
 from amortex.results import Results
 from amortex.types import InputError
 
@@ -53,9 +53,10 @@ def run(options: argparse.Namespace) -> int:
         unique.setdefault(source.path.resolve(), source)
     sources = list(unique.values())
     prepare()
-    explainer = (build_amortized if options.method == AMORTIZED else build)(options).to(device(options.device))
+    explainer = build(options)
     classifier = explainer.rate_distortion.classifier
     target = None if options.target == "auto" else classifier.class_index(options.target)
+    explainer = explainer if target is None else explainer.for_target()
     request = Request(
         explainer, options.method, target, options.certificate_samples, options.batch_size, not options.no_panels
     )
@@ -64,21 +65,6 @@ def run(options: argparse.Namespace) -> int:
         print(f"explaining {len(sources)} image{'s' * (len(sources) > 1)} by {options.method}: {out}", flush=True)
     rows = explain_files(request, sources, results, options.quiet)
     return report(rows, len(sources), out, options.quiet)
-
-
-def choose(options: argparse.Namespace) -> None:
-    """Settle method and trained explainer where they are left open: in one pass, if there is an explainer for that.
-
-    Raises:
-        InputError: there is none, or the method needs none.
-    """
-    if options.method in (None, AMORTIZED) and options.explainer is None and own_weights(options):
-        options.explainer = released(options.classifier)
-    options.method = options.method or ("cartoonx" if options.explainer is None else AMORTIZED)
-    if options.method == AMORTIZED and options.explainer is None:
-        raise InputError(f"there is no explainer for {options.classifier}: train one, and give --explainer FILE")
-    if options.method != AMORTIZED and options.explainer is not None:
-        raise InputError(f"{options.method} needs no --explainer: leave one of them out")
 
 
 def out_of_memory(error: Exception) -> bool:
@@ -92,11 +78,7 @@ def report(rows: list[dict[str, Any]], total: int, out: Path, quiet: bool) -> in
     if not quiet:
         for row in rows[:20]:
             if not row["error"]:
-                print(
-                    f"{row['file']}: {row['class_name']} {row['probability']:.1%}, rate {row['rate']:.2%}, "
-                    f"distortion ({row['measure']}) {row['distortion']:.4f} [{row['ci_low']:.4f}, "
-                    f"{row['ci_high']:.4f}], class {'' if row['retained'] else 'not '}retained, {row['seconds']:.3g} s"
-                )
+                print(line(row["file"], row))
         before = total - len(rows)
         print(f"{len(rows) - len(failed)} explained" + (f", {before} were already" if before else "") + f": {out}")
     for row in failed:
@@ -110,22 +92,3 @@ def bundled() -> list[Source]:
     """The two photographs that come with scikit-image: a cat and a cup of espresso."""
     folder = Path(str(resources.files("skimage") / "data"))
     return [Source(folder / name, Path(name)) for name in BUNDLED]
-
-
-def device(name: str) -> torch.device:
-    """The device meant by a name.
-
-    Raises:
-        InputError: it does not exist here.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(name)
-        torch.empty(1, device=chosen)
-    except Exception as error:  # unknown names and missing back ends raise several types
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"device {name!r} cannot be used here: {first[:120]}; use auto or cpu") from error
-    if chosen.type == "meta":
-        raise InputError("device 'meta' computes nothing; use auto or cpu")
-    return chosen

@@ -39,6 +39,9 @@ def escape(path: Path | str) -> str:
     return str(path).encode("utf-8", "backslashreplace").decode()
 
 
+Photograph = str | Path | Image.Image
+
+
 class Preprocess:
     """PIL image -> ``(C, H, W)`` in [0, 1], resized and cropped as timm does for evaluation."""
 
@@ -54,7 +57,7 @@ class Preprocess:
         image = to_colour(image).convert(self.mode)
         return self.transform(_limit_aspect(image) if self.crops else image).float() / 255
 
-    def load(self, path: Path) -> Tensor:
+    def load(self, path: str | Path) -> Tensor:
         """Read a file.
 
         Raises:

@@ -1,7 +1,6 @@
 """Explaining many files: stream them in batches, write results as they come, resume, never stop for one bad file."""
 
 import hashlib
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +10,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from amortex import __version__
-from amortex.certificate import certify
-from amortex.explainers.base import Explainer, picture
+from amortex.explained import explain
+from amortex.explainers.base import Explainer
 from amortex.images import Preprocess, Source
-from amortex.plots import panel
 from amortex.rate_distortion import RateDistortion
 from amortex.results import Results, Row
 from amortex.types import InputError
@@ -107,68 +105,9 @@ def _batches(request: Request, sources: Sequence[Source]) -> Iterator[tuple[list
 
 def _explain(request: Request, batch: list[Source], images: Tensor, results: Results, bar: tqdm) -> list[Row]:
     explainer = request.explainer
-    rd = explainer.rate_distortion
-    images = images.to(rd.classifier.mean.device)
+    images = images.to(explainer.rate_distortion.classifier.mean.device)
     target = None if request.target is None else torch.full((len(batch),), request.target, device=images.device)
     share = len(batch) / explainer.steps
-    start = time.perf_counter()
-    explanation = explainer.explain(images, target, on_step=lambda step, mask: bar.update(share))
-    reference = explanation.reference
-    usable = reference.probabilities.isfinite().all(-1) & explanation.mask.isfinite().all(-1)
-    usable.tolist()  # waits for the device, so that the time below is the explainer's
-    seconds = (time.perf_counter() - start) / len(batch)
-    certificate = certify(rd, explanation, request.certificate_samples)
-    finite = (usable & certificate.distortion.isfinite()).tolist()
-    pictures, importance = picture(rd, explanation), explanation.importance.cpu()
-    settings = explainer.settings()
-    rows = []
-    for index, source in enumerate(batch):
-        if not finite[index]:
-            rows.append(results.fail(source, f"{source.path}: the classifier's output is not finite"))
-            continue
-        measured = {name: values[index].item() for name, values in certificate._asdict().items()}
-        extra = {name: values[index].item() for name, values in explanation.extra.items()}
-        target_class = int(reference.target[index])
-        row = {
-            "target": target_class,
-            "class_name": rd.classifier.class_name(target_class),
-            "method": request.method,
-            "preset": settings.get("preset", ""),
-            "lambda_k": settings.get("lambda_k", ""),
-            "alpha": settings.get("alpha"),
-            "seconds": round(seconds, 3),
-            "seed": settings["seed"],
-            "measure": rd.distortion if bool(reference.predicted[index]) else "label_max",
-            **measured,
-        }
-        tensors = {"mask": explanation.mask[index]}
-        if explanation.relevance is not explanation.mask:
-            tensors["relevance"] = explanation.relevance[index]
-        if explanation.signed is not None:
-            tensors["signed"] = explanation.signed[index]
-        figure = None
-        if request.panels:
-            figure = panel(
-                images[index].cpu(), pictures[index].cpu(), explanation.mask[index].cpu(),
-                importance[index], reference.layout, _title(row, extra),
-            )  # fmt: skip
-        rows.append(results.add(source, {**row, **extra}, pictures[index], reference.layout, tensors, figure))
-    return rows
-
-
-def _title(row: Row, extra: dict[str, float]) -> list[str]:
-    head = f"{row['class_name']}  ({row['probability']:.1%})"
-    how = row["method"] + (f", {row['preset']}" if row["preset"] else "")
-    if row["lambda_k"] != "":
-        how += f", $\\lambda k$ = {row['lambda_k']:g}"
-    if row["alpha"] is not None:
-        how += f", $\\alpha$ = {row['alpha']:g}"
-    measure = "distortion" if row["measure"] == "label_l2" else f"distortion ({row['measure']})"
-    measured = (
-        f"rate {row['rate']:.2%}    {measure} {row['distortion']:.3f} [{row['ci_low']:.3f}, {row['ci_high']:.3f}]    "
-        f"class {'retained' if row['retained'] else 'not retained'}"
-    )
-    shares = "".join(
-        f"    {name} {value:.2%}" if value <= 1 else f"    {value:.0f} {name}" for name, value in extra.items()
-    )
-    return [head, f"{how}    {measured}{shares}"]
+    explained = explain(explainer, results.settings, batch, images, target, lambda step, mask: bar.update(share))
+    explained.certificate(request.certificate_samples)
+    return [explained.write(index, results, request.panels) for index in range(len(batch))]

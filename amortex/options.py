@@ -2,8 +2,9 @@
 
 import argparse
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NoReturn, get_args
 
 from amortex.classifiers import DEFAULT_CLASSIFIER
 from amortex.distortions import DISTORTIONS
@@ -17,6 +18,8 @@ AMORTIZED = "amortized"
 # options that an explainer's file sets; given all the same, they must agree with it
 TRAINED = ("classifier", "weights", "num_classes", "class_names", "mean", "std", "wavelet", "levels", "padding",
            "obfuscation", "distortion")  # fmt: skip
+# what `load_classifier` takes beside the name
+CLASSIFIER = ("weights", "num_classes", "class_names", "model_args", "input_size", "mean", "std")
 LEAST = {
     "seed": 0, "levels": 1, "certificate_samples": 2, "num_classes": 1, "input_size": 1, "batch_size": 1,
     "internal_batch_size": 1,
@@ -24,9 +27,9 @@ LEAST = {
 MOST = {"levels": 10}
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(kind: type[argparse.ArgumentParser] = argparse.ArgumentParser) -> argparse.ArgumentParser:
     """The options; those of a method default to None, so that one given to another method can be refused."""
-    p = argparse.ArgumentParser(
+    p = kind(
         prog="explain.py",
         description="Explain a classifier's decisions on photographs, and measure the explanations.",
         epilog="Exit status: 0 all explained, 1 some files could not be, 2 nothing done (bad input).",
@@ -110,6 +113,29 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
+class _Keywords(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError(message)
+
+
+def from_keywords(given: Mapping[str, Any]) -> argparse.Namespace:
+    """Options from keywords, by the command line's own parser: its names, types, choices and defaults hold for both.
+
+    Raises:
+        InputError: a value that the command line would refuse.
+    """
+    words: list[str] = []
+    for name, value in given.items():
+        option = "--" + name.replace("_", "-")
+        if value is True:
+            words.append(option)
+        elif isinstance(value, list | tuple):
+            words += [option, *map(str, value)]
+        elif value is not None and value is not False:
+            words.append(f"{option}={json.dumps(value) if isinstance(value, dict) else value}")
+    return parser(_Keywords).parse_args(words)
+
+
 def check(options: argparse.Namespace) -> None:
     """Raises InputError for numbers that are out of range whatever the method."""
     for name, least in LEAST.items():
@@ -119,10 +145,15 @@ def check(options: argparse.Namespace) -> None:
             raise InputError(f"--{name.replace('_', '-')} must be {bound}, not {value}")
 
 
+def changed(options: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
+    """Those options that have another value than their default."""
+    defaults = parser()
+    return {name: getattr(options, name) for name in names if getattr(options, name) != defaults.get_default(name)}
+
+
 def own_weights(options: argparse.Namespace) -> bool:
     """Whether the classifier is a name alone, everything else about it being its own."""
-    names = (*TRAINED[1:], "model_args")
-    return all(getattr(options, name) == parser().get_default(name) for name in names)
+    return not changed(options, (*TRAINED[1:], "model_args"))
 
 
 def model_args(options: argparse.Namespace) -> dict[str, Any]:

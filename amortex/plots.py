@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -100,6 +101,20 @@ def png(figure: Figure) -> bytes:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def stacked(pictures: Sequence[bytes]) -> bytes:
+    """PNG files of one width below each other, as one."""
+    if len(pictures) == 1:
+        return pictures[0]
+    opened = [Image.open(io.BytesIO(picture)).convert("RGB") for picture in pictures]
+    sheet = Image.new("RGB", (opened[0].width, sum(one.height for one in opened)), "white")
+    top, buffer = 0, io.BytesIO()
+    for one in opened:
+        sheet.paste(one, (0, top))
+        top += one.height
+    sheet.save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -60,6 +60,10 @@ class RateDistortion(nn.Module):
         self.internal_batch_size = internal_batch_size
         self.batch_invariant = batch_invariant
 
+    def __repr__(self) -> str:
+        obfuscation = type(self.obfuscation).__name__.lower()
+        return f"RateDistortion({self.classifier}, {self.transform}, {obfuscation!r}, {self.distortion!r})"
+
     @property
     def images_at_once(self) -> int:
         """Most images that go through the classifier together."""

@@ -29,9 +29,11 @@ LAYERS = (
     {"explainers"},
     {"certificate"},
     {"metrics"},
-    {"checkpoints", "data", "inference", "refinement", "objective", "plots", "results", "training"},
+    {"checkpoints", "data", "refinement", "objective", "plots", "results"},
+    {"explained"},
+    {"inference", "pipeline", "training"},
     {"callbacks", "export", "comparison"},
-    {"options", "building", "cli", "train_cli"},
+    {"options", "building", "library", "cli", "train_cli"},
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 

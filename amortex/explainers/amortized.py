@@ -68,6 +68,7 @@ class Amortized(Explainer):
             check_share(rate)
         if max_distortion is not None and not 0 < max_distortion < math.inf:
             raise InputError(f"max-distortion must be above 0 and finite, not {max_distortion}")
+        self.asked_looks = looks
         if looks is None:
             chosen = hard or measure or refine or rate is not None or max_distortion is not None
             looks = LOOKS if predictor.decoder.refiner is not None and not chosen else 0
@@ -84,6 +85,20 @@ class Amortized(Explainer):
         self.refinement = continued(max(1, refine))
         RDE(self.rate_distortion, lambda_k, self.refinement)  # refuses a lambda_k out of range
         self.steps = max(1, looks + refine)
+
+    def for_target(self) -> "Amortized":
+        """The same for classes that need not be the predicted ones, which alone rates and refinement are learned for.
+
+        The rate is measured, unless it is given.
+
+        Raises:
+            InputError: looks are asked for.
+        """
+        if self.asked_looks:
+            raise InputError("refinement is learned for predicted classes: with a target, leave out looks")
+        measure = self.rate is None and self.max_distortion is None
+        arguments = (self.predictor, self.lambda_k, self.rate, self.hard, measure, self.max_distortion)
+        return Amortized(*arguments, looks=0, refine=self.refine, seed=self.seed)
 
     @torch.no_grad()
     def _start(self, image: Tensor, target: Tensor | None, on_step: OnStep) -> Explanation:

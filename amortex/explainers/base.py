@@ -89,9 +89,17 @@ class Explainer(nn.Module, ABC):
         spatial = self.rate_distortion.transform.spatial_map(explanation.importance, explanation.reference.coefficients)
         return spatial[:, None].expand_as(inputs).to(inputs.dtype)
 
+    def for_target(self) -> "Explainer":
+        """The explainer for classes that need not be the predicted ones."""
+        return self
+
     def settings(self) -> dict[str, str | int | float]:
         """The arguments that determine the result, as plain values."""
         return {"seed": self.seed}
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{key}={value!r}" for key, value in self.settings().items())
+        return f"{type(self).__name__}({settings}, {self.rate_distortion})"
 
 
 def picture(rate_distortion: RateDistortion, explanation: Explanation) -> Tensor:

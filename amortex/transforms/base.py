@@ -45,3 +45,7 @@ class Transform(nn.Module, ABC):
     def settings(self) -> dict[str, str | int]:
         """The constructor arguments as plain values, as written into outputs and checkpoints."""
         return {"name": type(self).__name__}
+
+    def __repr__(self) -> str:
+        arguments = (f"{key}={value!r}" for key, value in self.settings().items() if key != "name")
+        return f"{type(self).__name__}({', '.join(arguments)})"
