@@ -70,7 +70,8 @@ class Classifier(nn.Module):
         return f"Classifier({self.name!r}, {self.num_classes} classes, {size}, weights={self.weights!r})"
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.model(self.normalise(x))
+        logits: Tensor = self.model(self.normalise(x))
+        return logits
 
     def normalise(self, x: Tensor) -> Tensor:
         """``(x - mean) / std``, channels-last."""
@@ -79,7 +80,10 @@ class Classifier(nn.Module):
         offset, factor = (v.expand(x.shape[1], 1, x.shape[3]).permute(1, 2, 0).flatten(1)
                            for v in (-self.mean / self.std, 1 / self.std))  # fmt: skip
         rows = x.permute(0, 2, 3, 1).flatten(2)
-        return torch.addcmul(offset, rows, factor).unflatten(2, (x.shape[3], x.shape[1])).permute(0, 3, 1, 2)
+        normalised: Tensor = (
+            torch.addcmul(offset, rows, factor).unflatten(2, (x.shape[3], x.shape[1])).permute(0, 3, 1, 2)
+        )
+        return normalised
 
     def _probe(self) -> int:
         """Number of classes, from the output on one grey image."""
@@ -110,7 +114,8 @@ class Classifier(nn.Module):
     @property
     def input_size(self) -> tuple[int, int, int]:
         """``(C, H, W)``."""
-        return self.data_config["input_size"]
+        size: tuple[int, int, int] = self.data_config["input_size"]
+        return size
 
     def class_name(self, index: int) -> str:
         """Short name of a class: the first of its synonyms."""
@@ -215,7 +220,8 @@ def _data_config(model: nn.Module, arguments: dict[str, Any], overrides: dict[st
     size = size if side is None else [side, side]
     overrides.setdefault("input_size", (arguments.get("in_chans", channels), *size))
     try:
-        return resolve_data_config(overrides, model=model)
+        config: dict[str, Any] = resolve_data_config(overrides, model=model)
+        return config
     except AssertionError as error:  # timm's check of the lengths of mean and std
         raise InputError(f"mean and std need 1 or {overrides['input_size'][0]} values, one per channel") from error
 

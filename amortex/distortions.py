@@ -32,7 +32,8 @@ def label_max(p: Tensor, q: Tensor, target: Tensor) -> Tensor:
 
 def l2(p: Tensor, q: Tensor, target: Tensor) -> Tensor:
     """Euclidean norm of the difference of the probability vectors, not squared, in [0, sqrt(2)]."""
-    return torch.linalg.vector_norm(q - p[:, None], dim=-1)
+    distance: Tensor = torch.linalg.vector_norm(q - p[:, None], dim=-1)
+    return distance
 
 
 def kl(p: Tensor, q: Tensor, target: Tensor) -> Tensor:

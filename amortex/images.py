@@ -55,7 +55,8 @@ class Preprocess:
 
     def __call__(self, image: Image.Image) -> Tensor:
         image = to_colour(image).convert(self.mode)
-        return self.transform(_limit_aspect(image) if self.crops else image).float() / 255
+        pixels: Tensor = self.transform(_limit_aspect(image) if self.crops else image).float() / 255
+        return pixels
 
     def load(self, path: str | Path) -> Tensor:
         """Read a file.

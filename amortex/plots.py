@@ -92,7 +92,8 @@ def _all_frequencies(mask: Tensor, layout: Layout) -> Tensor:
     half = mask.reshape(layout.bands[0].shape)
     width = layout.image_size[1]
     mirrored = half.roll(-1, 0).flip(0)[:, 1 : (width + 1) // 2].flip(1)  # (-row, -column)
-    return torch.fft.fftshift(torch.cat([half, mirrored], dim=1))
+    plane: Tensor = torch.fft.fftshift(torch.cat([half, mirrored], dim=1))
+    return plane
 
 
 def png(figure: Figure) -> bytes:

@@ -100,7 +100,8 @@ class RateDistortion(nn.Module):
         `noise` is unit noise per band, ``(B, L, C, *positions)``; None means a ``v`` that is not random.
         """
         mixed = self.mix(reference, mask, noise)
-        return self.picture(mixed).unflatten(0, (len(mask), -1))
+        images: Tensor = self.picture(mixed).unflatten(0, (len(mask), -1))
+        return images
 
     def mix(self, reference: Reference, mask: Tensor, noise: tuple[Tensor, ...] | None) -> Coefficients:
         """``s h + (1 - s) v``, the draws in the batch: ``(B L, C, *positions)`` per band."""
@@ -195,7 +196,8 @@ class RateDistortion(nn.Module):
     def outputs(self, reference: Reference, mask: Tensor, noise: tuple[Tensor, ...] | None) -> Tensor:
         """``Phi(y)``, ``(B, L, M)``."""
         y = self.obfuscate(reference, mask, noise)
-        return softmax(self.classifier(y.flatten(0, 1))).unflatten(0, y.shape[:2])
+        outputs: Tensor = softmax(self.classifier(y.flatten(0, 1))).unflatten(0, y.shape[:2])
+        return outputs
 
     def distortions(self, reference: Reference, outputs: Tensor, name: DistortionName | None = None) -> Tensor:
         """Distortions of outputs ``Phi(y)`` ``(B, L, M)`` from the reference, ``(B, L)``; by default its own."""

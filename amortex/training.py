@@ -189,7 +189,8 @@ class AmortizedExplainer(lightning.LightningModule):
 
     def predict_masks(self, image: Tensor) -> Prediction:
         """Prediction of the averaged weights for images ``(B, C, H, W)`` in [0, 1]."""
-        return self.predictor(image, decoder=self.average.module)
+        prediction: Prediction = self.predictor(image, decoder=self.average.module)
+        return prediction
 
     def refuse_untrained(self) -> None:
         """Raises InputError before the first training step."""

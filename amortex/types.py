@@ -6,7 +6,7 @@ channels, as a flat tensor ``(B, k)``; `Layout` translates between the flat and 
 for every entry its group, level and orientation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -85,6 +85,6 @@ class Coefficients(NamedTuple):
         """All coefficients as ``(B, C, k)``."""
         return self.layout.join(self.bands)
 
-    def map(self, function, *others: Sequence[Tensor]) -> "Coefficients":  # type: ignore[no-untyped-def]
+    def map(self, function: Callable[..., Tensor], *others: Sequence[Tensor]) -> "Coefficients":
         """Apply `function` band by band, with the bands of `others` (split tensors) beside."""
         return Coefficients(tuple(function(*bands) for bands in zip(self.bands, *others, strict=True)), self.layout)

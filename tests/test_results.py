@@ -9,7 +9,7 @@ import torch
 from networks import FAST, explain, photographs
 from test_cli import flat_mask, rows
 
-from amortex import inference, results
+from amortex import explained, results
 from amortex.images import Source
 from amortex.results import Results
 from amortex.transforms import Pixel
@@ -55,7 +55,7 @@ def interrupt(monkeypatch, module, name: str, calls: int, error: BaseException) 
 def test_an_interrupted_run_is_completed_by_the_same_command(three, out, monkeypatch, capsys, place):
     with monkeypatch.context() as patch:
         if place == "certify":
-            interrupt(patch, inference, "certify", 2, KeyboardInterrupt())
+            interrupt(patch, explained, "certify", 2, KeyboardInterrupt())
         elif place == "panel_or_mask":
             interrupt(patch, results, "mask_file", 2, KeyboardInterrupt())
         else:

@@ -135,7 +135,7 @@ class ImageData(lightning.LightningDataModule):
             self.train_images = Readable(train)
             self.train_images.open(0)
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> DataLoader[Any]:
         """Endless, from the sample number that the trainer has come to."""
         trainer, rank, world, steps = self.trainer, 0, 1, 0
         if trainer is not None:
@@ -151,7 +151,7 @@ class ImageData(lightning.LightningDataModule):
             dataset = TrainImages(images, self.crop, numbers, self.seed)
         return self._loader(dataset, batch_size=None, start=numbers.start)
 
-    def val_dataloader(self) -> DataLoader:
+    def val_dataloader(self) -> DataLoader[Any]:
         """The validation images in order; with several devices, each has its share."""
         assert self.val_source is not None, "setup comes first"
         dataset = ValImages(self.val_source, self.preprocess)
@@ -162,11 +162,11 @@ class ImageData(lightning.LightningDataModule):
         sampler = None if trainer is None else range(trainer.global_rank, len(dataset), trainer.world_size)
         return self._loader(dataset, batch_size=self.batch_size, sampler=sampler)
 
-    def test_dataloader(self) -> DataLoader:
+    def test_dataloader(self) -> DataLoader[Any]:
         """The validation images."""
         return self.val_dataloader()
 
-    def predict_dataloader(self) -> DataLoader:
+    def predict_dataloader(self) -> DataLoader[Any]:
         """The files to explain, in lists; each device has its share of them. Whoever explains them reads them."""
         trainer = self.trainer
         rank, world = (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
@@ -184,7 +184,7 @@ class ImageData(lightning.LightningDataModule):
         image: Tensor = batch["image"]
         return batch if image.dtype != torch.uint8 else {**batch, "image": image.float() / 255}
 
-    def _loader(self, dataset: Any, start: int = 0, **options: Any) -> DataLoader:
+    def _loader(self, dataset: Any, start: int = 0, **options: Any) -> DataLoader[Any]:
         # a generator of its own: making a loader must not change the random numbers of the training
         random = torch.Generator().manual_seed(self.seed + start)
         options |= {"num_workers": self.workers, "persistent_workers": self.workers > 0, "generator": random}

@@ -102,7 +102,7 @@ class RandomCrop:
         return left, upper, left + w, upper + h
 
 
-class TrainImages(IterableDataset):
+class TrainImages(IterableDataset[dict[str, Tensor]]):
     """Endless training batches: uint8 images ``(B, C, H, W)`` and sample numbers ``(B,)`` as "image" and "index"."""
 
     def __init__(self, images: Readable, crop: RandomCrop, numbers: SampleNumbers, seed: int) -> None:
@@ -118,7 +118,7 @@ class TrainImages(IterableDataset):
         return {"image": self.crop(image, generator(self.seed, CROP, n)), "index": n}
 
 
-class StreamImages(IterableDataset):
+class StreamImages(IterableDataset[dict[str, Tensor]]):
     """The same of a source that can only be read from start to end.
 
     The library shuffles, by the seed, the number of workers and the first sample number: training that is
@@ -151,7 +151,7 @@ class StreamImages(IterableDataset):
                 )
 
 
-class ValImages(Dataset):
+class ValImages(Dataset[dict[str, Any]]):
     """Validation images as the classifier wants them: uint8 "image" ``(C, H, W)``, "index" and "name"."""
 
     def __init__(self, images: Readable, preprocess: Preprocess) -> None:

@@ -141,7 +141,7 @@ class Memory:
         return image
 
 
-class Decoded(list):
+class Decoded(list[tuple[Image.Image, str]]):
     """A source in memory: a list of (RGB image, name)."""
 
     def name(self, index: int) -> str:

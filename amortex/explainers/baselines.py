@@ -108,13 +108,17 @@ def smoothgrad(rd: RateDistortion, reference: Reference, draws: Draws) -> Tensor
     noise = draws.fill(normal, slice(None), SMOOTHGRAD_SAMPLES, tuple(image.shape[1:]), image.dtype)
     inputs = (image[:, None] + SMOOTHGRAD_SPREAD * noise).flatten(0, 1)
     targets = reference.target.repeat_interleave(SMOOTHGRAD_SAMPLES)
-    return class_gradient(rd, inputs, targets).unflatten(0, (len(image), -1)).mean(1)
+    gradient: Tensor = class_gradient(rd, inputs, targets).unflatten(0, (len(image), -1)).mean(1)
+    return gradient
 
 
 def integrated_gradients(rd: RateDistortion, reference: Reference, draws: Draws) -> Tensor:
     method = captum("IntegratedGradients")(rd.classifier)
     size = max(rd.internal_batch_size, len(reference.image))
-    return method.attribute(reference.image, 0.0, reference.target, n_steps=IG_STEPS, internal_batch_size=size).float()
+    attribution: Tensor = method.attribute(
+        reference.image, 0.0, reference.target, n_steps=IG_STEPS, internal_batch_size=size
+    ).float()
+    return attribution
 
 
 def guided_backprop(rd: RateDistortion, reference: Reference, draws: Draws) -> Tensor:
@@ -177,7 +181,8 @@ def captum(name: str) -> Callable[..., Any]:
         import captum.attr
     except ImportError as error:
         raise InputError(f"{name} needs Captum: pip install 'amortex[baselines]'") from error
-    return getattr(captum.attr, name)
+    kind: Callable[..., Any] = getattr(captum.attr, name)
+    return kind
 
 
 ATTRIBUTIONS: dict[str, Attribution] = {

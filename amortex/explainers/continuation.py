@@ -42,7 +42,8 @@ class Continuation:
         self.smoothed = distortion if self.smoothed is None else torch.lerp(distortion, self.smoothed, SMOOTHING)
         self.damage = (self.smoothed - self.full) / self.span
         left = max(0.0, 1 - progress / DURATION)
-        return self.lambda_k + self.extra * left**2 * (1 - self.damage / self.tolerance).clamp(0, 1)
+        price: Tensor = self.lambda_k + self.extra * left**2 * (1 - self.damage / self.tolerance).clamp(0, 1)
+        return price
 
     def settle(self, progress: float, before: Tensor, mask: Tensor) -> None:
         """Late in the run, keep in place those entries at zero that were so `before` the step.

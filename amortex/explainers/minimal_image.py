@@ -128,4 +128,5 @@ class StaticMinimalImage(Explainer):
 def reduced_logits(rd: RateDistortion, reference: Reference, mask: Tensor) -> Tensor:
     """Logits on ``T^-1(z * m)`` for masks ``(N, k)``; N is the number of images, or anything for a single image."""
     masks = reference.layout.split(mask[:, None])
-    return rd.classifier(rd.transform.inverse(reference.coefficients.map(torch.mul, masks)))
+    logits: Tensor = rd.classifier(rd.transform.inverse(reference.coefficients.map(torch.mul, masks)))
+    return logits

@@ -31,7 +31,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         scale, shift = self.modulate(condition)[:, :, None, None].chunk(2, dim=1)
         y = torch.addcmul(shift, self.norm(self.spread(x)), 1 + scale)
-        return x + self.shrink(F.hardswish(self.grow(y)))
+        mixed: Tensor = x + self.shrink(F.hardswish(self.grow(y)))
+        return mixed
 
 
 class Level(nn.Module):

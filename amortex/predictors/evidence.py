@@ -140,7 +140,8 @@ def standardise(values: Tensor) -> Tensor:
     away = values - values.mean(1, keepdim=True)
     # by the norm: torch's deviation takes several times as long on a CPU
     deviation = torch.linalg.vector_norm(away, dim=1, keepdim=True) / values.shape[1] ** 0.5
-    return away / deviation.clamp(min=1e-6)
+    standardised: Tensor = away / deviation.clamp(min=1e-6)
+    return standardised
 
 
 def _at_entries(maps: Tensor, reference: Reference) -> Tensor:

@@ -43,7 +43,8 @@ class Fourier(Transform):
 
     def inverse(self, coefficients: Coefficients) -> Tensor:
         (spectrum,), size = coefficients.bands, coefficients.layout.image_size
-        return torch.fft.irfftn(spectrum, s=size, dim=tuple(range(2, spectrum.ndim)), norm="ortho")
+        image: Tensor = torch.fft.irfftn(spectrum, s=size, dim=tuple(range(2, spectrum.ndim)), norm="ortho")
+        return image
 
     def spatial_map(self, relevance: Tensor, coefficients: Coefficients) -> Tensor:
         """A frequency has no place: the map is where the relevance-weighted image has its energy."""

@@ -27,7 +27,8 @@ class Pixel(Transform):
         return coefficients.bands[0]
 
     def spatial_map(self, relevance: Tensor, coefficients: Coefficients) -> Tensor:
-        return relevance.unflatten(-1, coefficients.layout.image_size)
+        spatial: Tensor = relevance.unflatten(-1, coefficients.layout.image_size)
+        return spatial
 
 
 @lru_cache(maxsize=16)

@@ -44,7 +44,8 @@ def _supports(wavelet: str, mode: str, level: int, kind: str, pixels: int) -> np
         band[index] = 1.0
         supports[index] = np.abs(pywt.waverec(empty, wavelet, mode)[:pixels]) > NEGLIGIBLE
         band[index] = 0.0
-    return supports / supports.sum(1, keepdims=True).clip(min=1)
+    shares: np.ndarray = supports / supports.sum(1, keepdims=True).clip(min=1)
+    return shares
 
 
 def hats(wavelet: str, mode: str, level: int, kind: str, pixels: int, entries: int) -> Tensor:
@@ -58,4 +59,5 @@ def hats(wavelet: str, mode: str, level: int, kind: str, pixels: int, entries: i
         away = (index[:, None] - torch.arange(entries) + entries / 2) % entries - entries / 2
     else:
         away = index.clamp(0, entries - 1)[:, None] - torch.arange(entries)
-    return (1 - away.abs()).clamp(min=0)
+    weights: Tensor = (1 - away.abs()).clamp(min=0)
+    return weights

@@ -12,7 +12,8 @@ def synthesise(quad: Tensor, phases: Tensor) -> Tensor:
     out = F.conv2d(quad, phases).permute(0, 2, 3, 1)
     rows, columns, channels = out.shape[1], out.shape[2], out.shape[3] // 4
     out = out.unflatten(3, (2, 2, channels)).permute(0, 1, 3, 2, 4, 5)
-    return out.reshape(-1, 2 * rows, 2 * columns, channels).permute(0, 3, 1, 2)
+    image: Tensor = out.reshape(-1, 2 * rows, 2 * columns, channels).permute(0, 3, 1, 2)
+    return image
 
 
 class Synthesis(torch.autograd.Function):

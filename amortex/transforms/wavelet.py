@@ -182,7 +182,8 @@ class Wavelet(Transform):
             horizontal, vertical, diagonal = detail.unbind(2)
             left = sfb1d(low, horizontal, lo.mT, hi.mT, mode=self.mode, dim=2)
             right = sfb1d(vertical, diagonal, lo.mT, hi.mT, mode=self.mode, dim=2)
-            return sfb1d(left, right, lo, hi, mode=self.mode, dim=3)
+            image: Tensor = sfb1d(left, right, lo, hi, mode=self.mode, dim=3)
+            return image
         quad = torch.cat([low, detail.flatten(1, 2)], dim=1).contiguous(memory_format=torch.channels_last)
         phases, dense = (self._kernel(name, low.shape[1], low) for name in ("phases", "dense"))
         return Synthesis.apply(quad, phases, dense) if quad.requires_grad else synthesise(quad, phases)
