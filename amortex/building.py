@@ -49,7 +49,8 @@ def choose(options: argparse.Namespace) -> None:
         options.explainer = released(options.classifier)
     options.method = options.method or ("cartoonx" if options.explainer is None else AMORTIZED)
     if options.method == AMORTIZED and options.explainer is None:
-        raise InputError(f"there is no explainer for {options.classifier}: train one, and give --explainer FILE")
+        which = options.classifier if by_name else "a classifier of your own"
+        raise InputError(f"there is no explainer for {which}: train one, and give --explainer FILE")
     if options.method != AMORTIZED and options.explainer is not None:
         raise InputError(f"{options.method} needs no --explainer: leave one of them out")
 

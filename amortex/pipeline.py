@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -94,8 +95,7 @@ class Pipeline:
     def _classes(self, target: Target, count: int) -> Tensor | None:
         if target is None:
             return None
-        named = target.flatten().tolist() if isinstance(target, Tensor) else target
-        each = [named] * count if isinstance(named, int | str) else list(named)
+        each = np.ravel(target.cpu() if isinstance(target, Tensor) else target).tolist()
         each = each * count if len(each) == 1 else each
         if len(each) != count:
             raise InputError(f"{len(each)} targets were given for {count} images: give one, or one for each")
