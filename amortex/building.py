@@ -61,6 +61,11 @@ def build(options: argparse.Namespace) -> Explainer:
 
 
 def build_classifier(options: argparse.Namespace) -> Classifier:
+    """The classifier that the options name or hold.
+
+    Raises:
+        InputError: as `load_classifier`; options for a classifier that is loaded already.
+    """
     if isinstance(options.classifier, Classifier):
         given = changed(options, CLASSIFIER)
         if given:

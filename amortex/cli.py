@@ -43,6 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
+    """Explain what the options ask for; the exit status.
+
+    Raises:
+        InputError: options or inputs that cannot be used. Nothing has been written then.
+    """
     check(options)
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # our one line instead of its many retries
     sys.path.append(os.getcwd())  # a classifier's class path may lie in the current folder

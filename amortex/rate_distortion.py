@@ -175,6 +175,7 @@ class RateDistortion(nn.Module):
             yield some, counts
 
     def noise(self, reference: Reference, draws: Draws, images: slice, samples: int) -> tuple[Tensor, ...] | None:
+        """Unit noise per band, ``(B, samples, C, *positions)``, of some of the images of `draws`, if there is any."""
         if reference.scale is None:
             return None
         layout, channels = reference.layout, reference.image.shape[1]

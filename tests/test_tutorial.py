@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 TUTORIAL = (Path(__file__).parents[1] / "docs" / "tutorial.md").read_text(encoding="utf-8")
-BLOCK = re.compile(r"```python\n(.*?)```\n(?:\n((?:    [^\n]+\n)+))?", re.DOTALL)  # code, and what it prints if it is told
+BLOCK = re.compile(
+    r"```python\n(.*?)```\n(?:\n((?:    [^\n]+\n)+))?", re.DOTALL
+)  # code, and what it prints if it is told
 NUMBER = r"\d+(?:\.\d+)?"
 
 

@@ -123,11 +123,13 @@ def ranking(
 
 
 def check_pixels(image: Tensor) -> None:
+    """Raises InputError for pixels outside [0, 1]."""
     if not bool(((image >= 0) & (image <= 1)).all()):
         raise InputError("explainers take pixels in [0, 1]: the classifier normalises them itself")
 
 
 def check_share(rate: float, name: str = "rate") -> float:
+    """The rate itself; raises InputError unless it is in (0, 1]."""
     if not 0 < rate <= 1:
         raise InputError(f"{name} must be above 0 and at most 1, not {rate}")
     return rate
