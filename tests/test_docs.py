@@ -16,4 +16,4 @@ def test_the_reference_is_written_without_a_warning(tmp_path):
     for module in pkgutil.iter_modules(amortex.__path__):  # what subpackages offer stands on their pages
         page = (tmp_path / "amortex" / f"{module.name}.html").read_text(encoding="utf-8")
         for name in getattr(importlib.import_module(f"amortex.{module.name}"), "__all__", ()):
-            assert f'id="{name}"' in page
+            assert f'id="{name}"' in page or (tmp_path / "amortex" / module.name / f"{name}.html").is_file()
