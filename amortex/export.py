@@ -14,7 +14,7 @@ from amortex.checkpoints import CONFIG, WEIGHTS, load_predictor, read
 from amortex.draws import Draws
 from amortex.explainers import Explanation, picture
 from amortex.predictors import MaskPredictor
-from amortex.predictors.budget import masks_of_rate
+from amortex.predictors.budget import masks_of_any_rate
 from amortex.predictors.evidence import Look, observe
 from amortex.results import write_atomically
 from amortex.types import InputError
@@ -56,8 +56,8 @@ def push(folder: Path, repository: str) -> None:
 class Graph(nn.Module):
     """What the ONNX file computes: image and rate -> class probabilities, mask and explanation picture.
 
-    A graph cannot hold the look at the gradient: explainers that take one get what it saw (see `Look`) as further
-    inputs; and learned refinement is not part of it.
+    A graph cannot hold the look at the gradient: explainers that take one get what it saw (see `Look`, but for the
+    slope) as further inputs; and learned refinement is not part of it.
     """
 
     def __init__(self, predictor: MaskPredictor) -> None:
@@ -74,7 +74,7 @@ class Graph(nn.Module):
         if damage is not None and effect is not None and kept is not None:
             evidence = evidence._replace(look=Look(damage, effect, kept))
         logits, *_ = self.predictor.decoder(evidence)
-        mask = masks_of_rate(logits, rate)
+        mask = masks_of_any_rate(logits, rate)
         return evidence.reference.probabilities, mask, picture(rd, Explanation(evidence.reference, mask, mask))
 
 
@@ -91,7 +91,7 @@ def export_onnx(predictor: MaskPredictor, file: Path) -> None:
         raise InputError(f"{error.name} is missing: pip install 'amortex[onnx]'") from error
     predictor = predictor.cpu().eval()
     image = torch.rand(2, *predictor.rate_distortion.classifier.input_size, generator=torch.Generator().manual_seed(0))
-    names = ["image", "rate", *(Look._fields if predictor.gradient else ())]
+    names = ["image", "rate", *(Look._fields[:3] if predictor.gradient else ())]
     outputs = ["probabilities", "mask", "picture"]
     graph = Graph(predictor).eval()
     with torch.no_grad():
@@ -118,7 +118,7 @@ def _inputs(predictor: MaskPredictor, image: Tensor) -> tuple[Tensor, ...]:
         return image, rate
     evidence = observe(predictor.rate_distortion, predictor.backbone, image, draws=Draws.of(image, stream="look"))
     assert evidence.look is not None
-    return image, rate, *evidence.look
+    return image, rate, *evidence.look[:3]
 
 
 def main(arguments: Sequence[str]) -> int:

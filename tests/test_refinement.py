@@ -12,9 +12,9 @@ from amortex.draws import Draws
 from amortex.explainers import Amortized
 from amortex.predictors import MaskPredictor
 from amortex.predictors.evidence import look
-from amortex.predictors.refiner import begin
+from amortex.predictors.refiner import LOST, begin
 from amortex.rate_distortion import RateDistortion
-from amortex.refinement import LOST, Refinement
+from amortex.refinement import Refinement
 from amortex.training import AmortizedExplainer
 from amortex.transforms import Wavelet
 from amortex.types import InputError
@@ -43,14 +43,14 @@ def test_a_look_also_finds_the_gradient_by_the_mask(smooth_classifier, images64)
     rd = RateDistortion(smooth_classifier, Wavelet("haar", 2))
     reference = rd.reference(images64)
     mask = torch.rand(4, reference.layout.k, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    slope = torch.empty_like(mask)
     rd.internal_batch_size = 3  # chunks of 3 and 1
-    with_slope = look(rd, reference, mask, Draws.of(images64, stream="look"), slope)
-    torch.testing.assert_close(with_slope, look(rd, reference, mask, Draws.of(images64, stream="look")))
+    found = look(rd, reference, mask, Draws.of(images64, stream="look"), slope=True)
+    assert look(rd, reference, mask, Draws.of(images64, stream="look")).slope is None
+    torch.testing.assert_close(found[:3], look(rd, reference, mask, Draws.of(images64, stream="look"))[:3])
     noise = rd.noise(reference, Draws.of(images64, stream="look"), slice(None), 1)
     leaf = mask.clone().requires_grad_()
     kept = rd.outputs(reference, leaf, noise)[:, 0].log().gather(1, reference.target[:, None])
-    torch.testing.assert_close(slope, torch.autograd.grad(kept.sum(), leaf)[0])
+    torch.testing.assert_close(found.slope, torch.autograd.grad(kept.sum(), leaf)[0])
 
 
 def test_the_untrained_refiner_moves_nothing_and_a_stirred_one_does(predictor, images):
@@ -82,7 +82,7 @@ def test_one_step_has_the_gradient_of_the_objective(predictor, images):
     draws = Draws.numbered(numbers, 0, "refine")
     start = begin(seen["old"].sigmoid())
     state = refiner(prediction.evidence, prediction.hidden, seen["price"], start._replace(logits=seen["old"]),
-                    look(rd, prediction.reference, seen["old"].sigmoid(), draws))  # fmt: skip
+                    look(rd, prediction.reference, seen["old"].sigmoid(), draws, slope=True))  # fmt: skip
     q = rd.outputs(prediction.reference, state.mask, rd.noise(prediction.reference, draws, slice(None), 1))[:, 0]
     q, p = (
         values.gather(1, prediction.reference.target[:, None])[:, 0]

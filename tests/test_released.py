@@ -8,6 +8,7 @@ from amortex.classifiers import DEFAULT_CLASSIFIER
 from amortex.cli import bundled
 from amortex.draws import Draws
 from amortex.explainers import Amortized
+from amortex.explainers.amortized import FAINT
 from amortex.explainers.initial import sensitivity
 from amortex.images import Preprocess
 from amortex.masks import energy, top_share
@@ -44,6 +45,8 @@ def test_one_pass_is_better_than_any_rate_of_an_ordering_and_learned_steps_are_b
     untrained = min(objective(top_share(order, rate, size)) for rate in (0.02, 0.05, 0.1, 0.2))
     rates = (0.02, 0.05, 0.1, 0.2)
     one_pass = min(objective(Amortized(predictor, lambda_k, rate).explain(image).mask) for rate in rates)
-    refined = objective(Amortized(predictor, lambda_k, looks=8).explain(image).mask)
+    explanation = Amortized(predictor, lambda_k, looks=8).explain(image)
+    refined = objective(explanation.mask)
     assert one_pass < untrained
     assert refined < 0.8 * one_pass
+    torch.testing.assert_close(explanation.mask, explanation.relevance * (explanation.relevance >= FAINT), rtol=0, atol=0)

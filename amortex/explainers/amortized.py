@@ -18,6 +18,7 @@ from amortex.types import InputError
 CHOICE_SAMPLES = 16  # noise draws per rate when rates are measured to choose one
 CONFIRMATION_SAMPLES = 64  # fresh draws that confirm a bound
 LOOKS = 8  # by default
+FAINT = 0.02  # refined masks below are zero: they cost rate, and keep nothing
 
 
 def continued(steps: int) -> Preset:
@@ -118,8 +119,8 @@ class Amortized(Explainer):
         if self.looks:
             draws = Draws.of(reference.image, self.seed, "refine")
             start = mask if self.measure else None
-            refined = self.predictor.refine(prediction, self.lambda_k, self.looks, draws, start, on_step)
-            mask = relevance = refined
+            relevance = self.predictor.refine(prediction, self.lambda_k, self.looks, draws, start, on_step)
+            mask = relevance.masked_fill(relevance < FAINT, 0)
             passes += 3 * self.looks
         if self.refine:
             draws = Draws.of(reference.image, self.seed, "optimise")

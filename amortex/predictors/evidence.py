@@ -23,6 +23,7 @@ class Look(NamedTuple):
     damage: Tensor  # (B, k): first-order damage to log p from obfuscating each entry
     effect: Tensor  # (B, k), signed: gradient of log p times (h - mean)
     kept: Tensor  # (B,): log p at that input
+    slope: Tensor | None = None  # (B, k): gradient of log p with respect to the mask, where it is wanted
 
 
 class Evidence(NamedTuple):
@@ -69,39 +70,30 @@ def observe(
     return Evidence(reference, features, energy, spread, activation, guess, seen)
 
 
-def look(rd: RateDistortion, reference: Reference, mask: Tensor, draws: Draws, slope: Tensor | None = None) -> Look:
-    """Look at images under masks ``(B, k)``, one noisy input each.
-
-    The gradient of log p with respect to the mask is written into `slope` ``(B, k)``, if it is wanted.
+def look(rd: RateDistortion, reference: Reference, mask: Tensor, draws: Draws, slope: bool = False) -> Look:
+    """Look at images under masks ``(B, k)``, one noisy input each, and at the `slope` if it is wanted.
 
     The damage is ``((h - mean)^2 + sigma^2) * gradient^2``, summed over channels: a small coefficient of a loud
     group is worth keeping, because that silences noise.
     """
     chunks = [slice(start, start + rd.images_at_once) for start in range(0, len(reference.image), rd.images_at_once)]
-    looks = [
-        _look(rd, reference.of(some), mask[some], draws, some, None if slope is None else slope[some])
-        for some in chunks
-    ]
-    return Look(*(torch.cat(parts) for parts in zip(*looks, strict=True)))
+    looks = [_look(rd, reference.of(some), mask[some], draws, some, slope) for some in chunks]
+    parts = zip(*(one if slope else one[:-1] for one in looks), strict=True)
+    return Look(*(torch.cat(part) for part in parts))
 
 
-def _look(
-    rd: RateDistortion, reference: Reference, mask: Tensor, draws: Draws, images: slice, slope: Tensor | None
-) -> Look:
+def _look(rd: RateDistortion, reference: Reference, mask: Tensor, draws: Draws, images: slice, slope: bool) -> Look:
     layout = reference.layout
     noise = rd.noise(reference, draws, images, 1)
     with torch.enable_grad():
         leaf = mask.detach().requires_grad_()
-        with torch.set_grad_enabled(slope is not None):
+        with torch.set_grad_enabled(slope):
             mixed = rd.mix(reference, leaf, noise)
-        if slope is None:
+        if not slope:
             mixed = mixed.map(lambda band: band.detach().requires_grad_())
         log_probability = rd.classifier(rd.picture(mixed)).log_softmax(-1)
         kept = log_probability.gather(1, reference.target[:, None])[:, 0]
-        gradient = torch.autograd.grad(kept.sum(), [*mixed.bands, *(() if slope is None else (leaf,))])
-    if slope is not None:
-        slope.copy_(gradient[-1])
-        gradient = gradient[:-1]
+        *gradient, steep = torch.autograd.grad(kept.sum(), [*mixed.bands, *((leaf,) if slope else mixed.bands[:1])])
     # flat, since passes over channels-last and plain tensors together are slow
     slopes, away = layout.join(gradient), _away(reference)
     product = slopes * away
@@ -111,12 +103,13 @@ def _look(
         change = torch.addcmul(change, spread, spread)
     # outputs that are not finite show nothing, and must not reach the weights of the decoder
     damage, effect = (values.sum(1).nan_to_num_(0, 0, 0) for values in (change, product))
-    return Look(damage, effect, kept.detach().nan_to_num(UNSEEN, neginf=UNSEEN))
+    steep = steep.nan_to_num(0, 0, 0) if slope else None
+    return Look(damage, effect, kept.detach().nan_to_num(UNSEEN, neginf=UNSEEN), steep)
 
 
 def signals(look: Look) -> tuple[Tensor, Tensor]:
     """Damage, on a log scale and standardised, and effect, its scale taken off and compressed: ``(B, k)`` each."""
-    damage, effect, _ = look
+    damage, effect = look.damage, look.effect
     damage = standardise((damage + 1e-4 * damage.mean(1, keepdim=True) + 1e-20).log())
     signed = effect / effect.square().mean(1, keepdim=True).add(1e-20).sqrt()
     return damage, signed.sign() * signed.abs().log1p()

@@ -7,12 +7,16 @@ from torch import Tensor, nn
 
 from amortex.predictors.blocks import ORIENTATIONS, Level, width_at
 from amortex.predictors.evidence import Evidence, Look, signals
+from amortex.rate_distortion import class_probability
+from amortex.reference import Reference
 
 LOWEST = 1e-2  # price: nothing is learned of lower ones
-MEMORY = 0.7  # of the running means of what was seen
+MEMORY = 0.7  # of the running means of what was seen lately
+SPAN = 16  # looks, of those of what was seen for long: one draw says little of an entry
 LARGEST = 12.0  # logit
 FIRST_PRICE, RISE = 1.0, 0.75  # where the price of the mask begins, and the share of the steps over which it rises
-SIGNALS, NUMBERS = 7, 8  # what is known per entry, and per image
+LOST = 0.05  # weight of a divergence whose gradient does not vanish where the class is lost
+SIGNALS, NUMBERS = 12, 8  # what is known per entry, and per image
 
 
 class Hidden(NamedTuple):
@@ -26,8 +30,8 @@ class State(NamedTuple):
     """Where the refinement of a batch of images is."""
 
     logits: Tensor  # (B, k), of the masks
-    damage: Tensor  # (B, k), running mean
-    effect: Tensor  # (B, k), running mean
+    recent: Tensor  # (B, 3, k), running mean: damage and effect, as signals, and what an entry is worth
+    long: Tensor  # (B, 3, k), the same over more looks
     step: int
 
     @property
@@ -72,11 +76,16 @@ class Refiner(nn.Module):
     def forward(self, evidence: Evidence, hidden: Hidden, lambda_k: Tensor, state: State, look: Look) -> State:
         """The state after one step, for sparsity weights `lambda_k` ``(B,)``."""
         layout = evidence.reference.layout
-        now = signals(look)
-        mean = [torch.lerp(new, old, MEMORY) for new, old in zip(now, (state.damage, state.effect), strict=True)]
-        damage, effect = mean if state.step else now
         mask = state.mask
-        known = (state.logits / 4, mask, *now, damage, effect, evidence.contrast)
+        now = torch.stack([*signals(look), worth(evidence.reference, look)], 1)
+        recent = torch.lerp(now, state.recent, MEMORY if state.step else 0.0)
+        long = torch.lerp(state.long, now, 1 / min(state.step + 1, SPAN))
+        cost = lambda_k.clamp(min=LOWEST)[:, None, None]
+        value = (torch.stack([now[:, 2], recent[:, 2], long[:, 2]], 1) / cost).asinh() / 2  # at 1/2 worth its price
+        known = (
+            state.logits / 4, mask, *now[:, :2].unbind(1), *recent[:, :2].unbind(1), evidence.contrast,
+            *long[:, :2].unbind(1), *value.unbind(1),
+        )  # fmt: skip
         condition = self.describe(torch.cat([hidden.condition, numbers(evidence, lambda_k, mask, look, state.step)], 1))
         # orientations become channels
         given = [band.flatten(1, -3) for band in layout.split(torch.stack(known, 1))]
@@ -90,10 +99,27 @@ class Refiner(nn.Module):
                 moves[0] = out[:, ORIENTATIONS]
         move = layout.join(moves) + self.shift(condition)[:, layout.level]
         logits = (state.logits + move).clamp(-LARGEST, LARGEST)
-        return State(logits, damage, effect, state.step + 1)
+        return State(logits, recent, long, state.step + 1)
 
 
-def price(lambda_k: Tensor, step: int, steps: int, first: Tensor | float = FIRST_PRICE) -> Tensor:
+def push(kept: Tensor, wanted: Tensor) -> Tensor:
+    """Slope ``(B,)`` in log q of the squared miss of the `wanted` probability and, `LOST` times, of the divergence."""
+    q = kept.exp()
+    return 2 * (q - wanted) * q - LOST * (wanted - (1 - wanted) * q / (1 - q).clamp(min=1e-6))
+
+
+def wanted(reference: Reference) -> Tensor:
+    """The probability ``(B,)`` that classes should have: their own, or for one that is not predicted 1."""
+    return torch.where(reference.predicted, class_probability(reference), 1.0)
+
+
+def worth(reference: Reference, look: Look) -> Tensor:
+    """By how much keeping an entry lowers the distortion, ``(B, k)``, in units of rate: at a minimum, its price."""
+    assert look.slope is not None
+    return -push(look.kept, wanted(reference))[:, None] * look.slope * look.slope.shape[1]
+
+
+def price(lambda_k: Tensor, step: int, steps: int | Tensor, first: Tensor | float = FIRST_PRICE) -> Tensor:
     """The price ``(B,)`` of step number `step`, from 0, of `steps`: from a low one, `first`, up to lambda_k.
 
     A step lowers the objective as far as it can at once. At a high price that is by dropping entries faster than the
@@ -101,7 +127,7 @@ def price(lambda_k: Tensor, step: int, steps: int, first: Tensor | float = FIRST
     """
     lambda_k = lambda_k.clamp(min=LOWEST)
     first = torch.minimum(torch.as_tensor(first, device=lambda_k.device, dtype=lambda_k.dtype), lambda_k)
-    done = min(1.0, (step + 1) / (RISE * steps))
+    done = torch.as_tensor((step + 1) / (RISE * steps), device=lambda_k.device, dtype=lambda_k.dtype).clamp(max=1)
     return first ** (1 - done) * lambda_k**done
 
 
@@ -118,4 +144,5 @@ def numbers(evidence: Evidence, lambda_k: Tensor, mask: Tensor, look: Look, step
 
 def begin(mask: Tensor) -> State:
     """The state that begins with masks ``(B, k)``."""
-    return State(mask.clamp(1e-5, 1 - 1e-5).logit(), torch.zeros_like(mask), torch.zeros_like(mask), 0)
+    nothing = mask.new_zeros(len(mask), 3, mask.shape[1])
+    return State(mask.clamp(1e-5, 1 - 1e-5).logit(), nothing, nothing, 0)
