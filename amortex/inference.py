@@ -16,7 +16,7 @@ from amortex.explainers.base import Explainer, picture
 from amortex.images import Preprocess, Source
 from amortex.plots import panel
 from amortex.rate_distortion import RateDistortion
-from amortex.results import Results, Row
+from amortex.results import Row, Writer
 from amortex.types import InputError
 
 
@@ -70,12 +70,11 @@ def problem(rd: RateDistortion) -> dict[str, Any]:
     }
 
 
-def explain_files(request: Request, sources: Sequence[Source], results: Results, quiet: bool = False) -> list[Row]:
-    """Explain `sources`, writing pictures, masks and summary rows into `results`; returns the new rows.
+def explain_files(request: Request, todo: Sequence[Source], results: Writer, quiet: bool = False) -> list[Row]:
+    """Explain what is left to do, writing pictures, masks and summary rows into `results`; returns the new rows.
 
-    Files that `results` already holds are skipped; a file that cannot be read gets a row with its `error`.
+    A file that cannot be read gets a row with its `error`.
     """
-    todo = [source for source in sources if not results.has(source)]
     rows: list[Row] = []
     # None lets tqdm hide the bar where there is no terminal
     with tqdm(total=len(todo), unit="image", disable=True if quiet else None, smoothing=0.1,
@@ -105,7 +104,7 @@ def _batches(request: Request, sources: Sequence[Source]) -> Iterator[tuple[list
         yield batch, images, failed
 
 
-def _explain(request: Request, batch: list[Source], images: Tensor, results: Results, bar: tqdm) -> list[Row]:
+def _explain(request: Request, batch: list[Source], images: Tensor, results: Writer, bar: tqdm) -> list[Row]:
     explainer = request.explainer
     rd = explainer.rate_distortion
     images = images.to(rd.classifier.mean.device)

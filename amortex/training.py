@@ -1,7 +1,7 @@
 """Training of amortized explainers: the rate-distortion objective, through Lightning."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import torch
@@ -15,14 +15,15 @@ from amortex.distortions import DistortionName
 from amortex.draws import Draws
 from amortex.explainers import Amortized
 from amortex.images import Source
-from amortex.inference import Request, explain_files, settings
+from amortex.inference import Request
 from amortex.objective import RISE, Objective
 from amortex.predictors import MaskPredictor, Prediction
 from amortex.predictors.load import build_predictor
 from amortex.predictors.predictor import RATES
 from amortex.reference import Reference
-from amortex.results import Results, Row
+from amortex.results import Row
 from amortex.schedules import one_cycle, running_mean
+from amortex.sharing import explain_shared
 from amortex.types import InputError
 
 Batch = dict[str, Any]
@@ -125,6 +126,9 @@ class AmortizedExplainer(lightning.LightningModule):
         self.objective = Objective(self.predictor, self.hparams)
         self.average = AveragedModel(self.predictor.decoder, avg_fn=running_mean(ema)).requires_grad_(False)
         self.bad_steps = torch.zeros((), dtype=torch.long)
+        # DDP would broadcast buffers at each pass, and so deadlock where devices validate unequal numbers of batches
+        states = dict(self.named_parameters()) | dict(self.named_buffers())
+        self._ddp_params_and_buffers_to_ignore = [name for name in states if not name.startswith("predictor.decoder.")]
 
     @property
     def settings(self) -> Any:
@@ -154,7 +158,8 @@ class AmortizedExplainer(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         done = self.global_step / max(1, self.trainer.max_steps)
         loss, measured = self.objective(batch["image"], batch["numbers"], done, self.global_step)
-        for key, value in measured.items():
+        means = self.trainer.strategy.reduce(torch.stack(list(measured.values())).detach(), reduce_op="mean")
+        for key, value in zip(measured, means, strict=True):
             self.log(f"train/{key}", value, prog_bar=key == "loss", batch_size=len(batch["image"]))
         return loss
 
@@ -241,18 +246,17 @@ class AmortizedExplainer(lightning.LightningModule):
         return outcome.distortion.mean(1), outcome.probabilities.argmax(-1) == reference.target
 
     def on_predict_start(self) -> None:
-        """Explanations go where the trainer's other files go, those of each device apart."""
         self.refuse_untrained()
         self.predictor.decoder.load_state_dict(self.average.module.state_dict())
-        self.request = Request(Amortized(self.predictor, seed=self.settings.seed), "amortized")
-        folder = Path(self.trainer.default_root_dir, "predictions")
-        if self.trainer.world_size > 1:
-            folder /= f"rank{self.trainer.global_rank}"
-        self.results = Results(folder, settings(self.request))
 
     def predict_step(self, batch: list[Source], batch_index: int) -> list[Row]:
-        """Explain files like ``explain.py`` does, with its default lambda_k; returns the rows of the summary."""
-        return explain_files(self.request, batch, self.results, quiet=True)
+        """Explain files like ``explain.py`` does, with its default lambda_k; returns the rows of the summary.
+
+        Explanations go where the trainer's other files go.
+        """
+        explainer = Amortized(self.predictor, seed=self.settings.seed)
+        request = Request(explainer, "amortized", batch_size=cast(Any, self.trainer).datamodule.batch_size)
+        return explain_shared(self.trainer, request, batch, Path(self.trainer.default_root_dir, "predictions"))
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         """Without the classifier's weights: its name and settings are hyper-parameters."""

@@ -29,7 +29,7 @@ LAYERS = (
     {"explainers"},
     {"certificate"},
     {"metrics"},
-    {"checkpoints", "data", "inference", "refinement", "objective", "plots", "results", "training"},
+    {"checkpoints", "data", "inference", "refinement", "objective", "plots", "results", "sharing", "training"},
     {"callbacks", "export", "comparison"},
     {"options", "building", "cli", "train_cli"},
 )
