@@ -174,9 +174,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     given = None if arguments is None else list(arguments)
     arguments = sys.argv[1:] if given is None else given
-    again = "resume with --ckpt_path and the last checkpoint"
-    if arguments[:1] != ["fit"]:
-        again = "the same command resumes"
+    fit = arguments[:1] == ["fit"]
+    again = "resume with --ckpt_path and the last checkpoint" if fit else "the same command resumes"
     prepare()
     end_with_launcher()
     quieten()
@@ -199,10 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             trainer_defaults=TRAINER,
             save_config_kwargs={"overwrite": True},
         ).status
-    except InputError as error:
-        print(f"train.py: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
+    except (InputError, OSError) as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 2
     except (RuntimeError, MemoryError) as error:
@@ -211,7 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 2
         if not lost_others(error):
             raise
-        print(f"train.py: another process of this run has ended ({str(error).splitlines()[0]}); {again}", file=sys.stderr)
+        print(f"train.py: another process of this run has ended; {again} ({error})", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, SystemExit) as error:
         if isinstance(error, SystemExit) and error.code != INTERRUPTED:
