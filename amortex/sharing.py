@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import lightning
-from lightning.pytorch.strategies import DDPStrategy, StrategyRegistry
+from torch import distributed
 from torch.utils.data import DataLoader
 
 from amortex.images import Source
@@ -58,6 +58,10 @@ def explain_shared(
 
     It alone decides what is left to do, and deals it out. Each process writes its rows to a shard of its own, so that
     a run that does not come to its end loses none: the next one, on any number of devices, goes on from the shards.
+
+    Raises:
+        InputError: as `Results`.
+        RuntimeError: another process died, which gloo notices by its connections.
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # ends it: Lightning would only make a note, which no one reads here
     rank, chosen = trainer.global_rank, settings(request)
@@ -73,16 +77,10 @@ def explain_shared(
         if rank:
             sys.exit(2)  # rank zero says why
         raise todo
+    # shares take hours, and not all the same time: longer than processes usually wait for each other
+    group = distributed.new_group(backend="gloo", timeout=PATIENCE) if trainer.world_size > 1 else None
     shard = Shard(folder, chosen, rank)
     explain_files(request, todo[rank :: trainer.world_size], shard, quiet or rank > 0)
-    trainer.strategy.barrier()
+    if group is not None:
+        distributed.barrier(group)
     return results.merge(trainer.world_size, sources) if rank == 0 else []
-
-
-def wait_long() -> None:
-    """Let the processes of ``ddp`` wait for each other as long as it takes.
-
-    Shares take hours, and not all the same time. One that died is noticed at once all the same: gloo sees its
-    connections close. Nothing here needs another backend.
-    """
-    StrategyRegistry.register("ddp", DDPStrategy, override=True, process_group_backend="gloo", timeout=PATIENCE)

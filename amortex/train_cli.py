@@ -22,7 +22,7 @@ from amortex.data import ImageData
 from amortex.export import main as export
 from amortex.options import add_options
 from amortex.process import end_with_launcher, prepare
-from amortex.sharing import FileExplainer, wait_long
+from amortex.sharing import FileExplainer
 from amortex.training import AmortizedExplainer
 from amortex.types import InputError
 
@@ -65,6 +65,11 @@ class TrainCLI(LightningCLI):
         if self.checkpoint is not None:
             self.model.predictor.refuse_others(read(self.checkpoint)[1])
         open_data(self, "predict" if self.subcommand == "predict" else "fit")
+
+    def before_predict(self) -> None:
+        bar = self.trainer.progress_bar_callback
+        if bar is not None:
+            bar.disable()  # it would count batches, of which there is one
 
     def after_predict(self) -> None:
         """Say what was explained, and what could not be."""
@@ -115,7 +120,6 @@ class ExplainCLI(LightningCLI):
 
 def explain(arguments: Sequence[str]) -> int:
     """Explain files by any method on any number of devices; the exit status."""
-    wait_long()
     cli = ExplainCLI(
         args=list(arguments),
         run=False,
@@ -186,8 +190,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return compare(arguments[1:])
         if arguments[:1] == ["explain"]:
             return explain(arguments[1:])
-        if arguments[:1] == ["predict"]:
-            wait_long()
         for path in checkpoints(arguments):
             read(path)
         status = TrainCLI(
