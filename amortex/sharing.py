@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import lightning
 from torch import distributed
@@ -78,7 +79,7 @@ def explain_shared(
             sys.exit(2)  # rank zero says why
         raise todo
     # shares take hours, and not all the same time: longer than processes usually wait for each other
-    group = distributed.new_group(backend="gloo", timeout=PATIENCE) if trainer.world_size > 1 else None
+    group: Any = distributed.new_group(backend="gloo", timeout=PATIENCE) if trainer.world_size > 1 else None
     shard = Shard(folder, chosen, rank)
     explain_files(request, todo[rank :: trainer.world_size], shard, quiet or rank > 0)
     if group is not None:

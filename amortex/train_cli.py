@@ -135,8 +135,8 @@ def explain(arguments: Sequence[str]) -> int:
     module = FileExplainer(build_request(options), sources, out, options.overwrite, options.quiet)
     if first:
         announce(options, len(sources), out)
-    rows = cli.trainer.predict(module)
-    return report(rows[0], len(sources), out, options.quiet) if first else 0
+    (rows,) = cli.trainer.predict(module) or ()
+    return report(rows, len(sources), out, options.quiet) if first else 0
 
 
 @rank_zero_only

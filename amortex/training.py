@@ -234,10 +234,22 @@ class AmortizedExplainer(lightning.LightningModule):
         name = "refined" if h.refine_steps else "objective"
         objectives = [measured[f"val/{name}_{value:g}"] for value in h.lambda_k]
         measured["val/objective"] = torch.stack(objectives).mean(0)
-        self.log_dict({key: value.mean() for key, value in measured.items()}, batch_size=len(image), sync_dist=True)
+        self.measured.append(measured)
         return {"prediction": prediction, "measured": measured}
 
+    def on_validation_epoch_start(self) -> None:
+        self.measured: list[dict[str, Tensor]] = []
+
+    def on_validation_epoch_end(self) -> None:
+        """Log means over the images of all devices, whose numbers may differ: Lightning's own would be wrong then."""
+        names = list(self.measured[0])
+        values = torch.cat([torch.stack([one[name] for name in names], 1) for one in self.measured])
+        sums = torch.cat([values.sum(0), values.new_tensor([len(values)])])
+        sums = cast(Tensor, self.trainer.strategy.reduce(sums, reduce_op="sum"))
+        self.log_dict(dict(zip(names, sums[:-1] / sums[-1], strict=True)), batch_size=1, sync_dist=True)
+
     test_step = validation_step
+    on_test_epoch_start, on_test_epoch_end = on_validation_epoch_start, on_validation_epoch_end
 
     def _measure(self, reference: Reference, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Distortion ``(B,)`` on noise that training never sees, and whether the class is retained."""

@@ -49,8 +49,9 @@ def weights(file: Path) -> dict[str, torch.Tensor]:
 
 
 def same_rows(found: list[dict], expected: list[dict]) -> None:
-    """The same files in the same order, with the same results to rounding."""
-    for row, other in zip(found, expected, strict=True):
+    """In the order of the inputs, with the same results to rounding."""
+    assert [row["file"] for row in found] == sorted(row["file"] for row in expected)
+    for row, other in zip(found, sorted(expected, key=lambda row: row["file"]), strict=True):
         assert row == pytest.approx({**other, "seconds": row["seconds"]}, abs=1e-4)
 
 
@@ -92,7 +93,8 @@ def test_two_processes_do_what_one_does(sides):
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     done = run(*torchrun, str(ROOT / "tests/every_process.py"), json.dumps(commands(2, *TWO)), at=two)
     assert done.returncode == 0, done.stderr
-    assert sorted(done.stdout.splitlines())[-2:] == ["statuses [0, 0, 0, 0]", "statuses [0, 0, 1, 1]"]
+    statuses = sorted(line for line in done.stdout.splitlines() if line.startswith("statuses"))
+    assert statuses == ["statuses [0, 0, 0, 0]", "statuses [0, 0, 1, 1]"]
 
     (trained, validated, _), (trained2, validated2, _) = versions(one), versions(two)  # predict leaves one, too
     names = ("train/loss", "train/distortion", "train/refine_last", "train/gradient_norm", "val/objective", "val/rises")
@@ -113,7 +115,6 @@ def test_two_processes_do_what_one_does(sides):
         assert sorted(str(file.relative_to(two)) for file in (two / out).rglob("*")) == names
     assert len(rows(two / "cartoonx")) == 14
     assert sum("bad.png" in row["error"] for row in rows(two / "cartoonx")) == 1
-    assert done.stderr.count("2 of 14 files") == 0
     assert done.stderr.count("1 of 14 files could not be explained") == 2
 
 
