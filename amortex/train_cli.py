@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning.pytorch import Trainer
@@ -135,7 +135,7 @@ def explain(arguments: Sequence[str]) -> int:
     module = FileExplainer(build_request(options), sources, out, options.overwrite, options.quiet)
     if first:
         announce(options, len(sources), out)
-    (rows,) = cli.trainer.predict(module) or ()
+    (rows,) = cast(list[Any], cli.trainer.predict(module))
     return report(rows, len(sources), out, options.quiet) if first else 0
 
 
@@ -152,7 +152,12 @@ def lost_others(error: Exception) -> bool:
 def quieten() -> None:
     """Leave out what libraries print that helps nobody here."""
     os.environ.setdefault("WANDB_QUIET", "true")
-    for message in ("`isinstance\\(treespec, LeafSpec\\)`", "Found .* in eval mode", "LightningCLI's args"):
+    for message in (
+        "`isinstance\\(treespec, LeafSpec\\)`",
+        "Found .* in eval mode",
+        "LightningCLI's args",
+        "Grad strides",
+    ):
         warnings.filterwarnings("ignore", message)
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda r: "litlogger" not in r.getMessage())
 

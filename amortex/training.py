@@ -126,9 +126,6 @@ class AmortizedExplainer(lightning.LightningModule):
         self.objective = Objective(self.predictor, self.hparams)
         self.average = AveragedModel(self.predictor.decoder, avg_fn=running_mean(ema)).requires_grad_(False)
         self.bad_steps = torch.zeros((), dtype=torch.long)
-        # DDP would broadcast buffers at each pass, and so deadlock where devices validate unequal numbers of batches
-        states = dict(self.named_parameters()) | dict(self.named_buffers())
-        self._ddp_params_and_buffers_to_ignore = [name for name in states if not name.startswith("predictor.decoder.")]
 
     @property
     def settings(self) -> Any:

@@ -85,7 +85,7 @@ def work(rank: int, options: argparse.Namespace, meeting: str) -> None:
     module = AmortizedExplainer(options.classifier, "random", img_size=options.size)
     image = torch.rand(BATCH, 3, options.size, options.size, generator=torch.Generator().manual_seed(rank))
     loss = Loss(module)
-    shared = DistributedDataParallel(loss, broadcast_buffers=False)
+    shared = DistributedDataParallel(loss)
     single, both = (training_step(module, one, image) for one in (loss, shared))
     measure(rank, f"training step of {BATCH} images", single, both, options.repeats)
     cartoonx = RDE(module.predictor.rate_distortion, preset=Preset("benchmark", options.steps, 16, 1e-3, "constant"))

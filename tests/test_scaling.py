@@ -35,6 +35,14 @@ class KillAt(Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Poison(Callback):
+    """Makes the gradients of the last rank NaN in the second step."""
+
+    def on_before_backward(self, trainer, module, loss) -> None:
+        if (trainer.global_rank, trainer.global_step) == (trainer.world_size - 1, 1):
+            loss.register_hook(lambda gradient: gradient * torch.nan)
+
+
 def run(*command: str, at: Path, **more: str) -> subprocess.CompletedProcess:
     """In processes of their own; returns when none of them is left, since they hold the pipes."""
     path = f"{ROOT / 'tests'}{os.pathsep}{ROOT}"
@@ -121,7 +129,7 @@ def test_two_processes_do_what_one_does(sides):
 def test_a_killed_rank_ends_training_and_one_process_resumes_it(sides):
     one, two = sides
     refine = ("--model.refine_steps", "2", "--model.refine_only", "true", "--trainer.max_steps", "5",
-              "--trainer.val_check_interval", "2")  # fmt: skip
+              "--trainer.val_check_interval", "2", "--trainer.callbacks+=test_scaling.Poison")  # fmt: skip
     base = ("fit", *BASE, "../photos", *refine, "--data.batch_size")
     assert main([*base, "4"]) == 0
     kill = ("--trainer.callbacks+=test_scaling.KillAt", "--trainer.callbacks.rank=1", "--trainer.callbacks.step=3")
@@ -134,6 +142,9 @@ def test_a_killed_rank_ends_training_and_one_process_resumes_it(sides):
     assert main([*base, "4", "--ckpt_path", str(last)]) == 0
     expected = weights(one / "runs/explainer/version_0/checkpoints/last.ckpt")
     resumed = weights(versions(two)[1] / "checkpoints/last.ckpt")
+    assert metrics(versions(two)[1], "train/gradient_norm").keys() == {2, 3, 4}
+    norms = metrics(versions(one)[0], "train/gradient_norm")
+    assert [step for step, norm in norms.items() if norm != norm] == [1]  # a step that all ranks skip
     start = weights(last)
     moved = {name for name, value in resumed.items() if not torch.equal(value, start[name])}
     assert any("refiner" in name for name in moved)
