@@ -56,8 +56,8 @@ def choose(options: argparse.Namespace) -> None:
 
 
 def build(options: argparse.Namespace) -> Explainer:
-    """The explainer that the options ask for, on its device."""
-    return (_trained if options.method == AMORTIZED else _exact)(options).to(device(options.device))
+    """The explainer that the options ask for."""
+    return (_trained if options.method == AMORTIZED else _exact)(options)
 
 
 def build_classifier(options: argparse.Namespace) -> Classifier:

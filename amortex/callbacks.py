@@ -40,6 +40,7 @@ class LastCheckpoint(ModelCheckpoint):
 class PanelLogger(Callback):
     """Panels of the first validation images, a table of all and histograms of mask values per scale, each validation.
 
+    With several devices, the images are those of the first one.
     Panels are written to ``panels/`` beside the CSV logger's metrics, with a plot of the objective, ``curve.png``;
     panels, table and histograms go to W&B, where that is on.
 

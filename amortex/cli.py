@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from amortex.building import build, choose
+from amortex.building import build, choose, device
 from amortex.explained import line
 from amortex.images import Source, find_images
 from amortex.inference import Request, explain_files, settings
@@ -48,28 +48,48 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         InputError: options or inputs that cannot be used. Nothing has been written then.
     """
+    out = settle(options)
+    sources = find(options, out)
+    prepare()
+    request = build_request(options)
+    request.explainer.to(device(options.device))
+    results = Results(out, settings(request), options.overwrite)
+    announce(options, len(sources), out)
+    rows = explain_files(request, results.todo(sources), results, options.quiet)
+    return report(rows, len(sources), out, options.quiet)
+
+
+def settle(options: argparse.Namespace) -> Path:
+    """Check the options, and choose what they leave open; returns the folder for the results."""
     check(options)
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # our one line instead of its many retries
     sys.path.append(os.getcwd())  # a classifier's class path may lie in the current folder
     choose(options)
-    out = options.out or Path("explanations", options.method)
+    return options.out or Path("explanations", options.method)
+
+
+def find(options: argparse.Namespace, out: Path) -> list[Source]:
+    """The files to explain, each once."""
     unique: dict[Path, Source] = {}
     for source in find_images(options.inputs, exclude=out) if options.inputs else bundled():
         unique.setdefault(source.path.resolve(), source)
-    sources = list(unique.values())
-    prepare()
+    return list(unique.values())
+
+
+def build_request(options: argparse.Namespace) -> Request:
+    """The explainer, and what is wanted of it."""
     explainer = build(options)
     classifier = explainer.rate_distortion.classifier
     target = None if options.target == "auto" else classifier.class_index(options.target)
     explainer = explainer if target is None else explainer.for_target()
-    request = Request(
+    return Request(
         explainer, options.method, target, options.certificate_samples, options.batch_size, not options.no_panels
     )
-    results = Results(out, settings(request), options.overwrite)
+
+
+def announce(options: argparse.Namespace, images: int, out: Path) -> None:
     if not options.quiet:
-        print(f"explaining {len(sources)} image{'s' * (len(sources) > 1)} by {options.method}: {out}", flush=True)
-    rows = explain_files(request, sources, results, options.quiet)
-    return report(rows, len(sources), out, options.quiet)
+        print(f"explaining {images} image{'s' * (images > 1)} by {options.method}: {out}", flush=True)
 
 
 def out_of_memory(error: Exception) -> bool:

@@ -16,7 +16,7 @@ from amortex.explainers.base import Explainer, Explanation, OnStep, picture
 from amortex.images import Source
 from amortex.plots import panel, png, stacked
 from amortex.rate_distortion import class_probability
-from amortex.results import Results, Row
+from amortex.results import Results, Row, Writer
 from amortex.types import InputError
 
 MOST_SHOWN = 8  # panels in a notebook
@@ -106,12 +106,13 @@ class Explained(Explanation):
         """
         self.certificate(samples)
         results = Results(Path(folder), {**self.settings, "certificate_samples": samples}, overwrite)
-        new = [index for index, source in enumerate(self.sources) if not results.has(source)]
-        return [self.write(index, results) for index in new]
+        new = {source.label: source for source in results.todo(self.sources)}
+        indices = {source.label: index for index, source in enumerate(self.sources)}
+        return [self.write(indices[label], source, results) for label, source in new.items()]
 
-    def write(self, index: int, results: Results, panels: bool = True) -> Row:
-        """Write one image into `results`; its row of the summary, with an `error` where anything is not finite."""
-        source, reference = self.sources[index], self.reference
+    def write(self, index: int, source: Source, results: Writer, panels: bool = True) -> Row:
+        """Write one image as `source`; its row of the summary, with an `error` where anything is not finite."""
+        reference = self.reference
         row, mask = self.row(index), self.mask[index]
         defined = reference.probabilities[index].isfinite().all() & mask.isfinite().all()
         if not (bool(defined) and math.isfinite(row["distortion"])):

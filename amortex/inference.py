@@ -14,7 +14,7 @@ from amortex.explained import explain
 from amortex.explainers.base import Explainer
 from amortex.images import Preprocess, Source
 from amortex.rate_distortion import RateDistortion
-from amortex.results import Results, Row
+from amortex.results import Row, Writer
 from amortex.types import InputError
 
 
@@ -68,12 +68,11 @@ def problem(rd: RateDistortion) -> dict[str, Any]:
     }
 
 
-def explain_files(request: Request, sources: Sequence[Source], results: Results, quiet: bool = False) -> list[Row]:
-    """Explain `sources`, writing pictures, masks and summary rows into `results`; returns the new rows.
+def explain_files(request: Request, todo: Sequence[Source], results: Writer, quiet: bool = False) -> list[Row]:
+    """Explain what is left to do, writing pictures, masks and summary rows into `results`; returns the new rows.
 
-    Files that `results` already holds are skipped; a file that cannot be read gets a row with its `error`.
+    A file that cannot be read gets a row with its `error`.
     """
-    todo = [source for source in sources if not results.has(source)]
     rows: list[Row] = []
     # None lets tqdm hide the bar where there is no terminal
     with tqdm(total=len(todo), unit="image", disable=True if quiet else None, smoothing=0.1,
@@ -103,11 +102,11 @@ def _batches(request: Request, sources: Sequence[Source]) -> Iterator[tuple[list
         yield batch, images, failed
 
 
-def _explain(request: Request, batch: list[Source], images: Tensor, results: Results, bar: tqdm) -> list[Row]:
+def _explain(request: Request, batch: list[Source], images: Tensor, results: Writer, bar: tqdm) -> list[Row]:
     explainer = request.explainer
     images = images.to(explainer.rate_distortion.classifier.mean.device)
     target = None if request.target is None else torch.full((len(batch),), request.target, device=images.device)
     share = len(batch) / explainer.steps
     explained = explain(explainer, results.settings, batch, images, target, lambda step, mask: bar.update(share))
     explained.certificate(request.certificate_samples)
-    return [explained.write(index, results, request.panels) for index in range(len(batch))]
+    return [explained.write(index, source, results, request.panels) for index, source in enumerate(batch)]

@@ -6,7 +6,7 @@ from typing import Any, TypedDict, Unpack
 
 from torch import nn
 
-from amortex.building import build, choose
+from amortex.building import build, choose, device
 from amortex.classifiers import DEFAULT_CLASSIFIER
 from amortex.options import check, from_keywords
 from amortex.pipeline import Pipeline
@@ -84,4 +84,4 @@ def load_explainer(
     check(asked)
     choose(asked)
     prepare()
-    return Pipeline(build(asked), asked.method)
+    return Pipeline(build(asked).to(device(asked.device)), asked.method)

@@ -49,7 +49,7 @@ class Objective:
             return self.refinement(prediction, numbers)
         rate = self.rates(numbers, done).to(image.device)
         if step < h.warm_up:
-            loss = self.imitate(prediction, rate[:, 0], numbers)
+            loss = self.imitate(prediction, rate[:, 0], numbers, step)
             return self.refined(loss, {"loss": loss}, prediction, numbers)
         mask = masks_of_rate(prediction.logits.repeat_interleave(h.masks, 0), rate.flatten())
         if mask.requires_grad:  # an image whose noisy outputs are not finite must not cost the others their step
@@ -79,10 +79,10 @@ class Objective:
         more, found = self.refinement(prediction, numbers)
         return loss + more, {**measured, **found}
 
-    def imitate(self, prediction: Prediction, rate: Tensor, numbers: list[int]) -> Tensor:
+    def imitate(self, prediction: Prediction, rate: Tensor, numbers: list[int], step: int) -> Tensor:
         """Cross-entropy to a teacher's masks, at their rates; the teacher starts from masks of `rate` ``(B,)``."""
         h, rd = self.settings, self.predictor.rate_distortion
-        lambda_k = h.lambda_k[numbers[0] // len(numbers) % len(h.lambda_k)]
+        lambda_k = h.lambda_k[step % len(h.lambda_k)]  # the same on all devices
         preset = Preset("warm-up", h.teacher_steps, samples=2, lr=2e-2, schedule="constant")
         teacher = RDE(rd, lambda_k, preset, prediction.mask(rate).detach())
         draws = Draws.numbered(numbers, h.seed, "teacher", rate.device)

@@ -28,12 +28,22 @@ MOST = {"levels": 10}
 
 
 def parser(kind: type[argparse.ArgumentParser] = argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """The options; those of a method default to None, so that one given to another method can be refused."""
+    """The command line of `explain.py`."""
     p = kind(
         prog="explain.py",
         description="Explain a classifier's decisions on photographs, and measure the explanations.",
         epilog="Exit status: 0 all explained, 1 some files could not be, 2 nothing done (bad input).",
     )
+    running = add_options(p)
+    running.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps; default: %(default)s")
+    return p
+
+
+def add_options(p: argparse.ArgumentParser) -> Any:
+    """Add all options but the device; returns the last group.
+
+    Those of a method default to None, so that one given to another method can be refused.
+    """
     p.add_argument("inputs", nargs="*", help="images and folders; by default two bundled photographs")
     p.add_argument(
         "--method", choices=(*METHODS, AMORTIZED), help="default: amortized where there is an explainer, or cartoonx"
@@ -100,7 +110,6 @@ def parser(kind: type[argparse.ArgumentParser] = argparse.ArgumentParser) -> arg
     g.add_argument("--std", type=float, nargs="+", help="of the normalisation, per channel")
 
     g = p.add_argument_group("running")
-    g.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps; default: %(default)s")
     g.add_argument("--batch-size", type=int, default=8, help="images explained at once; default: %(default)s")
     g.add_argument(
         "--internal-batch-size", type=int, default=16, help="most obfuscated images in memory; default: %(default)s"
@@ -110,7 +119,7 @@ def parser(kind: type[argparse.ArgumentParser] = argparse.ArgumentParser) -> arg
     )
     g.add_argument("--no-panels", action="store_true", help="write no panels, only pictures and masks")
     g.add_argument("--quiet", action="store_true", help="no progress bar and no report, only errors")
-    return p
+    return g
 
 
 class _Keywords(argparse.ArgumentParser):

@@ -1,11 +1,14 @@
 """Settings of the whole process. The command lines make them; in a program of your own, call `prepare` first."""
 
 import ctypes
+import os
+import signal
 import sys
 
 import torch
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's mallopt
+PR_SET_PDEATHSIG = 1  # of prctl
 
 
 def prepare() -> None:
@@ -23,3 +26,12 @@ def prepare() -> None:
         if mallopt is not None:
             mallopt(M_MMAP_MAX, 0)
             mallopt(M_TRIM_THRESHOLD, -1)
+
+
+def end_with_launcher() -> None:
+    """Where a launcher (Lightning's, torchrun) started this process, let it not outlive that one (on Linux).
+
+    Launchers end all processes when one of them dies, but nobody ends them when the launcher itself is killed.
+    """
+    if "LOCAL_RANK" in os.environ and sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -5,6 +5,8 @@ import hashlib
 import io
 import json
 import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,45 +26,16 @@ COLUMNS = (
     "ci_low", "ci_high", "retained", "seconds", "seed", "mask", "error",
 )  # fmt: skip
 SETTINGS, CSV, JSONL = "settings.json", "summary.csv", "summary.jsonl"
+SHARD = ".rows-{}.jsonl"  # of a process
 MASK = "_mask.safetensors"
 LONGEST_NAME = 180  # bytes; file systems take 255, of which ours need some
 
 
-class Results:
-    """The output folder of one run.
+class Writer(ABC):
+    """Writes explanations into a folder."""
 
-    Arguments:
-        folder: made if it is not there.
-        settings: everything that determines the results, as plain values. A folder holds results of one
-            setting: the same settings resume it, others are refused.
-        overwrite: forget what the folder holds.
-
-    Raises:
-        InputError: the folder cannot be made, or holds results of other settings.
-    """
-
-    def __init__(self, folder: Path, settings: dict[str, Any], overwrite: bool = False) -> None:
+    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
         self.folder, self.settings = folder, settings
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError, PermissionError) as error:
-            raise InputError(f"cannot write to {folder}: {error.strerror}; choose another --out") from error
-        rows = self._read_rows()
-        if rows and not overwrite:
-            self._refuse_others(_read_settings(folder / SETTINGS))
-        for row in rows if overwrite else ():
-            for kind in (MASK, "_explanation.png", "_panel.png"):
-                (folder / (row["mask"].removesuffix(MASK) + kind)).unlink(missing_ok=True)
-        rows = [] if overwrite else rows
-        self._done = {row["file"]: row for row in rows}
-        self._names = {row["mask"].removesuffix(MASK): row["file"] for row in rows}
-        write_atomically(folder / JSONL, "".join(json.dumps(row) + "\n" for row in rows).encode())
-        write_atomically(folder / CSV, _csv_lines([dict(zip(COLUMNS, COLUMNS, strict=True)), *rows]).encode())
-        write_atomically(folder / SETTINGS, json.dumps(settings, indent=2).encode())
-
-    def has(self, source: Source) -> bool:
-        """Whether the file has been explained."""
-        return source.label in self._done
 
     def add(
         self,
@@ -76,17 +49,16 @@ class Results:
         """Write one explanation.
 
         Arguments:
-            source: the input file.
+            source: the input file, as `Results.todo` names it.
             row: its summary, without `file`, `mask` and `error`.
             picture: ``(1, H, W)`` in [0, 1].
             layout: of the tensors.
             tensors: ``(k,)`` each: the ``mask``, and where the method has them ``relevance`` and ``signed``.
             panel: the panel, if one is wanted.
         """
-        name = self._claim(source)
-        base = self.folder / name
+        base = self.folder / source.name
         base.parent.mkdir(parents=True, exist_ok=True)
-        row = {**row, "file": source.label, "mask": f"{name}{MASK}", "error": ""}
+        row = {**row, "file": source.label, "mask": f"{source.name.as_posix()}{MASK}", "error": ""}
         # the mask comes first: where a picture is beside a mask, `find_images` knows it for a result
         write_atomically(self.folder / row["mask"], mask_file(tensors, layout, {**self.settings, **row}))
         grey = io.BytesIO()
@@ -94,18 +66,103 @@ class Results:
         write_atomically(base.with_name(base.name + "_explanation.png"), grey.getvalue())
         if panel is not None:
             write_atomically(base.with_name(base.name + "_panel.png"), png(panel))
-        self._done[row["file"]] = row
         return self._append(row)
 
     def fail(self, source: Source, error: str) -> Row:
         """Note a file that could not be explained."""
         return self._append({"file": source.label, "error": escape(" ".join(error.split()))})
 
+    @abstractmethod
+    def _append(self, row: Row) -> Row: ...
+
+
+class Shard(Writer):
+    """One process's part of a folder that several write to: its rows are apart until `Results` merges them.
+
+    Arguments:
+        folder: of the `Results`.
+        settings: theirs.
+        rank: of the process.
+    """
+
+    def __init__(self, folder: Path, settings: dict[str, Any], rank: int) -> None:
+        super().__init__(folder, settings)
+        self.file = folder / SHARD.format(rank)
+        self.file.write_text("")
+
     def _append(self, row: Row) -> Row:
-        columns = {column: row.get(column, "") for column in COLUMNS}
+        row = {**row, **_columns(row)}
+        append(self.file, json.dumps(row) + "\n")
+        return row
+
+
+class Results(Writer):
+    """The output folder of one run.
+
+    Arguments:
+        folder: made if it is not there.
+        settings: everything that determines the results, as plain values. A folder holds results of one
+            setting: the same settings resume it, others are refused.
+        overwrite: forget what the folder holds.
+
+    Raises:
+        InputError: the folder cannot be made, or holds results of other settings.
+    """
+
+    def __init__(self, folder: Path, settings: dict[str, Any], overwrite: bool = False) -> None:
+        super().__init__(folder, settings)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+            raise InputError(f"cannot write to {folder}: {error.strerror}; choose another --out") from error
+        shards = list(folder.glob(SHARD.format("*")))  # of a run that did not come to its end
+        found = [folder / JSONL, *shards] if (folder / JSONL).exists() else shards
+        rows = self._kept(row for file in found for row in _read_rows(file))
+        if rows and not overwrite:
+            self._refuse_others(_read_settings(folder / SETTINGS))
+        for row in rows if overwrite else ():
+            for kind in (MASK, "_explanation.png", "_panel.png"):
+                (folder / (row["mask"].removesuffix(MASK) + kind)).unlink(missing_ok=True)
+        rows = [] if overwrite else rows
+        self._done = {row["file"]: row for row in rows}
+        self._names = {row["mask"].removesuffix(MASK): row["file"] for row in rows}
+        self._write(rows)
+        write_atomically(folder / SETTINGS, json.dumps(settings, indent=2).encode())
+        for shard in shards:
+            shard.unlink()
+
+    def has(self, source: Source) -> bool:
+        """Whether the file has been explained."""
+        return source.label in self._done
+
+    def todo(self, sources: Sequence[Source]) -> list[Source]:
+        """What is left of `sources`, each under the name of its results."""
+        return [Source(source.path, Path(self._claim(source))) for source in sources if not self.has(source)]
+
+    def merge(self, shards: int, order: Sequence[Source]) -> list[Row]:
+        """Take over the rows of so many shards; all rows are in the order of the inputs then. Returns the new ones."""
+        files = [self.folder / SHARD.format(rank) for rank in range(shards)]
+        place = {source.label: index for index, source in enumerate(order)}
+        new = sorted((row for file in files for row in _read_rows(file)), key=lambda row: place[row["file"]])
+        self._done |= {row["file"]: row for row in new if not row["error"]}
+        self._write(sorted([*self._done.values(), *(row for row in new if row["error"])],
+                           key=lambda row: place.get(row["file"], -1)))  # fmt: skip
+        for file in files:
+            file.unlink()
+        return new
+
+    def _append(self, row: Row) -> Row:
+        columns = _columns(row)
         append(self.folder / JSONL, json.dumps(columns) + "\n")
         append(self.folder / CSV, _csv_lines([columns]))
+        if not columns["error"]:
+            self._done[row["file"]] = columns
         return {**row, **columns}
+
+    def _write(self, rows: Sequence[Row]) -> None:
+        rows = [_columns(row) for row in rows]
+        write_atomically(self.folder / JSONL, "".join(json.dumps(row) + "\n" for row in rows).encode())
+        write_atomically(self.folder / CSV, _csv_lines([dict(zip(COLUMNS, COLUMNS, strict=True)), *rows]).encode())
 
     def _claim(self, source: Source) -> str:
         """Output name: the input's without its ending; a second input of that name gets a hash of its path."""
@@ -118,18 +175,10 @@ class Results:
         self._names[name] = source.label
         return name
 
-    def _read_rows(self) -> list[Row]:
-        """Rows to keep: a failed file is tried again, a row whose mask is gone or that was torn is made again."""
-        file = self.folder / JSONL
-        rows = []
-        for line in file.read_text(encoding="utf-8", errors="replace").splitlines() if file.exists() else []:
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError:
-                continue  # torn by an interruption
-            if isinstance(row, dict) and set(row) == set(COLUMNS) and not row["error"] and self._is_ours(row["mask"]):
-                rows.append(row)
-        return rows
+    def _kept(self, rows: Iterator[Row]) -> list[Row]:
+        """One row per file, without those to make again: of failed files, and of masks that are gone."""
+        kept = (row for row in rows if not row["error"] and self._is_ours(row["mask"]))
+        return list({row["file"]: row for row in kept}.values())
 
     def _is_ours(self, mask: Any) -> bool:
         """Whether a row names a mask file that is there, and within the folder."""
@@ -187,7 +236,22 @@ def append(path: Path, text: str) -> None:
         raise
 
 
-def _csv_lines(rows: list[Row]) -> str:
+def _read_rows(file: Path) -> Iterator[Row]:
+    """The rows of a file, without what an interruption tore."""
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(row, dict) and set(row) >= set(COLUMNS):
+            yield row
+
+
+def _columns(row: Row) -> Row:
+    return {column: row.get(column, "") for column in COLUMNS}
+
+
+def _csv_lines(rows: Sequence[Row]) -> str:
     buffer = io.StringIO()
     csv.DictWriter(buffer, COLUMNS, lineterminator="\n").writerows(rows)
     return buffer.getvalue()

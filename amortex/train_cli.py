@@ -1,4 +1,4 @@
-"""The command line of `train.py`: Lightning's, plus `export` and `compare`."""
+"""The command line of `train.py`: Lightning's, plus `explain`, `compare` and `export`."""
 
 import inspect
 import logging
@@ -7,21 +7,28 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import torch
+from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.utilities import rank_zero_only
 
 from amortex.callbacks import finish
 from amortex.checkpoints import read, refuse_code
-from amortex.cli import report
+from amortex.cli import announce, build_request, find, out_of_memory, report, settle
 from amortex.comparison import Comparison
 from amortex.data import ImageData
 from amortex.export import main as export
-from amortex.process import prepare
+from amortex.options import add_options
+from amortex.process import end_with_launcher, prepare
+from amortex.sharing import FileExplainer
 from amortex.training import AmortizedExplainer
 from amortex.types import InputError
 
 KEYWORDS = ("", "null", "best", "last", "hpc", "registry")  # what Lightning takes for a checkpoint besides files
+# validation and explanations, too, look at gradients; the data shards itself
+TRAINER = {"inference_mode": False, "use_distributed_sampler": False}
 INTERRUPTED = 1  # with what Lightning exits when it is interrupted
 DEFAULTS = {name: value.default for name, value in inspect.signature(AmortizedExplainer).parameters.items()}
 
@@ -49,7 +56,7 @@ class TrainCLI(LightningCLI):
             refuse_code(found.as_dict(), {}, asked.classifier, self.checkpoint)
         for name, value in (asked or {}).items():
             if plain(value) not in (plain(DEFAULTS[name]), plain(found[name])):
-                print(f"train.py: {name} is {value} from now on, {found[name]} in the checkpoint", file=sys.stderr)
+                say(f"train.py: {name} is {value} from now on, {found[name]} in the checkpoint", file=sys.stderr)
                 found[name] = value
 
     def instantiate_classes(self) -> None:
@@ -59,12 +66,16 @@ class TrainCLI(LightningCLI):
             self.model.predictor.refuse_others(read(self.checkpoint)[1])
         open_data(self, "predict" if self.subcommand == "predict" else "fit")
 
+    def before_predict(self) -> None:
+        bar = self.trainer.progress_bar_callback
+        if bar is not None:
+            bar.disable()  # it would count batches, of which there is one
+
     def after_predict(self) -> None:
         """Say what was explained, and what could not be."""
-        batches = self.trainer.predict_loop.predictions
-        rows = [row for batch in batches for row in batch]
-        own = len(self.datamodule.predict_dataloader().dataset)
-        self.status = report(rows, own, self.model.results.folder, quiet=False)
+        if self.trainer.is_global_zero:
+            (rows,), sources = self.trainer.predict_loop.predictions, self.datamodule.predict_sources
+            self.status = report(rows, len(sources), Path(self.trainer.default_root_dir, "predictions"), quiet=False)
 
 
 def open_data(cli: LightningCLI, stage: str) -> None:
@@ -91,17 +102,62 @@ def compare(arguments: Sequence[str]) -> int:
         run=False,
         save_config_callback=None,
         seed_everything_default=0,
-        trainer_defaults={"inference_mode": False, "use_distributed_sampler": False},
+        trainer_defaults=TRAINER,
     )
     cli.trainer.test(cli.model, cli.datamodule, verbose=False)
-    print(f"report: {cli.model.folder / 'report.md'}")
+    say(f"report: {cli.model.folder / 'report.md'}")
     return 0
+
+
+class ExplainCLI(LightningCLI):
+    """``python train.py explain``: the options of `explain.py`, and those of a trainer instead of its device."""
+
+    def add_core_arguments_to_parser(self, parser: Any) -> None:
+        add_options(parser)
+        parser.add_lightning_class_args(Trainer, "trainer")
+        parser.set_defaults({f"trainer.{name}": value for name, value in self.trainer_defaults.items()})
+
+
+def explain(arguments: Sequence[str]) -> int:
+    """Explain files by any method on any number of devices; the exit status."""
+    cli = ExplainCLI(
+        args=list(arguments),
+        run=False,
+        save_config_callback=None,
+        seed_everything_default=False,
+        auto_configure_optimizers=False,
+        parser_kwargs={"prog": "train.py explain"},
+        trainer_defaults={**TRAINER, "logger": False, "enable_progress_bar": False},
+    )
+    options, first = cli.config, cli.trainer.is_global_zero
+    out = settle(options)
+    sources = find(options, out) if first else []  # one process looks through folders of millions, and tells the others
+    module = FileExplainer(build_request(options), sources, out, options.overwrite, options.quiet)
+    if first:
+        announce(options, len(sources), out)
+    (rows,) = cast(list[Any], cli.trainer.predict(module))
+    return report(rows, len(sources), out, options.quiet) if first else 0
+
+
+@rank_zero_only
+def say(text: str, file: Any = None) -> None:
+    print(text, file=file)
+
+
+def lost_others(error: Exception) -> bool:
+    """Whether an error is that of a collective whose other processes are gone; gloo's have no type of their own."""
+    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
 
 
 def quieten() -> None:
     """Leave out what libraries print that helps nobody here."""
     os.environ.setdefault("WANDB_QUIET", "true")
-    for message in ("`isinstance\\(treespec, LeafSpec\\)`", "Found .* in eval mode", "LightningCLI's args"):
+    for message in (
+        "`isinstance\\(treespec, LeafSpec\\)`",
+        "Found .* in eval mode",
+        "LightningCLI's args",
+        "Grad strides",
+    ):
         warnings.filterwarnings("ignore", message)
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda r: "litlogger" not in r.getMessage())
 
@@ -127,13 +183,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     given = None if arguments is None else list(arguments)
     arguments = sys.argv[1:] if given is None else given
+    fit = arguments[:1] == ["fit"]
+    again = "resume with --ckpt_path and the last checkpoint" if fit else "the same command resumes"
     prepare()
+    end_with_launcher()
     quieten()
     try:
         if arguments[:1] == ["export"]:
             return export(arguments[1:])
         if arguments[:1] == ["compare"]:
             return compare(arguments[1:])
+        if arguments[:1] == ["explain"]:
+            return explain(arguments[1:])
         for path in checkpoints(arguments):
             read(path)
         status = TrainCLI(
@@ -141,20 +202,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ImageData,
             args=given,
             seed_everything_default=0,
-            # validation, too, looks at gradients; the data shards itself
-            trainer_defaults={"inference_mode": False, "use_distributed_sampler": False},
+            trainer_defaults=TRAINER,
             save_config_kwargs={"overwrite": True},
         ).status
-    except InputError as error:
+    except (InputError, OSError) as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 2
-    except OSError as error:
-        print(f"train.py: {error}", file=sys.stderr)
-        return 2
+    except (RuntimeError, MemoryError) as error:
+        if out_of_memory(error):
+            print("train.py: out of memory; try a smaller batch size or internal batch size", file=sys.stderr)
+            return 2
+        if not lost_others(error):
+            raise
+        print(f"train.py: another process of this run has ended; {again} ({error})", file=sys.stderr)
+        return 1
     except (KeyboardInterrupt, SystemExit) as error:
         if isinstance(error, SystemExit) and error.code != INTERRUPTED:
             raise
-        print("train.py: interrupted; resume with --ckpt_path and the last checkpoint", file=sys.stderr)
+        print(f"train.py: interrupted; {again}", file=sys.stderr)
         return 130
     finally:
         finish()

@@ -1,7 +1,7 @@
 """Training of amortized explainers: the rate-distortion objective, through Lightning."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import torch
@@ -15,14 +15,15 @@ from amortex.distortions import DistortionName
 from amortex.draws import Draws
 from amortex.explainers import Amortized
 from amortex.images import Source
-from amortex.inference import Request, explain_files, settings
+from amortex.inference import Request
 from amortex.objective import RISE, Objective
 from amortex.predictors import MaskPredictor, Prediction
 from amortex.predictors.load import build_predictor
 from amortex.predictors.predictor import RATES
 from amortex.reference import Reference
-from amortex.results import Results, Row
+from amortex.results import Row
 from amortex.schedules import one_cycle, running_mean
+from amortex.sharing import explain_shared
 from amortex.types import InputError
 
 Batch = dict[str, Any]
@@ -154,7 +155,8 @@ class AmortizedExplainer(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         done = self.global_step / max(1, self.trainer.max_steps)
         loss, measured = self.objective(batch["image"], batch["numbers"], done, self.global_step)
-        for key, value in measured.items():
+        means = self.trainer.strategy.reduce(torch.stack(list(measured.values())).detach(), reduce_op="mean")
+        for key, value in zip(measured, means, strict=True):
             self.log(f"train/{key}", value, prog_bar=key == "loss", batch_size=len(batch["image"]))
         return loss
 
@@ -230,10 +232,22 @@ class AmortizedExplainer(lightning.LightningModule):
         name = "refined" if h.refine_steps else "objective"
         objectives = [measured[f"val/{name}_{value:g}"] for value in h.lambda_k]
         measured["val/objective"] = torch.stack(objectives).mean(0)
-        self.log_dict({key: value.mean() for key, value in measured.items()}, batch_size=len(image), sync_dist=True)
+        self.measured.append(measured)
         return {"prediction": prediction, "measured": measured}
 
+    def on_validation_epoch_start(self) -> None:
+        self.measured: list[dict[str, Tensor]] = []
+
+    def on_validation_epoch_end(self) -> None:
+        """Log means over the images of all devices, whose numbers may differ: Lightning's own would be wrong then."""
+        names = list(self.measured[0])
+        values = torch.cat([torch.stack([one[name] for name in names], 1) for one in self.measured])
+        sums = torch.cat([values.sum(0), values.new_tensor([len(values)])])
+        sums = cast(Tensor, self.trainer.strategy.reduce(sums, reduce_op="sum"))
+        self.log_dict(dict(zip(names, sums[:-1] / sums[-1], strict=True)), batch_size=1, sync_dist=True)
+
     test_step = validation_step
+    on_test_epoch_start, on_test_epoch_end = on_validation_epoch_start, on_validation_epoch_end
 
     def _measure(self, reference: Reference, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Distortion ``(B,)`` on noise that training never sees, and whether the class is retained."""
@@ -242,18 +256,17 @@ class AmortizedExplainer(lightning.LightningModule):
         return outcome.distortion.mean(1), outcome.probabilities.argmax(-1) == reference.target
 
     def on_predict_start(self) -> None:
-        """Explanations go where the trainer's other files go, those of each device apart."""
         self.refuse_untrained()
         self.predictor.decoder.load_state_dict(self.average.module.state_dict())
-        self.request = Request(Amortized(self.predictor, seed=self.settings.seed), "amortized")
-        folder = Path(self.trainer.default_root_dir, "predictions")
-        if self.trainer.world_size > 1:
-            folder /= f"rank{self.trainer.global_rank}"
-        self.results = Results(folder, settings(self.request))
 
     def predict_step(self, batch: list[Source], batch_index: int) -> list[Row]:
-        """Explain files like ``explain.py`` does, with its default lambda_k; returns the rows of the summary."""
-        return explain_files(self.request, batch, self.results, quiet=True)
+        """Explain files like ``explain.py`` does, with its default lambda_k; returns the rows of the summary.
+
+        Explanations go where the trainer's other files go.
+        """
+        explainer = Amortized(self.predictor, seed=self.settings.seed)
+        request = Request(explainer, "amortized", batch_size=cast(Any, self.trainer).datamodule.batch_size)
+        return explain_shared(self.trainer, request, batch, Path(self.trainer.default_root_dir, "predictions"))
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         """Without the classifier's weights: its name and settings are hyper-parameters."""

@@ -1,5 +1,7 @@
 """Small networks for tests that name a classifier by its class path, and a command line that is fast on them."""
 
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +62,17 @@ class Moody(TinyNet):
     def __init__(self) -> None:
         super().__init__()
         self.features.append(nn.BatchNorm2d(4)).append(nn.Dropout(0.9))
+
+
+class Mortal(TinyNet):
+    """Kills the process whose local rank is $MORTAL once the file $MORTAL_SHARD holds something."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if os.environ.get("MORTAL", "nobody") == os.environ.get("LOCAL_RANK"):
+            shard = Path(os.environ["MORTAL_SHARD"])
+            if shard.exists() and shard.stat().st_size:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return super().forward(x)
 
 
 class NoClassifier(nn.Module):

@@ -31,7 +31,7 @@ LAYERS = (
     {"metrics"},
     {"checkpoints", "data", "refinement", "objective", "plots", "results"},
     {"explained"},
-    {"inference", "pipeline", "training"},
+    {"inference", "pipeline", "sharing", "training"},
     {"callbacks", "export", "comparison"},
     {"options", "building", "library", "cli", "train_cli"},
 )

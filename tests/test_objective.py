@@ -48,4 +48,4 @@ def test_imitation_ends_at_the_teacher(tiny_classifier):
     teacher = RDE(rd, module.settings.lambda_k[3], preset, start.detach())
     wanted = teacher._explain(prediction.reference, Draws.numbered([6, 7], 0, "teacher"), lambda *_: None).mask
     expected = torch.nn.functional.binary_cross_entropy(prediction.mask(wanted.mean(1)), wanted)
-    torch.testing.assert_close(module.objective.imitate(prediction, rate, [6, 7]), expected)
+    torch.testing.assert_close(module.objective.imitate(prediction, rate, [6, 7], step=3), expected)

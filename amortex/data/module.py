@@ -47,7 +47,7 @@ class ImageData(lightning.LightningDataModule):
         val_images: how many validation images, evenly spaced over their list; at most half of a training folder.
         size: side of the square images in pixels; default the classifier's.
         data_config: timm's data config (input_size, interpolation, crop_pct, crop_mode), over what `configure` gets.
-        batch_size: training and validation images per device and batch.
+        batch_size: images per device and batch: the global batch has `devices` times as many.
         workers: processes that load images, for each device; 0 loads in the training process.
         seed: of the order, the crops and the hold-out.
         cache_gib: keep decoded training images in up to that much memory per device, in all workers together (each
@@ -167,11 +167,8 @@ class ImageData(lightning.LightningDataModule):
         return self.val_dataloader()
 
     def predict_dataloader(self) -> DataLoader[Any]:
-        """The files to explain, in lists; each device has its share of them. Whoever explains them reads them."""
-        trainer = self.trainer
-        rank, world = (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
-        own: Any = self.predict_sources[rank::world]
-        return DataLoader(own, batch_size=self.batch_size, collate_fn=list)
+        """The files to explain, in one list. Whoever explains them shares them out and reads them."""
+        return DataLoader([self.predict_sources], batch_size=None, collate_fn=list)  # type: ignore[arg-type]
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """The sample numbers as "numbers", a list: seeds are made of them on the host, without waiting for a device."""
