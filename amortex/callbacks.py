@@ -1,12 +1,14 @@
 """What a run leaves: checkpoints, pictures, a table of images, histograms. The only user of wandb."""
 
 import csv
+import glob
 import io
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 import wandb
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
@@ -14,13 +16,32 @@ from PIL import Image
 from torch import Tensor
 
 from amortex.explainers import Explanation, picture
-from amortex.plots import panel, png, training_curve
+from amortex.plots import panel, png, training_curve, verbatim
 from amortex.predictors import Prediction
 from amortex.results import write_atomically
 from amortex.training import AmortizedExplainer
 from amortex.types import InputError
 
 COLUMNS = ("name", "class", "probability", "rate", "distortion", "retained")
+
+
+class Checkpoints(TorchCheckpointIO):
+    """Writes checkpoints in full or not at all, and reads them without executing code.
+
+    Lightning's own way is atomic only where the folder of temporary files is on the same file system.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):  # of a run that was killed
+            left.unlink()
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        write_atomically(path, buffer.getvalue())
+
+    def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
+        return super().load_checkpoint(path, map_location, weights_only=True)
 
 
 class LastCheckpoint(ModelCheckpoint):
@@ -94,7 +115,7 @@ class PanelLogger(Callback):
         shown = picture(module.predictor.rate_distortion, Explanation(one, own, own))[0]
         _, label, probability, rate, distortion, retained = row
         title = [
-            f"{label}  ({probability:.1%})",
+            f"{verbatim(label)}  ({probability:.1%})",
             f"amortized, step {module.global_step}, $\\lambda k$ = {self.lambda_k:g}    rate {rate:.2%}    "
             f"distortion {distortion:.3f}    class {'' if retained else 'not '}retained",
         ]

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 from amortex.building import build, build_amortized
-from amortex.images import Source, find_images
+from amortex.images import Source, escape, find_images
 from amortex.inference import Request, explain_files, settings
 from amortex.options import AMORTIZED, check, own_weights, parser
-from amortex.process import prepare
+from amortex.process import out_of_memory, prepare
 from amortex.released import released
 from amortex.results import Results
 from amortex.types import InputError
@@ -29,9 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return run(options)
     except InputError as error:
-        print(f"explain.py: {error}", file=sys.stderr)
+        print(f"explain.py: {escape(error)}", file=sys.stderr)
     except OSError as error:
-        print(f"explain.py: {error}; results written before are whole, the same command goes on", file=sys.stderr)
+        print(
+            f"explain.py: {escape(error)}; results written before are whole, the same command goes on", file=sys.stderr
+        )
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
@@ -48,9 +50,9 @@ def run(options: argparse.Namespace) -> int:
     sys.path.append(os.getcwd())  # a classifier's class path may lie in the current folder
     choose(options)
     out = options.out or Path("explanations", options.method)
-    unique: dict[Path, Source] = {}
+    unique: dict[str, Source] = {}
     for source in find_images(options.inputs, exclude=out) if options.inputs else bundled():
-        unique.setdefault(source.path.resolve(), source)
+        unique.setdefault(os.path.realpath(source.path), source)
     sources = list(unique.values())
     prepare()
     explainer = (build_amortized if options.method == AMORTIZED else build)(options).to(device(options.device))
@@ -81,11 +83,6 @@ def choose(options: argparse.Namespace) -> None:
         raise InputError(f"{options.method} needs no --explainer: leave one of them out")
 
 
-def out_of_memory(error: Exception) -> bool:
-    """Whether an error is the machine's memory or a GPU's running out; torch has no type for the former."""
-    return isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)
-
-
 def report(rows: list[dict[str, Any]], total: int, out: Path, quiet: bool) -> int:
     """Say what was done, list what failed; the exit status."""
     failed = [row for row in rows if row["error"]]
@@ -93,7 +90,7 @@ def report(rows: list[dict[str, Any]], total: int, out: Path, quiet: bool) -> in
         for row in rows[:20]:
             if not row["error"]:
                 print(
-                    f"{row['file']}: {row['class_name']} {row['probability']:.1%}, rate {row['rate']:.2%}, "
+                    f"{row['file']}: {escape(row['class_name'])} {row['probability']:.1%}, rate {row['rate']:.2%}, "
                     f"distortion ({row['measure']}) {row['distortion']:.4f} [{row['ci_low']:.4f}, "
                     f"{row['ci_high']:.4f}], class {'' if row['retained'] else 'not '}retained, {row['seconds']:.3g} s"
                 )

@@ -1,6 +1,7 @@
 """Explaining many files: stream them in batches, write results as they come, resume, never stop for one bad file."""
 
 import hashlib
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,13 +12,16 @@ from torch import Tensor
 from tqdm import tqdm
 
 from amortex import __version__
-from amortex.certificate import certify
-from amortex.explainers.base import Explainer, picture
+from amortex.certificate import Certificate, certify
+from amortex.explainers.base import Explainer, Explanation, picture
 from amortex.images import Preprocess, Source
-from amortex.plots import panel
+from amortex.plots import panel, verbatim
+from amortex.process import out_of_memory
 from amortex.rate_distortion import RateDistortion
 from amortex.results import Results, Row
 from amortex.types import InputError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -105,19 +109,34 @@ def _batches(request: Request, sources: Sequence[Source]) -> Iterator[tuple[list
         yield batch, images, failed
 
 
+def _measure(
+    request: Request, images: Tensor, target: Tensor | None, bar: tqdm
+) -> tuple[Explanation, Certificate, Tensor, float]:
+    """Explanation, certificate, which images ``(B,)`` are usable, and the explainer's seconds per image."""
+    explainer, share = request.explainer, len(images) / request.explainer.steps
+    start = time.perf_counter()
+    explanation = explainer.explain(images, target, on_step=lambda step, mask: bar.update(share))
+    usable = explanation.reference.probabilities.isfinite().all(-1) & explanation.mask.isfinite().all(-1)
+    usable.tolist()  # waits for the device, so that the time below is the explainer's
+    seconds = (time.perf_counter() - start) / len(images)
+    return explanation, certify(explainer.rate_distortion, explanation, request.certificate_samples), usable, seconds
+
+
 def _explain(request: Request, batch: list[Source], images: Tensor, results: Results, bar: tqdm) -> list[Row]:
     explainer = request.explainer
     rd = explainer.rate_distortion
     images = images.to(rd.classifier.mean.device)
     target = None if request.target is None else torch.full((len(batch),), request.target, device=images.device)
-    share = len(batch) / explainer.steps
-    start = time.perf_counter()
-    explanation = explainer.explain(images, target, on_step=lambda step, mask: bar.update(share))
+    done = bar.n
+    try:
+        explanation, certificate, usable, seconds = _measure(request, images, target, bar)
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error) or not rd.back_off():
+            raise
+        logger.warning("out of memory: from now on with an internal batch size of %d", rd.internal_batch_size)
+        bar.n = done
+        explanation, certificate, usable, seconds = _measure(request, images, target, bar)
     reference = explanation.reference
-    usable = reference.probabilities.isfinite().all(-1) & explanation.mask.isfinite().all(-1)
-    usable.tolist()  # waits for the device, so that the time below is the explainer's
-    seconds = (time.perf_counter() - start) / len(batch)
-    certificate = certify(rd, explanation, request.certificate_samples)
     finite = (usable & certificate.distortion.isfinite()).tolist()
     pictures, importance = picture(rd, explanation), explanation.importance.cpu()
     settings = explainer.settings()
@@ -157,7 +176,7 @@ def _explain(request: Request, batch: list[Source], images: Tensor, results: Res
 
 
 def _title(row: Row, extra: dict[str, float]) -> list[str]:
-    head = f"{row['class_name']}  ({row['probability']:.1%})"
+    head = f"{verbatim(row['class_name'])}  ({row['probability']:.1%})"
     how = row["method"] + (f", {row['preset']}" if row["preset"] else "")
     if row["lambda_k"] != "":
         how += f", $\\lambda k$ = {row['lambda_k']:g}"

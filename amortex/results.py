@@ -50,8 +50,10 @@ class Results:
         rows = self._read_rows()
         if rows and not overwrite:
             self._refuse_others(_read_settings(folder / SETTINGS))
+        for left in folder.rglob(".*.[0-9]*.part"):  # of a run that was killed
+            left.unlink()
         for row in rows if overwrite else ():
-            for kind in (MASK, "_explanation.png", "_panel.png"):
+            for kind in ("_explanation.png", "_panel.png", MASK):  # the mask goes last: until then it is known as ours
                 (folder / (row["mask"].removesuffix(MASK) + kind)).unlink(missing_ok=True)
         rows = [] if overwrite else rows
         self._done = {row["file"]: row for row in rows}
@@ -127,7 +129,9 @@ class Results:
                 row = json.loads(line)
             except json.JSONDecodeError:
                 continue  # torn by an interruption
-            if isinstance(row, dict) and set(row) == set(COLUMNS) and not row["error"] and self._is_ours(row["mask"]):
+            if not isinstance(row, dict) or set(row) != set(COLUMNS) or row["error"]:
+                continue
+            if isinstance(row["file"], str) and self._is_ours(row["mask"]):
                 rows.append(row)
         return rows
 
@@ -135,7 +139,10 @@ class Results:
         """Whether a row names a mask file that is there, and within the folder."""
         if not isinstance(mask, str) or not mask.endswith(MASK):
             return False
-        file = (self.folder / mask).resolve()
+        try:
+            file = (self.folder / mask).resolve()
+        except (OSError, RuntimeError, ValueError):  # links in a circle, and what no path can hold
+            return False
         return file.is_relative_to(self.folder.resolve()) and file.exists()
 
     def _refuse_others(self, before: dict[str, Any]) -> None:

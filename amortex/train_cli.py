@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from amortex.cli import report
 from amortex.comparison import Comparison
 from amortex.data import ImageData
 from amortex.export import main as export
-from amortex.process import prepare
+from amortex.images import escape
+from amortex.process import out_of_memory, prepare
 from amortex.training import AmortizedExplainer
 from amortex.types import InputError
 
@@ -36,6 +37,11 @@ class TrainCLI(LightningCLI):
     def parse_arguments(self, parser: Any, args: Any) -> None:
         super().parse_arguments(parser, args)
         self.asked = self.config.clone()
+        value = self.config[self.config.subcommand].get("ckpt_path") or ""
+        if "://" in value:
+            raise InputError(f"{value} is no file: download the checkpoint first")
+        if value not in KEYWORDS:  # before Lightning does, which makes objects of its settings
+            read(Path(value))
 
     @property
     def checkpoint(self) -> Path | None:
@@ -46,7 +52,7 @@ class TrainCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         asked, found = (config[config.subcommand].get("model") for config in (self.asked, self.config))
         if self.checkpoint is not None and asked:
-            refuse_code(found.as_dict(), {}, asked.classifier, self.checkpoint)
+            refuse_code(found.as_dict(), asked.classifier, self.checkpoint)
         for name, value in (asked or {}).items():
             if plain(value) not in (plain(DEFAULTS[name]), plain(found[name])):
                 print(f"train.py: {name} is {value} from now on, {found[name]} in the checkpoint", file=sys.stderr)
@@ -106,16 +112,9 @@ def quieten() -> None:
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda r: "litlogger" not in r.getMessage())
 
 
-def checkpoints(arguments: Sequence[str]) -> Iterator[Path]:
-    """The files given as --ckpt_path: looked at before Lightning does, which knows no clear words for a broken one."""
-    for index, argument in enumerate(arguments):
-        name, _, value = argument.partition("=")
-        if name == "--ckpt_path":
-            value = value or (arguments[index + 1] if index + 1 < len(arguments) else "")
-            if "://" in value:
-                raise InputError(f"{value} is no file: download the checkpoint first")
-            if value not in KEYWORDS:
-                yield Path(value)
+def one_line(error: Exception) -> str:
+    """What an error says; of one in a worker, whose traceback comes along, the last line."""
+    return escape(str(error).strip().rpartition("\n")[2].removeprefix(f"{type(error).__module__}.InputError: "))
 
 
 def plain(value: Any) -> Any:
@@ -134,22 +133,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return export(arguments[1:])
         if arguments[:1] == ["compare"]:
             return compare(arguments[1:])
-        for path in checkpoints(arguments):
-            read(path)
         status = TrainCLI(
             AmortizedExplainer,
             ImageData,
             args=given,
             seed_everything_default=0,
             # validation, too, looks at gradients; the data shards itself
-            trainer_defaults={"inference_mode": False, "use_distributed_sampler": False},
+            trainer_defaults={
+                "inference_mode": False,
+                "use_distributed_sampler": False,
+                "plugins": {"class_path": "amortex.callbacks.Checkpoints"},
+            },
             save_config_kwargs={"overwrite": True},
         ).status
     except InputError as error:
-        print(f"train.py: {error}", file=sys.stderr)
+        print(f"train.py: {one_line(error)}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"train.py: {error}", file=sys.stderr)
+        print(f"train.py: {one_line(error)}", file=sys.stderr)
+        return 2
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        print(
+            "train.py: out of memory; try a smaller --data.batch_size or --model.internal_batch_size", file=sys.stderr
+        )
         return 2
     except (KeyboardInterrupt, SystemExit) as error:
         if isinstance(error, SystemExit) and error.code != INTERRUPTED:
