@@ -31,9 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"explain.py: {escape(error)}", file=sys.stderr)
     except OSError as error:
-        print(
-            f"explain.py: {escape(error)}; results written before are whole, the same command goes on", file=sys.stderr
-        )
+        why = escape(error)
+        print(f"explain.py: {why}; results written before are whole, the same command goes on", file=sys.stderr)
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise

@@ -82,10 +82,10 @@ class Preprocess:
                 with open_image(path) as image:
                     return self(image)
         except FileNotFoundError as error:
-            raise InputError(f"{path}: no such file") from error
+            raise InputError(escape(f"{path}: no such file")) from error
         except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, ...
             why = str(error).replace(repr(str(path)), "").strip()
-            raise InputError(f"{path}: not a readable image ({type(error).__name__}: {why})") from error
+            raise InputError(escape(f"{path}: not a readable image ({type(error).__name__}: {why})")) from error
 
 
 def to_colour(image: Image.Image) -> Image.Image:

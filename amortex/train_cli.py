@@ -155,9 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
-        print(
-            "train.py: out of memory; try a smaller --data.batch_size or --model.internal_batch_size", file=sys.stderr
-        )
+        print("train.py: out of memory; try a smaller --data.batch_size", file=sys.stderr)
         return 2
     except (KeyboardInterrupt, SystemExit) as error:
         if isinstance(error, SystemExit) and error.code != INTERRUPTED:
