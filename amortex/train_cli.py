@@ -1,15 +1,19 @@
 """The command line of `train.py`: Lightning's, plus `export` and `compare`."""
 
+import argparse
 import inspect
 import logging
 import os
 import sys
+import textwrap
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from amortex.callbacks import finish
 from amortex.checkpoints import read, refuse_code
@@ -27,7 +31,33 @@ INTERRUPTED = 1  # with what Lightning exits when it is interrupted
 DEFAULTS = {name: value.default for name, value in inspect.signature(AmortizedExplainer).parameters.items()}
 
 
-class TrainCLI(LightningCLI):
+@contextmanager
+def as_input_errors() -> Iterator[None]:
+    """Parser, trainer and whatever configurations name refuse values with any type of error."""
+    try:
+        yield
+    except (InputError, OSError, argparse.ArgumentError):
+        raise
+    except Exception as error:
+        raise InputError(f"{type(error).__name__}: {error}") from error
+
+
+class OneLineCLI(LightningCLI):
+    """Says what is wrong with settings by errors, for one line, instead of pages of usage."""
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        return super().init_parser(**{**kwargs, "exit_on_error": False})
+
+    def parse_arguments(self, parser: Any, args: Any) -> None:
+        with as_input_errors():
+            super().parse_arguments(parser, args)
+
+    def instantiate_classes(self) -> None:
+        with as_input_errors():
+            super().instantiate_classes()
+
+
+class TrainCLI(OneLineCLI):
     """With a checkpoint the settings of the model are the checkpoint's, which is what Lightning does, but for those
     that are asked for otherwise, which Lightning would ignore.
     """
@@ -80,7 +110,7 @@ def open_data(cli: LightningCLI, stage: str) -> None:
         cli.datamodule.setup(stage)
 
 
-class CompareCLI(LightningCLI):
+class CompareCLI(OneLineCLI):
     """``python train.py compare``: tests a `Comparison` instead of training."""
 
     def instantiate_classes(self) -> None:
@@ -113,8 +143,9 @@ def quieten() -> None:
 
 
 def one_line(error: Exception) -> str:
-    """What an error says; of one in a worker, whose traceback comes along, the last line."""
-    return escape(str(error).strip().rpartition("\n")[2].removeprefix(f"{type(error).__module__}.InputError: "))
+    """What an error says; of one in a worker, whose traceback comes along, the end."""
+    text = str(error).rpartition(f"{InputError.__module__}.{InputError.__name__}: ")[2]
+    return escape(textwrap.shorten(text, 500, placeholder=" ..."))
 
 
 def plain(value: Any) -> Any:
@@ -146,10 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             },
             save_config_kwargs={"overwrite": True},
         ).status
-    except InputError as error:
-        print(f"train.py: {one_line(error)}", file=sys.stderr)
-        return 2
-    except OSError as error:
+    except (InputError, MisconfigurationException, argparse.ArgumentError, OSError) as error:
         print(f"train.py: {one_line(error)}", file=sys.stderr)
         return 2
     except (RuntimeError, MemoryError) as error:
