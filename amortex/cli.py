@@ -12,13 +12,13 @@ from typing import Any
 import torch
 
 from amortex.building import build, build_amortized
-from amortex.images import Source, escape, find_images
+from amortex.images import Source, find_images
 from amortex.inference import Request, explain_files, settings
 from amortex.options import AMORTIZED, check, own_weights, parser
 from amortex.process import out_of_memory, prepare
 from amortex.released import released
 from amortex.results import Results
-from amortex.types import InputError
+from amortex.types import InputError, escape
 
 BUNDLED = ("chelsea.png", "coffee.png")
 
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return run(options)
     except InputError as error:
-        print(f"explain.py: {escape(error)}", file=sys.stderr)
+        print(f"explain.py: {error}", file=sys.stderr)
     except OSError as error:
         why = escape(error)
         print(f"explain.py: {why}; results written before are whole, the same command goes on", file=sys.stderr)

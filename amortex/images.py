@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from timm.data import create_transform
 from torch import Tensor
 
-from amortex.types import InputError
+from amortex.types import InputError, escape
 
 # Longer images are cropped around their centre before resizing: the centre crop would drop the rest anyway,
 # and resizing a 10,000 x 1 strip to a short side of 256 would take gigabytes.
@@ -32,15 +32,6 @@ class Source(NamedTuple):
     def label(self) -> str:
         """The path as it is written into results."""
         return escape(self.path)
-
-
-CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # what breaks lines, and commands terminals
-
-
-def escape(path: object) -> str:
-    """Text of a path or message in one line; control characters, and bytes that are no UTF-8, are escaped."""
-    text = str(path).encode("utf-8", "backslashreplace").decode()
-    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def open_image(file: Path | str | IO[bytes]) -> Image.Image:
@@ -82,10 +73,10 @@ class Preprocess:
                 with open_image(path) as image:
                     return self(image)
         except FileNotFoundError as error:
-            raise InputError(escape(f"{path}: no such file")) from error
+            raise InputError(f"{path}: no such file") from error
         except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, ...
             why = str(error).replace(repr(str(path)), "").strip()
-            raise InputError(escape(f"{path}: not a readable image ({type(error).__name__}: {why})")) from error
+            raise InputError(f"{path}: not a readable image ({type(error).__name__}: {why})") from error
 
 
 def to_colour(image: Image.Image) -> Image.Image:

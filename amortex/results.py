@@ -14,9 +14,9 @@ from PIL import Image
 from safetensors.torch import save
 from torch import Tensor
 
-from amortex.images import Source, escape
+from amortex.images import Source
 from amortex.plots import png
-from amortex.types import InputError, Layout
+from amortex.types import InputError, Layout, escape
 
 Row = dict[str, Any]
 COLUMNS = (

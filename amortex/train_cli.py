@@ -21,10 +21,9 @@ from amortex.cli import report
 from amortex.comparison import Comparison
 from amortex.data import ImageData
 from amortex.export import main as export
-from amortex.images import escape
 from amortex.process import out_of_memory, prepare
 from amortex.training import AmortizedExplainer
-from amortex.types import InputError
+from amortex.types import InputError, escape
 
 KEYWORDS = ("", "null", "best", "last", "hpc", "registry")  # what Lightning takes for a checkpoint besides files
 INTERRUPTED = 1  # with what Lightning exits when it is interrupted
@@ -144,7 +143,9 @@ def quieten() -> None:
 
 def one_line(error: Exception) -> str:
     """What an error says; of one in a worker, whose traceback comes along, the end."""
-    text = str(error).rpartition(f"{InputError.__module__}.{InputError.__name__}: ")[2]
+    text = str(error.args[0] if isinstance(error, InputError) else error).rpartition(
+        f"{InputError.__module__}.{InputError.__name__}: "
+    )[2]
     return escape(textwrap.shorten(text, 500, placeholder=" ..."))
 
 

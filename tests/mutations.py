@@ -18,8 +18,8 @@ from PIL import Image
 WORDS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 100_000)
 VALUES = (
     None, True, -1, 0, 1, 3, 2**31, 10**30, -0.5, 1e-9, 1e308, float("nan"), float("inf"), "", "a\nb\x1b[2J",
-    "x" * 5000,     "../../../etc/passwd", "/etc/passwd", "/dev/zero", "hf-hub:no/such", "local-dir:/etc", "os.system", "auto",
-    "{class_path: os.system}", [], [0], [[[[[]]]]], {}, {"class_path": "os.system", "init_args": {"command": "true"}},
+    "x" * 5000, "../../../etc/passwd", "/etc/passwd", "/dev/zero", "hf-hub:no/such", "local-dir:/etc", "os.system",
+    "auto", "{class_path: os.system}", [], [0], [[[[[]]]]], {}, {"class_path": "os.system", "init_args": {"command": "true"}},
 )  # fmt: skip
 
 
@@ -33,8 +33,8 @@ def images() -> list[bytes]:
     kinds: list[tuple[Image.Image, str, dict[str, Any]]] = [
         (rgb, "PNG", {}), (rgba, "PNG", {}), (wide, "PNG", {}), (palette, "PNG", {"transparency": 0}),
         (rgb, "PNG", frames), (rgb, "JPEG", {}), (rgb, "JPEG", {"progressive": True}), (cmyk, "JPEG", {}),
-        (palette, "GIF", {}), (rgb, "GIF", frames), (rgba, "WEBP", {}), (rgb, "WEBP", {"lossless": True}), (rgb, "WEBP", frames),
-        (rgb, "TIFF", {}), (rgb, "TIFF", {"compression": "tiff_lzw"}), (rgb, "TIFF", {"compression": "tiff_deflate"}),
+        (palette, "GIF", {}), (rgb, "GIF", frames), (rgba, "WEBP", {}), (rgb, "WEBP", {"lossless": True}),
+        (rgb, "WEBP", frames), (rgb, "TIFF", {}), (rgb, "TIFF", {"compression": "tiff_lzw"}), (rgb, "TIFF", {"compression": "tiff_deflate"}),
         (wide, "TIFF", frames), (rgb, "BMP", {}), (palette, "BMP", {}), (rgb, "ICO", {}),
         (rgb, "PPM", {}), (rgb, "TGA", {}),
     ]  # fmt: skip
@@ -106,9 +106,8 @@ def repacked(archive: bytes, rng: random.Random, others: list[bytes]) -> bytes:
         members = {name: old.read(name) for name in old.namelist()}
     hit = rng.choice([name for name in members if name.endswith(".pkl")] + list(members))
     members[hit] = damage(members[hit], rng, others)
-    with zipfile.ZipFile(
-        buffer := BytesIO(), "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
-    ) as new:
+    packing = rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
+    with zipfile.ZipFile(buffer := BytesIO(), "w", packing) as new:
         for name, content in members.items():
             new.writestr(name, content)
     return buffer.getvalue()
@@ -127,17 +126,10 @@ class Guard:
             return
         if event in ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "socket.connect"):
             self.seen.append(f"{event} {arguments}")
-        paths: tuple[Any, ...] = ()
-        if (event == "open" and (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)) or event in (
-            "os.remove",
-            "os.mkdir",
-            "os.rmdir",
-            "os.truncate",
-            "os.chmod",
-        ):
-            paths = arguments[:1]
-        elif event in ("os.rename", "os.link", "os.symlink"):
-            paths = arguments[:2]
+        writes = event == "open" and (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        alone = writes or event in ("os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.chmod")
+        two = event in ("os.rename", "os.link", "os.symlink")
+        paths = arguments[:2] if two else arguments[:1] if alone else ()
         for path in paths:
             if isinstance(path, str | bytes | os.PathLike):
                 text = os.path.realpath(os.fsdecode(path))

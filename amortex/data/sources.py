@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from amortex.images import escape, find_images, open_image, to_colour
-from amortex.types import InputError
+from amortex.images import find_images, open_image, to_colour
+from amortex.types import InputError, escape
 
 NAMED = 20  # unreadable images that are named: a folder that disappears has thousands
 logger = logging.getLogger(__name__)
