@@ -19,7 +19,8 @@ WORDS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 100_000
 VALUES = (
     None, True, -1, 0, 1, 3, 2**31, 10**30, -0.5, 1e-9, 1e308, float("nan"), float("inf"), "", "a\nb\x1b[2J",
     "x" * 5000, "../../../etc/passwd", "/etc/passwd", "/dev/zero", "hf-hub:no/such", "local-dir:/etc", "os.system",
-    "auto", "{class_path: os.system}", [], [0], [[[[[]]]]], {}, {"class_path": "os.system", "init_args": {"command": "true"}},
+    "auto", "{class_path: os.system}", [], [0], [[[[[]]]]], {},
+    {"class_path": "os.system", "init_args": {"command": "true"}},
 )  # fmt: skip
 
 
@@ -34,7 +35,8 @@ def images() -> list[bytes]:
         (rgb, "PNG", {}), (rgba, "PNG", {}), (wide, "PNG", {}), (palette, "PNG", {"transparency": 0}),
         (rgb, "PNG", frames), (rgb, "JPEG", {}), (rgb, "JPEG", {"progressive": True}), (cmyk, "JPEG", {}),
         (palette, "GIF", {}), (rgb, "GIF", frames), (rgba, "WEBP", {}), (rgb, "WEBP", {"lossless": True}),
-        (rgb, "WEBP", frames), (rgb, "TIFF", {}), (rgb, "TIFF", {"compression": "tiff_lzw"}), (rgb, "TIFF", {"compression": "tiff_deflate"}),
+        (rgb, "WEBP", frames), (rgb, "TIFF", {}),
+        (rgb, "TIFF", {"compression": "tiff_lzw"}), (rgb, "TIFF", {"compression": "tiff_deflate"}),
         (wide, "TIFF", frames), (rgb, "BMP", {}), (palette, "BMP", {}), (rgb, "ICO", {}),
         (rgb, "PPM", {}), (rgb, "TGA", {}),
     ]  # fmt: skip

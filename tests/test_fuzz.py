@@ -153,7 +153,10 @@ def test_random_options(folder, seed, count, monkeypatch, capsys):
     for _ in range(count):
         options: list[str] = []
         for action in rng.choices(actions, k=rng.randrange(1, 5)):
-            choices = [*map(str, action.choices or ()), *map(str, VALUES), "0.5", "7", "networks.TinyNet", "resnet18"]
+            usual = [
+                *map(str, action.choices or ("0.5", "1", "2", "7", "auto", "networks.TinyNet", "test_vit", "a.png"))
+            ]
+            choices = rng.choice((usual, list(map(str, VALUES))))
             options += [action.option_strings[-1], *([] if action.nargs == 0 else [rng.choice(choices)])]
         arguments = ["a.png", *TINY, "--out", "out", "--classifier", "networks.TinyNet", *options]
         with guard.within(folder), InTime(folder, options):
