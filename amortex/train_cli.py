@@ -143,9 +143,8 @@ def quieten() -> None:
 
 def one_line(error: Exception) -> str:
     """What an error says; of one in a worker, whose traceback comes along, the end."""
-    text = str(error.args[0] if isinstance(error, InputError) else error).rpartition(
-        f"{InputError.__module__}.{InputError.__name__}: "
-    )[2]
+    text = str(error.args[0] if isinstance(error, InputError) else error)
+    text = text.rpartition(f"{InputError.__module__}.{InputError.__name__}: ")[2]
     return escape(textwrap.shorten(text, 500, placeholder=" ..."))
 
 
