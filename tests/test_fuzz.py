@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from huggingface_hub import constants
 from mutations import VALUES, Guard, damage, images, repacked, with_other_values, with_right_sums
 from networks import TINY, explain
 from safetensors.torch import save
@@ -46,7 +47,7 @@ def pieces(kind: str, few: int):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     return tmp_path
 
 
