@@ -33,10 +33,7 @@ def load_predictor(path: str | Path, built: Classifier | None = None, **override
     settings, identity, weights = read(Path(path))
     named = overrides.get("classifier", getattr(built, "name", None))
     refuse_code(settings, named, path)
-    largest = max((size for value in weights.values() for size in value.shape), default=0)
     try:
-        if max(settings["width"], settings["condition"]) > largest:
-            raise ValueError("a network larger than the weights")
         predictor = build_predictor({**settings, **overrides}, built)
     except InputError:
         raise
@@ -114,4 +111,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, torch.Te
     for table in (settings, identity):
         refuse_objects(table, path)
     refuse_tensors(weights, path)
+    largest = max((size for value in weights.values() for size in value.shape), default=0)
+    if any(isinstance(settings.get(key), int) and settings[key] > largest for key in ("width", "condition")):
+        raise InputError(f"{path} has settings of a network larger than the weights: it is damaged")
     return settings, identity, weights
