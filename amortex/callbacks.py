@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from amortex.explainers import Explanation, picture
-from amortex.plots import panel, png, training_curve, verbatim
+from amortex.plots import panel, png, training_curve
 from amortex.predictors import Prediction
 from amortex.results import write_atomically
 from amortex.training import AmortizedExplainer
@@ -115,7 +115,7 @@ class PanelLogger(Callback):
         shown = picture(module.predictor.rate_distortion, Explanation(one, own, own))[0]
         _, label, probability, rate, distortion, retained = row
         title = [
-            f"{verbatim(label)}  ({probability:.1%})",
+            f"{label}  ({probability:.1%})",
             f"amortized, step {module.global_step}, $\\lambda k$ = {self.lambda_k:g}    rate {rate:.2%}    "
             f"distortion {distortion:.3f}    class {'' if retained else 'not '}retained",
         ]

@@ -15,7 +15,7 @@ from amortex import __version__
 from amortex.certificate import Certificate, certify
 from amortex.explainers.base import Explainer, Explanation, picture
 from amortex.images import Preprocess, Source
-from amortex.plots import panel, verbatim
+from amortex.plots import panel
 from amortex.process import out_of_memory
 from amortex.rate_distortion import RateDistortion
 from amortex.results import Results, Row
@@ -127,15 +127,17 @@ def _explain(request: Request, batch: list[Source], images: Tensor, results: Res
     rd = explainer.rate_distortion
     images = images.to(rd.classifier.mean.device)
     target = None if request.target is None else torch.full((len(batch),), request.target, device=images.device)
-    done = bar.n
+    done, measures = bar.n, None
     try:
-        explanation, certificate, usable, seconds = _measure(request, images, target, bar)
+        measures = _measure(request, images, target, bar)
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error) or not rd.back_off():
             raise
         logger.warning("out of memory: from now on with an internal batch size of %d", rd.internal_batch_size)
+    if measures is None:  # not in the handler above, where the error holds on to the memory
         bar.n = done
-        explanation, certificate, usable, seconds = _measure(request, images, target, bar)
+        measures = _measure(request, images, target, bar)
+    explanation, certificate, usable, seconds = measures
     reference = explanation.reference
     finite = (usable & certificate.distortion.isfinite()).tolist()
     pictures, importance = picture(rd, explanation), explanation.importance.cpu()
@@ -176,7 +178,7 @@ def _explain(request: Request, batch: list[Source], images: Tensor, results: Res
 
 
 def _title(row: Row, extra: dict[str, float]) -> list[str]:
-    head = f"{verbatim(row['class_name'])}  ({row['probability']:.1%})"
+    head = f"{row['class_name']}  ({row['probability']:.1%})"
     how = row["method"] + (f", {row['preset']}" if row["preset"] else "")
     if row["lambda_k"] != "":
         how += f", $\\lambda k$ = {row['lambda_k']:g}"

@@ -103,11 +103,6 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def verbatim(text: str) -> str:
-    """Text for a title as it is, in which dollar signs are no formulas."""
-    return text.replace("$", r"\$")
-
-
 def _picture(axis: Axes, title: str, pixels: Tensor, **style: Any) -> None:
     shown = axis.imshow(np.asarray(pixels.detach().cpu()), interpolation="nearest", **style)
     axis.set_title(title, fontsize=9.5, color=INK)

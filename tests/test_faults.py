@@ -20,6 +20,7 @@ from test_training import ROOT, TINY, fit, folder, versions  # noqa: F401, a fix
 from amortex import callbacks, inference, train_cli
 from amortex.checkpoints import load_predictor, read
 from amortex.classifiers import load_classifier
+from amortex.data.sources import NAMED, Files, Readable
 from amortex.objective import Objective
 from amortex.training import AmortizedExplainer
 from amortex.types import InputError
@@ -71,6 +72,18 @@ def test_a_folder_that_disappears_ends_training_with_one_line(folder, capsys, mo
     monkeypatch.setattr(AmortizedExplainer, "on_train_batch_start", remove)
     assert fit("--data.workers", 1, steps=50, every=50) == 2  # from a worker it comes with a traceback
     assert "images can be read" in told(capsys)
+
+
+def test_not_every_unreadable_image_of_thousands_is_named(tmp_path, caplog):
+    photographs(tmp_path, *(f"{i}.png" for i in range(40)))
+    images = Readable(Files.below(tmp_path))
+    (tmp_path / "7.png").write_bytes(b"damaged")
+    images.open(images.source.paths.index(str(tmp_path / "7.png")))
+    assert [record.getMessage()[:44] for record in caplog.records] == ["7.png: not a readable image, left out (Unide"]
+    shutil.rmtree(tmp_path)
+    with pytest.raises(InputError, match="none of 40 images can be read"):
+        images.open(0)
+    assert len(caplog.records) == NAMED + 1
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(folder, capsys, monkeypatch):  # noqa: F811

@@ -54,8 +54,8 @@ def folder(tmp_path, monkeypatch):
 class InTime:
     """Fails where an input takes too long; says which one it was where it breaks."""
 
-    def __init__(self, folder: Path, what: object) -> None:
-        self.folder, self.what = folder, what
+    def __init__(self, what: object) -> None:
+        self.what = what
 
     def __enter__(self) -> None:
         self.start = time.perf_counter()
@@ -79,7 +79,7 @@ def test_damaged_images(folder, seed, count):
                 content = with_right_sums(content)
             path = folder / f"{i % 40}.{rng.choice(('png', 'jpg', 'tiff', 'webp'))}"
             path.write_bytes(content)
-            with InTime(folder, content), suppress(InputError):
+            with InTime(content), suppress(InputError):
                 pixels = load(path)
                 assert pixels.shape == (3, 16, 16)
                 assert 0 <= pixels.min() <= pixels.max() <= 1
@@ -134,7 +134,7 @@ def test_damaged_checkpoints_and_releases(folder, seed, count):
     with guard.within(folder):
         for i in range(count):
             path = write_damaged(folder, rng)
-            with InTime(folder, i):
+            with InTime(i):
                 with suppress(InputError):
                     predictor = load_predictor(path, classifier="networks.TinyNet")
                     loaded += 1
@@ -158,7 +158,7 @@ def test_random_options(folder, seed, count, monkeypatch, capsys):
             choices = rng.choice((tuple(action.choices or USUAL), tuple(map(str, VALUES))))
             options += [action.option_strings[-1], *([] if action.nargs == 0 else [rng.choice(choices)])]
         arguments = ["a.png", *TINY, "--out", "out", "--classifier", "networks.TinyNet", *options]
-        with guard.within(folder), InTime(folder, options):
+        with guard.within(folder), InTime(options):
             try:
                 status = cli.main(arguments)
             except SystemExit as stop:
@@ -187,7 +187,7 @@ def test_random_configurations(folder, seed, count, monkeypatch, capsys):
             damage(text, rng, [text]) if rng.random() < 0.3 else yaml.safe_dump(with_other_values(config, rng)).encode()
         )
         (folder / "config.yaml").write_bytes(text)
-        with guard.within(folder), InTime(folder, text):
+        with guard.within(folder), InTime(text):
             status = train_cli.main(["fit", "--config", "config.yaml", *TRAIN])
         lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("train.py: ")]
         assert status in (0, 2), text
