@@ -1,12 +1,14 @@
 """What a run leaves: checkpoints, pictures, a table of images, histograms. The only user of wandb."""
 
 import csv
+import glob
 import io
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 import wandb
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
@@ -21,6 +23,25 @@ from amortex.training import AmortizedExplainer
 from amortex.types import InputError
 
 COLUMNS = ("name", "class", "probability", "rate", "distortion", "retained")
+
+
+class Checkpoints(TorchCheckpointIO):
+    """Writes checkpoints in full or not at all, and reads them without executing code.
+
+    Lightning's own way is atomic only where the folder of temporary files is on the same file system.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):  # of a run that was killed
+            left.unlink()
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        write_atomically(path, buffer.getvalue())
+
+    def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
+        return super().load_checkpoint(path, map_location, weights_only=True)
 
 
 class LastCheckpoint(ModelCheckpoint):

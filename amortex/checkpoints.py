@@ -12,6 +12,7 @@ from amortex.classifiers import Classifier
 from amortex.predictors import MaskPredictor
 from amortex.predictors.load import build_predictor
 from amortex.types import InputError
+from amortex.untrusted import refuse_bomb, refuse_objects, refuse_tensors
 
 WEIGHTS, CONFIG = "explainer.safetensors", "explainer.json"  # of a release
 LOADING = {"checkpoint_path", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"}  # timm's
@@ -31,12 +32,12 @@ def load_predictor(path: str | Path, built: Classifier | None = None, **override
     """
     settings, identity, weights = read(Path(path))
     named = overrides.get("classifier", getattr(built, "name", None))
-    refuse_code(settings, identity, named, path)
+    refuse_code(settings, named, path)
     try:
         predictor = build_predictor({**settings, **overrides}, built)
     except InputError:
         raise
-    except (KeyError, TypeError, ValueError) as error:
+    except Exception as error:  # settings of any kind break a network's constructor with any type of error
         raise InputError(f"{path} has settings that are missing or wrong ({error}): it is damaged") from error
     predictor.refuse_others(identity)
     try:
@@ -62,19 +63,18 @@ def start_from(predictor: MaskPredictor, path: Path) -> None:
     predictor.decoder.load_state_dict({**own, **{key: weights[key] for key in own if key in weights}})
 
 
-def refuse_code(settings: Any, identity: Any, named: str | None, path: str | Path) -> None:
+def refuse_code(settings: dict[str, Any], named: str | None, path: str | Path) -> None:
     """A file may name a network of timm's; a class path, which runs code, only the user may name.
 
     Raises:
-        InputError: the file names a class path that is not `named` by the user, arguments that make timm load files,
-            or holds no settings.
+        InputError: the file names a class path that is not `named` by the user, or arguments that make timm load files.
     """
-    if not isinstance(settings, dict) or not isinstance(identity, dict):
-        raise InputError(f"{path} is no amortex explainer: its settings are no table")
     loading = LOADING & set(settings.get("model_args") or {})
     if loading:
         raise InputError(f"{path} asks for {', '.join(sorted(loading))}, which would load other files: it is refused")
-    name = str(settings.get("classifier"))
+    encoder, name = (str(settings.get(key)) for key in ("encoder", "classifier"))
+    if not (encoder == "None" or timm.is_model(encoder.split(".")[0])):
+        raise InputError(f"{path} names the encoder {encoder!r}, which timm does not know: it is refused")
     if not (timm.is_model(name.split(".")[0]) or name == named):
         raise InputError(
             f"{path} names the classifier {name!r}, which is more than a network of timm's: if you trust it, give it, "
@@ -88,9 +88,11 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, torch.Te
         raise InputError(f"no explainer at {path}: give a checkpoint (.ckpt) or a release folder")
     try:
         if path.is_dir():
+            refuse_bomb(path / CONFIG)
             content = json.loads((path / CONFIG).read_text(encoding="utf-8"))
             weights = load_file(path / WEIGHTS)
         else:
+            refuse_bomb(path)
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling refuses code and damage with many exception types
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -99,9 +101,17 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, torch.Te
         if not isinstance(content, dict):
             raise TypeError("a table of settings")
         if path.is_dir():
-            return content["settings"], content["identity"], weights
-        state = content["state_dict"]
-        weights = {key.removeprefix(AVERAGE): value for key, value in state.items() if key.startswith(AVERAGE)}
-        return content["hyper_parameters"], content["amortex"], weights
+            settings, identity = content["settings"], content["identity"]
+        else:
+            state = content["state_dict"]
+            weights = {key.removeprefix(AVERAGE): value for key, value in state.items() if key.startswith(AVERAGE)}
+            settings, identity = content["hyper_parameters"], content["amortex"]
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is no amortex explainer: it lacks {error}") from error
+    for table in (settings, identity):
+        refuse_objects(table, path)
+    refuse_tensors(weights, path)
+    largest = max((size for value in weights.values() for size in value.shape), default=0)
+    if any(isinstance(settings.get(key), int) and settings[key] > largest for key in ("width", "condition")):
+        raise InputError(f"{path} has settings of a network larger than the weights: it is damaged")
+    return settings, identity, weights

@@ -229,6 +229,8 @@ def _data_config(model: nn.Module, arguments: dict[str, Any], overrides: dict[st
 def _read_class_names(path: str | Path | Sequence[str]) -> list[str]:
     if not isinstance(path, str | Path):
         return list(path)
+    if Path(path).exists() and not Path(path).is_file():
+        raise InputError(f"cannot read class names from {path}: it is no regular file")
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

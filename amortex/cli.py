@@ -9,16 +9,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from amortex.building import build, choose, device
 from amortex.explained import line
 from amortex.images import Source, find_images
 from amortex.inference import Request, explain_files, settings
 from amortex.options import check, parser
-from amortex.process import prepare
+from amortex.process import out_of_memory, prepare
 from amortex.results import Results
-from amortex.types import InputError
+from amortex.types import InputError, escape
 
 BUNDLED = ("chelsea.png", "coffee.png")
 
@@ -31,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"explain.py: {error}", file=sys.stderr)
     except OSError as error:
-        print(f"explain.py: {error}; results written before are whole, the same command goes on", file=sys.stderr)
+        why = escape(error)
+        print(f"explain.py: {why}; results written before are whole, the same command goes on", file=sys.stderr)
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
@@ -70,9 +69,9 @@ def settle(options: argparse.Namespace) -> Path:
 
 def find(options: argparse.Namespace, out: Path) -> list[Source]:
     """The files to explain, each once."""
-    unique: dict[Path, Source] = {}
+    unique: dict[str, Source] = {}
     for source in find_images(options.inputs, exclude=out) if options.inputs else bundled():
-        unique.setdefault(source.path.resolve(), source)
+        unique.setdefault(os.path.realpath(source.path), source)
     return list(unique.values())
 
 
@@ -90,11 +89,6 @@ def build_request(options: argparse.Namespace) -> Request:
 def announce(options: argparse.Namespace, images: int, out: Path) -> None:
     if not options.quiet:
         print(f"explaining {images} image{'s' * (images > 1)} by {options.method}: {out}", flush=True)
-
-
-def out_of_memory(error: Exception) -> bool:
-    """Whether an error is the machine's memory or a GPU's running out; torch has no type for the former."""
-    return isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)
 
 
 def report(rows: list[dict[str, Any]], total: int, out: Path, quiet: bool) -> int:

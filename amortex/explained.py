@@ -17,7 +17,7 @@ from amortex.images import Source
 from amortex.plots import panel, png, stacked
 from amortex.rate_distortion import class_probability
 from amortex.results import Results, Row, Writer
-from amortex.types import InputError
+from amortex.types import InputError, escape
 
 MOST_SHOWN = 8  # panels in a notebook
 
@@ -159,7 +159,7 @@ def line(label: str, row: Row) -> str:
             f"class {'' if row['retained'] else 'not '}retained"
         )
     return (
-        f"{label}: {row['class_name']} {row['probability']:.1%}, rate {row['rate']:.2%}, {measured}, "
+        f"{label}: {escape(row['class_name'])} {row['probability']:.1%}, rate {row['rate']:.2%}, {measured}, "
         f"{row['seconds']:.3g} s"
     )
 

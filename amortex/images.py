@@ -5,14 +5,14 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
 from timm.data import create_transform
 from torch import Tensor
 
-from amortex.types import InputError
+from amortex.types import InputError, escape
 
 # Longer images are cropped around their centre before resizing: the centre crop would drop the rest anyway,
 # and resizing a 10,000 x 1 strip to a short side of 256 would take gigabytes.
@@ -34,9 +34,16 @@ class Source(NamedTuple):
         return escape(self.path)
 
 
-def escape(path: Path | str) -> str:
-    """Text of a path or message; bytes of a file name that are no UTF-8 are escaped."""
-    return str(path).encode("utf-8", "backslashreplace").decode()
+def open_image(file: Path | str | IO[bytes]) -> Image.Image:
+    """Open an image file, whatever its ending, that Pillow itself can read.
+
+    Raises:
+        OSError and many others: it is none.
+    """
+    if isinstance(file, str | Path) and os.path.exists(file) and not os.path.isfile(file):
+        raise OSError("no regular file")  # a pipe would be waited for
+    Image.init()
+    return Image.open(file, formats=[name for name in Image.OPEN if name not in NOT_PHOTOGRAPHS])
 
 
 Photograph = str | Path | Image.Image
@@ -67,14 +74,13 @@ class Preprocess:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # large images are expected, damaged metadata is harmless
-                with Image.open(path) as image:
+                with open_image(path) as image:
                     return self(image)
         except FileNotFoundError as error:
             raise InputError(f"{path}: no such file") from error
         except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, ...
             why = str(error).replace(repr(str(path)), "").strip()
-            text = f"{path}: not a readable image ({type(error).__name__}: {why})"
-            raise InputError(text.replace("\n", " ")) from error
+            raise InputError(f"{path}: not a readable image ({type(error).__name__}: {why})") from error
 
 
 def to_colour(image: Image.Image) -> Image.Image:
@@ -119,13 +125,13 @@ def find_images(arguments: Iterable[str], exclude: Path | None = None) -> Iterat
     """
     known = Image.registered_extensions()  # fills Image.OPEN
     endings = {ending for ending, format in known.items() if format in Image.OPEN and format not in NOT_PHOTOGRAPHS}
-    excluded = None if exclude is None else exclude.resolve()
+    excluded = None if exclude is None else os.path.realpath(exclude)  # unlike `resolve` it takes links in a circle
     found = False
     for argument in arguments:
         path = Path(argument)
         if path.is_dir():
             for folder, folders, files in os.walk(path):
-                folders[:] = sorted(f for f in folders if f[0] != "." and Path(folder, f).resolve() != excluded)
+                folders[:] = sorted(f for f in folders if f[0] != "." and os.path.realpath(Path(folder, f)) != excluded)
                 beside = set(files)
                 for file in sorted(files):
                     full = Path(folder, file)

@@ -1,6 +1,7 @@
 """Explaining many files: stream them in batches, write results as they come, resume, never stop for one bad file."""
 
 import hashlib
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,12 +11,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 from amortex import __version__
-from amortex.explained import explain
+from amortex.explained import Explained, explain
 from amortex.explainers.base import Explainer
 from amortex.images import Preprocess, Source
+from amortex.process import out_of_memory
 from amortex.rate_distortion import RateDistortion
 from amortex.results import Row, Writer
 from amortex.types import InputError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -102,11 +106,28 @@ def _batches(request: Request, sources: Sequence[Source]) -> Iterator[tuple[list
         yield batch, images, failed
 
 
+def _measured(
+    request: Request, batch: list[Source], images: Tensor, target: Tensor | None, results: Writer, bar: tqdm
+) -> Explained:
+    share = len(batch) / request.explainer.steps
+    explained = explain(request.explainer, results.settings, batch, images, target, lambda *_: bar.update(share))
+    explained.certificate(request.certificate_samples)
+    return explained
+
+
 def _explain(request: Request, batch: list[Source], images: Tensor, results: Writer, bar: tqdm) -> list[Row]:
     explainer = request.explainer
     images = images.to(explainer.rate_distortion.classifier.mean.device)
     target = None if request.target is None else torch.full((len(batch),), request.target, device=images.device)
-    share = len(batch) / explainer.steps
-    explained = explain(explainer, results.settings, batch, images, target, lambda step, mask: bar.update(share))
-    explained.certificate(request.certificate_samples)
+    done, explained = bar.n, None
+    try:
+        explained = _measured(request, batch, images, target, results, bar)
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error) or not explainer.rate_distortion.back_off():
+            raise
+        size = explainer.rate_distortion.internal_batch_size
+        logger.warning("out of memory: from now on with an internal batch size of %d", size)
+    if explained is None:  # not in the handler above, where the error holds on to the memory
+        bar.n = done
+        explained = _measured(request, batch, images, target, results, bar)
     return [explained.write(index, source, results, request.panels) for index, source in enumerate(batch)]

@@ -11,6 +11,11 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's mallopt
 PR_SET_PDEATHSIG = 1  # of prctl
 
 
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error is the machine's memory or a GPU's running out; torch has no type for the former."""
+    return isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)
+
+
 def prepare() -> None:
     """Make amortex fast on a CPU and exact on a GPU.
 

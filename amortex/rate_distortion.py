@@ -57,12 +57,19 @@ class RateDistortion(nn.Module):
         self.transform = transform or Wavelet()
         self.obfuscation = obfuscation or Gaussian()
         self.distortion = distortion
-        self.internal_batch_size = internal_batch_size
+        self.internal_batch_size, self.backed_off = internal_batch_size, False
         self.batch_invariant = batch_invariant
 
     def __repr__(self) -> str:
         obfuscation = type(self.obfuscation).__name__.lower()
         return f"RateDistortion({self.classifier}, {self.transform}, {obfuscation!r}, {self.distortion!r})"
+
+    def back_off(self) -> bool:
+        """Halve `internal_batch_size`, after memory ran out; whether that could be done, which is once."""
+        possible = self.internal_batch_size > 1 and not self.backed_off
+        if possible:
+            self.internal_batch_size, self.backed_off = self.internal_batch_size // 2, True
+        return possible
 
     @property
     def images_at_once(self) -> int:

@@ -16,9 +16,9 @@ from PIL import Image
 from safetensors.torch import save
 from torch import Tensor
 
-from amortex.images import Source, escape
+from amortex.images import Source
 from amortex.plots import png
-from amortex.types import InputError, Layout
+from amortex.types import InputError, Layout, escape
 
 Row = dict[str, Any]
 COLUMNS = (
@@ -120,8 +120,10 @@ class Results(Writer):
         rows = self._kept(row for file in found for row in _read_rows(file))
         if rows and not overwrite:
             self._refuse_others(_read_settings(folder / SETTINGS))
+        for left in folder.rglob(".*.[0-9]*.part"):  # of a run that was killed
+            left.unlink()
         for row in rows if overwrite else ():
-            for kind in (MASK, "_explanation.png", "_panel.png"):
+            for kind in ("_explanation.png", "_panel.png", MASK):  # the mask goes last: until then it is known as ours
                 (folder / (row["mask"].removesuffix(MASK) + kind)).unlink(missing_ok=True)
         rows = [] if overwrite else rows
         self._done = {row["file"]: row for row in rows}
@@ -184,7 +186,10 @@ class Results(Writer):
         """Whether a row names a mask file that is there, and within the folder."""
         if not isinstance(mask, str) or not mask.endswith(MASK):
             return False
-        file = (self.folder / mask).resolve()
+        try:
+            file = (self.folder / mask).resolve()
+        except (OSError, RuntimeError, ValueError):  # links in a circle, and what no path can hold
+            return False
         return file.is_relative_to(self.folder.resolve()) and file.exists()
 
     def _refuse_others(self, before: dict[str, Any]) -> None:

@@ -1,39 +1,75 @@
 """The command line of `train.py`: Lightning's, plus `explain`, `compare` and `export`."""
 
+import argparse
 import inspect
 import logging
 import os
 import sys
+import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
-from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 
 from amortex.callbacks import finish
 from amortex.checkpoints import read, refuse_code
-from amortex.cli import announce, build_request, find, out_of_memory, report, settle
+from amortex.cli import announce, build_request, find, report, settle
 from amortex.comparison import Comparison
 from amortex.data import ImageData
 from amortex.export import main as export
 from amortex.options import add_options
-from amortex.process import end_with_launcher, prepare
+from amortex.process import end_with_launcher, out_of_memory, prepare
 from amortex.sharing import FileExplainer
 from amortex.training import AmortizedExplainer
-from amortex.types import InputError
+from amortex.types import InputError, escape
 
 KEYWORDS = ("", "null", "best", "last", "hpc", "registry")  # what Lightning takes for a checkpoint besides files
 # validation and explanations, too, look at gradients; the data shards itself
 TRAINER = {"inference_mode": False, "use_distributed_sampler": False}
 INTERRUPTED = 1  # with what Lightning exits when it is interrupted
+BOUNDS = {"seed_everything": (0, 2**32 - 1), "trainer.devices": (-1, 4096)}  # beyond, libraries break
 DEFAULTS = {name: value.default for name, value in inspect.signature(AmortizedExplainer).parameters.items()}
 
 
-class TrainCLI(LightningCLI):
+@contextmanager
+def as_input_errors() -> Iterator[None]:
+    """Parser, trainer and whatever configurations name refuse values with any type of error."""
+    try:
+        yield
+    except (InputError, OSError, argparse.ArgumentError):
+        raise
+    except Exception as error:
+        raise InputError(f"{type(error).__name__}: {error}") from error
+
+
+class OneLineCLI(LightningCLI):
+    """Says what is wrong with settings by errors, for one line, instead of pages of usage."""
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        return super().init_parser(**{**kwargs, "exit_on_error": False})
+
+    def parse_arguments(self, parser: Any, args: Any) -> None:
+        with as_input_errors():
+            super().parse_arguments(parser, args)
+        config = self.config.get(self.config.get("subcommand") or "") or self.config
+        for key, (least, most) in BOUNDS.items():
+            value = config.get(key)
+            if type(value) is int and not least <= value <= most:
+                raise InputError(f"{key} must be between {least} and {most}, not {value}")
+
+    def instantiate_classes(self) -> None:
+        with as_input_errors():
+            super().instantiate_classes()
+
+
+class TrainCLI(OneLineCLI):
     """With a checkpoint the settings of the model are the checkpoint's, which is what Lightning does, but for those
     that are asked for otherwise, which Lightning would ignore.
     """
@@ -43,6 +79,11 @@ class TrainCLI(LightningCLI):
     def parse_arguments(self, parser: Any, args: Any) -> None:
         super().parse_arguments(parser, args)
         self.asked = self.config.clone()
+        value = self.config[self.config.subcommand].get("ckpt_path") or ""
+        if "://" in value:
+            raise InputError(f"{value} is no file: download the checkpoint first")
+        if value not in KEYWORDS:  # before Lightning does, which makes objects of its settings
+            read(Path(value))
 
     @property
     def checkpoint(self) -> Path | None:
@@ -53,7 +94,7 @@ class TrainCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         asked, found = (config[config.subcommand].get("model") for config in (self.asked, self.config))
         if self.checkpoint is not None and asked:
-            refuse_code(found.as_dict(), {}, asked.classifier, self.checkpoint)
+            refuse_code(found.as_dict(), asked.classifier, self.checkpoint)
         for name, value in (asked or {}).items():
             if plain(value) not in (plain(DEFAULTS[name]), plain(found[name])):
                 say(f"train.py: {name} is {value} from now on, {found[name]} in the checkpoint", file=sys.stderr)
@@ -62,9 +103,10 @@ class TrainCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         super().instantiate_classes()
         # what can be refused is refused before loggers leave their files
-        if self.checkpoint is not None:
-            self.model.predictor.refuse_others(read(self.checkpoint)[1])
-        open_data(self, "predict" if self.subcommand == "predict" else "fit")
+        with as_input_errors():
+            if self.checkpoint is not None:
+                self.model.predictor.refuse_others(read(self.checkpoint)[1])
+            open_data(self, "predict" if self.subcommand == "predict" else "fit")
 
     def before_predict(self) -> None:
         bar = self.trainer.progress_bar_callback
@@ -85,7 +127,7 @@ def open_data(cli: LightningCLI, stage: str) -> None:
         cli.datamodule.setup(stage)
 
 
-class CompareCLI(LightningCLI):
+class CompareCLI(OneLineCLI):
     """``python train.py compare``: tests a `Comparison` instead of training."""
 
     def instantiate_classes(self) -> None:
@@ -109,7 +151,7 @@ def compare(arguments: Sequence[str]) -> int:
     return 0
 
 
-class ExplainCLI(LightningCLI):
+class ExplainCLI(OneLineCLI):
     """``python train.py explain``: the options of `explain.py`, and those of a trainer instead of its device."""
 
     def add_core_arguments_to_parser(self, parser: Any) -> None:
@@ -162,16 +204,11 @@ def quieten() -> None:
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda r: "litlogger" not in r.getMessage())
 
 
-def checkpoints(arguments: Sequence[str]) -> Iterator[Path]:
-    """The files given as --ckpt_path: looked at before Lightning does, which knows no clear words for a broken one."""
-    for index, argument in enumerate(arguments):
-        name, _, value = argument.partition("=")
-        if name == "--ckpt_path":
-            value = value or (arguments[index + 1] if index + 1 < len(arguments) else "")
-            if "://" in value:
-                raise InputError(f"{value} is no file: download the checkpoint first")
-            if value not in KEYWORDS:
-                yield Path(value)
+def one_line(error: Exception) -> str:
+    """What an error says; of one in a worker, whose traceback comes along, the end."""
+    text = str(error.args[0] if isinstance(error, InputError) else error)
+    text = text.rpartition(f"{InputError.__module__}.{InputError.__name__}: ")[2]
+    return escape(textwrap.shorten(text, 500, placeholder=" ..."))
 
 
 def plain(value: Any) -> Any:
@@ -195,18 +232,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return compare(arguments[1:])
         if arguments[:1] == ["explain"]:
             return explain(arguments[1:])
-        for path in checkpoints(arguments):
-            read(path)
         status = TrainCLI(
             AmortizedExplainer,
             ImageData,
             args=given,
             seed_everything_default=0,
-            trainer_defaults=TRAINER,
+            trainer_defaults={**TRAINER, "plugins": {"class_path": "amortex.callbacks.Checkpoints"}},
             save_config_kwargs={"overwrite": True},
         ).status
-    except (InputError, OSError) as error:
-        print(f"train.py: {error}", file=sys.stderr)
+    except (InputError, MisconfigurationException, argparse.ArgumentError, OSError) as error:
+        print(f"train.py: {one_line(error)}", file=sys.stderr)
         return 2
     except (RuntimeError, MemoryError) as error:
         if out_of_memory(error):

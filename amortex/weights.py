@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from amortex.embedded import embedded_state_dict
 from amortex.types import InputError
+from amortex.untrusted import refuse_bomb
 
 HUB_PREFIXES = ("hf-hub:", "hf_hub:", "local-dir:")
 
@@ -109,6 +110,7 @@ def read_state_dict(path: str) -> dict[str, Tensor]:
     """
     if not os.path.isfile(path):
         raise InputError(f"no weight file at {path!r}: give auto, random or a safetensors or checkpoint file")
+    refuse_bomb(path)
     try:
         state = timm.models.load_state_dict(path, weights_only=True)
     except Exception as error:  # unpickling refuses code with several exception types

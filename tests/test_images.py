@@ -141,7 +141,7 @@ def test_broken_files_are_named_in_one_line(tmp_path, monkeypatch):
             load(tmp_path / name)
         assert "\n" not in str(caught.value)
     (tmp_path / "two\nlines.jpg").touch()
-    with pytest.raises(InputError, match=r"two lines\.jpg: not a readable image"):
+    with pytest.raises(InputError, match=r"two\\nlines\.jpg: not a readable image"):
         load(tmp_path / "two\nlines.jpg")
     assert load(whole).shape == (3, 16, 16)
 

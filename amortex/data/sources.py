@@ -12,9 +12,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from amortex.images import find_images, to_colour
-from amortex.types import InputError
+from amortex.images import find_images, open_image, to_colour
+from amortex.types import InputError, escape
 
+NAMED = 20  # unreadable images that are named: a folder that disappears has thousands
 logger = logging.getLogger(__name__)
 
 
@@ -34,7 +35,7 @@ def decode(file: str | IO[bytes] | Image.Image) -> Image.Image:
     """RGB image of a path, an open file or an image."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # large images are expected, damaged metadata is harmless
-        with file if isinstance(file, Image.Image) else Image.open(file) as image:
+        with file if isinstance(file, Image.Image) else open_image(file) as image:
             return to_colour(image)
 
 
@@ -51,9 +52,9 @@ class Files:
         Raises:
             InputError: there are none.
         """
-        root = Path(path).resolve()
+        root = Path(os.path.realpath(path))
         found = (source.path for source in find_images([str(root)]))
-        unique = dict.fromkeys(str(file.resolve() if file.is_symlink() else file) for file in found)
+        unique = dict.fromkeys(os.path.realpath(file) if file.is_symlink() else str(file) for file in found)
         return cls(list(unique), root if root.is_dir() else root.parent)
 
     def __len__(self) -> int:
@@ -177,7 +178,15 @@ class Readable:
                 raise
             except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, ...
                 if not self.broken[i]:
-                    reason = f"{type(error).__name__}: {error}".replace("\n", " ")
-                    logger.warning("%s: not a readable image, left out (%s)", self.source.name(i), reason)
-                self.broken[i] = True
+                    self.broken[i] = True
+                    self._tell(self.source.name(i), error)
         raise InputError(f"none of {size} images can be read, the last of them {self.source.name(size - 1)}")
+
+    def _tell(self, name: str, error: Exception) -> None:
+        count = int(self.broken.sum())
+        if count <= NAMED:
+            logger.warning(
+                "%s: not a readable image, left out (%s)", escape(name), escape(f"{type(error).__name__}: {error}")
+            )
+        if count == NAMED:
+            logger.warning("further unreadable images are left out without being named")

@@ -103,8 +103,8 @@ def _look(rd: RateDistortion, reference: Reference, mask: Tensor, draws: Draws, 
         change = torch.addcmul(change, spread, spread)
     # outputs that are not finite show nothing, and must not reach the weights of the decoder
     damage, effect = (values.sum(1).nan_to_num_(0, 0, 0) for values in (change, product))
-    steep = steep.nan_to_num(0, 0, 0) if slope else None
-    return Look(damage, effect, kept.detach().nan_to_num(UNSEEN, neginf=UNSEEN), steep)
+    kept = kept.detach().nan_to_num(UNSEEN, neginf=UNSEEN)
+    return Look(damage, effect, kept, steep.nan_to_num(0, 0, 0) if slope else None)
 
 
 def signals(look: Look) -> tuple[Tensor, Tensor]:
