@@ -17,7 +17,7 @@ from PIL import Image
 from test_cli import rows
 from test_training import ROOT, TINY, fit, folder, versions  # noqa: F401, a fixture
 
-from amortex import callbacks, train_cli
+from amortex import callbacks, explained, train_cli
 from amortex.checkpoints import load_predictor, read
 from amortex.classifiers import load_classifier
 from amortex.data.sources import NAMED, Files, Readable
