@@ -27,6 +27,7 @@ from amortex.types import InputError, escape
 
 KEYWORDS = ("", "null", "best", "last", "hpc", "registry")  # what Lightning takes for a checkpoint besides files
 INTERRUPTED = 1  # with what Lightning exits when it is interrupted
+BOUNDS = {"seed_everything": (0, 2**32 - 1), "trainer.devices": (-1, 4096)}  # beyond, libraries break
 DEFAULTS = {name: value.default for name, value in inspect.signature(AmortizedExplainer).parameters.items()}
 
 
@@ -50,6 +51,11 @@ class OneLineCLI(LightningCLI):
     def parse_arguments(self, parser: Any, args: Any) -> None:
         with as_input_errors():
             super().parse_arguments(parser, args)
+        config = self.config.get(self.config.get("subcommand") or "") or self.config
+        for key, (least, most) in BOUNDS.items():
+            value = config.get(key)
+            if type(value) is int and not least <= value <= most:
+                raise InputError(f"{key} must be between {least} and {most}, not {value}")
 
     def instantiate_classes(self) -> None:
         with as_input_errors():
@@ -90,9 +96,10 @@ class TrainCLI(OneLineCLI):
     def instantiate_classes(self) -> None:
         super().instantiate_classes()
         # what can be refused is refused before loggers leave their files
-        if self.checkpoint is not None:
-            self.model.predictor.refuse_others(read(self.checkpoint)[1])
-        open_data(self, "predict" if self.subcommand == "predict" else "fit")
+        with as_input_errors():
+            if self.checkpoint is not None:
+                self.model.predictor.refuse_others(read(self.checkpoint)[1])
+            open_data(self, "predict" if self.subcommand == "predict" else "fit")
 
     def after_predict(self) -> None:
         """Say what was explained, and what could not be."""
