@@ -1,4 +1,4 @@
-"""The command line of `train.py`: Lightning's, plus `explain`, `compare` and `export`."""
+"""The command line of `train.py`: Lightning's, plus `explain`, `compare`, `pack` and `export`."""
 
 import argparse
 import inspect
@@ -25,6 +25,7 @@ from amortex.comparison import Comparison
 from amortex.data import ImageData
 from amortex.export import main as export
 from amortex.options import add_options
+from amortex.packing import main as pack
 from amortex.process import end_with_launcher, out_of_memory, prepare
 from amortex.sharing import FileExplainer
 from amortex.training import AmortizedExplainer
@@ -227,6 +228,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if arguments[:1] == ["export"]:
             return export(arguments[1:])
+        if arguments[:1] == ["pack"]:
+            return pack(arguments[1:])
         if arguments[:1] == ["compare"]:
             return compare(arguments[1:])
         if arguments[:1] == ["explain"]:

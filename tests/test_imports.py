@@ -32,7 +32,7 @@ LAYERS = (
     {"checkpoints", "data", "refinement", "objective", "plots", "results"},
     {"explained"},
     {"inference", "pipeline", "sharing", "training"},
-    {"callbacks", "export", "comparison"},
+    {"callbacks", "export", "packing", "comparison"},
     {"options", "building", "library", "cli", "train_cli"},
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
