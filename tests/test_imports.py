@@ -31,7 +31,8 @@ LAYERS = (
     {"metrics"},
     {"checkpoints", "data", "refinement", "objective", "plots", "results"},
     {"explained"},
-    {"inference", "pipeline", "sharing", "training"},
+    {"inference", "pipeline", "sharing", "validation"},
+    {"training"},
     {"callbacks", "export", "packing", "comparison"},
     {"options", "building", "library", "cli", "train_cli"},
 )
