@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict
 
 from torch import nn
+from typing_extensions import Unpack
 
 from amortex.building import build, choose, device
 from amortex.classifiers import DEFAULT_CLASSIFIER

@@ -24,6 +24,12 @@ def test_means_are_exact(scale, k):
     assert masks.max() <= 1
 
 
+def test_without_fine_steps_the_means_of_large_masks_are_nearly_right():
+    rates = torch.tensor([0.1, 0.4, 0.9])
+    masks = masks_of_rate(logits(3, 50_000, 2.0), rates, fine=0)
+    torch.testing.assert_close(masks.mean(1), rates, rtol=2e-3, atol=0)
+
+
 def test_masks_equal_those_of_a_root_finder():
     values = logits(3, 400, 3.0, torch.float64)
     for row, rate in zip(values, (0.02, 0.4, 0.9), strict=True):

@@ -8,19 +8,20 @@ EVERY, LARGE = 16, 4096
 KNEE = 0.25  # rate from which masks are raised evenly
 
 
-def masks_of_rate(logits: Tensor, rate: Tensor) -> Tensor:
+def masks_of_rate(logits: Tensor, rate: Tensor, fine: int = FINE) -> Tensor:
     """Masks ``sigmoid(logits + c)`` ``(B, k)``, with one shift c per image such that their means are `rate` ``(B,)``.
 
     The last Newton step towards c is differentiated with the slope held fixed, which gives the implicit gradient: the
     mean of a mask does not move, whatever the logits do. Masks of one image are nested: at a higher rate no entry is
     lower. Rates of 0 and 1 give the empty and the full mask.
+    With fewer `fine` steps, the means of large masks are `rate` only nearly.
     """
     values = logits if logits.dtype == torch.float64 else logits.float()
     rate = rate.to(values)[:, None]
     wanted = rate.clamp(1e-6, 1 - 1e-6)
     with torch.no_grad():
         shift = wanted.logit() - values.mean(1, keepdim=True)
-        for some, steps in ((values[:, :: EVERY if values.shape[1] > LARGE else 1], ROUGH), (values, FINE)):
+        for some, steps in ((values[:, :: EVERY if values.shape[1] > LARGE else 1], ROUGH), (values, fine)):
             shift = _solve(some, wanted.logit(), shift, steps)
     mask = (values + shift).sigmoid()
     slope = (mask.detach() * (1 - mask.detach())).mean(1, keepdim=True)

@@ -66,7 +66,7 @@ def observe(
     seen = None
     if draws is not None:
         rate = energy.new_full((len(energy),), LOOK_RATE)
-        seen = look(rd, reference, masks_of_rate(2 * guess, rate), draws)
+        seen = look(rd, reference, masks_of_rate(2 * guess, rate, fine=0), draws)  # about that rate will do
     return Evidence(reference, features, energy, spread, activation, guess, seen)
 
 
