@@ -89,6 +89,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, torch.Te
     try:
         if path.is_dir():
             refuse_bomb(path / CONFIG)
+            refuse_bomb(path / WEIGHTS)
             content = json.loads((path / CONFIG).read_text(encoding="utf-8"))
             weights = load_file(path / WEIGHTS)
         else:

@@ -62,11 +62,14 @@ class Explained(Explanation):
             self._measured[samples] = certify(self.explainer.rate_distortion, self, samples)
         return self._measured[samples]
 
-    def row(self, index: int) -> Row:
-        """What is known of one image, as plain values: distortion and class retained once there is a certificate."""
+    def row(self, index: int, samples: int | None = None) -> Row:
+        """What is known of one image, as plain values: distortion and class retained once there is a certificate.
+
+        Of several, that of so many `samples`, by default of the most.
+        """
         rd, reference, known = self.explainer.rate_distortion, self.reference, self.explainer.settings()
         target = int(reference.target[index])
-        measured = self._measured[max(self._measured)]._asdict() if self._measured else {}
+        measured = self._measured[samples or max(self._measured)]._asdict() if self._measured else {}
         return {
             "target": target,
             "class_name": rd.classifier.class_name(target),
@@ -113,7 +116,7 @@ class Explained(Explanation):
     def write(self, index: int, source: Source, results: Writer, panels: bool = True) -> Row:
         """Write one image as `source`; its row of the summary, with an `error` where anything is not finite."""
         reference = self.reference
-        row, mask = self.row(index), self.mask[index]
+        row, mask = self.row(index, results.settings["certificate_samples"]), self.mask[index]
         defined = reference.probabilities[index].isfinite().all() & mask.isfinite().all()
         if not (bool(defined) and math.isfinite(row["distortion"])):
             return results.fail(source, f"{source.path}: the classifier's output is not finite")

@@ -1,5 +1,6 @@
 """The library's front door: `load_explainer`."""
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypedDict
@@ -8,7 +9,7 @@ from torch import nn
 from typing_extensions import Unpack
 
 from amortex.building import build, choose, device
-from amortex.classifiers import DEFAULT_CLASSIFIER
+from amortex.classifiers import DEFAULT_CLASSIFIER, Classifier
 from amortex.options import check, from_keywords
 from amortex.pipeline import Pipeline
 from amortex.process import prepare
@@ -66,7 +67,7 @@ def load_explainer(
         method: ``amortized``, or a name in `METHODS`; by default ``amortized`` where there is a trained explainer, else
             ``cartoonx``.
         classifier: a timm name, the class path of an `nn.Module`, or a module (a copy is explained; what
-            `load_classifier` returns is taken itself).
+            `load_classifier` returns is taken itself, where it is, or a copy on another `device`).
         weights: of a classifier that is named: ``auto`` (its own), ``random``, or a file.
         class_names: one per class, or a text file with one per line.
         **options: all other options of ``explain.py`` for the method and the classifier, see `Options`.
@@ -85,4 +86,8 @@ def load_explainer(
     check(asked)
     choose(asked)
     prepare()
-    return Pipeline(build(asked).to(device(asked.device)), asked.method)
+    where = device(asked.device)
+    if isinstance(classifier, Classifier):  # others may be using it
+        where = classifier.mean.device if asked.device == "auto" else where
+        asked.classifier = classifier if classifier.mean.device == where else copy.deepcopy(classifier)
+    return Pipeline(build(asked).to(where), asked.method)

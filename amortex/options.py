@@ -141,7 +141,12 @@ def from_keywords(given: Mapping[str, Any]) -> argparse.Namespace:
         elif isinstance(value, list | tuple):
             words += [option, *map(str, value)]
         elif value is not None and value is not False:
-            words.append(f"{option}={json.dumps(value) if isinstance(value, dict) else value}")
+            try:
+                words.append(f"{option}={json.dumps(value) if isinstance(value, dict) else value}")
+            except TypeError as error:
+                raise InputError(
+                    f"{name} must hold plain values ({error}); for others, give the module itself"
+                ) from error
     return parser(_Keywords).parse_args(words)
 
 

@@ -76,7 +76,12 @@ class Pipeline:
         if isinstance(images, Tensor):
             if images.ndim != 4 or not len(images) or images.shape[1] != channels:
                 raise InputError(f"images must be a tensor (B, {channels}, H, W), not {tuple(images.shape)}")
+            if not images.is_floating_point():
+                raise InputError(f"images must be floats in [0, 1], not {images.dtype}: divide bytes by 255")
+            images = images.float()
             return images.to(device), [_named(image) for image in images]
+        if not isinstance(images, Photograph | Sequence):
+            raise InputError(f"images are paths, PIL images or one tensor, not {type(images).__name__}")
         photographs = [images] if isinstance(images, Photograph) else list(images)
         if not photographs:
             raise InputError("there are no images to explain")
@@ -108,5 +113,5 @@ class Pipeline:
 def _named(image: Tensor) -> Source:
     """A name for an image without a file: by its content, so that others do not take its place in a folder."""
     content = image.detach().cpu().contiguous().numpy().tobytes()
-    path = Path(f"image-{hashlib.blake2b(content, digest_size=4).hexdigest()}")
+    path = Path(f"image-{hashlib.blake2b(content, digest_size=8).hexdigest()}")
     return Source(path, path)

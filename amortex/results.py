@@ -4,9 +4,11 @@ import csv
 import hashlib
 import io
 import json
+import logging
 import os
+import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,9 @@ from amortex.images import Source
 from amortex.plots import png
 from amortex.types import InputError, Layout, escape
 
+logger = logging.getLogger(__name__)
 Row = dict[str, Any]
+HELD: dict[str, Callable[[], object]] = {}  # folders that this process has locked, and what unlocks them
 COLUMNS = (
     "file", "target", "class_name", "probability", "method", "preset", "lambda_k", "rate", "distortion",
     "ci_low", "ci_high", "retained", "seconds", "seed", "mask", "error",
@@ -106,7 +110,7 @@ class Results(Writer):
         overwrite: forget what the folder holds.
 
     Raises:
-        InputError: the folder cannot be made, or holds results of other settings.
+        InputError: the folder cannot be made, holds results of other settings, or another run writes to it.
     """
 
     def __init__(self, folder: Path, settings: dict[str, Any], overwrite: bool = False) -> None:
@@ -115,6 +119,7 @@ class Results(Writer):
             folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError, PermissionError) as error:
             raise InputError(f"cannot write to {folder}: {error.strerror}; choose another --out") from error
+        self._lock()
         shards = list(folder.glob(SHARD.format("*")))  # of a run that did not come to its end
         found = [folder / JSONL, *shards] if (folder / JSONL).exists() else shards
         rows = self._kept(row for file in found for row in _read_rows(file))
@@ -132,6 +137,26 @@ class Results(Writer):
         write_atomically(folder / SETTINGS, json.dumps(settings, indent=2).encode())
         for shard in shards:
             shard.unlink()
+
+    def _lock(self) -> None:
+        """One process at a time may write here: as long as it has this object, and no longer than it lives."""
+        if os.name != "posix":
+            return
+        import fcntl
+
+        folder = os.path.realpath(self.folder)
+        if folder in HELD:  # by an object that is left over, of a run that was interrupted
+            HELD.pop(folder)()
+        place = os.open(folder, os.O_RDONLY)
+        HELD[folder] = weakref.finalize(self, os.close, place)
+        try:
+            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                f"another run is writing to {self.folder}: wait for it, or choose another --out"
+            ) from error
+        except OSError:  # some network file systems cannot lock folders
+            logger.debug("%s cannot be locked", self.folder)
 
     def has(self, source: Source) -> bool:
         """Whether the file has been explained."""
@@ -173,7 +198,7 @@ class Results(Writer):
         if too_long:
             name = Path(name).with_name(Path(name).name[: LONGEST_NAME // 4]).as_posix()
         if too_long or self._names.get(name, source.label) != source.label:
-            name += "-" + hashlib.blake2b(source.label.encode(), digest_size=4).hexdigest()
+            name += "-" + hashlib.blake2b(source.label.encode(), digest_size=8).hexdigest()
         self._names[name] = source.label
         return name
 
@@ -246,9 +271,9 @@ def _read_rows(file: Path) -> Iterator[Row]:
     for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             row = json.loads(line)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             continue
-        if isinstance(row, dict) and set(row) >= set(COLUMNS):
+        if isinstance(row, dict) and all(isinstance(row.get(key), str) for key in ("file", "mask", "error")):
             yield row
 
 

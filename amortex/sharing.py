@@ -14,7 +14,6 @@ from torch.utils.data import DataLoader
 from amortex.images import Source
 from amortex.inference import Request, explain_files, settings
 from amortex.results import Results, Row, Shard
-from amortex.types import InputError
 
 PATIENCE = timedelta(days=30)  # with which a device that is done waits for the others
 
@@ -64,19 +63,28 @@ def explain_shared(
         InputError: as `Results`.
         RuntimeError: another process died, which gloo notices by its connections.
     """
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # ends it: Lightning would only make a note, which no one reads here
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # ends it: Lightning would make a note, which no one reads
+    try:
+        return _explain_shared(trainer, request, sources, folder, overwrite, quiet)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _explain_shared(
+    trainer: Any, request: Request, sources: Sequence[Source], folder: Path, overwrite: bool, quiet: bool
+) -> list[Row]:
     rank, chosen = trainer.global_rank, settings(request)
     todo: list[Source] | Exception = []
     if rank == 0:
         try:
             results = Results(folder, chosen, overwrite)
             todo = results.todo(sources)
-        except (InputError, OSError) as error:
-            todo = error
+        except Exception as error:
+            todo = error  # the others wait for an answer
     todo = trainer.strategy.broadcast(todo)
     if isinstance(todo, Exception):
         if rank:
-            sys.exit(2)  # rank zero says why
+            sys.exit(0)  # rank zero says why, if no launcher ends it before
         raise todo
     # shares take hours, and not all the same time: longer than processes usually wait for each other
     group: Any = distributed.new_group(backend="gloo", timeout=PATIENCE) if trainer.world_size > 1 else None

@@ -82,7 +82,8 @@ class TrainCLI(OneLineCLI):
         value = self.config[self.config.subcommand].get("ckpt_path") or ""
         if "://" in value:
             raise InputError(f"{value} is no file: download the checkpoint first")
-        if value not in KEYWORDS:  # before Lightning does, which makes objects of its settings
+        # before Lightning does, which makes objects of its settings, and prefers a file of that name to its own words
+        if value not in KEYWORDS or Path(value).is_file():
             read(Path(value))
 
     @property
@@ -172,6 +173,12 @@ def explain(arguments: Sequence[str]) -> int:
         trainer_defaults={**TRAINER, "logger": False, "enable_progress_bar": False},
     )
     options, first = cli.config, cli.trainer.is_global_zero
+    if any(way in str(options.trainer.strategy) for way in ("spawn", "fork", "notebook")):
+        raise InputError(
+            "trainer.strategy: explaining needs processes that are launched, not spawned or forked: use ddp"
+        )
+    if options.trainer.limit_predict_batches not in (None, 1.0):
+        raise InputError("trainer.limit_predict_batches: all files are one batch; leave it out, and name fewer files")
     out = settle(options)
     sources = find(options, out) if first else []  # one process looks through folders of millions, and tells the others
     module = FileExplainer(build_request(options), sources, out, options.overwrite, options.quiet)

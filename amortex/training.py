@@ -146,7 +146,10 @@ class AmortizedExplainer(Validation):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         done = self.global_step / max(1, self.trainer.max_steps)
         loss, measured = self.objective(batch["image"], batch["numbers"], done, self.global_step)
-        means = self.trainer.strategy.reduce(torch.stack(list(measured.values())).detach(), reduce_op="mean")
+        means = torch.stack(list(measured.values())).detach()
+        if self.trainer.world_size > 1:  # without the barrier of Lightning's own, which would wait for the device
+            torch.distributed.all_reduce(means)
+            means /= self.trainer.world_size
         for key, value in zip(measured, means, strict=True):
             self.log(f"train/{key}", value, prog_bar=key == "loss", batch_size=len(batch["image"]))
         return loss

@@ -10,6 +10,7 @@ from amortex.types import InputError
 
 NODES, NUMBER = 10_000, 1e6  # most values and largest number in settings
 MOST = {"img_size": 4096, "num_classes": 100_000, "levels": 10, "seed": 2**64}  # other largest numbers
+MOST_ARGUMENT = 4096  # of a network's constructor
 
 
 def refuse_bomb(path: str | Path) -> None:
@@ -24,7 +25,10 @@ def refuse_bomb(path: str | Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError):
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError) as error:
+        with open(path, "rb") as file:
+            if file.read(2) == b"PK":  # torch's own reader is less particular
+                raise InputError(f"{path} is a damaged archive: it is refused") from error
         return  # no archive: whoever reads it says what is wrong
     if size > path.stat().st_size:
         raise InputError(f"{path} is compressed, to hide {size} bytes: torch writes no such files, it is refused")
@@ -44,17 +48,19 @@ def refuse_objects(settings: Any, path: str | Path) -> None:
     if not isinstance(settings.get("model_args"), dict | None):
         raise InputError(f"{path} has model_args that are no table: it is damaged")
     todo: list[tuple[Any, Any, bool]] = [(key, value, key == "model_args") for key, value in settings.items()]
-    for count, (key, value, argument) in enumerate(todo):  # the list grows meanwhile
-        if count > NODES or not isinstance(key, str):
+    for key, value, argument in todo:  # the list grows meanwhile
+        if not isinstance(key, str):
             raise InputError(f"{path} has settings beyond measure: it is damaged")
         if "class_path" in key or (argument and isinstance(value, str) and set(value) & set("{:")):
             raise InputError(f"{path} names a class in its settings, or hides a table in text: it is refused")
+        if isinstance(value, dict | list | tuple) and len(todo) + len(value) > NODES:
+            raise InputError(f"{path} has settings beyond measure: it is damaged")
         if isinstance(value, dict):
             todo += [(inner, item, argument) for inner, item in value.items()]
         elif isinstance(value, list | tuple):
             todo += [(key, item, argument) for item in value]
         elif isinstance(value, int | float):
-            if not abs(value) <= MOST.get(key, NUMBER):
+            if not abs(value) <= MOST.get(key, MOST_ARGUMENT if argument else NUMBER):
                 raise InputError(f"{path} has a {key} beyond measure: it is damaged")
         elif value is not None and not isinstance(value, str):
             raise InputError(f"{path} has a {key} that is no plain value: it is damaged")

@@ -219,6 +219,8 @@ CLASS = {"class_path": "subprocess.Popen", "init_args": {"args": "touch executed
         ({"levels": float("nan")}, "beyond measure"),
         ({"mean": torch.zeros(1)}, "no plain value"),
         ({"rates": [[0.0] * 200] * 200}, "beyond measure"),
+        ({"rates": [[0.0] * 9000] * 9000}, "beyond measure"),
+        ({"model_args": {"depth": 10**6}}, "beyond measure"),
         ({"padding": None}, "settings that are missing or wrong|padding"),
     ],
 )
@@ -233,7 +235,10 @@ def test_settings_in_a_checkpoint_run_nothing_and_are_bounded(tmp_path, monkeypa
     for argument in ("--ckpt_path=some.ckpt", "--config=config.yaml"):
         assert train_cli.main([*common, "--trainer.logger", "false", argument]) == 2
         told(capsys)
-    assert {path.name for path in tmp_path.iterdir()} == {"some.ckpt", "config.yaml"}
+    Path("some.ckpt").rename("last")  # Lightning's own word for a checkpoint, but a file of that name comes first
+    assert train_cli.main([*common, "--trainer.logger", "false", "--ckpt_path=last"]) == 2
+    told(capsys)
+    assert {path.name for path in tmp_path.iterdir()} == {"last", "config.yaml"}
 
 
 def test_weights_that_are_none(tmp_path, content):
@@ -256,9 +261,13 @@ def test_compressed_checkpoints_and_pipes_are_refused(tmp_path, content):
             for member in old.namelist():
                 new.writestr(member, old.read(member))
             new.writestr("archive/data/999", bytes(10**7))
+    bomb = (tmp_path / "bomb.ckpt").read_bytes()
+    entry = bomb.index(b"PK\x01\x02")  # of the directory at the end; two bytes of it hold the version needed
+    (tmp_path / "strange.ckpt").write_bytes(bomb[: entry + 6] + bytes([100, 0]) + bomb[entry + 8 :])
     os.mkfifo(tmp_path / "pipe.ckpt")
     read(tmp_path / "good.ckpt")
-    for name, why in (("bomb.ckpt", "is compressed"), ("pipe.ckpt", "no regular file")):
+    for name, why in (("bomb.ckpt", "is compressed"), ("strange.ckpt", "damaged archive"),
+                      ("pipe.ckpt", "no regular file")):  # fmt: skip
         with pytest.raises(InputError, match=why):
             read(tmp_path / name)
     with pytest.raises(InputError, match="is compressed"):

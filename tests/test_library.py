@@ -154,6 +154,15 @@ def test_a_classifier_that_is_loaded_takes_no_options():
         amortex.load_explainer(classifier=classifier, mean=[0.5])
 
 
+def test_a_certificate_that_is_saved_has_the_draws_that_were_asked_for(two, tmp_path):
+    explained = load().explain(two)
+    explained.certificate(32)
+    row, *_ = explained.save(tmp_path / "out", samples=4)
+    four = explained.certificate(4)
+    assert row["ci_high"] == pytest.approx(four.ci_high[0].item())
+    assert four.ci_high[0] != explained.certificate(32).ci_high[0]
+
+
 def test_paths_pil_images_and_tensors_give_the_same(two):
     loaded = load()
     pixels = torch.stack([Preprocess(loaded.classifier.data_config).load(path) for path in two])
@@ -205,6 +214,8 @@ def test_a_trained_explainer_measures_rates_for_other_classes(tmp_path, two):
         (torch.rand(3, 32, 32), r"\(B, 3, H, W\), not \(3, 32, 32\)"),
         (torch.rand(1, 1, 32, 32), r"\(B, 3, H, W\), not \(1, 1, 32, 32\)"),
         (torch.rand(0, 3, 32, 32), "not \\(0, 3, 32, 32\\)"),
+        (None, "not NoneType"),
+        (torch.zeros(1, 3, 32, 32, dtype=torch.uint8), "not torch.uint8"),
         (2 * torch.ones(1, 3, 32, 32), r"pixels in \[0, 1\]"),
     ],
 )

@@ -1,5 +1,6 @@
 """A folder of results: resumed after interruptions, never mixed, never half-written."""
 
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -181,3 +182,24 @@ def test_rows_that_name_other_files_are_not_trusted(three, out, mask):
     (out / "summary.jsonl").write_text("\n".join([json.dumps(row), *lines[1:]]) + "\n")
     assert one_by_one(three, out, "--overwrite") == 0
     assert all(victim.exists() for victim in victims)
+
+
+def test_two_runs_do_not_write_into_one_folder(three, out, capsys):
+    out.mkdir()
+    place = os.open(out, os.O_RDONLY)
+    fcntl.flock(place, fcntl.LOCK_EX)  # as another process has it
+    assert one_by_one(three, out) == 2
+    told = capsys.readouterr().err
+    assert told == f"explain.py: another run is writing to {out}: wait for it, or choose another --out\n"
+    assert not list(out.iterdir())
+    os.close(place)
+    assert one_by_one(three, out) == 0
+
+
+def test_rows_that_make_no_sense_are_left_out(three, out):
+    assert one_by_one(three, out) == 0
+    with open(out / "summary.jsonl", "a") as file:
+        for line in ("9" * 5000, "[" * 100_000, json.dumps({**rows(out)[0], "file": ["x"]})):
+            file.write(line + "\n")
+    assert one_by_one(three, out) == 0
+    assert files(rows(out)) == list(NAMES)

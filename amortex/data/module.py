@@ -32,7 +32,7 @@ class ImageData(lightning.LightningDataModule):
     batches are the same on any number of devices if their size is. ``global_step`` counts the steps of all
     optimizers: the module should have one. Of ``wds/``, ``tfds/`` and ``hfids/`` data, which can only be read from
     start to end, a resumed run sees a new order, and each worker and device its own part. The loaders bring their own
-    samplers, which Lightning leaves alone; ``Trainer(use_distributed_sampler=False)`` says the same.
+    samplers: several devices need ``Trainer(use_distributed_sampler=False)``.
 
     Arguments:
         train: ``embedded`` (photographs that scikit-image brings along), a folder (with all below it), a tar file,
@@ -158,6 +158,8 @@ class ImageData(lightning.LightningDataModule):
         trainer = self.trainer
         if trainer is not None and len(dataset) < trainer.world_size:
             raise InputError(f"{len(dataset)} validation images are too few for {trainer.world_size} devices")
+        if trainer is not None and trainer.world_size > 1 and trainer._accelerator_connector.use_distributed_sampler:
+            raise InputError("the data are shared out already: give Trainer(use_distributed_sampler=False)")
         # each image on one device: a DistributedSampler would repeat some to make the shares even
         sampler = None if trainer is None else range(trainer.global_rank, len(dataset), trainer.world_size)
         return self._loader(dataset, batch_size=self.batch_size, sampler=sampler)

@@ -127,7 +127,8 @@ def price(lambda_k: Tensor, step: int, steps: int | Tensor, first: Tensor | floa
     """
     lambda_k = lambda_k.clamp(min=LOWEST)
     first = torch.minimum(torch.as_tensor(first, device=lambda_k.device, dtype=lambda_k.dtype), lambda_k)
-    done = torch.as_tensor((step + 1) / (RISE * steps), device=lambda_k.device, dtype=lambda_k.dtype).clamp(max=1)
+    done = (step + 1) / (RISE * steps)
+    done = done.clamp(max=1) if isinstance(done, Tensor) else min(1.0, done)
     return first ** (1 - done) * lambda_k**done
 
 
