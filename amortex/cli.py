@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     request = build_request(options)
     request.explainer.to(device(options.device))
     results = Results(out, settings(request), options.overwrite)
-    announce(options, len(sources), out)
+    announce(options, request, len(sources), out)
     rows = explain_files(request, results.todo(sources), results, options.quiet)
     return report(rows, len(sources), out, options.quiet)
 
@@ -86,9 +86,12 @@ def build_request(options: argparse.Namespace) -> Request:
     )
 
 
-def announce(options: argparse.Namespace, images: int, out: Path) -> None:
+def announce(options: argparse.Namespace, request: Request, images: int, out: Path) -> None:
+    """Say what is going to be explained, and at what size: trained explainers have their own."""
     if not options.quiet:
-        print(f"explaining {images} image{'s' * (images > 1)} by {options.method}: {out}", flush=True)
+        height, width = request.explainer.rate_distortion.classifier.input_size[1:]
+        what = f"{images} image{'s' * (images > 1)} by {options.method} at {width} x {height}"
+        print(f"explaining {what}: {out}", flush=True)
 
 
 def report(rows: list[dict[str, Any]], total: int, out: Path, quiet: bool) -> int:

@@ -82,6 +82,8 @@ def load_explainer(
     if unknown:
         raise InputError(f"there is no option {min(unknown)}: use {', '.join(Options.__annotations__)}")
     asked = from_keywords({**options, "explainer": source, "method": method, "weights": weights})
+    if not isinstance(classifier, str | nn.Module):
+        raise InputError(f"classifier must be a name or a torch.nn.Module, not {type(classifier).__name__}")
     asked.classifier, asked.class_names = classifier, class_names
     check(asked)
     choose(asked)

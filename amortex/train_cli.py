@@ -181,9 +181,10 @@ def explain(arguments: Sequence[str]) -> int:
         raise InputError("trainer.limit_predict_batches: all files are one batch; leave it out, and name fewer files")
     out = settle(options)
     sources = find(options, out) if first else []  # one process looks through folders of millions, and tells the others
-    module = FileExplainer(build_request(options), sources, out, options.overwrite, options.quiet)
+    request = build_request(options)
+    module = FileExplainer(request, sources, out, options.overwrite, options.quiet)
     if first:
-        announce(options, len(sources), out)
+        announce(options, request, len(sources), out)
     (rows,) = cast(list[Any], cli.trainer.predict(module))
     return report(rows, len(sources), out, options.quiet) if first else 0
 
@@ -227,6 +228,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     given = None if arguments is None else list(arguments)
     arguments = sys.argv[1:] if given is None else given
+    if arguments[:1] in (["-h"], ["--help"]):
+        print("Besides the commands below: train.py {explain,compare,pack,export} --help\n")
     fit = arguments[:1] == ["fit"]
     again = "resume with --ckpt_path and the last checkpoint" if fit else "the same command resumes"
     prepare()
