@@ -88,6 +88,15 @@ def test_a_run_leaves_checkpoints_metrics_panels_and_an_offline_wandb_run(folder
     assert not torch.equal(averaged, checkpoint["state_dict"]["predictor.decoder.slope"])
 
 
+def test_bf16_trains_as_float32_does_but_for_rounding(folder):
+    for precision in ("32-true", "bf16-mixed"):
+        assert fit("--trainer.precision", precision, steps=3, every=3) == 0
+    exact, rough = (metrics(run, "train/loss") for run in versions(folder))
+    assert exact.keys() == rough.keys() == {0, 1, 2}
+    assert [rough[step] for step in rough] == pytest.approx([exact[step] for step in exact], rel=0.05)
+    assert exact != rough  # or nothing was rounded
+
+
 def test_a_killed_run_resumes_and_repeats_the_uninterrupted_one(folder, monkeypatch, capsys):
     assert fit(steps=6, every=2) == 0
     module = AmortizedExplainer

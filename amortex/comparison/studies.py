@@ -129,6 +129,7 @@ def native(method: Method, yardstick: Yardstick, lambda_k: float) -> Study:
             return torch.cat([*figures, made.seconds[:, None], made.passes[:, None]], 1)
 
     settings = {"study": "native", "protocol": vars(yardstick.protocol), "lambda_k": lambda_k, **method.settings}
+    settings["device"] = yardstick.rd.classifier.mean.device.type  # seconds are measured, too
     return Study("native", method.name, (*columns_of(metrics), *scales, "seconds", "passes"), measure, settings)
 
 
