@@ -14,7 +14,7 @@ from amortex.checkpoints import CONFIG, WEIGHTS, load_predictor, read
 from amortex.draws import Draws
 from amortex.explainers import Explanation, picture
 from amortex.predictors import MaskPredictor
-from amortex.predictors.budget import masks_of_any_rate
+from amortex.predictors.budget import masks_of_rate
 from amortex.predictors.evidence import Look, observe
 from amortex.results import write_atomically
 from amortex.types import InputError
@@ -74,7 +74,7 @@ class Graph(nn.Module):
         if damage is not None and effect is not None and kept is not None:
             evidence = evidence._replace(look=Look(damage, effect, kept))
         logits, *_ = self.predictor.decoder(evidence)
-        mask = masks_of_any_rate(logits, rate)
+        mask = masks_of_rate(logits, rate)
         return evidence.reference.probabilities, mask, picture(rd, Explanation(evidence.reference, mask, mask))
 
 

@@ -51,7 +51,6 @@ class Objective:
         if step < h.warm_up:
             loss = self.imitate(prediction, rate[:, 0], numbers, step)
             return self.refined(loss, {"loss": loss}, prediction, numbers)
-        # beyond `KNEE`, masks that order all entries teach more than those that are made in use
         mask = masks_of_rate(prediction.logits.repeat_interleave(h.masks, 0), rate.flatten())
         if mask.requires_grad:  # an image whose noisy outputs are not finite must not cost the others their step
             mask.register_hook(lambda gradient: gradient.nan_to_num(0, 0, 0))

@@ -7,7 +7,7 @@ import scipy.optimize
 import torch
 from scipy.special import expit
 
-from amortex.predictors.budget import KNEE, masks_of_any_rate, masks_of_rate
+from amortex.predictors.budget import masks_of_rate
 
 
 def logits(batch: int, k: int, scale: float, dtype=torch.float32) -> torch.Tensor:
@@ -43,18 +43,6 @@ def test_masks_are_nested():
     values = logits(1, 1000, 4.0).expand(9, -1)
     masks = masks_of_rate(values, torch.linspace(0, 1, 9))
     assert (masks.diff(dim=0) >= -1e-6).all()
-
-
-def test_beyond_the_knee_all_entries_rise_evenly():
-    values, rates = logits(1, 1000, 4.0).expand(9, -1), torch.linspace(0, 1, 9)
-    masks = masks_of_any_rate(values, rates)
-    torch.testing.assert_close(masks.mean(1), rates, rtol=1e-4, atol=1e-6)
-    assert (masks.diff(dim=0) >= -1e-6).all()
-    below = rates <= KNEE
-    torch.testing.assert_close(masks[below], masks_of_rate(values[below], rates[below]))
-    missing = 1 - masks[~below][:-1]
-    shares = missing / missing.mean(1, keepdim=True)
-    torch.testing.assert_close(shares, shares[:1].expand_as(shares), rtol=1e-3, atol=1e-3)
 
 
 def test_gradient_is_that_of_the_exact_mask():

@@ -5,7 +5,6 @@ from torch import Tensor
 
 ROUGH, FINE = 6, 4  # Newton steps on every 16th entry, then on all; float32 is exhausted after 6 to 9 in all
 EVERY, LARGE = 16, 4096
-KNEE = 0.25  # rate from which masks are raised evenly
 
 
 def masks_of_rate(logits: Tensor, rate: Tensor, fine: int = FINE) -> Tensor:
@@ -29,16 +28,6 @@ def masks_of_rate(logits: Tensor, rate: Tensor, fine: int = FINE) -> Tensor:
     shift = shift - ((mask.mean(1, keepdim=True) - wanted) / slope.clamp(min=1e-9)).clamp(-1, 1)
     mask = (values + shift).sigmoid()
     return torch.where(rate <= 0, 0.0, torch.where(rate >= 1, 1.0, mask))
-
-
-def masks_of_any_rate(logits: Tensor, rate: Tensor) -> Tensor:
-    """`masks_of_rate` up to `KNEE`; beyond it, all entries of the mask of that rate come equally nearer to one.
-
-    By then what the class needs is there. Adding the rest one after the other changes what the classifier makes of the
-    image back and forth; as noise that fades it does so much less.
-    """
-    mask = masks_of_rate(logits, rate.clamp(max=KNEE))
-    return torch.lerp(mask, torch.ones_like(mask), ((rate - KNEE) / (1 - KNEE)).clamp(min=0)[:, None].to(mask))
 
 
 def _solve(values: Tensor, aim: Tensor, shift: Tensor, steps: int) -> Tensor:

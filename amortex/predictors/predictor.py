@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from amortex.draws import Draws
 from amortex.predictors.backbone import Backbone
-from amortex.predictors.budget import masks_of_any_rate
+from amortex.predictors.budget import masks_of_rate
 from amortex.predictors.decoder import Decoder
 from amortex.predictors.encoder import Encoder
 from amortex.predictors.evidence import Evidence, look, observe
@@ -39,7 +39,7 @@ class Prediction(NamedTuple):
     def mask(self, rate: float | Tensor) -> Tensor:
         """Masks ``(B, k)`` of mean `rate`, a number or one per image ``(B,)``."""
         rate = torch.as_tensor(rate, device=self.logits.device, dtype=torch.float32)
-        return masks_of_any_rate(self.logits, rate.expand(len(self.logits)))
+        return masks_of_rate(self.logits, rate.expand(len(self.logits)))
 
     def distortion(self, rate: Tensor) -> Tensor:
         """Predicted distortion at rates ``(B, R)``: linear in the logarithm of the rate between corners."""
