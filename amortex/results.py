@@ -273,7 +273,8 @@ def _read_rows(file: Path) -> Iterator[Row]:
             row = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        if isinstance(row, dict) and all(isinstance(row.get(key), str) for key in ("file", "mask", "error")):
+        whole = isinstance(row, dict) and set(row) >= set(COLUMNS)
+        if whole and all(isinstance(row[key], str) for key in ("file", "mask", "error")):
             yield row
 
 

@@ -199,7 +199,8 @@ def test_two_runs_do_not_write_into_one_folder(three, out, capsys):
 def test_rows_that_make_no_sense_are_left_out(three, out):
     assert one_by_one(three, out) == 0
     with open(out / "summary.jsonl", "a") as file:
-        for line in ("9" * 5000, "[" * 100_000, json.dumps({**rows(out)[0], "file": ["x"]})):
+        for line in ("9" * 5000, "[" * 100_000, json.dumps({**rows(out)[0], "file": ["x"]}),
+                     json.dumps({"file": "x.png", "mask": rows(out)[0]["mask"], "error": ""})):  # fmt: skip
             file.write(line + "\n")
     assert one_by_one(three, out) == 0
     assert files(rows(out)) == list(NAMES)

@@ -93,9 +93,9 @@ def _look(rd: RateDistortion, reference: Reference, mask: Tensor, draws: Draws, 
             mixed = mixed.map(lambda band: band.detach().requires_grad_())
         log_probability = rd.classifier(rd.picture(mixed)).log_softmax(-1)
         kept = log_probability.gather(1, reference.target[:, None])[:, 0]
-        *gradient, steep = torch.autograd.grad(kept.sum(), [*mixed.bands, *((leaf,) if slope else mixed.bands[:1])])
+        gradient = torch.autograd.grad(kept.sum(), [*mixed.bands, leaf] if slope else list(mixed.bands))
     # flat, since passes over channels-last and plain tensors together are slow
-    slopes, away = layout.join(gradient), _away(reference)
+    slopes, away = layout.join(gradient[: len(mixed.bands)]), _away(reference)
     product = slopes * away
     change = product.square()
     if reference.scale is not None:
@@ -104,7 +104,7 @@ def _look(rd: RateDistortion, reference: Reference, mask: Tensor, draws: Draws, 
     # outputs that are not finite show nothing, and must not reach the weights of the decoder
     damage, effect = (values.sum(1).nan_to_num_(0, 0, 0) for values in (change, product))
     kept = kept.detach().nan_to_num(UNSEEN, neginf=UNSEEN)
-    return Look(damage, effect, kept, steep.nan_to_num(0, 0, 0) if slope else None)
+    return Look(damage, effect, kept, gradient[-1].nan_to_num(0, 0, 0) if slope else None)
 
 
 def signals(look: Look) -> tuple[Tensor, Tensor]:
