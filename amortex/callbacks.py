@@ -16,9 +16,9 @@ from PIL import Image
 from torch import Tensor
 
 from amortex.explainers import Explanation, picture
+from amortex.files import write_atomically
 from amortex.plots import panel, png, training_curve
 from amortex.predictors import Prediction
-from amortex.results import write_atomically
 from amortex.training import AmortizedExplainer
 from amortex.types import InputError
 

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from amortex.checkpoints import CONFIG, WEIGHTS, load_predictor, read
 from amortex.draws import Draws
 from amortex.explainers import Explanation, picture
+from amortex.files import write_atomically
 from amortex.predictors import MaskPredictor
 from amortex.predictors.budget import masks_of_rate
 from amortex.predictors.evidence import Look, observe
-from amortex.results import write_atomically
 from amortex.types import InputError
 
 ONNX = "explainer.onnx"

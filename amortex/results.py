@@ -18,6 +18,7 @@ from PIL import Image
 from safetensors.torch import save
 from torch import Tensor
 
+from amortex.files import append, write_atomically
 from amortex.images import Source
 from amortex.plots import png
 from amortex.types import InputError, Layout, escape
@@ -243,27 +244,6 @@ def mask_file(tensors: dict[str, Tensor], layout: Layout, metadata: dict[str, An
         for band, values in zip(layout.bands, layout.split(flat.detach().cpu().float()), strict=True):
             bands[prefix + band.name] = values.contiguous()
     return save(bands, {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()})
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is either there in full or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def append(path: Path, text: str) -> None:
-    """Append to a file, or leave it as it was (on a full disk, say)."""
-    size = path.stat().st_size
-    try:
-        with open(path, "a", encoding="utf-8", newline="") as file:
-            file.write(text)
-    except OSError:
-        os.truncate(path, size)
-        raise
 
 
 def _read_rows(file: Path) -> Iterator[Row]:

@@ -8,8 +8,8 @@ import pytest
 from networks import FAST, explain, photographs
 from test_cli import rows
 
-from amortex import results
-from amortex.results import append, write_atomically
+from amortex import files
+from amortex.files import append, write_atomically
 
 NAMES = ("a.png", "b.png", "c.png")
 
@@ -59,7 +59,7 @@ def test_appending_to_a_full_disk_leaves_the_file_as_it_was(tmp_path, monkeypatc
 
         return Full()
 
-    monkeypatch.setattr(results, "open", full, raising=False)
+    monkeypatch.setattr(files, "open", full, raising=False)
     with pytest.raises(OSError, match="No space"):
         append(path, "a,b,c\n")
     assert path.read_text() == "header\n"

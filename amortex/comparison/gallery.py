@@ -11,8 +11,8 @@ from torch import Tensor
 
 from amortex.comparison.bench import Batch, Method
 from amortex.explainers import picture
+from amortex.files import write_atomically
 from amortex.plots import INK, png
-from amortex.results import write_atomically
 
 COLUMNS = 7
 

@@ -13,10 +13,10 @@ from amortex.comparison.bench import Method
 from amortex.comparison.figures import Table
 from amortex.comparison.stopwatch import Stopwatch
 from amortex.draws import EVALUATION_SEED
+from amortex.files import write_atomically
 from amortex.metrics import Interval
 from amortex.metrics.functional import CANNY
 from amortex.plots import png
-from amortex.results import write_atomically
 
 TABLES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "native": (

@@ -11,7 +11,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from amortex.draws import Draws
-from amortex.results import write_atomically
+from amortex.files import write_atomically
 
 
 class Store:
