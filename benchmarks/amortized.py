@@ -16,9 +16,11 @@ from tqdm import tqdm
 from amortex.checkpoints import load_predictor
 from amortex.draws import EVALUATION_SEED, Draws
 from amortex.explainers import WAM
+from amortex.explainers.amortized import LOOKS
 from amortex.explainers.initial import sensitivity
 from amortex.masks import energy, top_share
 from amortex.predictors import MaskPredictor, Prediction
+from amortex.predictors.budget import masks_through
 from amortex.process import prepare
 from amortex.rate_distortion import RateDistortion
 from amortex.reference import Reference
@@ -26,6 +28,8 @@ from amortex.reference import Reference
 Rows = tuple[Tensor, Tensor, Tensor]  # (B, R) each: rates, the distortions that choose among them, those that count
 
 SOFT = "amortized"
+REFINED = f"{SOFT}, {LOOKS} learned steps"
+AIM = 5.0  # the lambda_k of these
 RATES = (0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 NINE = [0, 2, 3, 5, 7, 9, 10, 12, 14]  # of these, over which distortion has to fall
 
@@ -63,13 +67,17 @@ def trivial(predictor: MaskPredictor, prediction: Prediction) -> dict[str, list[
     return {"empty mask": [empty], "full mask": [empty + 1], **hard}
 
 
-def trained(prediction: Prediction) -> dict[str, list[Tensor]]:
-    """The masks of an explainer at `RATES`."""
+def trained(predictor: MaskPredictor, prediction: Prediction) -> dict[str, list[Tensor]]:
+    """The masks of an explainer at `RATES`: of one pass, and through refined ones if it has learned refinement."""
     size = energy(prediction.reference.coefficients)
-    return {
+    masks = {
         SOFT: [prediction.mask(rate) for rate in RATES],
-        "amortized, hard": [top_share(prediction.logits, rate, size) for rate in RATES],
+        f"{SOFT}, hard": [top_share(prediction.logits, rate, size) for rate in RATES],
     }
+    if predictor.decoder.refiner is not None:
+        refined = predictor.refine(prediction, AIM, LOOKS, Draws.of(prediction.reference.image, stream="refine"))
+        masks[REFINED] = [masks_through(refined, refined.new_full((len(refined),), rate)) for rate in RATES]
+    return masks
 
 
 def measure(rd: RateDistortion, reference: Reference, masks: list[Tensor], samples: int) -> Rows:
@@ -114,20 +122,21 @@ def main() -> None:
             found.setdefault(name, []).append(measure(rd, prediction.reference, masks, options.samples))
     for name, parts in found.items():
         show(name, parts, options.lambda_k, chosen=True)
-    monotone = []
+    monotone: list[str] = []
     for path, predictor in zip(options.explainer, predictors, strict=True):
         found, predicted = {}, []
         for chunk in tqdm(image.split(8), desc=path, disable=None):
             prediction = predictor(chunk)
-            for name, masks in trained(prediction).items():
+            for name, masks in trained(predictor, prediction).items():
                 found.setdefault(name, []).append(measure(rd, prediction.reference, masks, options.samples))
             own = [prediction.mask(prediction.rate_for(value)) for value in options.lambda_k]
             predicted.append(measure(rd, prediction.reference, own, options.samples))
         for name, parts in found.items():
             show(f"{name}: {path}", parts, options.lambda_k, chosen=True)
         show(f"amortized, rate predicted: {path}", predicted, options.lambda_k, chosen=False)
-        falls = torch.cat([(choosing + counting) / 2 for _, choosing, counting in found[SOFT]])[:, NINE]
-        monotone.append(f"{path}: {(falls.diff(dim=1) <= 0.01).all(1).float().mean():.1%}")
+        for name in found.keys() & {SOFT, REFINED}:
+            falls = torch.cat([(choosing + counting) / 2 for _, choosing, counting in found[name]])[:, NINE]
+            monotone.append(f"{name}: {path}: {(falls.diff(dim=1) <= 0.01).all(1).float().mean():.1%}")
     rates = ", ".join(f"{RATES[index]:g}" for index in NINE)
     print(f"\nimages whose distortion never rises by more than 0.01 over the rates {rates}:", *monotone, sep="\n")
 

@@ -12,7 +12,7 @@ from amortex.certificate import certify
 from amortex.checkpoints import CONFIG, WEIGHTS, load_predictor
 from amortex.draws import Draws
 from amortex.explainers import Amortized
-from amortex.explainers.amortized import CHOICE_SAMPLES
+from amortex.explainers.trace import CHOICE_SAMPLES
 from amortex.predictors import MaskPredictor
 from amortex.rate_distortion import RateDistortion
 from amortex.training import AmortizedExplainer

@@ -7,7 +7,7 @@ import scipy.optimize
 import torch
 from scipy.special import expit
 
-from amortex.predictors.budget import masks_of_rate
+from amortex.predictors.budget import masks_of_rate, masks_through
 
 
 def logits(batch: int, k: int, scale: float, dtype=torch.float32) -> torch.Tensor:
@@ -43,6 +43,18 @@ def test_masks_are_nested():
     values = logits(1, 1000, 4.0).expand(9, -1)
     masks = masks_of_rate(values, torch.linspace(0, 1, 9))
     assert (masks.diff(dim=0) >= -1e-6).all()
+
+
+def test_the_way_through_a_mask_is_nested_exact_and_passes_it():
+    mask = logits(1, 1000, 4.0).sub(3).sigmoid()
+    own = mask.mean()
+    rates = torch.cat([torch.linspace(0, 1, 9), own[None]]).sort().values
+    masks = masks_through(mask.expand(10, -1), rates)
+    torch.testing.assert_close(masks.mean(1), rates, rtol=1e-4, atol=1e-6)
+    assert (masks.diff(dim=0) >= -1e-6).all()
+    torch.testing.assert_close(masks[rates == own], mask, rtol=0, atol=1e-5)
+    share = (rates[-2] - own) / (1 - own)  # of what each entry lacks
+    torch.testing.assert_close(masks[-2], mask[0] + share * (1 - mask[0]))
 
 
 def test_gradient_is_that_of_the_exact_mask():

@@ -160,7 +160,7 @@ def test_looks_need_an_explainer_that_learned_them(tiny_classifier, predictor):
     plain = MaskPredictor(RateDistortion(tiny_classifier, Wavelet("haar", 2)), width=8)
     with pytest.raises(InputError, match="learned no refinement"):
         Amortized(plain, looks=1)
-    for arguments in ({"looks": -1}, {"looks": 2, "rate": 0.1}, {"looks": 2, "hard": True}):
+    for arguments in ({"looks": -1}, {"looks": 2, "refine": 2, "rate": 0.1}):
         with pytest.raises(InputError):
             Amortized(predictor, **arguments)
     for arguments in ({"refine_steps": -1}, {"refine_only": True}):

@@ -44,9 +44,13 @@ def test_one_pass_is_better_than_any_rate_of_an_ordering_and_learned_steps_are_b
     order, size = sensitivity(rd, reference, Draws.of(image)), energy(reference.coefficients)
     untrained = min(objective(top_share(order, rate, size)) for rate in (0.02, 0.05, 0.1, 0.2))
     rates = (0.02, 0.05, 0.1, 0.2)
-    one_pass = min(objective(Amortized(predictor, lambda_k, rate).explain(image).mask) for rate in rates)
+    one_pass = min(objective(Amortized(predictor, lambda_k, rate, looks=0).explain(image).mask) for rate in rates)
     explanation = Amortized(predictor, lambda_k, looks=8).explain(image)
     refined = objective(explanation.mask)
+    at_once, refined_at = (
+        objective(Amortized(predictor, lambda_k, 0.05, looks=looks).explain(image).mask) for looks in (0, 8)
+    )
+    assert refined_at < 0.8 * at_once  # at a rate that is given, too
     assert one_pass < untrained
     assert refined < 0.8 * one_pass
     assert torch.equal(explanation.mask, explanation.relevance * (explanation.relevance >= FAINT))

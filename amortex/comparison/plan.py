@@ -71,7 +71,7 @@ class Plan:
                 if method.on_pixels:
                     yield mapped(method, yardsticks[Wavelet])
         if "leakage" in h.sections:
-            for method in self._some(h.leaking, measure=True):
+            for method in self._some(h.leaking, measure=True, looks=LOOKS):
                 yield leakage(method, self.protocol)
         if "sanity" in h.sections:
             for method in self._some(h.checked, looks=LOOKS):
@@ -112,7 +112,10 @@ class Plan:
             learned = [looks] if looks and predictor.decoder.refiner is not None else []
             for value in lambdas:
                 for count, more in [(count, 0) for count in steps] + [(0, count) for count in learned]:
-                    explainer = Amortized(predictor, value, measure=measure, looks=more, refine=count, seed=self.h.seed)
+                    asked = None if more == LOOKS else more  # the default: other classes can be explained without
+                    explainer = Amortized(
+                        predictor, value, measure=measure and not more, looks=asked, refine=count, seed=self.h.seed
+                    )
                     row = name + (f" + {count} steps" if count else "") + (f" + {more} learned steps" if more else "")
                     yield Method(label_of(row, value, lambdas), explainer, "amortized", value)
 

@@ -1,7 +1,7 @@
 """What is measured of an image: each study gives a row of figures, which tables are the means of."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -148,15 +148,16 @@ def mapped(method: Method, yardstick: Yardstick) -> Study:
 
 
 def leakage(method: Method, protocol: Protocol) -> Study:
-    """Class leakage of a method."""
+    """Class leakage of a method, which may explain other classes otherwise than predicted ones."""
     metric = ClassLeakage(method.explainer.rate_distortion, protocol.samples)
+    asked = replace(method, explainer=method.explainer.for_target())
 
     def measure(batch: Batch) -> Tensor:
         own = batch.explain(method).explanation
-        other = batch.explain(method, other_classes(own.reference)).explanation
+        other = batch.explain(asked, other_classes(own.reference)).explanation
         return metric.measure(own, other).double()
 
-    settings = {"study": "leakage", "samples": protocol.samples, **method.settings}
+    settings = {"study": "leakage", "samples": protocol.samples, **method.settings, "other": asked.settings}
     return Study("leakage", method.name, metric.columns, measure, settings)
 
 

@@ -1,4 +1,4 @@
-"""The amortized explainer: one pass of a trained predictor, and what can be asked of its rate."""
+"""The amortized explainer: one pass of a trained predictor, learned refinement, and what can be asked of the rate."""
 
 import math
 
@@ -9,14 +9,11 @@ from amortex.classifiers import digest
 from amortex.draws import Draws
 from amortex.explainers.base import Explainer, Explanation, OnStep, check_share
 from amortex.explainers.rde import RDE, Preset
-from amortex.masks import energy, top_share
+from amortex.explainers.trace import Trace
 from amortex.predictors import MaskPredictor, Prediction
-from amortex.predictors.predictor import CHOICES, RATES
 from amortex.reference import Reference
 from amortex.types import InputError
 
-CHOICE_SAMPLES = 16  # noise draws per rate when rates are measured to choose one
-CONFIRMATION_SAMPLES = 64  # fresh draws that confirm a bound
 LOOKS = 8  # by default
 FAINT = 0.02  # refined masks below are zero: they cost rate, and keep nothing
 
@@ -27,12 +24,12 @@ def continued(steps: int) -> Preset:
 
 
 class Amortized(Explainer):
-    """Masks from one pass of a trained `MaskPredictor`.
+    """Masks from one pass of a trained `MaskPredictor`, and from steps of learned refinement that continue from it.
 
-    The rate is the one given; or the predictor's own guess of what is best for `lambda_k`, from the same pass; or,
-    measured on `CHOICE_SAMPLES` draws each, the best of several for `lambda_k` (`measure`), or the lowest
-    whose distortion stays below `max_distortion` with the upper end of its 95 % interval. Where none does, the mask
-    is full, and the certificate says so.
+    Where nothing is asked of the rate, it is where `lambda_k` has it: refinement moves it there, and one pass has the
+    predictor's own guess. Otherwise it is the one given; or, of several that are measured on noise, the best for
+    `lambda_k` (`measure`), or the lowest whose distortion stays below `max_distortion` with the upper end of its 95 %
+    interval. Where none does, the mask is full, and the certificate says so. See `Trace`.
 
     Arguments:
         predictor: a trained predictor.
@@ -42,7 +39,7 @@ class Amortized(Explainer):
         measure: choose the rate for `lambda_k` by measuring.
         max_distortion: bound on the distortion.
         looks: steps of learned refinement at `lambda_k` that continue from the predicted mask, for explainers that
-            were trained for it; a forward and a backward pass each. By default `LOOKS` where nothing else is asked for.
+            were trained for it; a forward and a backward pass each. By default `LOOKS` where they were learned.
         refine: CartoonX steps at `lambda_k` that continue from there.
         seed: of the run.
 
@@ -71,14 +68,11 @@ class Amortized(Explainer):
             raise InputError(f"max-distortion must be above 0 and finite, not {max_distortion}")
         self.asked_looks = looks
         if looks is None:
-            chosen = hard or measure or refine or rate is not None or max_distortion is not None
-            looks = LOOKS if predictor.decoder.refiner is not None and not chosen else 0
+            looks = 0 if predictor.decoder.refiner is None else LOOKS
         if min(looks, refine) < 0:
             raise InputError(f"looks and refine are numbers of steps of at least 0, not {min(looks, refine)}")
-        if (looks or refine) and (hard or rate is not None or max_distortion is not None):
-            raise InputError(
-                "refining for lambda_k moves the rate: leave out looks and refine, or hard, rate and max-distortion"
-            )
+        if refine and (hard or rate is not None or max_distortion is not None):
+            raise InputError("CartoonX steps move the rate: leave out refine, or hard, rate and max-distortion")
         if looks and predictor.decoder.refiner is None:
             raise InputError("this explainer has learned no refinement (refine_steps in training): leave out looks")
         self.predictor, self.lambda_k, self.rate, self.hard = predictor, lambda_k, rate, hard
@@ -111,17 +105,19 @@ class Amortized(Explainer):
         raise NotImplementedError("an amortized explainer looks at images, not at references")
 
     def _finish(self, prediction: Prediction, on_step: OnStep) -> Explanation:
-        reference = prediction.reference
-        rate, passes = self._rate(prediction)
-        mask = relevance = self._mask(prediction, rate)
-        if self.hard:
-            relevance = prediction.mask(rate)
+        reference, passes = prediction.reference, self.predictor.passes + 3 * self.looks
+        refined = None
         if self.looks:
             draws = Draws.of(reference.image, self.seed, "refine")
-            start = mask if self.measure else None
-            relevance = self.predictor.refine(prediction, self.lambda_k, self.looks, draws, start, on_step)
-            mask = relevance.masked_fill(relevance < FAINT, 0)
-            passes += 3 * self.looks
+            refined = self.predictor.refine(prediction, self.lambda_k, self.looks, draws, on_step=on_step)
+        if refined is not None and not (self.hard or self._chosen):
+            mask, relevance = refined.masked_fill(refined < FAINT, 0), refined
+        else:
+            trace = Trace(self.rate_distortion, prediction, refined, self.hard)
+            rate, more = self._rate(trace)
+            passes += more
+            mask = trace.mask(rate)
+            relevance = refined if refined is not None else prediction.mask(rate) if self.hard else mask
         if self.refine:
             draws = Draws.of(reference.image, self.seed, "optimise")
             cartoonx = RDE(self.rate_distortion, self.lambda_k, self.refinement, mask)
@@ -130,50 +126,26 @@ class Amortized(Explainer):
             passes += 3 * self.refinement.samples * self.refine
         if not self.looks + self.refine:
             on_step(1, mask)
-        passes += self.predictor.passes
-        extra = {"passes": torch.full_like(rate, passes)}
+        extra = {"passes": mask.new_full((len(mask),), passes)}
         return Explanation(reference, mask, relevance, extra=extra)
 
-    def _mask(self, prediction: Prediction, rate: Tensor) -> Tensor:
-        if not self.hard:
-            return prediction.mask(rate)
-        ties = energy(prediction.reference.coefficients)
-        rows = zip(prediction.logits.split(1), rate.tolist(), ties.split(1), strict=True)
-        return torch.cat([top_share(logits, one, tie) for logits, one, tie in rows])
+    @property
+    def _chosen(self) -> bool:
+        """Whether the rate is another than the one that lambda_k leads to by itself."""
+        return self.measure or self.rate is not None or self.max_distortion is not None
 
-    def _rate(self, prediction: Prediction) -> tuple[Tensor, int]:
+    def _rate(self, trace: Trace) -> tuple[Tensor, int]:
         """Rates ``(B,)``, and the classifier passes per image that choosing them took."""
-        count = len(prediction.logits)
         if self.rate is not None:
-            return prediction.logits.new_full((count,), self.rate), 0
-        if not self.measure and self.max_distortion is None:
-            return prediction.rate_for(self.lambda_k), 0
-        rates = torch.logspace(math.log10(RATES[0]), 0, CHOICES // 4, device=prediction.logits.device)
-        draws = Draws.of(prediction.reference.image, self.seed, "choose")
-        means, bounds = [], []
-        for rate in rates:
-            mask = self._mask(prediction, rate.expand(count))
-            outcome = self.rate_distortion(prediction.reference, mask, draws, CHOICE_SAMPLES)
-            means.append(outcome.distortion.mean(1))
-            bounds.append(means[-1] if prediction.reference.scale is None else outcome.interval()[1])
-        passes = CHOICE_SAMPLES * len(rates)
-        if self.max_distortion is None:
-            return rates[(torch.stack(means, 1) + self.lambda_k * rates).argmin(1)], passes
-        below = torch.stack(bounds, 1) < self.max_distortion
-        choice = torch.where(below.any(1), below.to(torch.uint8).argmax(1), len(rates) - 1)
-        while True:  # the best of many is partly luck: confirm it on fresh draws, or go one rate up
-            outcome = self.rate_distortion(
-                prediction.reference, self._mask(prediction, rates[choice]), draws, CONFIRMATION_SAMPLES
-            )
-            passes += CONFIRMATION_SAMPLES
-            high = outcome.distortion.mean(1) if prediction.reference.scale is None else outcome.interval()[1]
-            above = (high >= self.max_distortion) & (choice < len(rates) - 1)
-            if not bool(above.any()):
-                return rates[choice], passes
-            choice = choice + above.long()
+            return trace.prediction.logits.new_full((len(trace.prediction.logits),), self.rate), 0
+        if self.max_distortion is not None:
+            return trace.below(self.max_distortion, self.seed)
+        if self.measure:
+            return trace.best(self.lambda_k, self.seed)
+        return (trace.prediction.rate_for(self.lambda_k) if trace.refined is None else trace.own), 0
 
     def settings(self) -> dict[str, str | int | float]:
-        unused = self.rate is not None or self.max_distortion is not None
+        unused = not self.looks and (self.rate is not None or self.max_distortion is not None)
         chosen = {
             "decoder": digest(self.predictor.decoder), "lambda_k": None if unused else self.lambda_k,
             "rate": self.rate, "hard": int(self.hard), "measure": int(self.measure),

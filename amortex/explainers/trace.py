@@ -1,0 +1,82 @@
+"""Masks of every rate for images, and the rates among them that measuring chooses."""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from amortex.draws import Draws
+from amortex.masks import energy, top_share
+from amortex.predictors import Prediction
+from amortex.predictors.budget import masks_through
+from amortex.predictors.predictor import CHOICES, RATES
+from amortex.rate_distortion import RateDistortion
+
+CHOICE_SAMPLES = 16  # noise draws per rate when rates are measured to choose one
+CONFIRMATION_SAMPLES = 64  # fresh draws that confirm a bound
+
+
+class Trace:
+    """Masks of every rate: those of a prediction, or through `refined` ones.
+
+    Arguments:
+        rd: of the prediction.
+        prediction: of one pass.
+        refined: refined masks ``(B, k)``, if there are some.
+        hard: masks keep exactly the top share of the entries.
+    """
+
+    def __init__(self, rd: RateDistortion, prediction: Prediction, refined: Tensor | None, hard: bool) -> None:
+        self.rd, self.prediction, self.refined, self.hard = rd, prediction, refined, hard
+        self.reference = prediction.reference
+
+    def mask(self, rate: Tensor) -> Tensor:
+        """Masks ``(B, k)`` of rates ``(B,)``."""
+        if not self.hard:
+            return self.prediction.mask(rate) if self.refined is None else masks_through(self.refined, rate)
+        order = self.prediction.logits if self.refined is None else self.refined
+        rows = zip(order.split(1), rate.tolist(), energy(self.reference.coefficients).split(1), strict=True)
+        return torch.cat([top_share(relevance, one, tie) for relevance, one, tie in rows])
+
+    @property
+    def own(self) -> Tensor:
+        """Rates ``(B,)`` of the refined masks."""
+        assert self.refined is not None
+        return self.refined.mean(1)
+
+    def rates(self) -> Tensor:
+        """Rates to choose from, ``(B, R)``, rising: evenly spaced on a log scale, and those of the refined masks."""
+        rates = torch.logspace(math.log10(RATES[0]), 0, CHOICES // 4, device=self.reference.image.device)
+        rates = rates.expand(len(self.reference.image), -1)
+        return rates if self.refined is None else torch.cat([rates, self.own[:, None]], 1).sort(1).values
+
+    def best(self, lambda_k: float, seed: int) -> tuple[Tensor, int]:
+        """The rates ``(B,)`` of lowest ``D + lambda_k * R``, and the classifier passes per image that it took."""
+        rates, draws = self.rates(), Draws.of(self.reference.image, seed, "choose")
+        means = torch.stack([mean for mean, _ in self._measure(rates, draws)], 1)
+        best = (means + lambda_k * rates).argmin(1, keepdim=True)
+        return rates.gather(1, best)[:, 0], CHOICE_SAMPLES * rates.shape[1]
+
+    def below(self, distortion: float, seed: int) -> tuple[Tensor, int]:
+        """The lowest rates ``(B,)`` whose distortion is below a bound with the upper end of its interval, else 1."""
+        rates, draws = self.rates(), Draws.of(self.reference.image, seed, "choose")
+        below = torch.stack([high for _, high in self._measure(rates, draws)], 1) < distortion
+        last = rates.shape[1] - 1
+        choice = torch.where(below.any(1), below.to(torch.uint8).argmax(1), last)
+        passes = CHOICE_SAMPLES * rates.shape[1]
+        while True:  # the best of many is partly luck: confirm it on fresh draws, or go one rate up
+            rate = rates.gather(1, choice[:, None])
+            _, high = next(self._measure(rate, draws, CONFIRMATION_SAMPLES))
+            passes += CONFIRMATION_SAMPLES
+            above = (high >= distortion) & (choice < last)
+            if not bool(above.any()):
+                return rate[:, 0], passes
+            choice = choice + above.long()
+
+    def _measure(self, rates: Tensor, draws: Draws, samples: int = CHOICE_SAMPLES) -> Iterator[tuple[Tensor, Tensor]]:
+        """Mean distortion ``(B,)`` and the upper end of its 95 % interval at each column of `rates`."""
+        for rate in rates.unbind(1):
+            outcome = self.rd(self.reference, self.mask(rate), draws, samples)
+            mean = outcome.distortion.mean(1)
+            yield mean, mean if self.reference.scale is None else outcome.interval()[1]
