@@ -57,7 +57,10 @@ def choose(options: argparse.Namespace) -> None:
 
 def build(options: argparse.Namespace) -> Explainer:
     """The explainer that the options ask for."""
-    return (_trained if options.method == AMORTIZED else _exact)(options)
+    explainer = (_trained if options.method == AMORTIZED else _exact)(options)
+    if options.compile:
+        explainer.rate_distortion.classifier.compile()
+    return explainer
 
 
 def build_classifier(options: argparse.Namespace) -> Classifier:

@@ -70,8 +70,21 @@ class Classifier(nn.Module):
         return f"Classifier({self.name!r}, {self.num_classes} classes, {size}, weights={self.weights!r})"
 
     def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.model(self.normalise(x))
+        try:
+            logits: Tensor = self.model(self.normalise(x))
+        except RuntimeError as error:
+            if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+                raise
+            why = " ".join(str(error).split())[:150]
+            raise InputError(f"torch.compile cannot compile {self.name} here ({why}): leave it out") from error
         return logits
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Have `torch.compile` compile the network, with these arguments, when it is first used.
+
+        Worth a try on a GPU, in long runs. On a CPU passes forward and backward were slower.
+        """
+        self.model.compile(*args, **kwargs)
 
     def normalise(self, x: Tensor) -> Tensor:
         """``(x - mean) / std``, channels-last."""

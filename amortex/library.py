@@ -46,6 +46,7 @@ class Options(TypedDict, total=False):
     device: str
     internal_batch_size: int
     batch_invariant: bool
+    compile: bool
 
 
 def load_explainer(

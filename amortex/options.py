@@ -117,6 +117,7 @@ def add_options(p: argparse.ArgumentParser) -> Any:
     g.add_argument(
         "--batch-invariant", action="store_true", help="results are the same to the last bit in any batch; slower"
     )
+    g.add_argument("--compile", action="store_true", help="compile the classifier: may be faster on GPUs, in long runs")
     g.add_argument("--no-panels", action="store_true", help="write no panels, only pictures and masks")
     g.add_argument("--quiet", action="store_true", help="no progress bar and no report, only errors")
     return g

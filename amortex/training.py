@@ -56,6 +56,7 @@ class AmortizedExplainer(Validation):
         lambda_k: sparsity weights at which the objective is validated.
         validation_samples: noise draws per mask in validation.
         internal_batch_size: most obfuscated images in memory at once in validation.
+        compile: whether to compile the classifier: may be faster on GPUs.
         seed: of all randomness.
 
     References:
@@ -100,6 +101,7 @@ class AmortizedExplainer(Validation):
         lambda_k: tuple[float, ...] = (1.0, 2.5, 5.0, 10.0),
         validation_samples: int = 4,
         internal_batch_size: int = 64,
+        compile: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -116,6 +118,8 @@ class AmortizedExplainer(Validation):
             raise InputError(f"refinement is learned for the distortion label_l2 alone, not for {distortion}")
         self.save_hyperparameters()
         self.predictor: MaskPredictor = build_predictor(dict(self.hparams))
+        if compile:
+            self.predictor.rate_distortion.classifier.compile()
         if refine_only:
             for name, parameter in self.predictor.decoder.named_parameters():
                 parameter.requires_grad_(name.startswith("refiner."))

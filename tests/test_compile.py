@@ -1,0 +1,60 @@
+"""`torch.compile` as a switch: the same explanations and losses, and one clear line where it cannot be used."""
+
+import shutil
+
+import pytest
+import torch
+from networks import explain, photographs
+from safetensors.torch import load_file
+from test_training import fit, folder, metrics, versions  # noqa: F401, a fixture
+
+from amortex.classifiers import Classifier
+from amortex.types import InputError
+
+needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    """How many networks were compiled."""
+    calls = []
+    original = Classifier.compile
+    monkeypatch.setattr(Classifier, "compile", lambda self: (calls.append(self), original(self))[1])
+    yield calls
+    torch.compiler.reset()
+
+
+@needs_compiler
+def test_explanations_are_the_same(compiled, tmp_path):
+    photos = photographs(tmp_path / "in", "a.png", "b.png")
+    arguments = (photos, "--method", "cartoonx", "--steps", 3, "--samples", 2, "--lr", 0.1)
+    for name, more in (("eager", ()), ("compiled", ("--compile",))):
+        assert explain(*arguments, "--out", tmp_path / name, *more) == 0
+    assert len(compiled) == 1
+    for name in ("a", "b"):
+        one, other = (load_file(tmp_path / run / f"{name}_mask.safetensors") for run in ("eager", "compiled"))
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-4)
+        assert any((band < 1).any() for band in one.values())  # the mask has moved
+
+
+@needs_compiler
+def test_training_is_the_same(compiled, folder):  # noqa: F811
+    for value in ("false", "true"):
+        assert fit("--model.compile", value, steps=2, every=2) == 0
+    assert len(compiled) == 1
+    eager, other = (metrics(run, "train/loss") for run in versions(folder))
+    assert other == pytest.approx(eager, rel=1e-3)
+    assert eager
+
+
+def test_what_cannot_be_compiled_is_one_line(tiny_classifier):
+    def broken(graph, inputs):
+        raise OSError("no compiler here")
+
+    tiny_classifier.compile(backend=broken)
+    try:
+        with pytest.raises(InputError, match=r"cannot compile tiny here .*no compiler here"):
+            tiny_classifier(torch.zeros(1, *tiny_classifier.input_size))
+    finally:
+        tiny_classifier.model._compiled_call_impl = None
+        torch.compiler.reset()
