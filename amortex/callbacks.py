@@ -12,6 +12,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from PIL import Image
 from torch import Tensor
 
@@ -53,9 +54,20 @@ class LastCheckpoint(ModelCheckpoint):
     def __init__(self, dirpath: str | None = None, filename: str = "last") -> None:
         super().__init__(dirpath, filename, enable_version_counter=False)
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        if trainer.global_step and trainer.is_global_zero:
+            print(f"going on after step {trainer.global_step}")
+
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.global_step > self._last_global_step_saved:
             self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """A run asked to end by SIGTERM is between two steps. Of several processes, one might wait for the others."""
+        super().on_exception(trainer, pl_module, exception)
+        if isinstance(exception, SIGTERMException) and trainer.world_size == 1:
+            self.on_train_end(trainer, pl_module)
 
 
 class PanelLogger(Callback):

@@ -1,197 +1,28 @@
 """The command line of `train.py`: Lightning's, plus `explain`, `compare`, `pack` and `export`."""
 
 import argparse
-import inspect
 import logging
 import os
+import signal
 import sys
 import textwrap
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, cast
+from collections.abc import Sequence
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Trainer
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from amortex.callbacks import finish
-from amortex.checkpoints import read, refuse_code
-from amortex.cli import announce, build_request, find, report, settle
-from amortex.comparison import Comparison
+from amortex.commands import TRAINER, TrainCLI, compare, explain
 from amortex.data import ImageData
 from amortex.export import main as export
-from amortex.options import add_options
 from amortex.packing import main as pack
 from amortex.process import end_with_launcher, out_of_memory, prepare
-from amortex.sharing import FileExplainer
 from amortex.training import AmortizedExplainer
 from amortex.types import InputError, escape
 
-KEYWORDS = ("", "null", "best", "last", "hpc", "registry")  # what Lightning takes for a checkpoint besides files
-# validation and explanations, too, look at gradients; the data shards itself
-TRAINER = {"inference_mode": False, "use_distributed_sampler": False}
 INTERRUPTED = 1  # with what Lightning exits when it is interrupted
-LARGEST_SEED = 2**32 - 1  # of NumPy
-DEFAULTS = {name: value.default for name, value in inspect.signature(AmortizedExplainer).parameters.items()}
-
-
-@contextmanager
-def as_input_errors() -> Iterator[None]:
-    """Parser, trainer and whatever configurations name refuse values with any type of error."""
-    try:
-        yield
-    except (InputError, OSError, argparse.ArgumentError):
-        raise
-    except Exception as error:
-        raise InputError(f"{type(error).__name__}: {error}") from error
-
-
-class OneLineCLI(LightningCLI):
-    """Says what is wrong with settings by errors, for one line, instead of pages of usage."""
-
-    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
-        return super().init_parser(**{**kwargs, "exit_on_error": False})
-
-    def parse_arguments(self, parser: Any, args: Any) -> None:
-        with as_input_errors():
-            super().parse_arguments(parser, args)
-        config = self.config.get(self.config.get("subcommand") or "") or self.config
-        seed = config.get("seed_everything")
-        if type(seed) is int and not 0 <= seed <= LARGEST_SEED:
-            raise InputError(f"seed_everything must be between 0 and {LARGEST_SEED}, not {seed}")
-
-    def instantiate_classes(self) -> None:
-        with as_input_errors():
-            super().instantiate_classes()
-
-
-class TrainCLI(OneLineCLI):
-    """With a checkpoint the settings of the model are the checkpoint's, which is what Lightning does, but for those
-    that are asked for otherwise, which Lightning would ignore.
-    """
-
-    status = 0
-
-    def parse_arguments(self, parser: Any, args: Any) -> None:
-        super().parse_arguments(parser, args)
-        self.asked = self.config.clone()
-        value = self.config[self.config.subcommand].get("ckpt_path") or ""
-        if "://" in value:
-            raise InputError(f"{value} is no file: download the checkpoint first")
-        # before Lightning does, which makes objects of its settings, and prefers a file of that name to its own words
-        if value not in KEYWORDS or Path(value).is_file():
-            read(Path(value))
-
-    @property
-    def checkpoint(self) -> Path | None:
-        """The file that the run goes on from."""
-        path = self.config[self.config.subcommand].get("ckpt_path")
-        return Path(path) if path and Path(path).is_file() else None
-
-    def before_instantiate_classes(self) -> None:
-        asked, found = (config[config.subcommand].get("model") for config in (self.asked, self.config))
-        if self.checkpoint is not None and asked:
-            refuse_code(found.as_dict(), asked.classifier, self.checkpoint)
-        for name, value in (asked or {}).items():
-            if plain(value) not in (plain(DEFAULTS[name]), plain(found[name])):
-                say(f"train.py: {name} is {value} from now on, {found[name]} in the checkpoint", file=sys.stderr)
-                found[name] = value
-
-    def instantiate_classes(self) -> None:
-        super().instantiate_classes()
-        # what can be refused is refused before loggers leave their files
-        with as_input_errors():
-            if self.checkpoint is not None:
-                self.model.predictor.refuse_others(read(self.checkpoint)[1])
-            open_data(self, "predict" if self.subcommand == "predict" else "fit")
-
-    def before_predict(self) -> None:
-        bar = self.trainer.progress_bar_callback
-        if bar is not None:
-            bar.disable()  # it would count batches, of which there is one
-
-    def after_predict(self) -> None:
-        """Say what was explained, and what could not be."""
-        if self.trainer.is_global_zero:
-            (rows,), sources = self.trainer.predict_loop.predictions, self.datamodule.predict_sources
-            self.status = report(rows, len(sources), Path(self.trainer.default_root_dir, "predictions"), quiet=False)
-
-
-def open_data(cli: LightningCLI, stage: str) -> None:
-    """Tell the data what the classifier wants, and see that there are some, unless they have to be downloaded first."""
-    cli.datamodule.configure(cli.model.data_config)
-    if not cli.datamodule.download:
-        cli.datamodule.setup(stage)
-
-
-class CompareCLI(OneLineCLI):
-    """``python train.py compare``: tests a `Comparison` instead of training."""
-
-    def instantiate_classes(self) -> None:
-        super().instantiate_classes()
-        open_data(self, "test")
-
-
-def compare(arguments: Sequence[str]) -> int:
-    """Compare explainers, and leave a report; the exit status."""
-    cli = CompareCLI(
-        Comparison,
-        ImageData,
-        args=list(arguments),
-        run=False,
-        save_config_callback=None,
-        seed_everything_default=0,
-        trainer_defaults=TRAINER,
-    )
-    cli.trainer.test(cli.model, cli.datamodule, verbose=False)
-    say(f"report: {cli.model.folder / 'report.md'}")
-    return 0
-
-
-class ExplainCLI(OneLineCLI):
-    """``python train.py explain``: the options of `explain.py`, and those of a trainer instead of its device."""
-
-    def add_core_arguments_to_parser(self, parser: Any) -> None:
-        add_options(parser)
-        parser.add_lightning_class_args(Trainer, "trainer")
-        parser.set_defaults({f"trainer.{name}": value for name, value in self.trainer_defaults.items()})
-
-
-def explain(arguments: Sequence[str]) -> int:
-    """Explain files by any method on any number of devices; the exit status."""
-    cli = ExplainCLI(
-        args=list(arguments),
-        run=False,
-        save_config_callback=None,
-        seed_everything_default=False,
-        auto_configure_optimizers=False,
-        parser_kwargs={"prog": "train.py explain"},
-        trainer_defaults={**TRAINER, "logger": False, "enable_progress_bar": False},
-    )
-    options, first = cli.config, cli.trainer.is_global_zero
-    if any(way in str(options.trainer.strategy) for way in ("spawn", "fork", "notebook")):
-        raise InputError(
-            "trainer.strategy: explaining needs processes that are launched, not spawned or forked: use ddp"
-        )
-    if options.trainer.limit_predict_batches not in (None, 1.0):
-        raise InputError("trainer.limit_predict_batches: all files are one batch; leave it out, and name fewer files")
-    out = settle(options)
-    sources = find(options, out) if first else []  # one process looks through folders of millions, and tells the others
-    request = build_request(options)
-    module = FileExplainer(request, sources, out, options.overwrite, options.quiet)
-    if first:
-        announce(options, request, len(sources), out)
-    (rows,) = cast(list[Any], cli.trainer.predict(module))
-    return report(rows, len(sources), out, options.quiet) if first else 0
-
-
-@rank_zero_only
-def say(text: str, file: Any = None) -> None:
-    print(text, file=file)
 
 
 def lost_others(error: Exception) -> bool:
@@ -207,6 +38,7 @@ def quieten() -> None:
         "Found .* in eval mode",
         "LightningCLI's args",
         "Grad strides",
+        "Checkpoint directory .* exists and is not empty",
     ):
         warnings.filterwarnings("ignore", message)
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda r: "litlogger" not in r.getMessage())
@@ -217,11 +49,6 @@ def one_line(error: Exception) -> str:
     text = str(error.args[0] if isinstance(error, InputError) else error)
     text = text.rpartition(f"{InputError.__module__}.{InputError.__name__}: ")[2]
     return escape(textwrap.shorten(text, 500, placeholder=" ..."))
-
-
-def plain(value: Any) -> Any:
-    """Sequences as lists: checkpoints, configurations and defaults have them in several types."""
-    return list(value) if isinstance(value, tuple) else value
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -264,10 +91,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"train.py: another process of this run has ended; {again} ({error})", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, SystemExit) as error:
-        if isinstance(error, SystemExit) and error.code != INTERRUPTED:
+        ended = isinstance(error, SIGTERMException)
+        if isinstance(error, SystemExit) and not ended and error.code != INTERRUPTED:
             raise
-        print(f"train.py: interrupted; {again}", file=sys.stderr)
-        return 130
+        print(f"train.py: {'terminated' if ended else 'interrupted'}; {again}", file=sys.stderr)
+        return 128 + (signal.SIGTERM if ended else signal.SIGINT)
     finally:
         finish()
     return status

@@ -34,7 +34,7 @@ LAYERS = (
     {"inference", "pipeline", "sharing", "validation"},
     {"training"},
     {"callbacks", "export", "packing", "comparison"},
-    {"options", "building", "library", "cli", "train_cli"},
+    {"options", "building", "library", "cli", "commands", "train_cli"},
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 

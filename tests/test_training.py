@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -33,14 +34,14 @@ TINY = (
 
 
 class StopAt(Callback):
-    """Kills the run after a step, as a signal would."""
+    """Ends the run after a step, by a signal."""
 
-    def __init__(self, step: int) -> None:
-        self.step = step
+    def __init__(self, step: int, by: signal.Signals = signal.SIGINT) -> None:
+        self.step, self.by = step, by
 
     def on_train_batch_end(self, trainer, *_) -> None:
         if trainer.global_step == self.step:
-            raise KeyboardInterrupt
+            signal.raise_signal(self.by)
 
 
 @pytest.fixture
@@ -97,21 +98,22 @@ def test_bf16_trains_as_float32_does_but_for_rounding(folder):
     assert exact != rough  # or nothing was rounded
 
 
-def test_a_killed_run_resumes_and_repeats_the_uninterrupted_one(folder, monkeypatch, capsys):
+@pytest.mark.parametrize(("by", "kept"), [(signal.SIGINT, 4), (signal.SIGTERM, 5)])
+def test_an_ended_run_resumes_and_repeats_the_uninterrupted_one(by, kept, folder, monkeypatch, capsys):
     assert fit(steps=6, every=2) == 0
     module = AmortizedExplainer
-    monkeypatch.setattr(module, "configure_callbacks", lambda self: [StopAt(5)], raising=False)
-    assert fit(steps=6, every=2) == 130
+    monkeypatch.setattr(module, "configure_callbacks", lambda self: [StopAt(5, by)], raising=False)
+    assert fit(steps=6, every=2) == 128 + by
     assert "resume with --ckpt_path" in capsys.readouterr().err
     monkeypatch.undo()
     os.chdir(folder)
     last = versions(folder)[1] / "checkpoints/last.ckpt"
-    assert torch.load(last, weights_only=True)["global_step"] == 4
+    assert torch.load(last, weights_only=True)["global_step"] == kept
     assert fit("--ckpt_path", last, steps=6, every=2) == 0
     whole, _, resumed = versions(folder)
     for name in ("train/loss", "val/objective", "train/gradient_norm"):
         expected, found = metrics(whole, name), metrics(resumed, name)
-        assert set(found) == {step for step in expected if step >= 4}
+        assert set(found) == {step for step in expected if step >= kept}
         assert found == pytest.approx({step: expected[step] for step in found}, rel=1e-4)
 
 
@@ -119,7 +121,12 @@ def test_a_resumed_run_keeps_its_settings_but_those_asked_for(folder, capsys):
     assert fit("--model.weight_decay", 0.02, "--model.clip", 2, steps=2, every=2) == 0
     last = versions(folder)[0] / "checkpoints/last.ckpt"
     assert fit("--ckpt_path", last, "--model.clip", 0.5, "--model.lr", 0.03, steps=4, every=2) == 0
-    assert "clip is 0.5 from now on, 2.0 in the checkpoint" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "clip is 0.5 from now on, 2.0 in the checkpoint" in said.err
+    assert "going on after step 2" in said.out
+    kept = os.path.relpath(versions(folder)[1] / "checkpoints/last.ckpt")
+    assert f"trained to step 4: {os.path.relpath(versions(folder)[1])}\n" in said.out
+    assert f"explain with it: python explain.py --explainer {kept}\n" in said.out
     settings = yaml.safe_load((versions(folder)[1] / "hparams.yaml").read_text())
     assert (settings["weight_decay"], settings["clip"], settings["lr"]) == (0.02, 0.5, 0.03)
     assert list(metrics(versions(folder)[1], "train/loss")) == [2, 3]
@@ -226,6 +233,7 @@ def test_a_checkpoint_can_be_validated(command, folder):
         (("--model.rates", "[0.5, 0.1]"), "rates must be intervals"),
         (("--model.obfuscation", "fog"), "unknown obfuscation"),
         (("--trainer.max_steps", "-1"), "max_steps"),
+        (("--trainer.devices", "4000000000"), "trainer.devices is the number on this machine"),
     ],
 )
 def test_bad_settings_end_with_one_line(arguments, why, folder, capsys):
