@@ -1,16 +1,16 @@
 """A frozen classifier on pixels in [0, 1], with its own normalisation inside."""
 
 import copy
-import difflib
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from timm.data import ImageNetInfo, infer_imagenet_subset, resolve_data_config
+from timm.data import resolve_data_config
 from torch import Tensor, nn
 
+from amortex.class_names import index_of, known_class_names, read_class_names
 from amortex.folding import fold_batch_norms
 from amortex.types import InputError
 from amortex.weights import build_network
@@ -144,32 +144,14 @@ class Classifier(nn.Module):
         try:
             index = int(text)
         except ValueError:
-            return self._index_of_name(text)
+            if self.class_names is None:
+                raise InputError(
+                    f"{self.name} has no class names: give --target as an index, or --class-names"
+                ) from None
+            return index_of(text, self.class_names, self.name)
         if not 0 <= index < self.num_classes:
             raise InputError(f"class {index} does not exist: {self.name} has classes 0 to {self.num_classes - 1}")
         return index
-
-    def _index_of_name(self, text: str) -> int:
-        if self.class_names is None:
-            raise InputError(f"{self.name} has no class names: give --target as an index, or --class-names")
-        wanted = text.lower()
-        synonyms = [[s.strip().lower() for s in name.split(",")] for name in self.class_names]
-        tests: tuple[Callable[[str], bool], ...] = (
-            lambda name: name == wanted,
-            lambda name: f" {wanted} " in f" {name} ",
-            lambda name: wanted in name,
-        )
-        for test in tests:  # a whole name, else whole words of one, else any part
-            found = [(i, next(filter(test, names))) for i, names in enumerate(synonyms) if any(map(test, names))]
-            if len(found) > 1:
-                some = ", ".join(f"{i} ({name})" for i, name in found[:5])
-                more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-                raise InputError(f"{text!r} names several classes: {some}{more}; give one of the indices")
-            if found:
-                return found[0][0]
-        near = difflib.get_close_matches(wanted, [name for names in synonyms for name in names], n=3)
-        hint = f"; did you mean {', '.join(near)}?" if near else ": give another name, or an index"
-        raise InputError(f"no class of {self.name} is named {text!r}{hint}")
 
 
 def digest(model: nn.Module) -> str:
@@ -205,7 +187,7 @@ def load_classifier(
         InputError: an unknown name, weights that do not fit or cannot be had, a wrong class name file.
     """
     arguments = dict(model_args or {})
-    names = None if class_names is None else _read_class_names(class_names)
+    names = None if class_names is None else read_class_names(class_names)
     if isinstance(name, nn.Module):
         if weights != "auto" or num_classes is not None or arguments:
             raise InputError("a module is explained as it is: leave out weights, num_classes and model_args")
@@ -215,7 +197,7 @@ def load_classifier(
             torch.manual_seed(0)  # untrained weights are the same ones each time
             model, source = build_network(name, weights, num_classes, arguments)
     config = _data_config(model, arguments, {key: value for key, value in data_config.items() if value is not None})
-    names = _known_class_names(model) if names is None else names
+    names = known_class_names(model) if names is None else names
     return Classifier(model, config, name, source, names, model_args)
 
 
@@ -237,33 +219,3 @@ def _data_config(model: nn.Module, arguments: dict[str, Any], overrides: dict[st
         return config
     except AssertionError as error:  # timm's check of the lengths of mean and std
         raise InputError(f"mean and std need 1 or {overrides['input_size'][0]} values, one per channel") from error
-
-
-def _read_class_names(path: str | Path | Sequence[str]) -> list[str]:
-    if not isinstance(path, str | Path):
-        return list(path)
-    if Path(path).exists() and not Path(path).is_file():
-        raise InputError(f"cannot read class names from {path}: it is no regular file")
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read class names from {path}: {error}") from error
-    names = [line.strip() for line in lines if line.strip()]
-    if not names:
-        raise InputError(f"{path} holds no class names: write one per line")
-    return names
-
-
-def _known_class_names(model: nn.Module) -> list[str] | None:
-    """ImageNet's names from timm's own tables, or the names a hub model carries."""
-    config = getattr(model, "pretrained_cfg", None) or {}
-    labels, descriptions = config.get("label_names"), config.get("label_descriptions") or {}
-    subset = infer_imagenet_subset(model) if hasattr(model, "num_classes") else None
-    if labels:
-        labels = labels.values() if isinstance(labels, dict) else labels
-        names = [str(descriptions.get(label, label)) for label in labels]
-    elif subset is not None:
-        names = list(ImageNetInfo(subset).label_descriptions())
-    else:
-        return None
-    return names if len(names) == getattr(model, "num_classes", None) else None  # else its head is for other classes

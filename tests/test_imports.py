@@ -15,6 +15,7 @@ LAYERS = (
     {
         "draws",
         "masks",
+        "class_names",
         "classifiers",
         "weights",
         "embedded",
