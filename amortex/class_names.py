@@ -11,7 +11,7 @@ from amortex.types import InputError
 
 
 def index_of(text: str, names: Sequence[str], classifier: str) -> int:
-    """The class of a classifier that a text names: by one of its synonyms, else by whole words of one, else by any part.
+    """The class that a text names: by one of its synonyms, else by whole words of one, else by any part.
 
     Raises:
         InputError: it names none, or several.
