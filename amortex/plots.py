@@ -18,6 +18,7 @@ from amortex.types import Layout
 
 INK, ACCENT, RULE = "#222222", "#0072B2", "#ffffff"  # blue of Okabe and Ito's colour-blind safe palette
 COLOURS = (ACCENT, "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # of the same palette
+BRIGHTEST = 0.995  # quantile of the relevance that is shown brightest: single pixels would darken the rest
 LARGEST = 2048  # side of a dyadic picture
 
 
@@ -58,6 +59,8 @@ def panel(
     _picture(axes[0], "Image", image.permute(1, 2, 0).squeeze(-1), **(grey if len(image) == 1 else {}))
     _picture(axes[1], "Explanation", picture[0], **grey)
     levels = int(layout.level.max())
+    # a mask that keeps or drops pixels shows the same as the picture: what ranked them shows more
+    ranked = bool(((mask == 0) | (mask == 1)).all()) and not torch.equal(mask, relevance)
     if len(layout.bands) > 1:
         shown = dyadic(mask, layout)
         _picture(axes[2], "Mask (wavelet coefficients)", shown, cmap="magma", vmin=0, vmax=1)
@@ -75,12 +78,19 @@ def panel(
             vmin=0,
             vmax=1,
         )
+    elif ranked:
+        bright = relevance.kthvalue(max(1, round(BRIGHTEST * layout.k))).values
+        heat = (relevance / bright.clamp(min=1e-12)).clamp(0, 1)
+        axes[2].imshow(image.mean(0).cpu(), cmap="gray", vmin=0, vmax=1)
+        _picture(axes[2], "Relevance", heat.reshape(layout.bands[0].shape), cmap="magma", vmin=0, vmax=1, alpha=0.7)
     else:
         _picture(axes[2], "Mask (pixels)", mask.reshape(layout.bands[0].shape), cmap="magma", vmin=0, vmax=1)
     if levels:
         _scales(axes[3], scale_profile(relevance[None], layout.level.cpu(), levels)[0], levels)
+    elif ranked:
+        _histogram(axes[3], "Relevance (% of entries)", relevance / relevance.amax().clamp(min=1e-12))
     else:
-        _histogram(axes[3], mask)
+        _histogram(axes[3], "Mask values (% of entries)", mask)
     head, *rest = title
     figure.text(0.012, 0.975, head, fontsize=12, fontweight="bold", color=INK, va="top", parse_math=False)
     figure.text(0.012, 0.905, "\n".join(rest), fontsize=9.5, color=INK, va="top")
@@ -141,10 +151,10 @@ def _scales(axis: Axes, profile: Tensor, levels: int) -> None:
     _plain(axis)
 
 
-def _histogram(axis: Axes, mask: Tensor) -> None:
-    shares, edges = np.histogram(mask.detach().cpu().numpy(), bins=10, range=(0, 1))
-    axis.bar(edges[:-1], 100 * shares / len(mask), width=0.085, align="edge", color=ACCENT)
-    axis.set_title("Mask values (% of entries)", fontsize=9.5, color=INK)
+def _histogram(axis: Axes, title: str, values: Tensor) -> None:
+    shares, edges = np.histogram(values.detach().cpu().numpy(), bins=10, range=(0, 1))
+    axis.bar(edges[:-1], 100 * shares / len(values), width=0.085, align="edge", color=ACCENT)
+    axis.set_title(title, fontsize=9.5, color=INK)
     axis.set_xlabel("value", fontsize=8.5, color=INK)
     _plain(axis)
 

@@ -71,6 +71,18 @@ def test_panels_show_image_explanation_mask_and_scales(transform, channels):
     assert pixels.std() > 10
 
 
+def test_hard_masks_of_pixels_are_shown_as_the_relevance_behind_them():
+    layout, relevance = Pixel().layout((24, 20)), masks(480)
+    mask = (relevance > 0.95).float()
+    image = torch.rand(3, 24, 20)
+    axes = panel(image, torch.rand(1, 24, 20), mask, relevance, layout, ["title"]).axes
+    under, over = axes[2].images
+    assert np.array_equal(under.get_array(), image.mean(0).numpy())
+    shown = (relevance / relevance.sort().values[477]).clamp(max=1).reshape(24, 20)  # rank 478 of 480: 99.5 %
+    assert np.allclose(over.get_array(), shown)
+    assert sum(bar.get_height() for bar in axes[3].patches) == pytest.approx(100)
+
+
 @pytest.mark.parametrize("size", [(6, 8), (5, 7), (7, 4)])
 def test_frequency_masks_are_shown_on_the_whole_plane(size):
     layout = Fourier().layout(size)
