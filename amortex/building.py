@@ -59,6 +59,8 @@ def build(options: argparse.Namespace) -> Explainer:
     """The explainer that the options ask for."""
     explainer = (_trained if options.method == AMORTIZED else _exact)(options)
     if options.compile:
+        if isinstance(explainer, Baseline):
+            raise InputError(f"{options.method} reads layers, which compiling hides: leave out --compile")
         explainer.rate_distortion.classifier.compile()
     return explainer
 

@@ -60,13 +60,17 @@ class LastCheckpoint(ModelCheckpoint):
             print(f"going on after step {trainer.global_step}")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.global_step > self._last_global_step_saved:
+        if trainer.global_step > self._last_global_step_saved and not cast(Any, trainer).fast_dev_run:
             self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """A run asked to end by SIGTERM is between two steps. Of several processes, one might wait for the others."""
+        """Save a run that SIGTERM ends between two steps: not amid validation, which resuming would leave out.
+
+        Of several processes, one might wait for the others.
+        """
         super().on_exception(trainer, pl_module, exception)
-        if isinstance(exception, SIGTERMException) and trainer.world_size == 1:
+        between = trainer.training and not trainer.fit_loop._should_accumulate()
+        if isinstance(exception, SIGTERMException) and between and trainer.world_size == 1:
             self.on_train_end(trainer, pl_module)
 
 

@@ -56,7 +56,7 @@ class OneLineCLI(LightningCLI):
         if type(seed) is int and not 0 <= seed <= LARGEST_SEED:
             raise InputError(f"seed_everything must be between 0 and {LARGEST_SEED}, not {seed}")
         devices = str(config.get("trainer", {}).get("devices"))
-        if devices.isdigit() and int(devices) > MOST_DEVICES:
+        if devices.isdecimal() and int(devices) > MOST_DEVICES:
             raise InputError(f"trainer.devices is the number on this machine, at most {MOST_DEVICES}, not {devices}")
 
     def instantiate_classes(self) -> None:
@@ -106,6 +106,8 @@ class TrainCLI(OneLineCLI):
 
     def after_fit(self) -> None:
         """Say where the run has left what, and how to use it."""
+        if cast(Any, self.trainer).fast_dev_run:
+            return
         say(f"trained to step {self.trainer.global_step}: {self.trainer.log_dir}")
         kept = [one.best_model_path for one in self.trainer.checkpoint_callbacks if isinstance(one, LastCheckpoint)]
         if kept and kept[0]:

@@ -68,7 +68,7 @@ def load_explainer(
         method: ``amortized``, or a name in `METHODS`; by default ``amortized`` where there is a trained explainer, else
             ``cartoonx``.
         classifier: a timm name, the class path of an `nn.Module`, or a module (a copy is explained; what
-            `load_classifier` returns is taken itself, where it is, or a copy on another `device`).
+            `load_classifier` returns is taken itself, where it is, or a copy that is compiled or on another `device`).
         weights: of a classifier that is named: ``auto`` (its own), ``random``, or a file.
         class_names: one per class, or a text file with one per line.
         **options: all other options of ``explain.py`` for the method and the classifier, see `Options`.
@@ -92,5 +92,6 @@ def load_explainer(
     where = device(asked.device)
     if isinstance(classifier, Classifier):  # others may be using it
         where = classifier.mean.device if asked.device == "auto" else where
-        asked.classifier = classifier if classifier.mean.device == where else copy.deepcopy(classifier)
+        own = asked.compile or classifier.mean.device != where
+        asked.classifier = copy.deepcopy(classifier) if own else classifier
     return Pipeline(build(asked).to(where), asked.method)

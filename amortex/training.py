@@ -116,7 +116,7 @@ class AmortizedExplainer(Validation):
             raise InputError("refine_steps must be at least 0, and above it for refine_only")
         if refine_steps and distortion != "label_l2":
             raise InputError(f"refinement is learned for the distortion label_l2 alone, not for {distortion}")
-        self.save_hyperparameters()
+        self.save_hyperparameters(ignore="compile")  # a matter of the machine
         self.predictor: MaskPredictor = build_predictor(dict(self.hparams))
         if compile:
             self.predictor.rate_distortion.classifier.compile()

@@ -30,6 +30,15 @@ def test_without_fine_steps_the_means_of_large_masks_are_nearly_right():
     torch.testing.assert_close(masks.mean(1), rates, rtol=2e-3, atol=0)
 
 
+def test_means_are_exact_for_stripes():
+    stripes = torch.full((100, 640), -12.0)
+    stripes[:, ::64] = 10.0  # every 16th entry, counted through the rows, sees all of them or none
+    values = (stripes.flatten() + 0.5 * torch.randn(64_000, generator=torch.Generator().manual_seed(0))).expand(3, -1)
+    rates = torch.tensor([0.003, 0.03, 0.3])
+    for shift in (0, 1):
+        torch.testing.assert_close(masks_of_rate(values.roll(shift, 1), rates).mean(1), rates, rtol=1e-4, atol=0)
+
+
 def test_masks_equal_those_of_a_root_finder():
     values = logits(3, 400, 3.0, torch.float64)
     for row, rate in zip(values, (0.02, 0.4, 0.9), strict=True):

@@ -8,6 +8,7 @@ from networks import explain, photographs
 from safetensors.torch import load_file
 from test_training import fit, folder, metrics, versions  # noqa: F401, a fixture
 
+import amortex
 from amortex.classifiers import Classifier
 from amortex.types import InputError
 
@@ -42,9 +43,25 @@ def test_training_is_the_same(compiled, folder):  # noqa: F811
     for value in ("false", "true"):
         assert fit("--model.compile", value, steps=2, every=2) == 0
     assert len(compiled) == 1
-    eager, other = (metrics(run, "train/loss") for run in versions(folder))
+    assert fit("--ckpt_path", versions(folder)[1] / "checkpoints/last.ckpt", steps=4, every=2) == 0
+    assert len(compiled) == 1  # not again: the run may go on elsewhere
+    eager, other = (metrics(run, "train/loss") for run in versions(folder)[:2])
     assert other == pytest.approx(eager, rel=1e-3)
     assert eager
+
+
+def test_methods_that_read_layers_refuse_it(tmp_path, capsys):
+    photos = photographs(tmp_path / "in", "a.png")
+    assert explain(photos, "--method", "gradcam", "--out", tmp_path / "out", "--compile") == 2
+    assert "reads layers, which compiling hides" in capsys.readouterr().err
+
+
+def test_a_classifier_of_others_is_copied(compiled, tiny_classifier):
+    pipeline = amortex.load_explainer(
+        method="cartoonx", classifier=tiny_classifier, levels=2, compile=True, device="cpu"
+    )
+    assert compiled == [pipeline.classifier]
+    assert pipeline.classifier is not tiny_classifier
 
 
 def test_what_cannot_be_compiled_is_one_line(tiny_classifier):

@@ -8,6 +8,7 @@ from networks import photographs
 from test_training import fit, folder, metrics, versions  # noqa: F401, a fixture
 
 from amortex.checkpoints import load_predictor
+from amortex.classifiers import load_classifier
 from amortex.draws import Draws
 from amortex.explainers import Amortized
 from amortex.predictors import MaskPredictor
@@ -154,6 +155,39 @@ def test_both_are_trained_together(folder):  # noqa: F811
     assert weights["predictor.decoder.refiner.shift.weight"].abs().sum() > 0
     for name in ("train/loss", "train/refine_first", "train/refine_last"):
         assert metrics(versions(folder)[0], name)
+
+
+@pytest.mark.parametrize("arguments", [
+    {}, {"rate": 0.1}, {"rate": 0.9}, {"rate": 0.1, "hard": True}, {"hard": True}, {"measure": True},
+    {"measure": True, "hard": True}, {"max_distortion": 0.02},
+])  # fmt: skip
+def test_whatever_is_asked_of_the_rate_holds_for_refined_masks_in_any_batch(arguments, predictor, images):
+    explainer = Amortized(stirred(predictor), 0.5, looks=3, **arguments)
+    together = explainer.explain(images)
+    rates = together.mask.mean(1)
+    if "rate" in arguments:
+        tolerance = 0.5 / together.mask.shape[1] if "hard" in arguments else 1e-5
+        torch.testing.assert_close(rates, torch.full((3,), arguments["rate"]), rtol=0, atol=tolerance)
+    if "hard" in arguments:
+        assert set(together.mask.unique().tolist()) <= {0.0, 1.0}
+    if "max_distortion" in arguments:
+        outcome = predictor.rate_distortion(together.reference, together.mask, Draws.of(images, stream="check"), 64)
+        assert ((outcome.distortion.mean(1) < 0.02) | (rates == 1)).all()
+    for index in range(3):
+        alone = explainer.explain(images[index : index + 1])
+        torch.testing.assert_close(alone.mask[0], together.mask[index], rtol=0, atol=1e-4)
+        assert alone.extra["passes"].item() == together.extra["passes"][index].item()
+
+
+@pytest.mark.parametrize("arguments", [{}, {"hard": True}, {"hard": True, "measure": True}, {"max_distortion": 0.1}])
+def test_outputs_that_are_not_finite_cost_their_own_image_alone(arguments, images):
+    classifier = load_classifier("networks.NanOnWhite", img_size=32, mean=[0.5], std=[0.5])
+    predictor = MaskPredictor(RateDistortion(classifier, Wavelet("haar", 2)), width=8, refiner=True).eval()
+    explainer = Amortized(stirred(predictor), looks=2, **arguments)
+    white = torch.cat([images[:1], torch.ones_like(images[:1])])
+    torch.testing.assert_close(
+        explainer.explain(white).mask[0], explainer.explain(images[:1]).mask[0], rtol=0, atol=1e-4
+    )
 
 
 def test_looks_need_an_explainer_that_learned_them(tiny_classifier, predictor):

@@ -34,13 +34,13 @@ TINY = (
 
 
 class StopAt(Callback):
-    """Ends the run after a step, by a signal."""
+    """Ends the run after some batches, by a signal."""
 
-    def __init__(self, step: int, by: signal.Signals = signal.SIGINT) -> None:
-        self.step, self.by = step, by
+    def __init__(self, batches: int, by: signal.Signals) -> None:
+        self.batches, self.by = batches, by
 
     def on_train_batch_end(self, trainer, *_) -> None:
-        if trainer.global_step == self.step:
+        if trainer.fit_loop.total_batch_idx + 1 == self.batches:
             signal.raise_signal(self.by)
 
 
@@ -98,18 +98,22 @@ def test_bf16_trains_as_float32_does_but_for_rounding(folder):
     assert exact != rough  # or nothing was rounded
 
 
-@pytest.mark.parametrize(("by", "kept"), [(signal.SIGINT, 4), (signal.SIGTERM, 5)])
-def test_an_ended_run_resumes_and_repeats_the_uninterrupted_one(by, kept, folder, monkeypatch, capsys):
-    assert fit(steps=6, every=2) == 0
+@pytest.mark.parametrize(
+    ("by", "kept", "micro"), [(signal.SIGINT, 4, 1), (signal.SIGTERM, 5, 1), (signal.SIGTERM, 4, 2)]
+)
+def test_an_ended_run_resumes_and_repeats_the_uninterrupted_one(by, kept, micro, folder, monkeypatch, capsys):
+    # batches of which some are a step: the signal comes after the first batch of the next one
+    batches = ("--trainer.accumulate_grad_batches", micro)
+    assert fit(*batches, steps=6, every=2 * micro) == 0
     module = AmortizedExplainer
-    monkeypatch.setattr(module, "configure_callbacks", lambda self: [StopAt(5, by)], raising=False)
-    assert fit(steps=6, every=2) == 128 + by
+    monkeypatch.setattr(module, "configure_callbacks", lambda self: [StopAt(5 * micro - micro // 2, by)], raising=False)
+    assert fit(*batches, steps=6, every=2 * micro) == 128 + by
     assert "resume with --ckpt_path" in capsys.readouterr().err
     monkeypatch.undo()
     os.chdir(folder)
     last = versions(folder)[1] / "checkpoints/last.ckpt"
     assert torch.load(last, weights_only=True)["global_step"] == kept
-    assert fit("--ckpt_path", last, steps=6, every=2) == 0
+    assert fit("--ckpt_path", last, *batches, steps=6, every=2 * micro) == 0
     whole, _, resumed = versions(folder)
     for name in ("train/loss", "val/objective", "train/gradient_norm"):
         expected, found = metrics(whole, name), metrics(resumed, name)

@@ -32,7 +32,8 @@ TABLES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "leakage": (
         "Class leakage",
-        "Probability of the predicted class under its mask, and of another class under the mask that explains that.",
+        "Probability of the predicted class under its mask, and of another class under the mask that explains that. "
+        "Learned steps are for predicted classes: the other class's mask is that of one pass.",
         ("own", "other"),
     ),
     "sanity": (

@@ -105,8 +105,8 @@ class Amortized(Explainer):
         raise NotImplementedError("an amortized explainer looks at images, not at references")
 
     def _finish(self, prediction: Prediction, on_step: OnStep) -> Explanation:
-        reference, passes = prediction.reference, self.predictor.passes + 3 * self.looks
-        refined = None
+        reference, refined = prediction.reference, None
+        passes = prediction.curve.new_full((len(prediction.curve),), self.predictor.passes + 3 * self.looks)
         if self.looks:
             draws = Draws.of(reference.image, self.seed, "refine")
             refined = self.predictor.refine(prediction, self.lambda_k, self.looks, draws, on_step=on_step)
@@ -115,7 +115,7 @@ class Amortized(Explainer):
         else:
             trace = Trace(self.rate_distortion, prediction, refined, self.hard)
             rate, more = self._rate(trace)
-            passes += more
+            passes = passes + more
             mask = trace.mask(rate)
             relevance = refined if refined is not None else prediction.mask(rate) if self.hard else mask
         if self.refine:
@@ -123,19 +123,18 @@ class Amortized(Explainer):
             cartoonx = RDE(self.rate_distortion, self.lambda_k, self.refinement, mask)
             optimised = cartoonx._explain(reference, draws, lambda step, now: on_step(self.looks + step, now))
             mask, relevance = optimised.mask, optimised.relevance
-            passes += 3 * self.refinement.samples * self.refine
+            passes = passes + 3 * self.refinement.samples * self.refine
         if not self.looks + self.refine:
             on_step(1, mask)
-        extra = {"passes": mask.new_full((len(mask),), passes)}
-        return Explanation(reference, mask, relevance, extra=extra)
+        return Explanation(reference, mask, relevance, extra={"passes": passes})
 
     @property
     def _chosen(self) -> bool:
         """Whether the rate is another than the one that lambda_k leads to by itself."""
         return self.measure or self.rate is not None or self.max_distortion is not None
 
-    def _rate(self, trace: Trace) -> tuple[Tensor, int]:
-        """Rates ``(B,)``, and the classifier passes per image that choosing them took."""
+    def _rate(self, trace: Trace) -> tuple[Tensor, Tensor | int]:
+        """Rates ``(B,)``, and the classifier passes that choosing them took, ``(B,)`` or the same for all."""
         if self.rate is not None:
             return trace.prediction.logits.new_full((len(trace.prediction.logits),), self.rate), 0
         if self.max_distortion is not None:

@@ -43,7 +43,7 @@ class Trace:
     def own(self) -> Tensor:
         """Rates ``(B,)`` of the refined masks."""
         assert self.refined is not None
-        return self.refined.mean(1)
+        return self.refined.mean(1).nan_to_num(1.0)  # of outputs that are not finite
 
     def rates(self) -> Tensor:
         """Rates to choose from, ``(B, R)``, rising: evenly spaced on a log scale, and those of the refined masks."""
@@ -51,28 +51,30 @@ class Trace:
         rates = rates.expand(len(self.reference.image), -1)
         return rates if self.refined is None else torch.cat([rates, self.own[:, None]], 1).sort(1).values
 
-    def best(self, lambda_k: float, seed: int) -> tuple[Tensor, int]:
-        """The rates ``(B,)`` of lowest ``D + lambda_k * R``, and the classifier passes per image that it took."""
+    def best(self, lambda_k: float, seed: int) -> tuple[Tensor, Tensor]:
+        """The rates ``(B,)`` of lowest ``D + lambda_k * R``, and the classifier passes ``(B,)`` that it took."""
         rates, draws = self.rates(), Draws.of(self.reference.image, seed, "choose")
         means = torch.stack([mean for mean, _ in self._measure(rates, draws)], 1)
         best = (means + lambda_k * rates).argmin(1, keepdim=True)
-        return rates.gather(1, best)[:, 0], CHOICE_SAMPLES * rates.shape[1]
+        return rates.gather(1, best)[:, 0], torch.full_like(rates[:, 0], CHOICE_SAMPLES * rates.shape[1])
 
-    def below(self, distortion: float, seed: int) -> tuple[Tensor, int]:
-        """The lowest rates ``(B,)`` whose distortion is below a bound with the upper end of its interval, else 1."""
+    def below(self, distortion: float, seed: int) -> tuple[Tensor, Tensor]:
+        """The lowest rates ``(B,)`` whose distortion is below a bound with the upper end of its interval, else 1.
+
+        And the classifier passes ``(B,)`` that it took.
+        """
         rates, draws = self.rates(), Draws.of(self.reference.image, seed, "choose")
         below = torch.stack([high for _, high in self._measure(rates, draws)], 1) < distortion
         last = rates.shape[1] - 1
         choice = torch.where(below.any(1), below.to(torch.uint8).argmax(1), last)
-        passes = CHOICE_SAMPLES * rates.shape[1]
-        while True:  # the best of many is partly luck: confirm it on fresh draws, or go one rate up
-            rate = rates.gather(1, choice[:, None])
-            _, high = next(self._measure(rate, draws, CONFIRMATION_SAMPLES))
-            passes += CONFIRMATION_SAMPLES
-            above = (high >= distortion) & (choice < last)
-            if not bool(above.any()):
-                return rate[:, 0], passes
-            choice = choice + above.long()
+        passes = torch.full_like(rates[:, 0], CHOICE_SAMPLES * rates.shape[1])
+        unconfirmed = torch.ones_like(choice, dtype=torch.bool)
+        while bool(unconfirmed.any()):  # the best of many is partly luck: confirm it on fresh draws, or go one rate up
+            _, high = next(self._measure(rates.gather(1, choice[:, None]), draws, CONFIRMATION_SAMPLES))
+            passes += CONFIRMATION_SAMPLES * unconfirmed
+            unconfirmed &= ~(high < distortion) & (choice < last)  # others of the batch may go on
+            choice = choice + unconfirmed.long()
+        return rates.gather(1, choice[:, None])[:, 0], passes
 
     def _measure(self, rates: Tensor, draws: Draws, samples: int = CHOICE_SAMPLES) -> Iterator[tuple[Tensor, Tensor]]:
         """Mean distortion ``(B,)`` and the upper end of its 95 % interval at each column of `rates`."""
