@@ -13,7 +13,7 @@ from amortex.predictors.budget import masks_of_rate
 from amortex.predictors.decoder import Decoder
 from amortex.predictors.encoder import Encoder
 from amortex.predictors.evidence import Evidence, look, observe
-from amortex.predictors.refiner import FIRST_PRICE, Hidden, begin, price
+from amortex.predictors.refiner import FIRST_PRICE, HASTE, MOST_HASTE, Hidden, begin, price
 from amortex.rate_distortion import RateDistortion
 from amortex.reference import Reference
 from amortex.transforms import Wavelet
@@ -136,18 +136,20 @@ class MaskPredictor(nn.Module):
         """Masks ``(B, k)`` after `steps` of learned refinement, each of one forward and backward pass.
 
         It starts from `mask`, by default the predicted one of an `AMPLE` rate for the first price; `draws` makes the
-        noise of the looks. The rate moves to where `lambda_k`, a number or one per image, has it (see `price`).
+        noise of the looks. The rate moves to where `lambda_k`, a number or one per image, has it (see `price`); the
+        fewer the steps, the higher the first price, since few steps cannot drop much.
         """
         refiner: Any = (decoder or self.decoder).refiner
         prices = torch.as_tensor(lambda_k, device=prediction.logits.device, dtype=torch.float32)
         prices = prices.expand(len(prediction.logits))
+        first = (prices * min(HASTE / max(1, steps), MOST_HASTE)).clamp(min=FIRST_PRICE)
         if mask is None:
-            rate = prediction.rate_for(prices.clamp(max=FIRST_PRICE))
+            rate = prediction.rate_for(torch.minimum(prices, first))
             mask = prediction.mask((AMPLE * rate).clamp(max=RATES[-1]))
         state = begin(mask)
         for step in range(steps):
             seen = look(self.rate_distortion, prediction.reference, state.mask, draws, slope=True)
-            now = price(prices, step, steps)
+            now = price(prices, step, steps, first)
             state = refiner(prediction.evidence, prediction.hidden, now, state, seen)
             if on_step is not None:
                 on_step(step + 1, state.mask)

@@ -15,6 +15,7 @@ MEMORY = 0.7  # of the running means of what was seen lately
 SPAN = 16  # looks, of those of what was seen for long: one draw says little of an entry
 LARGEST = 12.0  # logit
 FIRST_PRICE, RISE = 1.0, 0.75  # where the price of the mask begins, and the share of the steps over which it rises
+HASTE, MOST_HASTE = 2.0, 0.5  # the first price over lambda_k: the former over the number of steps, at most the latter
 LOST = 0.05  # weight of a divergence whose gradient does not vanish where the class is lost
 SIGNALS, NUMBERS = 12, 8  # what is known per entry, and per image
 
