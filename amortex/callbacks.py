@@ -45,6 +45,11 @@ class Checkpoints(TorchCheckpointIO):
         return super().load_checkpoint(path, map_location, weights_only=True)
 
 
+def relative(path: str) -> str:
+    """As seen from the current folder, if it lies there."""
+    return str(Path(path).relative_to(Path.cwd())) if Path(path).is_relative_to(Path.cwd()) else path
+
+
 class LastCheckpoint(ModelCheckpoint):
     """What to resume from and to export: the latest state, as of each validation and of the end of training.
 
@@ -72,6 +77,8 @@ class LastCheckpoint(ModelCheckpoint):
         between = trainer.training and not trainer.fit_loop._should_accumulate()
         if isinstance(exception, SIGTERMException) and between and trainer.world_size == 1:
             self.on_train_end(trainer, pl_module)
+        if self.best_model_path and trainer.is_global_zero:
+            print(f"\nthe last checkpoint, of step {self._last_global_step_saved}: {relative(self.best_model_path)}")
 
 
 class PanelLogger(Callback):

@@ -13,7 +13,7 @@ from amortex.building import build, choose, device
 from amortex.explained import line
 from amortex.images import Source, find_images
 from amortex.inference import Request, explain_files, settings
-from amortex.options import check, parser
+from amortex.options import AMORTIZED, check, parser
 from amortex.process import out_of_memory, prepare
 from amortex.results import Results
 from amortex.types import InputError, escape
@@ -23,9 +23,8 @@ BUNDLED = ("chelsea.png", "coffee.png")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    options = parser().parse_intermixed_args(arguments)
     try:
-        return run(options)
+        return run(parser().parse_intermixed_args(arguments))
     except InputError as error:
         print(f"explain.py: {error}", file=sys.stderr)
     except OSError as error:
@@ -55,7 +54,11 @@ def run(options: argparse.Namespace) -> int:
     results = Results(out, settings(request), options.overwrite)
     announce(options, request, len(sources), out)
     rows = explain_files(request, results.todo(sources), results, options.quiet)
-    return report(rows, len(sources), out, options.quiet)
+    status = report(rows, len(sources), out, options.quiet)
+    asked = options.method == AMORTIZED and request.target is not None
+    if asked and rows and not any(row.get("retained") for row in rows):
+        print("no mask keeps that class: trained explainers learn of predicted ones; try --method cartoonx")
+    return status
 
 
 def settle(options: argparse.Namespace) -> Path:

@@ -13,7 +13,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 
-from amortex.callbacks import LastCheckpoint
+from amortex.callbacks import LastCheckpoint, relative
 from amortex.checkpoints import read, refuse_code
 from amortex.cli import announce, build_request, find, report, settle
 from amortex.comparison import Comparison
@@ -111,7 +111,7 @@ class TrainCLI(OneLineCLI):
         say(f"trained to step {self.trainer.global_step}: {self.trainer.log_dir}")
         kept = [one.best_model_path for one in self.trainer.checkpoint_callbacks if isinstance(one, LastCheckpoint)]
         if kept and kept[0]:
-            say(f"explain with it: python explain.py --explainer {os.path.relpath(kept[0])}")
+            say(f"explain with it: python explain.py --explainer {relative(kept[0])}")
 
     def before_predict(self) -> None:
         bar = self.trainer.progress_bar_callback

@@ -1,6 +1,7 @@
 """The options of `explain.py`."""
 
 import argparse
+import difflib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,9 +28,9 @@ LEAST = {
 MOST = {"levels": 10}
 
 
-def parser(kind: type[argparse.ArgumentParser] = argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """The command line of `explain.py`."""
-    p = kind(
+def parser() -> argparse.ArgumentParser:
+    """The command line of `explain.py`; it raises InputError for what it does not understand."""
+    p = _OneLineParser(
         prog="explain.py",
         description="Explain a classifier's decisions on photographs, and measure the explanations.",
         epilog="Exit status: 0 all explained, 1 some files could not be, 2 nothing done (bad input).",
@@ -123,9 +124,13 @@ def add_options(p: argparse.ArgumentParser) -> Any:
     return g
 
 
-class _Keywords(argparse.ArgumentParser):
+class _OneLineParser(argparse.ArgumentParser):
+    """Says what is wrong in one line, instead of pages of usage."""
+
     def error(self, message: str) -> NoReturn:
-        raise InputError(message)
+        unknown = message.partition("unrecognized arguments: ")[2].split(" ")[0].partition("=")[0]
+        near = difflib.get_close_matches(unknown, self._option_string_actions, n=1)
+        raise InputError(message + (f"; did you mean {near[0]}?" if near else ""))
 
 
 def from_keywords(given: Mapping[str, Any]) -> argparse.Namespace:
@@ -148,7 +153,7 @@ def from_keywords(given: Mapping[str, Any]) -> argparse.Namespace:
                 raise InputError(
                     f"{name} must hold plain values ({error}); for others, give the module itself"
                 ) from error
-    return parser(_Keywords).parse_args(words)
+    return parser().parse_args(words)
 
 
 def check(options: argparse.Namespace) -> None:

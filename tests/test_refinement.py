@@ -179,6 +179,20 @@ def test_whatever_is_asked_of_the_rate_holds_for_refined_masks_in_any_batch(argu
         assert alone.extra["passes"].item() == together.extra["passes"][index].item()
 
 
+def test_batch_invariant_masks_are_equal_to_the_last_bit(predictor, images):
+    predictor.rate_distortion.batch_invariant = True
+    explainer, seen = Amortized(stirred(predictor), looks=3), []
+    together = explainer.explain(images, on_step=lambda step, mask: seen.append(step))
+    assert seen == [1, 2, 3]
+    for index in range(3):
+        alone = explainer.explain(images[index : index + 1])
+        assert torch.equal(alone.mask[0], together.mask[index])
+        assert torch.equal(alone.relevance[0], together.relevance[index])
+    given = explainer.explain(images, torch.tensor([1, 2, 3]))
+    assert given.reference.target.tolist() == [1, 2, 3]
+    assert torch.equal(explainer.explain(images[1:2], torch.tensor([2])).mask[0], given.mask[1])
+
+
 @pytest.mark.parametrize("arguments", [{}, {"hard": True}, {"hard": True, "measure": True}, {"max_distortion": 0.1}])
 def test_outputs_that_are_not_finite_cost_their_own_image_alone(arguments, images):
     classifier = load_classifier("networks.NanOnWhite", img_size=32, mean=[0.5], std=[0.5])

@@ -108,7 +108,9 @@ def test_an_ended_run_resumes_and_repeats_the_uninterrupted_one(by, kept, micro,
     module = AmortizedExplainer
     monkeypatch.setattr(module, "configure_callbacks", lambda self: [StopAt(5 * micro - micro // 2, by)], raising=False)
     assert fit(*batches, steps=6, every=2 * micro) == 128 + by
-    assert "resume with --ckpt_path" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "resume with --ckpt_path" in said.err
+    assert f"the last checkpoint, of step {kept}: {os.path.relpath(versions(folder)[1])}/checkpoints/last" in said.out
     monkeypatch.undo()
     os.chdir(folder)
     last = versions(folder)[1] / "checkpoints/last.ckpt"

@@ -98,8 +98,20 @@ class Amortized(Explainer):
     @torch.no_grad()
     def _start(self, image: Tensor, target: Tensor | None, on_step: OnStep) -> Explanation:
         """Class and mask come from one pass over the classifier."""
+        if self.rate_distortion.batch_invariant and len(image) > 1:
+            return self._one_by_one(image, target, on_step)
         draws = Draws.of(image, self.seed, "look") if self.predictor.gradient else None
         return self._finish(self.predictor(image, target, draws), on_step)
+
+    def _one_by_one(self, image: Tensor, target: Tensor | None, on_step: OnStep) -> Explanation:
+        """The decoder's libraries, too, choose their kernels by the size of the batch."""
+        targets = [None] * len(image) if target is None else target.split(1)
+        steps: list[OnStep] = [*[lambda step, mask: None] * (len(image) - 1), on_step]
+        parts = [self._start(*one) for one in zip(image.split(1), targets, steps, strict=True)]
+        mask, relevance, passes = (
+            torch.cat(values) for values in zip(*((p.mask, p.relevance, p.extra["passes"]) for p in parts), strict=True)
+        )
+        return Explanation(self.rate_distortion.reference(image, target), mask, relevance, extra={"passes": passes})
 
     def _explain(self, reference: Reference, draws: Draws, on_step: OnStep) -> Explanation:
         raise NotImplementedError("an amortized explainer looks at images, not at references")
