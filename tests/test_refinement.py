@@ -67,6 +67,18 @@ def test_the_untrained_refiner_moves_nothing_and_a_stirred_one_does(predictor, i
     assert (dear - moved).abs().max() > 1e-3  # it knows the price
 
 
+def test_many_steps_end_with_the_mean_of_the_last_masks(predictor, images):
+    prediction, masks = stirred(predictor)(images), []
+    mask = predictor.refine(
+        prediction, 2.0, 17, Draws.of(images, stream="refine"), on_step=lambda step, now: masks.append(now)
+    )
+    torch.testing.assert_close(mask, (masks[-1] + masks[-2]) / 2)
+    assert not torch.equal(masks[-1], masks[-2])
+    assert torch.equal(
+        predictor.refine(prediction, 2.0, 0, Draws.of(images), mask).round(decimals=3), mask.round(decimals=3)
+    )
+
+
 def test_one_step_has_the_gradient_of_the_objective(predictor, images):
     """Against autograd through the obfuscation and the classifier, where training cuts the graph at the mask."""
     stirred(predictor)

@@ -11,6 +11,8 @@ from amortex.explainers.base import Explainer, Explanation, OnStep, check_share
 from amortex.explainers.rde import RDE, Preset
 from amortex.explainers.trace import Trace
 from amortex.predictors import MaskPredictor, Prediction
+from amortex.predictors.predictor import AMPLE, SETTLED
+from amortex.predictors.refiner import HASTE
 from amortex.reference import Reference
 from amortex.types import InputError
 
@@ -161,5 +163,6 @@ class Amortized(Explainer):
             "decoder": digest(self.predictor.decoder), "lambda_k": None if unused else self.lambda_k,
             "rate": self.rate, "hard": int(self.hard), "measure": int(self.measure),
             "max_distortion": self.max_distortion, "looks": self.looks, "refine": self.refine,
+            "schedule": f"{AMPLE:g} {HASTE:g} {SETTLED}" if self.looks else None,  # of the looks
         }  # fmt: skip
         return {**super().settings(), **{key: value for key, value in chosen.items() if value is not None}}

@@ -21,6 +21,7 @@ from amortex.types import InputError
 
 RATES = (0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.5, 0.8)  # where the curve has its corners
 AMPLE = 1.5  # learned refinement begins with masks of more than the rate that is expected to be best
+SETTLED = 8  # the share of the steps whose masks are averaged, as a divisor
 CHOICES = 64  # rates that compete for a lambda_k, evenly spaced on a log scale
 
 
@@ -135,7 +136,7 @@ class MaskPredictor(nn.Module):
     ) -> Tensor:
         """Masks ``(B, k)`` after `steps` of learned refinement, each of one forward and backward pass.
 
-        It starts from `mask`, by default the predicted one of an `AMPLE` rate for the first price; `draws` makes the
+        They are the mean of those after the last eighth of the steps. It starts from `mask`, by default the predicted one of an `AMPLE` rate for the first price; `draws` makes the
         noise of the looks. The rate moves to where `lambda_k`, a number or one per image, has it (see `price`); the
         fewer the steps, the higher the first price, since few steps cannot drop much.
         """
@@ -146,14 +147,17 @@ class MaskPredictor(nn.Module):
         if mask is None:
             rate = prediction.rate_for(torch.minimum(prices, first))
             mask = prediction.mask((AMPLE * rate).clamp(max=RATES[-1]))
-        state = begin(mask)
+        state, settled = begin(mask), torch.zeros_like(mask)
+        last = max(1, steps // SETTLED)  # single looks are noisy: the mean of these is better than the last one
         for step in range(steps):
             seen = look(self.rate_distortion, prediction.reference, state.mask, draws, slope=True)
             now = price(prices, step, steps, first)
             state = refiner(prediction.evidence, prediction.hidden, now, state, seen)
+            if step >= steps - last:
+                settled += state.mask / last
             if on_step is not None:
                 on_step(step + 1, state.mask)
-        return state.mask
+        return settled if steps else state.mask
 
     @property
     def passes(self) -> int:
