@@ -136,9 +136,10 @@ class MaskPredictor(nn.Module):
     ) -> Tensor:
         """Masks ``(B, k)`` after `steps` of learned refinement, each of one forward and backward pass.
 
-        They are the mean of those after the last eighth of the steps. It starts from `mask`, by default the predicted one of an `AMPLE` rate for the first price; `draws` makes the
-        noise of the looks. The rate moves to where `lambda_k`, a number or one per image, has it (see `price`); the
-        fewer the steps, the higher the first price, since few steps cannot drop much.
+        They are the mean of those after the last eighth of the steps. It starts from `mask`, by default the predicted
+        one of an `AMPLE` rate for the first price; `draws` makes the noise of the looks. The rate moves to where
+        `lambda_k`, a number or one per image, has it (see `price`); the fewer the steps, the higher the first price,
+        since few steps cannot drop much.
         """
         refiner: Any = (decoder or self.decoder).refiner
         prices = torch.as_tensor(lambda_k, device=prediction.logits.device, dtype=torch.float32)
