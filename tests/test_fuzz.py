@@ -151,7 +151,8 @@ def test_random_options(folder, seed, count, monkeypatch, capsys):
     rng, accepted = random.Random(seed), 0
     monkeypatch.setattr(cli, "explain_files", lambda *arguments: [])
     (folder / "a.png").write_bytes(images()[0])
-    actions = [a for a in parser()._actions if a.option_strings and a.dest not in ("help", "out", "device")]
+    left_out = ("help", "out", "device", "compile")  # the compiler keeps files of its own
+    actions = [a for a in parser()._actions if a.option_strings and a.dest not in left_out]
     for _ in range(count):
         options: list[str] = []
         for action in rng.choices(actions, k=rng.randrange(1, 5)):
@@ -159,16 +160,13 @@ def test_random_options(folder, seed, count, monkeypatch, capsys):
             options += [action.option_strings[-1], *([] if action.nargs == 0 else [rng.choice(choices)])]
         arguments = ["a.png", *TINY, "--out", "out", "--classifier", "networks.TinyNet", *options]
         with guard.within(folder), InTime(options):
-            try:
-                status = cli.main(arguments)
-            except SystemExit as stop:
-                status = stop.code
+            status = cli.main(arguments)
         error = capsys.readouterr().err
         accepted += status == 0
         assert status in (0, 2)
         assert "Traceback" not in error
         assert (status == 0) == (error == ""), error
-        assert error.startswith("usage: ") or error.count("\n") <= 1
+        assert error.count("\n") <= 1
     assert 0 < accepted < count
 
 
