@@ -54,8 +54,13 @@ def run(options: argparse.Namespace) -> int:
     results = Results(out, settings(request), options.overwrite)
     announce(options, request, len(sources), out)
     rows = explain_files(request, results.todo(sources), results, options.quiet)
-    status = report(rows, len(sources), out, options.quiet)
-    asked = options.method == AMORTIZED and request.target is not None
+    return conclude(options, request, rows, len(sources), out)
+
+
+def conclude(options: argparse.Namespace, request: Request, rows: list[dict[str, Any]], total: int, out: Path) -> int:
+    """Report, with what to try where a trained explainer found nothing of the class asked for; the exit status."""
+    asked = options.method == AMORTIZED and request.target is not None and not options.quiet
+    status = report(rows, total, out, options.quiet)
     if asked and rows and not any(row.get("retained") for row in rows):
         print("no mask keeps that class: trained explainers learn of predicted ones; try --method cartoonx")
     return status

@@ -15,7 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from amortex.callbacks import LastCheckpoint, relative
 from amortex.checkpoints import read, refuse_code
-from amortex.cli import announce, build_request, find, report, settle
+from amortex.cli import announce, build_request, conclude, find, report, settle
 from amortex.comparison import Comparison
 from amortex.data import ImageData
 from amortex.options import add_options
@@ -190,7 +190,7 @@ def explain(arguments: Sequence[str]) -> int:
     if first:
         announce(options, request, len(sources), out)
     (rows,) = cast(list[Any], cli.trainer.predict(module))
-    return report(rows, len(sources), out, options.quiet) if first else 0
+    return conclude(options, request, rows, len(sources), out) if first else 0
 
 
 @rank_zero_only

@@ -136,7 +136,10 @@ def test_explain_with_a_trained_explainer(release, tmp_path, capsys):
     for options in (("--lambda-k", 2), ("--measure",), ("--max-distortion", 0.1), ("--refine", 2),
                     ("--target", 1)):  # fmt: skip
         assert explain(folder, "--out", tmp_path / options[0], *ours, *options) == 0
-    assert not capsys.readouterr().err
+    said = capsys.readouterr()
+    assert not said.err
+    rows = [json.loads(line) for line in (tmp_path / "--target/summary.jsonl").read_text().splitlines()]
+    assert ("try --method cartoonx" in said.out) == (not any(row["retained"] for row in rows))
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ class Plan:
             Wavelet: Wavelet(h.wavelet, h.levels, h.padding), Pixel: Pixel(), Fourier: Fourier(h.levels)
         }  # fmt: skip
         self.methods = [m for name in h.methods for m in self._exact(name, h.lambda_k)]
-        self.methods += self._trained(h.lambda_k, [0, *h.refine], looks=LOOKS)
+        self.methods += self._trained(h.lambda_k, [0, *h.refine], learned=True)
         self.varied: list[Method] = []
         self.studies = list(self._studies())
 
@@ -71,10 +71,10 @@ class Plan:
                 if method.on_pixels:
                     yield mapped(method, yardsticks[Wavelet])
         if "leakage" in h.sections:
-            for method in self._some(h.leaking, measure=True, looks=LOOKS):
+            for method in self._some(h.leaking, measure=True, learned=True):
                 yield leakage(method, self.protocol)
         if "sanity" in h.sections:
-            for method in self._some(h.checked, looks=LOOKS):
+            for method in self._some(h.checked, learned=True):
                 yield sanity(method)
         if "scales" in h.sections:
             yield scales(wavelets, self.protocol)
@@ -105,26 +105,26 @@ class Plan:
             yield Method(label_of(name, value, lambdas), explainer, label, value)
 
     def _trained(
-        self, lambdas: Sequence[float], steps: Sequence[int], measure: bool = False, looks: int = 0
+        self, lambdas: Sequence[float], steps: Sequence[int], measure: bool = False, learned: bool = False
     ) -> Iterator[Method]:
-        """One pass, with CartoonX steps, and with `looks` where they were learned."""
+        """One pass, with CartoonX steps, and with `LOOKS`, the default, if `learned` steps are asked for and there."""
         for name, predictor in self.predictors.items():
-            learned = [looks] if looks and predictor.decoder.refiner is not None else []
             for value in lambdas:
-                for count, more in [(count, 0) for count in steps] + [(0, count) for count in learned]:
-                    asked = None if more == LOOKS else more  # the default: other classes can be explained without
-                    explainer = Amortized(
-                        predictor, value, measure=measure and not more, looks=asked, refine=count, seed=self.h.seed
-                    )
-                    row = name + (f" + {count} steps" if count else "") + (f" + {more} learned steps" if more else "")
+                for count in steps:
+                    explainer = Amortized(predictor, value, measure=measure, looks=0, refine=count, seed=self.h.seed)
+                    row = name + (f" + {count} steps" if count else "")
+                    yield Method(label_of(row, value, lambdas), explainer, "amortized", value)
+                if learned and predictor.decoder.refiner is not None:
+                    explainer = Amortized(predictor, value, seed=self.h.seed)
+                    row = f"{name} + {LOOKS} learned steps"
                     yield Method(label_of(row, value, lambdas), explainer, "amortized", value)
 
-    def _some(self, names: Sequence[str], measure: bool = False, looks: int = 0) -> Iterator[Method]:
+    def _some(self, names: Sequence[str], measure: bool = False, learned: bool = False) -> Iterator[Method]:
         """Methods for a section of its own, at one lambda_k."""
         for name in names:
             yield from self._exact(name, [LEAKAGE_LAMBDA_K])
         # the predictor guesses rates for predicted classes only: others have to be measured
-        yield from self._trained([LEAKAGE_LAMBDA_K], [0], measure, looks)
+        yield from self._trained([LEAKAGE_LAMBDA_K], [0], measure, learned)
 
     def _variant(self, name: str, lambda_k: float = 5.0, wavelet: str | None = None, **changes: Any) -> Method:
         h = self.h
