@@ -16,7 +16,8 @@ from amortex.explainers.base import Explainer, Explanation, OnStep, picture
 from amortex.images import Source
 from amortex.plots import panel, png, stacked
 from amortex.rate_distortion import class_probability
-from amortex.results import Results, Row, Writer
+from amortex.results import Results, Writer
+from amortex.rows import Row
 from amortex.types import InputError, escape
 
 MOST_SHOWN = 8  # panels in a notebook

@@ -16,7 +16,8 @@ from amortex.explainers.base import Explainer
 from amortex.images import Preprocess, Source
 from amortex.process import out_of_memory
 from amortex.rate_distortion import RateDistortion
-from amortex.results import Row, Writer
+from amortex.results import Writer
+from amortex.rows import Row
 from amortex.types import InputError
 
 logger = logging.getLogger(__name__)

@@ -1,6 +1,5 @@
 """A folder of explanations: pictures, masks and summaries, written atomically and resumable."""
 
-import csv
 import hashlib
 import io
 import json
@@ -21,15 +20,11 @@ from torch import Tensor
 from amortex.files import append, write_atomically
 from amortex.images import Source
 from amortex.plots import png
+from amortex.rows import COLUMNS, Row, columns_of, csv_lines, read_rows
 from amortex.types import InputError, Layout, escape
 
 logger = logging.getLogger(__name__)
-Row = dict[str, Any]
 HELD: dict[str, Callable[[], object]] = {}  # folders that this process has locked, and what unlocks them
-COLUMNS = (
-    "file", "target", "class_name", "probability", "method", "preset", "lambda_k", "rate", "distortion",
-    "ci_low", "ci_high", "retained", "seconds", "seed", "mask", "error",
-)  # fmt: skip
 SETTINGS, CSV, JSONL = "settings.json", "summary.csv", "summary.jsonl"
 SHARD = ".rows-{}.jsonl"  # of a process
 MASK = "_mask.safetensors"
@@ -96,7 +91,7 @@ class Shard(Writer):
         self.file.write_text("")
 
     def _append(self, row: Row) -> Row:
-        row = {**row, **_columns(row)}
+        row = {**row, **columns_of(row)}
         append(self.file, json.dumps(row) + "\n")
         return row
 
@@ -123,7 +118,7 @@ class Results(Writer):
         self._lock()
         shards = list(folder.glob(SHARD.format("*")))  # of a run that did not come to its end
         found = [folder / JSONL, *shards] if (folder / JSONL).exists() else shards
-        rows = self._kept(row for file in found for row in _read_rows(file))
+        rows = self._kept(row for file in found for row in read_rows(file))
         if rows and not overwrite:
             self._refuse_others(_read_settings(folder / SETTINGS))
         for left in folder.rglob(".*.[0-9]*.part"):  # of a run that was killed
@@ -171,7 +166,7 @@ class Results(Writer):
         """Take over the rows of so many shards; all rows are in the order of the inputs then. Returns the new ones."""
         files = [self.folder / SHARD.format(rank) for rank in range(shards)]
         place = {source.label: index for index, source in enumerate(order)}
-        new = sorted((row for file in files for row in _read_rows(file)), key=lambda row: place[row["file"]])
+        new = sorted((row for file in files for row in read_rows(file)), key=lambda row: place[row["file"]])
         self._done |= {row["file"]: row for row in new if not row["error"]}
         self._write(sorted([*self._done.values(), *(row for row in new if row["error"])],
                            key=lambda row: place.get(row["file"], -1)))  # fmt: skip
@@ -180,17 +175,17 @@ class Results(Writer):
         return new
 
     def _append(self, row: Row) -> Row:
-        columns = _columns(row)
+        columns = columns_of(row)
         append(self.folder / JSONL, json.dumps(columns) + "\n")
-        append(self.folder / CSV, _csv_lines([columns]))
+        append(self.folder / CSV, csv_lines([columns]))
         if not columns["error"]:
             self._done[row["file"]] = columns
         return {**row, **columns}
 
     def _write(self, rows: Sequence[Row]) -> None:
-        rows = [_columns(row) for row in rows]
+        rows = [columns_of(row) for row in rows]
         write_atomically(self.folder / JSONL, "".join(json.dumps(row) + "\n" for row in rows).encode())
-        write_atomically(self.folder / CSV, _csv_lines([dict(zip(COLUMNS, COLUMNS, strict=True)), *rows]).encode())
+        write_atomically(self.folder / CSV, csv_lines([dict(zip(COLUMNS, COLUMNS, strict=True)), *rows]).encode())
 
     def _claim(self, source: Source) -> str:
         """Output name: the input's without its ending; a second input of that name gets a hash of its path."""
@@ -244,25 +239,3 @@ def mask_file(tensors: dict[str, Tensor], layout: Layout, metadata: dict[str, An
         for band, values in zip(layout.bands, layout.split(flat.detach().cpu().float()), strict=True):
             bands[prefix + band.name] = values.contiguous()
     return save(bands, {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()})
-
-
-def _read_rows(file: Path) -> Iterator[Row]:
-    """The rows of a file, without what an interruption tore."""
-    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        whole = isinstance(row, dict) and set(row) >= set(COLUMNS)
-        if whole and all(isinstance(row[key], str) for key in ("file", "mask", "error")):
-            yield row
-
-
-def _columns(row: Row) -> Row:
-    return {column: row.get(column, "") for column in COLUMNS}
-
-
-def _csv_lines(rows: Sequence[Row]) -> str:
-    buffer = io.StringIO()
-    csv.DictWriter(buffer, COLUMNS, lineterminator="\n").writerows(rows)
-    return buffer.getvalue()

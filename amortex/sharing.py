@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader
 
 from amortex.images import Source
 from amortex.inference import Request, explain_files, settings
-from amortex.results import Results, Row, Shard
+from amortex.results import Results, Shard
+from amortex.rows import Row
 
 PATIENCE = timedelta(days=30)  # with which a device that is done waits for the others
 

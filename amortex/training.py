@@ -17,7 +17,7 @@ from amortex.inference import Request
 from amortex.objective import Objective
 from amortex.predictors import MaskPredictor
 from amortex.predictors.load import build_predictor
-from amortex.results import Row
+from amortex.rows import Row
 from amortex.schedules import one_cycle, running_mean
 from amortex.sharing import explain_shared
 from amortex.types import InputError

@@ -11,7 +11,7 @@ import amortex
 ROOT = Path(amortex.__file__).parent
 # A part imports only from its own layer and those before it.
 LAYERS = (
-    {"files", "types", "process", "folding", "schedules", "noise", "released", "untrusted"},
+    {"files", "rows", "types", "process", "folding", "schedules", "noise", "released", "untrusted"},
     {
         "draws",
         "masks",

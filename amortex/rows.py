@@ -1,0 +1,36 @@
+"""Rows of a summary: their columns, and how they are read and written."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+COLUMNS = (
+    "file", "target", "class_name", "probability", "method", "preset", "lambda_k", "rate", "distortion",
+    "ci_low", "ci_high", "retained", "seconds", "seed", "mask", "error",
+)  # fmt: skip
+
+
+def read_rows(file: Path) -> Iterator[Row]:
+    """The rows of a file, without what an interruption tore."""
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        whole = isinstance(row, dict) and set(row) >= set(COLUMNS)
+        if whole and all(isinstance(row[key], str) for key in ("file", "mask", "error")):
+            yield row
+
+
+def columns_of(row: Row) -> Row:
+    return {column: row.get(column, "") for column in COLUMNS}
+
+
+def csv_lines(rows: Sequence[Row]) -> str:
+    buffer = io.StringIO()
+    csv.DictWriter(buffer, COLUMNS, lineterminator="\n").writerows(rows)
+    return buffer.getvalue()
