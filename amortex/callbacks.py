@@ -165,6 +165,8 @@ class PanelLogger(Callback):
         for value in cast(AmortizedExplainer, pl_module).settings.lambda_k:
             row[f"{value:g}"] = trainer.callback_metrics[f"val/best_objective_{value:g}"].item()
             row[f"predicted {value:g}"] = trainer.callback_metrics[f"val/objective_{value:g}"].item()
+            if f"val/refined_{value:g}" in trainer.callback_metrics:
+                row[f"refined {value:g}"] = trainer.callback_metrics[f"val/refined_{value:g}"].item()
         self.history.append(row)
         for logger in trainer.loggers:
             if isinstance(logger, CSVLogger):

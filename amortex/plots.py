@@ -171,18 +171,22 @@ def training_curve(history: Sequence[dict[str, float]]) -> Figure:
 
     Arguments:
         history: one table per validation: ``step``, and by lambda_k, as text, the objective at the best of the measured
-            rates; under ``predicted LAMBDA_K`` that at the predicted rate.
+            rates; under ``predicted LAMBDA_K`` that at the predicted rate, and under ``refined LAMBDA_K``, where there
+            is learned refinement, that of its masks.
     """
     figure = Figure(figsize=(6, 3.6), dpi=150, layout="constrained")
     axis = figure.subplots()
     steps = [row["step"] for row in history]
-    names = [name for name in history[-1] if name != "step" and not name.startswith("predicted")]
+    names = [name for name in history[-1] if name != "step" and " " not in name]
+    lines = {"": ("-", "best of nine rates"), "predicted ": ("--", "predicted rate"), "refined ": (":", "refined")}
     for name, colour, marker in zip(names, COLOURS, "os^vDP", strict=False):
-        best, predicted = ([row.get(key, float("nan")) for row in history] for key in (name, f"predicted {name}"))
-        axis.plot(steps, best, color=colour, marker=marker, ms=3.5, label=f"$\\lambda k$ = {name}")
-        axis.plot(steps, predicted, "--", color=colour, lw=0.9, alpha=0.8)
-    axis.plot([], [], "-", color=INK, label="best of nine rates")
-    axis.plot([], [], "--", color=INK, lw=0.9, label="predicted rate")
+        axis.plot([], [], color=colour, marker=marker, ms=3.5, label=f"$\\lambda k$ = {name}")
+        for kind, (style, _) in lines.items():
+            values = [row.get(kind + name, float("nan")) for row in history]
+            axis.plot(steps, values, style, color=colour, marker="" if kind == "predicted " else marker, ms=3.5, lw=1.2)
+    for kind, (style, label) in lines.items():
+        if kind + names[0] in history[-1]:
+            axis.plot([], [], style, color=INK, label=label)
     axis.set(xlabel="training step", ylabel="D + $\\lambda k$ R, validation images")
     axis.grid(alpha=0.25)
     figure.legend(fontsize=8, frameon=False, loc="outside right upper")

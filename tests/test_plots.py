@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from amortex.explainers import scale_profile
-from amortex.plots import LARGEST, dyadic, panel, png
+from amortex.plots import LARGEST, dyadic, panel, png, training_curve
 from amortex.transforms import Fourier, Pixel, Wavelet
 
 
@@ -114,3 +114,15 @@ def test_empty_and_full_masks_can_be_shown(value):
         figure = panel(torch.zeros(3, 16, 16), torch.zeros(1, 16, 16), mask, mask, layout, ["title"])
         assert np.asarray(figure.axes[2].images[0].get_array()).mean() == value
         assert rendered(figure).width > 1000
+
+
+@pytest.mark.parametrize("refined", [False, True])
+def test_training_curve_has_a_line_for_each_figure_that_is_there(refined):
+    row = {"step": 5.0, "1": 0.5, "predicted 1": 0.6, **({"refined 1": 0.2} if refined else {})}
+    figure = training_curve([row, {**row, "step": 10.0}])
+    lines = {
+        line.get_linestyle(): np.asarray(line.get_ydata()) for line in figure.axes[0].lines if line.get_xdata().any()
+    }
+    assert (lines["-"] == 0.5).all() and (lines["--"] == 0.6).all()
+    assert (lines[":"] == 0.2).all() if refined else np.isnan(lines[":"]).all()
+    assert ("refined" in [text.get_text() for text in figure.legends[0].texts]) == refined
