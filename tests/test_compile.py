@@ -39,7 +39,7 @@ def test_explanations_are_the_same(compiled, tmp_path):
 
 
 @needs_compiler
-def test_training_is_the_same(compiled, folder):  # noqa: F811
+def test_training_is_the_same(compiled, folder):
     for value in ("false", "true"):
         assert fit("--model.compile", value, steps=2, every=2) == 0
     assert len(compiled) == 1

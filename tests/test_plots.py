@@ -123,6 +123,7 @@ def test_training_curve_has_a_line_for_each_figure_that_is_there(refined):
     lines = {
         line.get_linestyle(): np.asarray(line.get_ydata()) for line in figure.axes[0].lines if line.get_xdata().any()
     }
-    assert (lines["-"] == 0.5).all() and (lines["--"] == 0.6).all()
+    assert (lines["-"] == 0.5).all()
+    assert (lines["--"] == 0.6).all()
     assert (lines[":"] == 0.2).all() if refined else np.isnan(lines[":"]).all()
     assert ("refined" in [text.get_text() for text in figure.legends[0].texts]) == refined

@@ -130,7 +130,7 @@ def test_it_learns_to_lower_the_objective(predictor, images):
     assert costs[-1] < 0.8 * costs[0]
 
 
-def test_refinement_is_trained_on_top_of_a_trained_explainer(folder, capsys):  # noqa: F811
+def test_refinement_is_trained_on_top_of_a_trained_explainer(folder, capsys):
     assert fit(steps=2, every=2) == 0
     first = versions(folder)[0] / "checkpoints/last.ckpt"
     more = ("--model.start", first, "--model.refine_steps", 2, "--model.refine_only", "true", "--model.lr", 0.01)
@@ -160,7 +160,7 @@ def test_refinement_is_trained_on_top_of_a_trained_explainer(folder, capsys):  #
     assert "no explainer at nowhere.ckpt" in capsys.readouterr().err
 
 
-def test_both_are_trained_together(folder):  # noqa: F811
+def test_both_are_trained_together(folder):
     assert fit("--model.refine_steps", 2, "--model.lr", 0.01, steps=3, every=3) == 0
     weights = torch.load(versions(folder)[0] / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
     assert weights["predictor.decoder.slope"] != 2.0  # where training starts

@@ -71,7 +71,7 @@ def without_explain_options(*names: str) -> list[str]:
 
 
 @pytest.fixture
-def sides(folder, monkeypatch):  # noqa: F811
+def sides(folder, monkeypatch):
     """Folders for the files of one process and of two, beside photographs, two of one name and one broken."""
     photographs(folder / "photos", "0.jpg")
     (folder / "photos/bad.png").write_text("no image")
