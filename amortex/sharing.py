@@ -1,6 +1,5 @@
 """Explaining files on all devices of a Lightning trainer, into one folder."""
 
-import signal
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
@@ -13,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from amortex.images import Source
 from amortex.inference import Request, explain_files, settings
+from amortex.process import ends_at_once
 from amortex.results import Results, Shard
 from amortex.rows import Row
 
@@ -47,8 +47,9 @@ class FileExplainer(lightning.LightningModule):
         return explain_shared(self.trainer, self.request, batch, self.folder, self.overwrite, self.quiet)
 
 
+@ends_at_once()
 def explain_shared(
-    trainer: lightning.Trainer,
+    trainer: Any,
     request: Request,
     sources: Sequence[Source],
     folder: Path,
@@ -64,16 +65,6 @@ def explain_shared(
         InputError: as `Results`.
         RuntimeError: another process died, which gloo notices by its connections.
     """
-    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # ends it: Lightning would make a note, which no one reads
-    try:
-        return _explain_shared(trainer, request, sources, folder, overwrite, quiet)
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _explain_shared(
-    trainer: Any, request: Request, sources: Sequence[Source], folder: Path, overwrite: bool, quiet: bool
-) -> list[Row]:
     rank, chosen = trainer.global_rank, settings(request)
     todo: list[Source] | Exception = []
     if rank == 0:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,9 @@ from conftest import build_classifier, smooth_net
 from networks import photographs
 from test_amortized import write_release
 
-from amortex import train_cli
+from amortex import sharing, train_cli
 from amortex.classifiers import load_classifier
+from amortex.comparison import Comparison
 from amortex.comparison.bench import Batch, Method
 from amortex.comparison.stopwatch import Stopwatch
 from amortex.comparison.store import Store
@@ -83,6 +85,25 @@ def test_the_report_is_in_an_offline_wandb_run_as_well(folder, request):
     media = {path.parent.name + "/" + path.name.split("_")[0] for path in offline.rglob("*.png")}
     assert "report/rate" in media
     assert list(offline.rglob("native*.table.json"))
+
+
+@pytest.mark.parametrize("explaining", [True, False])
+def test_a_signal_to_end_is_not_kept_until_a_batch_is_done(explaining, folder, monkeypatch):
+    owner, name = (sharing, "settings") if explaining else (Comparison, "_usable")
+    handlers, inner = [], getattr(owner, name)
+
+    def noting(*arguments):
+        handlers.append(signal.getsignal(signal.SIGTERM))
+        return inner(*arguments)
+
+    monkeypatch.setattr(owner, name, noting)
+    if explaining:
+        network = ("--classifier", "networks.TinyNet", "--input-size", "32", "--mean", "0.5", "--std", "0.5")
+        assert train_cli.main(["explain", "photos", "--method", "wam", "--levels", "2", *network]) == 0
+    else:
+        assert compare("--model.sections", "[scales]", "--model.gallery", "0") == 0
+    assert set(handlers) == {signal.SIG_DFL}
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL  # as it was before
 
 
 def test_unknown_names_are_refused(folder, capsys):

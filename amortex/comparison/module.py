@@ -21,6 +21,7 @@ from amortex.comparison.studies import Study, figures
 from amortex.distortions import DistortionName
 from amortex.metrics import AmortizationGap, BreakEven, ImageMean, Interval, seeds_of
 from amortex.predictors.load import build_classifier
+from amortex.process import ends_at_once
 from amortex.types import InputError
 
 
@@ -132,6 +133,7 @@ class Comparison(lightning.LightningModule):
     def _rows(self, rank: int) -> Path:
         return self.folder / f".images-{rank}.jsonl"
 
+    @ends_at_once()
     def test_step(self, batch: dict[str, Any], batch_index: int) -> None:
         image, names, indices = self._usable(batch)
         if not len(image):
