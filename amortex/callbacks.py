@@ -78,7 +78,8 @@ class LastCheckpoint(ModelCheckpoint):
         if isinstance(exception, SIGTERMException) and between and trainer.world_size == 1:
             self.on_train_end(trainer, pl_module)
         if self.best_model_path and trainer.is_global_zero:
-            print(f"\nthe last checkpoint, of step {self._last_global_step_saved}: {relative(self.best_model_path)}")
+            step = self._last_global_step_saved  # of this run: one that goes on may have saved none yet
+            print(f"\nthe last checkpoint{f', of step {step}' * bool(step)}: {relative(self.best_model_path)}")
 
 
 class PanelLogger(Callback):

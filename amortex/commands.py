@@ -27,6 +27,15 @@ KEYWORDS = ("", "null", "best", "last", "hpc", "registry")  # what Lightning tak
 # validation and explanations, too, look at gradients; the data shards itself
 TRAINER = {"inference_mode": False, "use_distributed_sampler": False}
 LARGEST_SEED = 2**32 - 1  # of NumPy
+PRECISIONS = (
+    "None",
+    "16",
+    "32",
+    "bf16",
+    "32-true",
+    "16-mixed",
+    "bf16-mixed",
+)  # masks are float32
 MOST_DEVICES = max(64, os.cpu_count() or 1)  # each is a process: far more would exhaust the machine
 DEFAULTS = {name: value.default for name, value in inspect.signature(AmortizedExplainer).parameters.items()}
 
@@ -58,6 +67,17 @@ class OneLineCLI(LightningCLI):
         devices = str(config.get("trainer", {}).get("devices"))
         if devices.isdecimal() and int(devices) > MOST_DEVICES:
             raise InputError(f"trainer.devices is the number on this machine, at most {MOST_DEVICES}, not {devices}")
+        self.refuse_settings(config.get("trainer", {}))
+
+    def refuse_settings(self, trainer: Any) -> None:
+        """Raises InputError for settings of Lightning's trainer that end in the middle of things."""
+        precision = str(trainer.get("precision"))
+        if precision not in PRECISIONS:
+            raise InputError(f"trainer.precision is one of {', '.join(PRECISIONS[4:])}, not {precision}")
+        if trainer.get("inference_mode"):
+            raise InputError("explanations need gradients: leave out trainer.inference_mode")
+        if trainer.get("accumulate_grad_batches") == 0:
+            raise InputError("trainer.accumulate_grad_batches must be at least 1")
 
     def instantiate_classes(self) -> None:
         with as_input_errors():

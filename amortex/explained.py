@@ -106,8 +106,11 @@ class Explained(Explanation):
             overwrite: forget what the folder holds.
 
         Raises:
-            InputError: the folder cannot be made, or holds results of other settings.
+            InputError: the folder cannot be made, or holds results of other settings; a file is here for two classes.
         """
+        classes = zip((source.label for source in self.sources), self.reference.target.tolist(), strict=True)
+        if len(set(classes)) > len({source.label for source in self.sources}):
+            raise InputError("a folder holds one class of each image: save explanations of others to another folder")
         self.certificate(samples)
         results = Results(Path(folder), {**self.settings, "certificate_samples": samples}, overwrite)
         new = {source.label: source for source in results.todo(self.sources)}
@@ -118,9 +121,9 @@ class Explained(Explanation):
         """Write one image as `source`; its row of the summary, with an `error` where anything is not finite."""
         reference = self.reference
         row, mask = self.row(index, results.settings["certificate_samples"]), self.mask[index]
-        defined = reference.probabilities[index].isfinite().all() & mask.isfinite().all()
-        if not (bool(defined) and math.isfinite(row["distortion"])):
-            return results.fail(source, f"{source.path}: the classifier's output is not finite")
+        values = (reference.probabilities[index], mask, self.relevance[index])
+        if not (all(bool(one.isfinite().all()) for one in values) and math.isfinite(row["distortion"])):
+            return results.fail(source, f"{source.path}: the classifier's output or its gradient is not finite")
         tensors = {"mask": mask}
         if self.relevance is not self.mask:
             tensors["relevance"] = self.relevance[index]
@@ -143,7 +146,7 @@ class Explained(Explanation):
                 f"class {'retained' if row['retained'] else 'not retained'}"
             )
         extra = "".join(
-            f"    {name} {row[name]:.2%}" if row[name] <= 1 else f"    {row[name]:.0f} {name}" for name in self.extra
+            f"    {row[name]:.0f} {name}" if name == "passes" else f"    {name} {row[name]:.2%}" for name in self.extra
         )
         return [f"{row['class_name']}  ({row['probability']:.1%})", f"{how}    {measured}{extra}"]
 

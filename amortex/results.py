@@ -28,6 +28,7 @@ HELD: dict[str, Callable[[], object]] = {}  # folders that this process has lock
 SETTINGS, CSV, JSONL = "settings.json", "summary.csv", "summary.jsonl"
 SHARD = ".rows-{}.jsonl"  # of a process
 MASK = "_mask.safetensors"
+PICTURES = ("_explanation.png", "_panel.png")
 LONGEST_NAME = 180  # bytes; file systems take 255, of which ours need some
 
 
@@ -121,10 +122,12 @@ class Results(Writer):
         rows = self._kept(row for file in found for row in read_rows(file))
         if rows and not overwrite:
             self._refuse_others(_read_settings(folder / SETTINGS))
-        for left in folder.rglob(".*.[0-9]*.part"):  # of a run that was killed
-            left.unlink()
+        for left in folder.rglob(".*.[0-9]*.part"):  # of a run that was killed, and not of one in a folder within
+            own = left.name[1:].rsplit(".", 2)[0].endswith((*PICTURES, MASK, CSV, JSONL, SETTINGS))
+            if own and not any((parent / SETTINGS).exists() for parent in left.parents if folder in parent.parents):
+                left.unlink()
         for row in rows if overwrite else ():
-            for kind in ("_explanation.png", "_panel.png", MASK):  # the mask goes last: until then it is known as ours
+            for kind in (*PICTURES, MASK):  # the mask goes last: until then it is known as ours
                 (folder / (row["mask"].removesuffix(MASK) + kind)).unlink(missing_ok=True)
         rows = [] if overwrite else rows
         self._done = {row["file"]: row for row in rows}

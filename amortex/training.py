@@ -1,5 +1,6 @@
 """Training of amortized explainers: the rate-distortion objective, through Lightning."""
 
+import math
 from pathlib import Path
 from typing import Any, cast
 
@@ -108,10 +109,14 @@ class AmortizedExplainer(Validation):
         for low, high in (first_rates, rates):
             if not 0 < low < high < 1:
                 raise InputError(f"rates must be intervals within (0, 1), not ({low}, {high})")
-        if not 0 <= ema < 1 or not 0 <= curriculum <= 1 or lr <= 0 or clip <= 0:
+        if not (0 <= ema < 1 and 0 <= curriculum <= 1 and 0 < lr < math.inf and clip > 0):
             raise InputError("ema must be in [0, 1), curriculum in [0, 1], lr and clip above 0")
-        if min(samples, masks, teacher_steps) < 1:
-            raise InputError("samples, masks and teacher_steps must be at least 1")
+        if not (0 <= weight_decay < math.inf and 0 <= monotone < math.inf):
+            raise InputError("weight_decay and monotone must be at least 0, and finite")
+        if not lambda_k or not all(value > 0 or (value == 0 and not refine_steps) for value in lambda_k):
+            raise InputError(f"lambda_k must be numbers of at least 0, above it with refine_steps, not {lambda_k}")
+        if max(lambda_k) == math.inf or min(samples, masks, teacher_steps, validation_samples) < 1:
+            raise InputError("samples, masks, teacher_steps, validation_samples must be at least 1, lambda_k finite")
         if refine_steps < 0 or (refine_only and not refine_steps):
             raise InputError("refine_steps must be at least 0, and above it for refine_only")
         if refine_steps and distortion != "label_l2":
@@ -175,7 +180,9 @@ class AmortizedExplainer(Validation):
                 parameter.grad.nan_to_num_(0, 0, 0)
         return norm
 
-    def on_train_batch_end(self, *_: Any) -> None:
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """A step of the averaged weights for each of the optimiser, of however many batches it is."""
+        super().optimizer_step(*args, **kwargs)
         self.average.update_parameters(self.predictor.decoder)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

@@ -10,9 +10,11 @@ from safetensors.torch import load_file, save_file
 
 from amortex.certificate import certify
 from amortex.checkpoints import CONFIG, WEIGHTS, load_predictor
+from amortex.classifiers import load_classifier
 from amortex.draws import Draws
 from amortex.explainers import Amortized
 from amortex.explainers.trace import CHOICE_SAMPLES
+from amortex.obfuscations import Zero
 from amortex.predictors import MaskPredictor
 from amortex.rate_distortion import RateDistortion
 from amortex.training import AmortizedExplainer
@@ -75,6 +77,27 @@ def test_measuring_finds_a_rate_at_least_as_good_and_counts_its_passes(predictor
     assert (values[1] <= values[0] + 0.02).all()
     assert guess.explain(images).extra["passes"].tolist() == [4] * 3
     assert best.explain(images).extra["passes"].tolist() == [4 + 16 * CHOICE_SAMPLES] * 3
+
+
+def test_without_noise_there_is_one_draw_to_measure(tiny_classifier, images):
+    rd = RateDistortion(tiny_classifier, Wavelet("haar", 2), Zero())
+    predictor, seen = MaskPredictor(rd).eval(), []
+    handle = tiny_classifier.model.register_forward_pre_hook(lambda module, args: seen.append(len(args[0])))
+    measured = Amortized(predictor, measure=True).explain(images[:1])
+    forward = sum(seen)
+    handle.remove()
+    assert measured.extra["passes"].item() == 4 + 16
+    assert forward <= 4 + 16
+    assert Amortized(predictor, refine=3).explain(images[:1]).extra["passes"].item() == 4 + 3 * 3
+
+
+def test_rates_whose_distortion_is_no_number_are_not_chosen():
+    classifier = load_classifier("networks.NanOnNoise", "random", img_size=32, mean=[0.5], std=[0.5])
+    predictor = MaskPredictor(RateDistortion(classifier, Wavelet("haar", 2))).eval()
+    smooth = torch.linspace(0, 1, 32).expand(1, 3, 32, 32)
+    explanation = Amortized(predictor, measure=True).explain(smooth)
+    outcome = predictor.rate_distortion(explanation.reference, explanation.mask, Draws.of(smooth), 4)
+    assert outcome.distortion.isfinite().all()
 
 
 def test_the_sparsest_mask_below_a_distortion(predictor, images):

@@ -112,6 +112,31 @@ def test_unknown_names_are_refused(folder, capsys):
     assert not (folder / "report").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--model.lambda_k", "[-1.0]"), "lambda_k must be numbers of at least 0"),
+        (("--model.num_classes", "1", "--model.sections", "[leakage]"), "this classifier has one"),
+        (("--trainer.precision", "bf16-true"), "trainer.precision is one of"),
+    ],
+)
+def test_settings_that_make_no_sense_get_one_line(arguments, why, folder, capsys):
+    assert compare(*arguments) == 2
+    assert why in capsys.readouterr().err
+    assert not (folder / "report").exists()
+
+
+def test_figures_belong_to_a_device(images, tiny_classifier, tmp_path, monkeypatch):
+    rd, store, made = RateDistortion(tiny_classifier, Wavelet("haar", 2)), Store(tmp_path), []
+    method = Method("minimal", MinimalImage(rd, steps=12), "exact")
+    run = Batch._run
+    monkeypatch.setattr(Batch, "_run", lambda self, *args: made.append(1) or run(self, *args))
+    for device in ("cpu", "cpu", "cuda"):
+        monkeypatch.setattr(Batch, "device", property(lambda self, device=device: device))
+        Batch(images[:1], store, Stopwatch([])).explain(method)
+    assert len(made) == 2
+
+
 def test_methods_of_one_name_are_told_apart_and_a_damaged_cache_is_made_again(images, tmp_path):
     classifier = build_classifier(smooth_net(5, seed=0), (3, 32, 32), "tiny")  # of its own: the watch stays on it
     rd = RateDistortion(classifier, Wavelet("haar", 2))

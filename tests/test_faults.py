@@ -115,9 +115,13 @@ def test_explaining_removes_what_a_killed_run_left(tmp_path):
     out = photographs(tmp_path / "in", "x/a.png") and tmp_path / "out"
     (out / "x").mkdir(parents=True)
     (out / "x" / ".a_mask.safetensors.123.part").touch()
-    (out / ".mine.part").touch()
+    others = [out / ".mine.part", out / ".film.iso.1.part", out / "inner" / ".a_mask.safetensors.123.part"]
+    (out / "inner").mkdir()
+    (out / "inner" / "settings.json").touch()  # the results of another run
+    for other in others:
+        other.touch()
     assert explain(tmp_path / "in", "--out", out, *FAST) == 0
-    assert [path.name for path in out.rglob(".*")] == [".mine.part"]
+    assert set(out.rglob(".*")) == set(others)
 
 
 @pytest.mark.parametrize("method", ["cartoonx", "wam", "minimal_static", "minimal"])

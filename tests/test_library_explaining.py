@@ -88,6 +88,28 @@ def test_bad_images_get_one_line(images, why):
     assert "\n" not in str(caught.value)
 
 
+def test_two_classes_of_one_image_do_not_replace_each_other(two, tmp_path):
+    loaded = load(rate=0.1)
+    with pytest.raises(InputError, match="one class of each image"):
+        loaded.explain([two[0], two[0]], [1, 2]).save(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert len(loaded.explain([two[0], two[0]]).save(tmp_path / "out", samples=2)) == 1
+
+
+def test_a_gradient_that_is_no_number_is_an_error(two, tmp_path):
+    explained = load(rate=0.1).explain(two)
+    explained.relevance[0, 0] = torch.nan
+    rows = explained.save(tmp_path / "out", samples=2)
+    assert "gradient is not finite" in rows[0]["error"]
+    assert not rows[1]["error"]
+
+
+def test_one_pass_is_a_count_in_the_title(two):
+    explained = load(rate=0.1).explain(two[0])
+    explained.extra["passes"] = torch.ones(1)
+    assert explained._title({**explained.row(0), "passes": 1.0})[1].endswith("1 passes")
+
+
 def test_what_is_saved_is_what_explain_py_writes(two, tmp_path):
     options = ("--method", "wam", "--rate", 0.1, "--target", 2, "--seed", 3, "--out", tmp_path / "cli")
     assert explain(*two, *options) == 0

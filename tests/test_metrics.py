@@ -1,5 +1,6 @@
 """Metrics against closed forms and brute force, on classifiers whose answers are known."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -178,6 +179,13 @@ def test_conciseness_of_the_whole_image_is_one_and_it_hallucinates_nothing(rd, i
     assert functional.hallucination(torch.zeros_like(square), square).isnan()
 
 
+def test_a_class_is_neither_kept_nor_lost_where_outputs_are_no_numbers():
+    outputs = torch.tensor([[0.9, 0.1], [0.2, 0.8], [torch.nan, torch.nan]])
+    assert functional.kept(outputs, torch.zeros(3, dtype=torch.long)).tolist() == pytest.approx(
+        [1, 0, math.nan], nan_ok=True
+    )
+
+
 def test_gap_break_even_and_time():
     gap = AmortizationGap()
     gap.update(torch.tensor([[0.2, 0.4], [0.6, 0.8]]), torch.tensor([[0.1, 0.1], [0.2, 0.4]]), [1, 2])
@@ -188,6 +196,9 @@ def test_gap_break_even_and_time():
         one = AmortizationGap()
         one.update(torch.full((3, 2), ratio), torch.ones(3, 2), [1, 2, 3])
         assert one.compute()["median_ratio"].mean == pytest.approx(ratio, rel=0.003)
+    nothing = AmortizationGap()
+    nothing.update(torch.full((1, 1), torch.nan), torch.ones(1, 1), [1])
+    assert math.isnan(nothing.compute()["median_ratio"].mean)
     partly = AmortizationGap()
     partly.update(torch.tensor([[0.2], [torch.nan]]), torch.tensor([[0.1], [0.3]]), [1, 2])
     assert partly.compute()["gap"].mean == pytest.approx(2.0)  # an image that lacks one side counts for neither

@@ -7,7 +7,8 @@ from conftest import build_classifier
 from torch import nn
 
 from amortex.draws import Draws
-from amortex.explainers import PRESETS, RDE, Preset
+from amortex.explainers import PRESETS, RDE, WAM, Preset
+from amortex.explainers.initial import sensitivity
 from amortex.obfuscations import Constant, Gaussian
 from amortex.rate_distortion import RateDistortion
 from amortex.transforms import Fourier, Pixel, Wavelet
@@ -151,6 +152,21 @@ def test_batch_invariant_masks_are_equal_to_the_last_bit(transform, tiny_classif
     together = explainer.explain(images).mask
     for index in range(3):
         assert torch.equal(explainer.explain(images[index : index + 1]).mask[0], together[index])
+
+
+@pytest.mark.parametrize("variant", ["saliency", "smoothgrad", "integrated"])
+def test_batch_invariant_rankings_are_equal_to_the_last_bit(variant, tiny_classifier, images):
+    rd = RateDistortion(tiny_classifier, Wavelet("db2", 2), batch_invariant=True)
+    reference, sizes = rd.reference(images), set()
+    handle = tiny_classifier.model.register_forward_pre_hook(lambda module, args: sizes.add(len(args[0])))
+    together = WAM(rd, variant).explain(images).relevance
+    worth = sensitivity(rd, reference, Draws.of(images))
+    handle.remove()
+    for index in range(3):
+        one = images[index : index + 1]
+        assert torch.equal(WAM(rd, variant).explain(one).relevance[0], together[index])
+        assert torch.equal(sensitivity(rd, rd.reference(one), Draws.of(one))[0], worth[index])
+    assert sizes == {1}  # libraries choose their kernels by it
 
 
 def test_another_class_is_explained_by_another_mask(smooth_classifier, images64):

@@ -114,7 +114,8 @@ def test_an_ended_run_resumes_and_repeats_the_uninterrupted_one(by, kept, micro,
     monkeypatch.undo()
     os.chdir(folder)
     last = versions(folder)[1] / "checkpoints/last.ckpt"
-    assert torch.load(last, weights_only=True)["global_step"] == kept
+    content = torch.load(last, weights_only=True)
+    assert content["global_step"] == content["state_dict"]["average.n_averaged"] == kept
     assert fit("--ckpt_path", last, *batches, steps=6, every=2 * micro) == 0
     whole, _, resumed = versions(folder)
     for name in ("train/loss", "val/objective", "train/gradient_norm"):
@@ -240,6 +241,16 @@ def test_a_checkpoint_can_be_validated(command, folder):
         (("--model.obfuscation", "fog"), "unknown obfuscation"),
         (("--trainer.max_steps", "-1"), "max_steps"),
         (("--trainer.devices", "4000000000"), "trainer.devices is the number on this machine"),
+        (("--trainer.precision", "bf16-true"), "trainer.precision is one of"),
+        (("--trainer.inference_mode", "true"), "explanations need gradients"),
+        (("--trainer.accumulate_grad_batches", "0"), "accumulate_grad_batches must be at least 1"),
+        (("--model.lambda_k", "[0.0, 2.5]", "--model.refine_steps", "2"), "lambda_k must be numbers of at least 0"),
+        (("--model.lambda_k", "[2.5, .inf]"), "lambda_k finite"),
+        (("--model.validation_samples", "0"), "validation_samples must be at least 1"),
+        (("--model.weight_decay", "-1"), "weight_decay and monotone must be at least 0"),
+        (("--model.lr", ".nan"), "lr and clip above 0"),
+        (("--model.clip", ".nan"), "lr and clip above 0"),
+        (("--data.seed", "99999999999999999999"), "seed is 99999999999999999999"),
     ],
 )
 def test_bad_settings_end_with_one_line(arguments, why, folder, capsys):

@@ -70,6 +70,11 @@ class Batch:
         self.digests = store.digests(image)
         self._made: dict[str, Made] = {}
 
+    @property
+    def device(self) -> str:
+        """Its type, which what is kept belongs to: seconds are measured, too."""
+        return self.image.device.type
+
     def explain(self, method: Method, target: Tensor | None = None) -> Made:
         """Explanations by a method, made once per batch; `target` ``(B,)`` for other than the predicted classes."""
         # by its settings: methods of one name differ between sections
@@ -83,7 +88,7 @@ class Batch:
         if method.explainer.steps < COSTLY:
             return self._run(method, self.image, target)
         classes = ["predicted"] * len(self.image) if target is None else target.tolist()
-        keys = [{**method.settings, "target": one} for one in classes]
+        keys = [{**method.settings, "target": one, "device": self.device} for one in classes]
         kept = [self.store.tensors(digest, key) for digest, key in zip(self.digests, keys, strict=True)]
         missing = [index for index, tensors in enumerate(kept) if tensors is None]
         rows = [{} if tensors is None else tensors for tensors in kept]

@@ -1,6 +1,7 @@
 """The comparison as a Lightning module: images are sharded over devices, figures summed across them."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,8 @@ class Comparison(lightning.LightningModule):
         super().__init__()
         if not lambda_k or min(samples, insertion_steps, subsets, internal_batch_size) < 2:
             raise InputError("give a lambda_k, and samples, insertion_steps, subsets of at least 2")
+        if not all(0 <= value < math.inf for value in lambda_k):
+            raise InputError(f"lambda_k must be numbers of at least 0, not {lambda_k}")
         if min(effort_lambda_k, default=0.0) <= 0 or min(budgets, default=0) < 1:
             raise InputError("effort_lambda_k must be above 0, and budgets at least 1")
         self.save_hyperparameters()
@@ -101,6 +104,8 @@ class Comparison(lightning.LightningModule):
         same = {name: self.hparams[name] for name in
                 ("wavelet", "levels", "padding", "obfuscation", "distortion", "internal_batch_size")}  # fmt: skip
         predictors = {name: load_predictor(path, self.classifier, **same) for name, path in (explainers or {}).items()}
+        if "leakage" in sections and self.classifier.num_classes < 2:
+            raise InputError("leakage is about other classes, and this classifier has one: leave out that section")
         self.plan = Plan(self.hparams, self.classifier, predictors)
         for name in training_seconds or {}:
             if name not in predictors or "cartoonx" not in methods or "methods" not in sections:

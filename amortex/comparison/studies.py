@@ -66,13 +66,14 @@ class Study:
 
 def figures(study: Study, batch: Batch) -> Tensor:
     """Figures of a batch ``(B, columns)``: from the store where all its images have them, else measured and kept."""
-    known = [batch.store.figures(digest, study.settings, study.columns) for digest in batch.digests]
+    settings = {**study.settings, "device": batch.device}
+    known = [batch.store.figures(digest, settings, study.columns) for digest in batch.digests]
     found = [one for one in known if one is not None]
     if len(found) == len(known):
         return torch.stack(found).to(batch.image.device)
     values = study.measure(batch)
     for digest, row in zip(batch.digests, values, strict=True):
-        batch.store.keep_figures(digest, study.settings, study.columns, row)
+        batch.store.keep_figures(digest, settings, study.columns, row)
     return values
 
 
@@ -129,7 +130,6 @@ def native(method: Method, yardstick: Yardstick, lambda_k: float) -> Study:
             return torch.cat([*figures, made.seconds[:, None], made.passes[:, None]], 1)
 
     settings = {"study": "native", "protocol": vars(yardstick.protocol), "lambda_k": lambda_k, **method.settings}
-    settings["device"] = yardstick.rd.classifier.mean.device.type  # seconds are measured, too
     return Study("native", method.name, (*columns_of(metrics), *scales, "seconds", "passes"), measure, settings)
 
 

@@ -15,6 +15,8 @@ from amortex.data.splits import hold_out, some, without
 from amortex.images import Preprocess, find_images
 from amortex.types import InputError
 
+MOST = 2**53  # of any number: seeds must fit the generators
+
 DEFAULT_CONFIG = {"input_size": (3, 224, 224), "interpolation": "bicubic", "crop_pct": 0.875, "crop_mode": "center"}
 CACHED_CROP = 0.875  # images in the cache have the short side size / CACHED_CROP
 
@@ -80,8 +82,8 @@ class ImageData(lightning.LightningDataModule):
         lowest = (("size", size, 8), ("batch_size", batch_size, 1), ("val_images", val_images, 1),
                   ("workers", workers, 0), ("seed", seed, 0), ("cache_gib", cache_gib, 0))  # fmt: skip
         for name, value, least in lowest:
-            if value is not None and not value >= least:
-                raise InputError(f"{name} is {value}: it must be at least {least}")
+            if value is not None and not least <= value < MOST:
+                raise InputError(f"{name} is {value}: it must be at least {least}, and below {MOST:,}")
         self.train_name, self.train_root, self.train_split = train, train_root, train_split
         self.val_name, self.val_root, self.val_split = val, val_root, val_split
         self.val_images, self.batch_size, self.workers, self.seed = val_images, batch_size, workers, seed

@@ -46,7 +46,7 @@ def class_gradient(rd: RateDistortion, image: Tensor, target: Tensor, of_log_pro
     The score is the logit, or the log-probability.
     """
     gradients = []
-    size = rd.internal_batch_size
+    size = rd.images_at_once
     for pixels, classes in zip(image.split(size), target.split(size), strict=True):
         with torch.enable_grad():
             leaf = pixels.detach().requires_grad_()

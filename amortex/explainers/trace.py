@@ -30,6 +30,9 @@ class Trace:
     def __init__(self, rd: RateDistortion, prediction: Prediction, refined: Tensor | None, hard: bool) -> None:
         self.rd, self.prediction, self.refined, self.hard = rd, prediction, refined, hard
         self.reference = prediction.reference
+        # without noise all draws are the same
+        noisy = self.reference.scale is not None
+        self.choice, self.confirmation = (CHOICE_SAMPLES, CONFIRMATION_SAMPLES) if noisy else (1, 1)
 
     def mask(self, rate: Tensor) -> Tensor:
         """Masks ``(B, k)`` of rates ``(B,)``."""
@@ -54,9 +57,9 @@ class Trace:
     def best(self, lambda_k: float, seed: int) -> tuple[Tensor, Tensor]:
         """The rates ``(B,)`` of lowest ``D + lambda_k * R``, and the classifier passes ``(B,)`` that it took."""
         rates, draws = self.rates(), Draws.of(self.reference.image, seed, "choose")
-        means = torch.stack([mean for mean, _ in self._measure(rates, draws)], 1)
+        means = torch.stack([mean for mean, _ in self._measure(rates, draws, self.choice)], 1).nan_to_num(math.inf)
         best = (means + lambda_k * rates).argmin(1, keepdim=True)
-        return rates.gather(1, best)[:, 0], torch.full_like(rates[:, 0], CHOICE_SAMPLES * rates.shape[1])
+        return rates.gather(1, best)[:, 0], torch.full_like(rates[:, 0], self.choice * rates.shape[1])
 
     def below(self, distortion: float, seed: int) -> tuple[Tensor, Tensor]:
         """The lowest rates ``(B,)`` whose distortion is below a bound with the upper end of its interval, else 1.
@@ -64,19 +67,19 @@ class Trace:
         And the classifier passes ``(B,)`` that it took.
         """
         rates, draws = self.rates(), Draws.of(self.reference.image, seed, "choose")
-        below = torch.stack([high for _, high in self._measure(rates, draws)], 1) < distortion
+        below = torch.stack([high for _, high in self._measure(rates, draws, self.choice)], 1) < distortion
         last = rates.shape[1] - 1
         choice = torch.where(below.any(1), below.to(torch.uint8).argmax(1), last)
-        passes = torch.full_like(rates[:, 0], CHOICE_SAMPLES * rates.shape[1])
+        passes = torch.full_like(rates[:, 0], self.choice * rates.shape[1])
         unconfirmed = torch.ones_like(choice, dtype=torch.bool)
         while bool(unconfirmed.any()):  # the best of many is partly luck: confirm it on fresh draws, or go one rate up
-            _, high = next(self._measure(rates.gather(1, choice[:, None]), draws, CONFIRMATION_SAMPLES))
-            passes += CONFIRMATION_SAMPLES * unconfirmed
+            _, high = next(self._measure(rates.gather(1, choice[:, None]), draws, self.confirmation))
+            passes += self.confirmation * unconfirmed
             unconfirmed &= ~(high < distortion) & (choice < last)  # others of the batch may go on
             choice = choice + unconfirmed.long()
         return rates.gather(1, choice[:, None])[:, 0], passes
 
-    def _measure(self, rates: Tensor, draws: Draws, samples: int = CHOICE_SAMPLES) -> Iterator[tuple[Tensor, Tensor]]:
+    def _measure(self, rates: Tensor, draws: Draws, samples: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Mean distortion ``(B,)`` and the upper end of its 95 % interval at each column of `rates`."""
         for rate in rates.unbind(1):
             outcome = self.rd(self.reference, self.mask(rate), draws, samples)

@@ -66,7 +66,8 @@ class WAM(Explainer):
             weights = torch.cat([weights, weights[:1]])  # trapezoid: half weight at both ends
             weights[[0, -1]] /= 2
         gradient = torch.zeros_like(image)
-        per_chunk = max(1, self.rate_distortion.internal_batch_size // len(image))
+        rd = self.rate_distortion
+        per_chunk = 1 if rd.batch_invariant else max(1, rd.internal_batch_size // len(image))
         for first in range(0, len(weights), per_chunk):
             count = min(per_chunk, len(weights) - first)
             inputs = self._inputs(image, draws, first, count)

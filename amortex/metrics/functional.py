@@ -44,7 +44,7 @@ def rate_distortion_curve(
 
     With `noise_out` the top entries are the ones that noise replaces (Fig. 7b). Returns ``l2`` and
     ``label_l2`` (``label_max`` for a class that is not predicted), ``(B, R)`` means over the draws, and ``retained``
-    ``(B, R)``: whether the class of the mean output is the explained one.
+    ``(B, R)``: whether the class of the mean output is the explained one, NaN where outputs are not finite.
     """
     reference, place = explanation.reference, places(explanation)
     masks = []
@@ -55,8 +55,14 @@ def rate_distortion_curve(
     outputs = rd.probabilities(reference, masks, draws, samples)  # (R, B, L, M)
     distance = [l2(reference.probabilities, one, reference.target).mean(1) for one in outputs]
     label = [rd.distortions(reference, one, "label_l2").mean(1) for one in outputs]
-    retained = (outputs.mean(2).argmax(-1) == reference.target).T.to(label[0].dtype)
+    retained = kept(outputs.mean(2), reference.target).T.to(label[0].dtype)
     return {"l2": torch.stack(distance, 1), "label_l2": torch.stack(label, 1), "retained": retained}
+
+
+def kept(probabilities: Tensor, target: Tensor) -> Tensor:
+    """Whether the class of largest probability ``(..., B, M)`` is `target` ``(B,)``: 1, 0, or NaN where one is none."""
+    same = (probabilities.argmax(-1) == target).to(probabilities)
+    return same.where(probabilities.isfinite().all(-1), torch.nan)
 
 
 def area(rates: Sequence[float], values: Tensor, logarithmic: bool = False) -> Tensor:
@@ -196,7 +202,7 @@ def hallucination(image: Tensor, picture: Tensor) -> Tensor:
         edges, found = (canny(values.astype(np.float64), **CANNY) for values in (own, drawn))
         new = found & ~binary_dilation(edges, np.ones((3, 3), bool))
         shares.append(new.sum() / edges.sum() if edges.any() else np.nan)
-    return torch.tensor(np.array(shares), dtype=image.dtype)
+    return torch.tensor(np.array(shares), dtype=image.dtype, device=image.device)
 
 
 def break_even(training_seconds: float, teacher_seconds: Tensor, amortized_seconds: Tensor) -> Tensor:

@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
-from amortex.certificate import certify
 from amortex.distortions import l2, of_class
 from amortex.draws import Draws
 from amortex.explainers.base import Explanation, picture
 from amortex.metrics import functional
 from amortex.metrics.base import ExplanationMetric
+from amortex.metrics.functional import kept
 from amortex.rate_distortion import RateDistortion
 
 
@@ -35,7 +35,7 @@ class OperatingPoint(ExplanationMetric):
         rate, mean = explanation.mask.mean(1), outputs.mean(1)
         distortion = self.rd.distortions(reference, outputs).mean(1)
         distance = l2(reference.probabilities, outputs, reference.target).mean(1)
-        retained = (mean.argmax(1) == reference.target).to(rate)
+        retained = kept(mean, reference.target).to(rate)
         probability = of_class(mean, reference.target)
         return torch.stack([rate, distortion, distance, distortion + self.lambda_k * rate, retained, probability], 1)
 
@@ -53,7 +53,9 @@ class ClassRetained(ExplanationMetric):
         self.rd, self.samples = rd, samples
 
     def measure(self, explanation: Explanation) -> Tensor:
-        return certify(self.rd, explanation, self.samples).retained[:, None].to(explanation.mask)
+        reference = explanation.reference
+        outcome = self.rd(reference, explanation.mask, Draws.evaluation(reference.image), self.samples)
+        return kept(outcome.probabilities, reference.target)[:, None].to(explanation.mask)
 
 
 class ConcisenessPreciseness(ExplanationMetric):

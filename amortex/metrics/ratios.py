@@ -43,6 +43,7 @@ class AmortizationGap(ImageMean):
         gap = interval(self.total[:, 0], self.total[:, 1], int(self.weight[0, 0]))
         half = torch.searchsorted(self.histogram.cumsum(0), self.histogram.sum() / 2)
         median = 10 ** ((half.item() + 0.5) / BINS * 2 * DECADES - DECADES)
+        median = median if self.histogram.sum() else torch.nan
         return {"gap": gap, "median_ratio": Interval(median, torch.nan, torch.nan, gap.images)}
 
 
