@@ -63,6 +63,9 @@ def conclude(options: argparse.Namespace, request: Request, rows: list[dict[str,
     status = report(rows, total, out, options.quiet)
     if asked and rows and not any(row.get("retained") for row in rows):
         print("no mask keeps that class: trained explainers learn of predicted ones; try --method cartoonx")
+    full = [row for row in rows if not row["error"] and row["rate"] > 0.9999]
+    if full and options.max_distortion is not None and not options.quiet:
+        print(f"no mask stays below that distortion for {len(full)} of {len(rows)}, theirs are full: try --lambda-k 1")
     return status
 
 

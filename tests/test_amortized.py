@@ -8,6 +8,7 @@ import torch
 from networks import explain, photographs
 from safetensors.torch import load_file, save_file
 
+from amortex import cli
 from amortex.certificate import certify
 from amortex.checkpoints import CONFIG, WEIGHTS, load_predictor
 from amortex.classifiers import load_classifier
@@ -163,6 +164,14 @@ def test_explain_with_a_trained_explainer(release, tmp_path, capsys):
     assert not said.err
     rows = [json.loads(line) for line in (tmp_path / "--target/summary.jsonl").read_text().splitlines()]
     assert ("try --method cartoonx" in said.out) == (not any(row["retained"] for row in rows))
+
+
+@pytest.mark.parametrize(("bound", "none"), [("1e-12", True), ("0.9", False)])
+def test_a_full_mask_for_want_of_a_sparser_one_is_said(bound, none, release, tmp_path, monkeypatch, capsys):
+    folder = photographs(tmp_path / "in", "a.png", "b.png")
+    arguments = [str(folder), "--explainer", str(release), "--out", str(tmp_path / "out"), "--max-distortion", bound]
+    assert cli.main([*arguments, "--classifier", "networks.TinyNet"]) == 0
+    assert ("no mask stays below that distortion for 2 of 2" in capsys.readouterr().out) == none
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,9 @@ class Amortized(Explainer):
         if refine and (hard or rate is not None or max_distortion is not None):
             raise InputError("CartoonX steps move the rate: leave out refine, or hard, rate and max-distortion")
         if looks and predictor.decoder.refiner is None:
-            raise InputError("this explainer has learned no refinement (refine_steps in training): leave out looks")
+            raise InputError(
+                "this explainer has learned no refinement (configs/experiment/refine.yaml): leave out looks"
+            )
         self.predictor, self.lambda_k, self.rate, self.hard = predictor, lambda_k, rate, hard
         self.measure, self.max_distortion, self.looks, self.refine = measure, max_distortion, looks, refine
         self.refinement = continued(max(1, refine))
