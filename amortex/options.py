@@ -47,7 +47,9 @@ def add_options(p: argparse.ArgumentParser) -> Any:
     """
     p.add_argument("inputs", nargs="*", help="images and folders; by default two bundled photographs")
     p.add_argument(
-        "--method", choices=(*METHODS, AMORTIZED), help="default: amortized where there is an explainer, or cartoonx"
+        "--method",
+        choices=(*METHODS, AMORTIZED),
+        help="default: amortized where there is an explainer for this classifier, wavelet and noise, or else cartoonx",
     )
     p.add_argument(
         "--explainer",
