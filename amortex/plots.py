@@ -135,7 +135,7 @@ def _picture(axis: Axes, title: str, pixels: Tensor, **style: Any) -> None:
     axis.set_axis_off()
     if style.get("cmap") == "magma":
         box = axis.inset_axes((1.02, 0, 0.025, 1))
-        bar = axis.figure.colorbar(shown, cax=box, ticks=(0, 1))
+        bar: Any = axis.figure.colorbar(shown, cax=box, ticks=(0, 1))
         bar.outline.set_visible(False)
         box.tick_params(labelsize=7, colors=INK, length=0, pad=2)
 

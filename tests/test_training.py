@@ -102,6 +102,7 @@ def test_bf16_trains_as_float32_does_but_for_rounding(folder):
     ("by", "kept", "micro"), [(signal.SIGINT, 4, 1), (signal.SIGTERM, 5, 1), (signal.SIGTERM, 4, 2)]
 )
 def test_an_ended_run_resumes_and_repeats_the_uninterrupted_one(by, kept, micro, folder, monkeypatch, capsys):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background ignore it
     # batches of which some are a step: the signal comes after the first batch of the next one
     batches = ("--trainer.accumulate_grad_batches", micro)
     assert fit(*batches, steps=6, every=2 * micro) == 0

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from timm.data.transforms import str_to_pil_interp
 from torch import Tensor
@@ -56,7 +57,7 @@ class Order:
     def __init__(self, size: int, seed: int) -> None:
         self.size, self.seed = size, seed
         self.epoch = -1
-        self.permutation = np.empty(0, dtype=np.int64)
+        self.permutation: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
     def __call__(self, n: int) -> int:
         epoch, position = divmod(n, self.size)

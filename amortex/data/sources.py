@@ -9,6 +9,7 @@ from typing import IO, Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -95,7 +96,7 @@ class Library:
 class Subset:
     """Some images of a source."""
 
-    def __init__(self, source: ImageSource, indices: Sequence[int] | np.ndarray) -> None:
+    def __init__(self, source: ImageSource, indices: Sequence[int] | NDArray[Any]) -> None:
         self.source, self.indices = source, np.asarray(indices)
 
     def __len__(self) -> int:
@@ -118,7 +119,7 @@ class Memory:
 
     def __init__(self, source: ImageSource, limit: float, side: int | None = None) -> None:
         self.source, self.limit, self.side = source, limit, side
-        self.kept: dict[int, np.ndarray] = {}
+        self.kept: dict[int, NDArray[Any]] = {}
         self.bytes = 0
 
     def __len__(self) -> int:

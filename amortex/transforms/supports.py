@@ -2,10 +2,12 @@
 
 import warnings
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pywt
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from amortex.types import Layout
@@ -33,7 +35,7 @@ def support_means(wavelet: str, mode: str, layout: Layout, maps: Tensor) -> Tens
 
 
 @lru_cache(maxsize=64)
-def _supports(wavelet: str, mode: str, level: int, kind: str, pixels: int) -> np.ndarray:
+def _supports(wavelet: str, mode: str, level: int, kind: str, pixels: int) -> NDArray[Any]:
     """Weights ``(entries, pixels)`` that average over the support of each 1-D basis function of a level."""
     with warnings.catch_warnings():  # PyWavelets warns where all coefficients feel the border
         warnings.simplefilter("ignore")
@@ -44,7 +46,7 @@ def _supports(wavelet: str, mode: str, level: int, kind: str, pixels: int) -> np
         band[index] = 1.0
         supports[index] = np.abs(pywt.waverec(empty, wavelet, mode)[:pixels]) > NEGLIGIBLE
         band[index] = 0.0
-    shares: np.ndarray = supports / supports.sum(1, keepdims=True).clip(min=1)
+    shares: NDArray[Any] = supports / supports.sum(1, keepdims=True).clip(min=1)
     return shares
 
 

@@ -3,11 +3,12 @@
 import warnings
 from functools import lru_cache
 from math import prod
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pywt
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -61,7 +62,7 @@ class Wavelet(Transform):
         w = pywt.Wavelet(wavelet)
         self.length = w.dec_len
 
-        def products(lo: list[float], hi: list[float]) -> list[np.ndarray]:
+        def products(lo: list[float], hi: list[float]) -> list[NDArray[Any]]:
             return [np.outer(columns, rows)[None] for columns, rows in ((lo, lo), (hi, lo), (lo, hi), (hi, hi))]
 
         # Masters in float64 whatever the module is cast to: rounded filters would not be exact.
