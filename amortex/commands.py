@@ -27,15 +27,7 @@ KEYWORDS = ("", "null", "best", "last", "hpc", "registry")  # what Lightning tak
 # validation and explanations, too, look at gradients; the data shards itself
 TRAINER = {"inference_mode": False, "use_distributed_sampler": False}
 LARGEST_SEED = 2**32 - 1  # of NumPy
-PRECISIONS = (
-    "None",
-    "16",
-    "32",
-    "bf16",
-    "32-true",
-    "16-mixed",
-    "bf16-mixed",
-)  # masks are float32
+PRECISIONS = ("None", "16", "32", "bf16", "32-true", "16-mixed", "bf16-mixed")  # masks are float32
 MOST_DEVICES = max(64, os.cpu_count() or 1)  # each is a process: far more would exhaust the machine
 DEFAULTS = {name: value.default for name, value in inspect.signature(AmortizedExplainer).parameters.items()}
 
