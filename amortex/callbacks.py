@@ -1,7 +1,6 @@
 """What a run leaves: checkpoints, pictures, a table of images, histograms. The only user of wandb."""
 
 import csv
-import glob
 import io
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from amortex.explainers import Explanation, picture
-from amortex.files import write_atomically
+from amortex.files import left_over, write_atomically
 from amortex.plots import panel, png, training_curve
 from amortex.predictors import Prediction
 from amortex.training import AmortizedExplainer
@@ -35,7 +34,7 @@ class Checkpoints(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):  # of a run that was killed
+        for left in left_over(path.parent, path.name):
             left.unlink()
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)

@@ -1,17 +1,33 @@
 """Files that are written in full or not at all."""
 
+import glob
 import os
+from collections.abc import Iterator
 from pathlib import Path
+
+INCOMPLETE = ".amortex.{}.{}.part"  # name, process
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that it is either there in full or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = incomplete(path)
     try:
         temporary.write_bytes(content)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def incomplete(path: Path) -> Path:
+    """Where a file is until it is complete."""
+    return path.with_name(INCOMPLETE.format(path.name, os.getpid()))
+
+
+def left_over(folder: Path, name: str | None = None) -> Iterator[Path]:
+    """What killed processes have left of files in a folder: of this name, or of any in it and below."""
+    if name is None:
+        return folder.rglob(INCOMPLETE.format("*", "*"))
+    return folder.glob(INCOMPLETE.format(glob.escape(name), "*"))
 
 
 def append(path: Path, text: str) -> None:

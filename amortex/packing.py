@@ -14,6 +14,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from amortex.data.sources import decode
+from amortex.files import incomplete
 from amortex.images import Source, find_images
 from amortex.types import InputError, escape
 
@@ -44,7 +45,7 @@ def pack(sources: Sequence[Source], out: Path, size: int) -> list[str]:
     Raises:
         InputError: no image can be read.
     """
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.part")
+    temporary = incomplete(out)
     failed, count = [], 0
     try:
         with tarfile.open(temporary, "w") as tar, tqdm(total=len(sources), unit="image", disable=None) as bar:

@@ -3,6 +3,7 @@
 import io
 import warnings
 from collections.abc import Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -179,7 +180,7 @@ def training_curve(history: Sequence[dict[str, float]]) -> Figure:
     steps = [row["step"] for row in history]
     names = [name for name in history[-1] if name != "step" and " " not in name]
     lines = {"": ("-", "best of nine rates"), "predicted ": ("--", "predicted rate"), "refined ": (":", "refined")}
-    for name, colour, marker in zip(names, COLOURS, "os^vDP", strict=False):
+    for name, colour, marker in zip(names, cycle(COLOURS), cycle("os^vDP"), strict=False):
         axis.plot([], [], color=colour, marker=marker, ms=3.5, label=f"$\\lambda k$ = {name}")
         for kind, (style, _) in lines.items():
             values = [row.get(kind + name, float("nan")) for row in history]

@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.torch import save
 from torch import Tensor
 
-from amortex.files import append, write_atomically
+from amortex.files import append, left_over, write_atomically
 from amortex.images import Source
 from amortex.plots import png
 from amortex.rows import COLUMNS, Row, columns_of, csv_lines, read_rows
@@ -122,10 +122,9 @@ class Results(Writer):
         rows = self._kept(row for file in found for row in read_rows(file))
         if rows and not overwrite:
             self._refuse_others(_read_settings(folder / SETTINGS))
-        for left in folder.rglob(".*.[0-9]*.part"):  # of a run that was killed, and not of one in a folder within
-            own = left.name[1:].rsplit(".", 2)[0].endswith((*PICTURES, MASK, CSV, JSONL, SETTINGS))
-            if own and not any((parent / SETTINGS).exists() for parent in left.parents if folder in parent.parents):
-                left.unlink()
+        for left in left_over(folder):
+            if not any((parent / SETTINGS).exists() for parent in left.parents if folder in parent.parents):
+                left.unlink()  # and not of a run in a folder within
         for row in rows if overwrite else ():
             for kind in (*PICTURES, MASK):  # the mask goes last: until then it is known as ours
                 (folder / (row["mask"].removesuffix(MASK) + kind)).unlink(missing_ok=True)

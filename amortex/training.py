@@ -27,6 +27,13 @@ from amortex.validation import Batch, Validation
 BAD_STEPS = 50  # in a row without a finite gradient, after which training gives up
 
 
+def check(**conditions: tuple[bool, str]) -> None:
+    """Raises InputError for the first setting that does not hold, with what it must be."""
+    for name, (holds, wanted) in conditions.items():
+        if not holds:
+            raise InputError(f"{name} must be {wanted}")
+
+
 class AmortizedExplainer(Validation):
     """Trains a `MaskPredictor`: obfuscate what the predicted mask drops, and keep the class all the same.
 
@@ -109,16 +116,23 @@ class AmortizedExplainer(Validation):
         for low, high in (first_rates, rates):
             if not 0 < low < high < 1:
                 raise InputError(f"rates must be intervals within (0, 1), not ({low}, {high})")
-        if not (0 <= ema < 1 and 0 <= curriculum <= 1 and 0 < lr < math.inf and clip > 0):
-            raise InputError("ema must be in [0, 1), curriculum in [0, 1], lr and clip above 0")
-        if not (0 <= weight_decay < math.inf and 0 <= monotone < math.inf):
-            raise InputError("weight_decay and monotone must be at least 0, and finite")
-        if not lambda_k or not all(value > 0 or (value == 0 and not refine_steps) for value in lambda_k):
-            raise InputError(f"lambda_k must be numbers of at least 0, above it with refine_steps, not {lambda_k}")
-        if max(lambda_k) == math.inf or min(samples, masks, teacher_steps, validation_samples) < 1:
-            raise InputError("samples, masks, teacher_steps, validation_samples must be at least 1, lambda_k finite")
-        if refine_steps < 0 or (refine_only and not refine_steps):
-            raise InputError("refine_steps must be at least 0, and above it for refine_only")
+        check(
+            ema=(0 <= ema < 1, "in [0, 1)"),
+            curriculum=(0 <= curriculum <= 1, "in [0, 1]"),
+            lr=(0 < lr < math.inf, "above 0 and finite"),
+            clip=(clip > 0, "above 0"),
+            weight_decay=(0 <= weight_decay < math.inf, "at least 0 and finite"),
+            monotone=(0 <= monotone < math.inf, "at least 0 and finite"),
+            masks=(masks >= 1, "at least 1"),
+            samples=(samples >= 1, "at least 1"),
+            teacher_steps=(teacher_steps >= 1, "at least 1"),
+            validation_samples=(validation_samples >= 1, "at least 1"),
+            refine_steps=(refine_steps >= refine_only, "at least 0, and above it for refine_only"),
+            lambda_k=(
+                bool(lambda_k) and all((value > 0 or not refine_steps) and 0 <= value < math.inf for value in lambda_k),
+                "finite numbers of at least 0, above it with refine_steps",
+            ),
+        )
         if refine_steps and distortion != "label_l2":
             raise InputError(f"refinement is learned for the distortion label_l2 alone, not for {distortion}")
         self.save_hyperparameters(ignore="compile")  # a matter of the machine

@@ -16,6 +16,7 @@ from test_training import ROOT, fit, folder, versions  # noqa: F401, a fixture
 
 from amortex import callbacks, explained
 from amortex.data.sources import NAMED, Files, Readable
+from amortex.files import incomplete
 from amortex.objective import Objective
 from amortex.training import AmortizedExplainer
 from amortex.types import InputError
@@ -100,7 +101,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(folder, capsys, monkeypatch):
 
 
 def test_checkpoints_replace_what_a_killed_run_left_and_execute_nothing(tmp_path):
-    left, other = tmp_path / ".last.ckpt.123.part", tmp_path / ".best.ckpt.123.part"
+    left, other = (incomplete(tmp_path / name) for name in ("last.ckpt", "best.ckpt"))
     left.touch()
     other.touch()
     callbacks.Checkpoints().save_checkpoint({"step": 1}, tmp_path / "last.ckpt")
@@ -114,8 +115,8 @@ def test_checkpoints_replace_what_a_killed_run_left_and_execute_nothing(tmp_path
 def test_explaining_removes_what_a_killed_run_left(tmp_path):
     out = photographs(tmp_path / "in", "x/a.png") and tmp_path / "out"
     (out / "x").mkdir(parents=True)
-    (out / "x" / ".a_mask.safetensors.123.part").touch()
-    others = [out / ".mine.part", out / ".film.iso.1.part", out / "inner" / ".a_mask.safetensors.123.part"]
+    incomplete(out / "x" / "a_mask.safetensors").touch()
+    others = [out / ".mine.part", out / ".film.iso.1.part", incomplete(out / "inner" / "a_mask.safetensors")]
     (out / "inner").mkdir()
     (out / "inner" / "settings.json").touch()  # the results of another run
     for other in others:

@@ -3,36 +3,25 @@
 import math
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from conftest import build_classifier
 from scipy import stats
 from torch import nn
 
-from amortex.classifiers import load_classifier
-from amortex.explainers import WAM, Amortized, Explanation
+from amortex.explainers import Explanation
 from amortex.metrics import (
     METRICS,
-    AmortizationGap,
-    BreakEven,
-    ClassLeakage,
-    ExplanationTime,
-    ImageMean,
     InsertionDeletion,
     MuFidelity,
     NoiseOutCurve,
     RateDistortionCurve,
-    Sanity,
     functional,
-    other_classes,
-    randomised,
     seeds_of,
 )  # fmt: skip
-from amortex.metrics.base import REPLICATES
-from amortex.predictors import MaskPredictor
 from amortex.rate_distortion import RateDistortion
 from amortex.transforms import Pixel, Wavelet
+from amortex.types import InputError
 
 
 @pytest.fixture
@@ -68,21 +57,6 @@ def test_metric_contract(kind, rd, images):
         alone.update(Explanation(explanation.reference.of(part), explanation.mask[part], explanation.relevance[part]))
     for name, interval in alone.compute().items():
         assert interval == pytest.approx(found[name], abs=1e-4, nan_ok=True)
-
-
-def test_means_match_numpy_and_the_interval_the_bootstrap():
-    values = torch.rand(200, 2, generator=torch.Generator().manual_seed(1))
-    values[0, 1] = torch.nan
-    metric = ImageMean(["a", "b"])
-    metric.update(values, range(200))
-    found = metric.compute()
-    assert found["a"].mean == pytest.approx(values[:, 0].mean().item())
-    assert found["b"].mean == pytest.approx(values[1:, 1].mean().item())
-    assert found["b"].images == 199
-    ordinary = stats.bootstrap((values[:, 0].numpy(),), np.mean, n_resamples=2000, rng=np.random.default_rng(0))
-    assert found["a"].low == pytest.approx(ordinary.confidence_interval.low, abs=0.006)
-    assert found["a"].high == pytest.approx(ordinary.confidence_interval.high, abs=0.006)
-    assert metric.total.shape[0] == 1 + REPLICATES  # memory does not grow with the images
 
 
 class LinearProbability(nn.Module):
@@ -151,6 +125,11 @@ def test_the_oracle_wins_where_the_relevant_entries_are_known():
     torch.testing.assert_close(out[:, 1], curve[:, 0])  # without the four pixels it is as with nothing
 
 
+def test_curves_of_one_interval_are_refused(rd):
+    with pytest.raises(InputError, match="at least 2 steps, not 1"):
+        InsertionDeletion(rd, 1)
+
+
 def test_areas_of_known_curves():
     rates = (0.0, 0.005, 0.05, 1.0)
     values = torch.tensor([[1.0, 1.0, 1.0, 1.0], [0.0, 0.005, 0.05, 1.0]])
@@ -186,65 +165,6 @@ def test_a_class_is_neither_kept_nor_lost_where_outputs_are_no_numbers():
     )
 
 
-def test_gap_break_even_and_time():
-    gap = AmortizationGap()
-    gap.update(torch.tensor([[0.2, 0.4], [0.6, 0.8]]), torch.tensor([[0.1, 0.1], [0.2, 0.4]]), [1, 2])
-    found = gap.compute()
-    assert found["gap"].mean == pytest.approx(2.0 / 0.8)
-    assert 2 <= found["median_ratio"].mean <= 3.01  # of the ratios 2, 2, 3, 4: between the middle ones
-    for ratio in (0.5, 1.0, 3.0):
-        one = AmortizationGap()
-        one.update(torch.full((3, 2), ratio), torch.ones(3, 2), [1, 2, 3])
-        assert one.compute()["median_ratio"].mean == pytest.approx(ratio, rel=0.003)
-    nothing = AmortizationGap()
-    nothing.update(torch.full((1, 1), torch.nan), torch.ones(1, 1), [1])
-    assert math.isnan(nothing.compute()["median_ratio"].mean)
-    partly = AmortizationGap()
-    partly.update(torch.tensor([[0.2], [torch.nan]]), torch.tensor([[0.1], [0.3]]), [1, 2])
-    assert partly.compute()["gap"].mean == pytest.approx(2.0)  # an image that lacks one side counts for neither
-    even = BreakEven(100.0)
-    even.update(torch.tensor([10.0, 12.0]), torch.tensor([1.0, 1.0]), [1, 2])
-    assert even.compute()["images"].mean == pytest.approx(10.0)
-    never = BreakEven(100.0)
-    never.update(torch.tensor([1.0]), torch.tensor([2.0]), [1])
-    assert never.compute()["images"].mean == float("inf")
-    time = ExplanationTime()
-    time.update(torch.tensor([1.0, 3.0]), torch.tensor([4.0, 4.0]), [1, 2])
-    assert time.compute()["seconds"].mean == 2.0
-
-
-def test_leakage_is_of_other_classes_and_sanity_falls(rd, images):
-    wam = WAM(rd)
-    own = wam.explain(images)
-    others = other_classes(own.reference)
-    assert (others != own.reference.target).all()
-    assert torch.equal(others, other_classes(own.reference))
-    metric = ClassLeakage(rd, 2)
-    metric.update(own, wam.explain(images, others))
-    assert 0 <= metric.compute()["other"].mean <= 1
-    changed = [one.explain(images, own.reference.target) for one in randomised(wam)]
-    sanity = Sanity([str(stage) for stage in range(len(changed))])
-    sanity.update(own, changed)
-    means = [interval.mean for interval in sanity.compute().values()]
-    assert all(-1 <= mean < 0.9 for mean in means)
-    same = Sanity(["same"])
-    same.update(own, [own])
-    assert same.compute()["same"].mean == pytest.approx(1.0)
-    assert torch.equal(own.relevance, wam.explain(images).relevance)  # the classifier itself is left alone
-
-
-def test_randomised_classifiers_have_no_head_left_that_predictors_read():
-    rd = RateDistortion(load_classifier("resnet10t", "random", num_classes=7, img_size=64))
-    image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    explainer = Amortized(MaskPredictor(rd, gradient=False), rate=0.1)  # its guess follows the class maps
-    before = explainer.explain(image)
-    changed = next(randomised(explainer))
-    head = changed.rate_distortion.classifier.model.get_classifier().weight
-    torch.testing.assert_close(changed.predictor.backbone.head, head - head.mean(0))
-    sanity = Sanity(["head"]).measure(before, [changed.explain(image, before.reference.target)])
-    assert sanity.max() < 0.99
-
-
 def test_one_empty_mask_does_not_hide_the_profiles_of_others(rd, images):
     explanation = explanation_of(rd, images)
     soft = torch.full_like(explanation.mask, 0.3)
@@ -252,12 +172,6 @@ def test_one_empty_mask_does_not_hide_the_profiles_of_others(rd, images):
     importance = replace(explanation, mask=soft).importance
     assert torch.equal(importance[0], explanation.relevance[0])
     assert torch.equal(importance[1:], soft[1:])
-
-
-def test_figures_that_are_not_finite_are_left_out():
-    mean = ImageMean(["a"])
-    mean.update(torch.tensor([[1.0], [torch.inf], [torch.nan]]), [1, 2, 3])
-    assert mean.compute()["a"][::3] == (1.0, 1)
 
 
 def test_seeds_belong_to_images(images):

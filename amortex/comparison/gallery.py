@@ -14,7 +14,7 @@ from amortex.explainers import picture
 from amortex.files import write_atomically
 from amortex.plots import INK, png
 
-COLUMNS = 7
+MOST_COLUMNS = 7
 
 
 def write_gallery(
@@ -53,9 +53,10 @@ def draw(batch: Batch, method: Method) -> Tensor:
 
 def grid(tiles: Sequence[tuple[str, Tensor]]) -> Figure:
     """Labelled pictures in rows."""
-    rows = math.ceil(len(tiles) / COLUMNS)
-    figure = Figure(figsize=(1.75 * COLUMNS, 2.0 * rows), dpi=130, layout="constrained")
-    axes = np.atleast_1d(figure.subplots(rows, COLUMNS)).ravel()
+    rows = math.ceil(len(tiles) / MOST_COLUMNS)
+    columns = math.ceil(len(tiles) / rows)
+    figure = Figure(figsize=(1.75 * columns, 2.0 * rows), dpi=130, layout="constrained")
+    axes = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     for axis in axes:
         axis.set_axis_off()
     for axis, (label, pixels) in zip(axes, tiles, strict=False):

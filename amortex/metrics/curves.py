@@ -9,6 +9,7 @@ from amortex.explainers.base import Explanation
 from amortex.metrics import functional
 from amortex.metrics.base import ExplanationMetric
 from amortex.rate_distortion import RateDistortion
+from amortex.types import InputError
 
 
 class RateDistortionCurve(ExplanationMetric):
@@ -55,10 +56,15 @@ class InsertionDeletion(ExplanationMetric):
 
     Arguments:
         rd: over the transform that the explanations are over.
-        steps: number of intervals.
+        steps: number of intervals, at least 2.
+
+    Raises:
+        InputError: fewer steps.
     """
 
     def __init__(self, rd: RateDistortion, steps: int = 64) -> None:
+        if steps < 2:
+            raise InputError(f"insertion and deletion need at least 2 steps, not {steps}")
         self.shown = sorted({round(steps * share / 8) for share in range(9)})
         columns = ["insertion", "deletion", "faithfulness", *(f"inserted@{step / steps:g}" for step in self.shown)]
         super().__init__(columns)

@@ -70,15 +70,15 @@ class Wavelet(Transform):
         masters = {"analysis": forth, "synthesis": back, "forth": products(*forth), "back": products(*back)}
         self._masters = {name: torch.tensor(np.array(taps), dtype=torch.float64) for name, taps in masters.items()}
         self._filters: dict[tuple[str, torch.dtype, torch.device], Tensor] = {}
-        self._layouts: dict[tuple[tuple[int, ...], torch.device | None], Layout] = {}
+        self._exact: set[tuple[int, ...]] = set()  # sizes of images
 
     def layout(self, size: tuple[int, ...], device: torch.device | None = None) -> Layout:
-        key = (tuple(size), device)
-        if key not in self._layouts:
-            self._refuse_if_inexact(tuple(size))
-            with torch.inference_mode(False):  # it outlives that mode
-                self._layouts[key] = _layout(self.wavelet, self.levels, self.mode, tuple(size), device)
-        return self._layouts[key]
+        size = tuple(size)
+        if size not in self._exact:
+            self._refuse_if_inexact(size)
+            self._exact.add(size)
+        with torch.inference_mode(False):  # it outlives that mode
+            return _layout(self.wavelet, self.levels, self.mode, size, device)
 
     def forward(self, x: Tensor) -> Coefficients:
         layout = self.layout(tuple(x.shape[2:]), x.device)

@@ -1,0 +1,44 @@
+"""Whether explanations show their class, and depend on the classifier."""
+
+import pytest
+import torch
+
+from amortex.classifiers import load_classifier
+from amortex.explainers import WAM, Amortized
+from amortex.metrics import ClassLeakage, Sanity, other_classes, randomised
+from amortex.predictors import MaskPredictor
+from amortex.rate_distortion import RateDistortion
+from amortex.transforms import Wavelet
+
+
+def test_leakage_is_of_other_classes_and_sanity_falls(tiny_classifier, images):
+    rd = RateDistortion(tiny_classifier, Wavelet("haar", 2))
+    wam = WAM(rd)
+    own = wam.explain(images)
+    others = other_classes(own.reference)
+    assert (others != own.reference.target).all()
+    assert torch.equal(others, other_classes(own.reference))
+    metric = ClassLeakage(rd, 2)
+    metric.update(own, wam.explain(images, others))
+    assert 0 <= metric.compute()["other"].mean <= 1
+    changed = [one.explain(images, own.reference.target) for one in randomised(wam)]
+    sanity = Sanity([str(stage) for stage in range(len(changed))])
+    sanity.update(own, changed)
+    means = [interval.mean for interval in sanity.compute().values()]
+    assert all(-1 <= mean < 0.9 for mean in means)
+    same = Sanity(["same"])
+    same.update(own, [own])
+    assert same.compute()["same"].mean == pytest.approx(1.0)
+    assert torch.equal(own.relevance, wam.explain(images).relevance)  # the classifier itself is left alone
+
+
+def test_randomised_classifiers_have_no_head_left_that_predictors_read():
+    rd = RateDistortion(load_classifier("resnet10t", "random", num_classes=7, img_size=64))
+    image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    explainer = Amortized(MaskPredictor(rd, gradient=False), rate=0.1)  # its guess follows the class maps
+    before = explainer.explain(image)
+    changed = next(randomised(explainer))
+    head = changed.rate_distortion.classifier.model.get_classifier().weight
+    torch.testing.assert_close(changed.predictor.backbone.head, head - head.mean(0))
+    sanity = Sanity(["head"]).measure(before, [changed.explain(image, before.reference.target)])
+    assert sanity.max() < 0.99

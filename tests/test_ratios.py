@@ -1,0 +1,59 @@
+"""Means over images with their intervals, and what relates amortized explanations to exact ones."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from amortex.metrics import AmortizationGap, BreakEven, ExplanationTime, ImageMean
+from amortex.metrics.base import REPLICATES
+
+
+def test_means_match_numpy_and_the_interval_the_bootstrap():
+    values = torch.rand(200, 2, generator=torch.Generator().manual_seed(1))
+    values[0, 1] = torch.nan
+    metric = ImageMean(["a", "b"])
+    metric.update(values, range(200))
+    found = metric.compute()
+    assert found["a"].mean == pytest.approx(values[:, 0].mean().item())
+    assert found["b"].mean == pytest.approx(values[1:, 1].mean().item())
+    assert found["b"].images == 199
+    ordinary = stats.bootstrap((values[:, 0].numpy(),), np.mean, n_resamples=2000, rng=np.random.default_rng(0))
+    assert found["a"].low == pytest.approx(ordinary.confidence_interval.low, abs=0.006)
+    assert found["a"].high == pytest.approx(ordinary.confidence_interval.high, abs=0.006)
+    assert metric.total.shape[0] == 1 + REPLICATES  # memory does not grow with the images
+
+
+def test_figures_that_are_not_finite_are_left_out():
+    mean = ImageMean(["a"])
+    mean.update(torch.tensor([[1.0], [torch.inf], [torch.nan]]), [1, 2, 3])
+    assert mean.compute()["a"][::3] == (1.0, 1)
+
+
+def test_gap_break_even_and_time():
+    gap = AmortizationGap()
+    gap.update(torch.tensor([[0.2, 0.4], [0.6, 0.8]]), torch.tensor([[0.1, 0.1], [0.2, 0.4]]), [1, 2])
+    found = gap.compute()
+    assert found["gap"].mean == pytest.approx(2.0 / 0.8)
+    assert 2 <= found["median_ratio"].mean <= 3.01  # of the ratios 2, 2, 3, 4: between the middle ones
+    for ratio in (0.5, 1.0, 3.0):
+        one = AmortizationGap()
+        one.update(torch.full((3, 2), ratio), torch.ones(3, 2), [1, 2, 3])
+        assert one.compute()["median_ratio"].mean == pytest.approx(ratio, rel=0.003)
+    nothing = AmortizationGap()
+    nothing.update(torch.full((1, 1), torch.nan), torch.ones(1, 1), [1])
+    assert math.isnan(nothing.compute()["median_ratio"].mean)
+    partly = AmortizationGap()
+    partly.update(torch.tensor([[0.2], [torch.nan]]), torch.tensor([[0.1], [0.3]]), [1, 2])
+    assert partly.compute()["gap"].mean == pytest.approx(2.0)  # an image that lacks one side counts for neither
+    even = BreakEven(100.0)
+    even.update(torch.tensor([10.0, 12.0]), torch.tensor([1.0, 1.0]), [1, 2])
+    assert even.compute()["images"].mean == pytest.approx(10.0)
+    never = BreakEven(100.0)
+    never.update(torch.tensor([1.0]), torch.tensor([2.0]), [1])
+    assert never.compute()["images"].mean == float("inf")
+    time = ExplanationTime()
+    time.update(torch.tensor([1.0, 3.0]), torch.tensor([4.0, 4.0]), [1, 2])
+    assert time.compute()["seconds"].mean == 2.0
