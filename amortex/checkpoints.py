@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import timm
@@ -43,7 +44,11 @@ def load_predictor(path: str | Path, built: Classifier | None = None, **override
     try:
         predictor.decoder.load_state_dict(weights)
     except RuntimeError as error:
-        raise InputError(f"the weights in {path} do not fit its settings: the file is damaged") from error
+        size = "x".join(map(str, predictor.rate_distortion.classifier.input_size[1:]))
+        raise InputError(
+            f"the weights in {path} do not fit its settings for images of {size}: either these are too small, or the "
+            "file is damaged"
+        ) from error
     return predictor.eval()
 
 
@@ -95,7 +100,11 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, torch.Te
         else:
             refuse_bomb(path)
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # unpickling refuses code and damage with many exception types
+    except UnpicklingError as error:
+        raise InputError(
+            f"cannot read an explainer from {path}: it is no checkpoint, is damaged, or holds more than plain values"
+        ) from error
+    except Exception as error:  # damage has many types
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(f"cannot read an explainer from {path}: {first[:150]}") from error
     try:

@@ -11,6 +11,7 @@ from amortex.checkpoints import load_predictor
 from amortex.classifiers import load_classifier
 from amortex.draws import Draws
 from amortex.explainers import Amortized
+from amortex.explainers.trace import Trace
 from amortex.predictors import MaskPredictor
 from amortex.predictors.evidence import look
 from amortex.predictors.refiner import LOST, begin
@@ -214,6 +215,16 @@ def test_outputs_that_are_not_finite_cost_their_own_image_alone(arguments, image
     torch.testing.assert_close(
         explainer.explain(white).mask[0], explainer.explain(images[:1]).mask[0], rtol=0, atol=1e-4
     )
+
+
+def test_the_first_mask_ranks_what_refined_ones_do_not_tell_apart(predictor, images):
+    prediction = predictor(images, draws=Draws.of(images, stream="look"))
+    chosen = torch.arange(prediction.logits.shape[1]) % 10 == 0
+    refined = torch.where(chosen, 0.9, 6e-6).repeat(3, 1)
+    mask = Trace(predictor.rate_distortion, prediction, refined, hard=True).mask(torch.full((3,), 0.4))
+    assert mask[:, chosen].all()
+    kept, dropped = (torch.where(mask[:, ~chosen] == v, prediction.logits[:, ~chosen], torch.nan) for v in (1, 0))
+    assert (kept.nan_to_num(torch.inf).amin(1) >= dropped.nan_to_num(-torch.inf).amax(1) - 1e-4).all()
 
 
 def test_looks_need_an_explainer_that_learned_them(tiny_classifier, predictor):

@@ -126,14 +126,14 @@ class Amortized(Explainer):
         if self.looks:
             draws = Draws.of(reference.image, self.seed, "refine")
             refined = self.predictor.refine(prediction, self.lambda_k, self.looks, draws, on_step=on_step)
+        trace = Trace(self.rate_distortion, prediction, refined, self.hard)
         if refined is not None and not (self.hard or self._chosen):
-            mask, relevance = refined.masked_fill(refined < FAINT, 0), refined
+            mask = refined.masked_fill(refined < FAINT, 0)
         else:
-            trace = Trace(self.rate_distortion, prediction, refined, self.hard)
             rate, more = self._rate(trace)
             passes = passes + more
             mask = trace.mask(rate)
-            relevance = refined if refined is not None else prediction.mask(rate) if self.hard else mask
+        relevance = trace.order if refined is not None else prediction.mask(rate) if self.hard else mask
         if self.refine:
             draws = Draws.of(reference.image, self.seed, "optimise")
             cartoonx = RDE(self.rate_distortion, self.lambda_k, self.refinement, mask)

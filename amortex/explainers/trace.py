@@ -13,6 +13,7 @@ from amortex.predictors.budget import masks_through
 from amortex.predictors.predictor import CHOICES, RATES
 from amortex.rate_distortion import RateDistortion
 
+TIE = 64  # by how much less the first mask ranks than the refined one
 CHOICE_SAMPLES = 16  # noise draws per rate when rates are measured to choose one
 CONFIRMATION_SAMPLES = 64  # fresh draws that confirm a bound
 
@@ -38,9 +39,17 @@ class Trace:
         """Masks ``(B, k)`` of rates ``(B,)``."""
         if not self.hard:
             return self.prediction.mask(rate) if self.refined is None else masks_through(self.refined, rate)
-        order = self.prediction.logits if self.refined is None else self.refined
-        rows = zip(order.split(1), rate.tolist(), energy(self.reference.coefficients).split(1), strict=True)
+        rows = zip(self.order.split(1), rate.tolist(), energy(self.reference.coefficients).split(1), strict=True)
         return torch.cat([top_share(relevance, one, tie) for relevance, one, tie in rows])
+
+    @property
+    def order(self) -> Tensor:
+        """What ranks the entries, ``(B, k)``: the refined masks; most of them have settled at zero, where the first one
+        decides.
+        """
+        if self.refined is None:
+            return self.prediction.logits
+        return (self.refined.clamp(1e-6, 1 - 1e-6).logit() + self.prediction.logits / TIE).sigmoid()
 
     @property
     def own(self) -> Tensor:
