@@ -1,6 +1,7 @@
 """What a run leaves: checkpoints, pictures, a table of images, histograms. The only user of wandb."""
 
 import csv
+import glob
 import io
 from pathlib import Path
 from typing import Any, cast
@@ -16,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from amortex.explainers import Explanation, picture
-from amortex.files import left_over, write_atomically
+from amortex.files import INCOMPLETE, write_atomically
 from amortex.plots import panel, png, training_curve
 from amortex.predictors import Prediction
 from amortex.training import AmortizedExplainer
@@ -34,7 +35,7 @@ class Checkpoints(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        for left in left_over(path.parent, path.name):
+        for left in path.parent.glob(INCOMPLETE.format(glob.escape(path.name), "*")):  # of a run that was killed
             left.unlink()
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)

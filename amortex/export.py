@@ -30,6 +30,7 @@ def release(checkpoint: Path, folder: Path) -> None:
     """
     settings, identity, weights = read(checkpoint)
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / ONNX).unlink(missing_ok=True)  # of other weights
     write_atomically(folder / WEIGHTS, save({key: value.contiguous() for key, value in weights.items()}))
     # where training started from is a file of that machine
     config: dict[str, Any] = {"settings": {**settings, "start": None}, "identity": identity}
@@ -47,7 +48,7 @@ def push(folder: Path, repository: str) -> None:
     try:
         api = huggingface_hub.HfApi()
         api.create_repo(repository, exist_ok=True)
-        api.upload_folder(repo_id=repository, folder_path=folder)
+        api.upload_folder(repo_id=repository, folder_path=folder, allow_patterns=[WEIGHTS, CONFIG, ONNX])
     except Exception as error:  # the hub's library raises its own, HTTP's and the network's errors
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(f"cannot upload to {repository}: {first[:150]}; log in with `hf auth login`") from error

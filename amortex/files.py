@@ -1,6 +1,5 @@
 """Files that are written in full or not at all."""
 
-import glob
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,11 +22,12 @@ def incomplete(path: Path) -> Path:
     return path.with_name(INCOMPLETE.format(path.name, os.getpid()))
 
 
-def left_over(folder: Path, name: str | None = None) -> Iterator[Path]:
-    """What killed processes have left of files in a folder: of this name, or of any in it and below."""
-    if name is None:
-        return folder.rglob(INCOMPLETE.format("*", "*"))
-    return folder.glob(INCOMPLETE.format(glob.escape(name), "*"))
+def left_over(folder: Path, endings: tuple[str, ...]) -> Iterator[Path]:
+    """Incomplete files in a folder and below whose names, once they are complete, have one of these endings."""
+    before, between, after = INCOMPLETE.split("{}")
+    for path in folder.rglob(INCOMPLETE.format("*", "*")):
+        if path.name.removeprefix(before).removesuffix(after).rpartition(between)[0].endswith(endings):
+            yield path
 
 
 def append(path: Path, text: str) -> None:

@@ -122,9 +122,9 @@ class Results(Writer):
         rows = self._kept(row for file in found for row in read_rows(file))
         if rows and not overwrite:
             self._refuse_others(_read_settings(folder / SETTINGS))
-        for left in left_over(folder):
+        for left in left_over(folder, (*PICTURES, MASK, CSV, JSONL, SETTINGS)):  # of a run that was killed,
             if not any((parent / SETTINGS).exists() for parent in left.parents if folder in parent.parents):
-                left.unlink()  # and not of a run in a folder within
+                left.unlink()  # and not of one in a folder within
         for row in rows if overwrite else ():
             for kind in (*PICTURES, MASK):  # the mask goes last: until then it is known as ours
                 (folder / (row["mask"].removesuffix(MASK) + kind)).unlink(missing_ok=True)

@@ -65,12 +65,15 @@ class Validation(lightning.LightningModule):
         self.measured: list[dict[str, Tensor]] = []
 
     def on_validation_epoch_end(self) -> None:
-        """Log means over the images of all devices, whose numbers may differ: Lightning's own would be wrong then."""
+        """Log means over the images of all devices, whose numbers may differ: Lightning's own would be wrong then.
+
+        Without those that are not finite, or one image would make all checkpoints look alike.
+        """
         names = list(self.measured[0])
         values = torch.cat([torch.stack([one[name] for name in names], 1) for one in self.measured])
-        sums = torch.cat([values.sum(0), values.new_tensor([len(values)])])
-        sums = cast(Tensor, self.trainer.strategy.reduce(sums, reduce_op="sum"))
-        self.log_dict(dict(zip(names, sums[:-1] / sums[-1], strict=True)), batch_size=1, sync_dist=True)
+        sums = torch.stack([values.nan_to_num(0, 0, 0).sum(0), values.isfinite().sum(0).to(values)])
+        total, count = cast(Tensor, self.trainer.strategy.reduce(sums, reduce_op="sum"))
+        self.log_dict(dict(zip(names, total / count, strict=True)), batch_size=1, sync_dist=True)
 
     test_step = validation_step
     on_test_epoch_start, on_test_epoch_end = on_validation_epoch_start, on_validation_epoch_end

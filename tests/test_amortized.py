@@ -14,7 +14,7 @@ from amortex.checkpoints import CONFIG, WEIGHTS, load_predictor
 from amortex.classifiers import load_classifier
 from amortex.draws import Draws
 from amortex.explainers import Amortized
-from amortex.explainers.trace import CHOICE_SAMPLES
+from amortex.explainers.trace import CHOICE_SAMPLES, Trace
 from amortex.obfuscations import Zero
 from amortex.predictors import MaskPredictor
 from amortex.rate_distortion import RateDistortion
@@ -114,6 +114,28 @@ def test_the_sparsest_mask_below_a_distortion(predictor, images):
     assert rates[2].min() > rates[0].max()
 
 
+def test_a_bound_is_confirmed_where_it_held_at_first(predictor, images):
+    trace = Trace(predictor.rate_distortion, predictor(images[:1]), None, hard=False)
+    known = trace.rates()[0].tolist()
+
+    def measure(rates, draws, samples):
+        for rate in rates[0].tolist():
+            holds = known.index(rate) in ((3, 9) if samples == trace.choice else (4, 9))
+            yield torch.zeros(1), torch.tensor([0.0 if holds else 1.0])
+
+    trace._measure = measure
+    rate, passes = trace.below(0.5, seed=0)
+    assert rate.item() == known[9]
+    assert passes.item() == trace.choice * len(known) + 2 * trace.confirmation
+
+
+def test_relevance_ranks_where_the_mask_is_full(predictor, images):
+    for hard in (False, True):
+        explanation = Amortized(predictor, rate=1.0, hard=hard).explain(images)
+        assert (explanation.mask == 1).all()
+        assert explanation.relevance.std(1).min() > 0
+
+
 def test_refining_lowers_the_objective(predictor, images):
     rd, values = predictor.rate_distortion, []
     for refine in (0, 30):
@@ -151,8 +173,9 @@ def test_explain_with_a_trained_explainer(release, tmp_path, capsys):
     ours = ("--explainer", release)
     assert explain(folder, "--out", tmp_path / "out", *ours, "--rate", 0.1) == 0
     mask = load_file(tmp_path / "out/a_mask.safetensors")
-    assert set(mask) == {"low", "level1", "level2"}
-    total = sum(band.sum().item() for band in mask.values()) / sum(band.numel() for band in mask.values())
+    names = {"low", "level1", "level2"}
+    assert set(mask) == names | {f"relevance.{name}" for name in names}
+    total = sum(mask[name].sum().item() for name in names) / sum(mask[name].numel() for name in names)
     assert total == pytest.approx(0.1, rel=1e-3)
     rows = [json.loads(line) for line in (tmp_path / "out/summary.jsonl").read_text().splitlines()]
     assert [row["method"] for row in rows] == ["amortized"] * 2

@@ -183,6 +183,17 @@ def test_same_seed_repeats_the_result_and_gradient_mode_does_not_matter(method, 
         assert torch.equal(first.relevance, second.relevance)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_batch_invariant_explanations_are_equal_to_the_last_bit(method, classifier, images):
+    explainer = explainer_of(method, classifier)
+    explainer.rate_distortion.batch_invariant = True
+    together = explainer.explain(images)
+    for index in range(3):
+        alone = explainer.explain(images[index : index + 1])
+        assert torch.equal(alone.mask[0], together.mask[index])
+        assert torch.equal(alone.relevance[0], together.relevance[index])
+
+
 RANDOM = ["cartoonx", "pixel_rde", "fourier_rde", "wam_sg", "smoothgrad", "lime", "random_pixels", "random_wavelets"]
 
 

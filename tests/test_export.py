@@ -30,6 +30,8 @@ def checkpoint(tmp_path):
 def test_a_release_holds_what_the_checkpoint_does(checkpoint, tmp_path, images, capsys):
     assert main([str(checkpoint), str(tmp_path / "release"), "--classifier", "networks.TinyNet"]) == 0
     assert "explainer of networks.TinyNet" in capsys.readouterr().out
+    (tmp_path / "release" / ONNX).touch()  # of yesterday's weights
+    assert main([str(checkpoint), str(tmp_path / "release"), "--classifier", "networks.TinyNet"]) == 0
     assert {path.name for path in (tmp_path / "release").iterdir()} == {CONFIG, WEIGHTS}
     masks = [
         load_predictor(path, classifier="networks.TinyNet")(images).mask(0.1)

@@ -116,7 +116,7 @@ def test_explaining_removes_what_a_killed_run_left(tmp_path):
     out = photographs(tmp_path / "in", "x/a.png") and tmp_path / "out"
     (out / "x").mkdir(parents=True)
     incomplete(out / "x" / "a_mask.safetensors").touch()
-    others = [out / ".mine.part", out / ".film.iso.1.part", incomplete(out / "inner" / "a_mask.safetensors")]
+    others = [out / ".mine.part", incomplete(out / "last.ckpt"), incomplete(out / "inner" / "a_mask.safetensors")]
     (out / "inner").mkdir()
     (out / "inner" / "settings.json").touch()  # the results of another run
     for other in others:

@@ -1,6 +1,7 @@
 """Training end to end through the command line: files, resuming, learning, and what is refused."""
 
 import csv
+import math
 import os
 import signal
 from pathlib import Path
@@ -11,6 +12,7 @@ import wandb
 import yaml
 from lightning.pytorch import Callback
 from networks import photographs
+from PIL import Image
 
 from amortex import train_cli
 from amortex.checkpoints import load_predictor
@@ -197,6 +199,15 @@ def test_broken_images_and_classifiers_do_not_stop_training(folder):
     norms = torch.tensor(list(metrics(versions(folder)[0], "train/gradient_norm").values()))
     assert norms.isfinite().all()  # a bad image adds nothing,
     assert norms.max() > 0  # and the good ones still count
+
+
+def test_an_image_without_figures_leaves_those_of_others(folder):
+    photographs(folder / "val", "a.png", "b.png")
+    Image.new("L", (40, 40), "white").save(folder / "val/white.png")
+    data = ("--data.val", "val", "--data.val_images", 3)
+    assert fit("--model.classifier", "networks.NanOnWhite", *data, steps=2, every=2) == 0
+    (objective,) = metrics(versions(folder)[0], "val/objective").values()
+    assert math.isfinite(objective)
 
 
 @pytest.mark.parametrize("command", ["validate", "test"])

@@ -93,7 +93,7 @@ class Comparison(lightning.LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if not lambda_k or min(samples, insertion_steps, subsets, internal_batch_size) < 2:
+        if not lambda_k or min(samples, insertion_steps, subsets) < 2:
             raise InputError("give a lambda_k, and samples, insertion_steps, subsets of at least 2")
         if not all(0 <= value < math.inf for value in lambda_k):
             raise InputError(f"lambda_k must be numbers of at least 0, not {lambda_k}")

@@ -9,7 +9,7 @@ from amortex.classifiers import digest
 from amortex.draws import Draws
 from amortex.explainers.base import Explainer, Explanation, OnStep, check_share
 from amortex.explainers.rde import RDE, Preset
-from amortex.explainers.trace import Trace
+from amortex.explainers.trace import NUDGE, Trace
 from amortex.predictors import MaskPredictor, Prediction
 from amortex.predictors.predictor import AMPLE, SETTLED
 from amortex.predictors.refiner import HASTE
@@ -133,7 +133,7 @@ class Amortized(Explainer):
             rate, more = self._rate(trace)
             passes = passes + more
             mask = trace.mask(rate)
-        relevance = trace.order if refined is not None else prediction.mask(rate) if self.hard else mask
+        relevance = trace.order.sigmoid()
         if self.refine:
             draws = Draws.of(reference.image, self.seed, "optimise")
             cartoonx = RDE(self.rate_distortion, self.lambda_k, self.refinement, mask)
@@ -165,6 +165,6 @@ class Amortized(Explainer):
             "decoder": digest(self.predictor.decoder), "lambda_k": None if unused else self.lambda_k,
             "rate": self.rate, "hard": int(self.hard), "measure": int(self.measure),
             "max_distortion": self.max_distortion, "looks": self.looks, "refine": self.refine,
-            "schedule": f"{AMPLE:g} {HASTE:g} {SETTLED}" if self.looks else None,  # of the looks
+            "schedule": f"{AMPLE:g} {HASTE:g} {SETTLED} {FAINT:g} {NUDGE:g}" if self.looks else None,  # of the looks
         }  # fmt: skip
         return {**super().settings(), **{key: value for key, value in chosen.items() if value is not None}}

@@ -60,7 +60,12 @@ class Baseline(Explainer):
         self.name, self.rate = name, check_share(rate)
 
     def _explain(self, reference: Reference, draws: Draws, on_step: OnStep) -> Explanation:
-        attribution = ATTRIBUTIONS[self.name](self.rate_distortion, reference, draws).detach().contiguous()
+        rd, parts = self.rate_distortion, []
+        for start in range(0, len(reference.image), rd.images_at_once):
+            some = slice(start, start + rd.images_at_once)
+            own = Draws(draws.seeds[some], draws.device)
+            parts.append(ATTRIBUTIONS[self.name](rd, reference.of(some), own).detach())
+        attribution = torch.cat(parts).contiguous()
         relevance = attribution.abs().sum(1).flatten(1)
         return ranking(reference, relevance, self.rate, attribution.sum(1).flatten(1), on_step)
 
@@ -114,9 +119,8 @@ def smoothgrad(rd: RateDistortion, reference: Reference, draws: Draws) -> Tensor
 
 def integrated_gradients(rd: RateDistortion, reference: Reference, draws: Draws) -> Tensor:
     method = captum("IntegratedGradients")(rd.classifier)
-    size = max(rd.internal_batch_size, len(reference.image))
     attribution: Tensor = method.attribute(
-        reference.image, 0.0, reference.target, n_steps=IG_STEPS, internal_batch_size=size
+        reference.image, 0.0, reference.target, n_steps=IG_STEPS, internal_batch_size=rd.internal_batch_size
     ).float()
     return attribution
 
@@ -127,9 +131,7 @@ def guided_backprop(rd: RateDistortion, reference: Reference, draws: Draws) -> T
 
 
 def lrp(rd: RateDistortion, reference: Reference, draws: Draws) -> Tensor:
-    chunks = zip(reference.image.split(rd.internal_batch_size), reference.target.split(rd.internal_batch_size),
-                 strict=True)  # fmt: skip
-    return torch.cat([relevance_propagation(rd.classifier, *chunk) for chunk in chunks])
+    return relevance_propagation(rd.classifier, reference.image, reference.target)
 
 
 def gradcam(rd: RateDistortion, reference: Reference, draws: Draws) -> Tensor:

@@ -65,18 +65,22 @@ def sensitivity(rd: RateDistortion, reference: Reference, draws: Draws, samples:
     are noisy themselves (all masks at `level`). Unlike magnitude it sees that a small coefficient of a loud group is
     worth keeping: it silences noise.
     """
-    layout = reference.layout
-    mask = reference.image.new_full((len(reference.image), layout.k), level)
-    change = (reference.coefficients.flat - layout.join(reference.location)).abs().square()
-    if reference.scale is None:
-        samples = 1
-    else:
-        change = change + layout.join(reference.scale).square()
-    total = torch.zeros_like(mask)
-    for _ in range(samples):
-        noise = rd.noise(reference, draws, slice(None), 1)
-        noisy = rd.obfuscate(reference, mask, noise)[:, 0]
-        gradient = class_gradient(rd, noisy, reference.target, of_log_probability=True)
-        pulled = rd.transform.pullback(gradient, reference.coefficients).flat
-        total += (pulled.abs().square() * change).sum(1)
-    return total / samples
+    samples = 1 if reference.scale is None else samples
+    parts = []
+    for start in range(0, len(reference.image), rd.images_at_once):
+        some = slice(start, start + rd.images_at_once)
+        parts.append(torch.stack([_damage(rd, reference, draws, some, level) for _ in range(samples)]).mean(0))
+    return torch.cat(parts)
+
+
+def _damage(rd: RateDistortion, reference: Reference, draws: Draws, images: slice, level: float) -> Tensor:
+    """`sensitivity` of some of the images, at one noisy input."""
+    part, layout = reference.of(images), reference.layout
+    change = (part.coefficients.flat - layout.join(part.location)).abs().square()
+    if part.scale is not None:
+        change = change + layout.join(part.scale).square()
+    mask = part.image.new_full((len(part.image), layout.k), level)
+    noisy = rd.obfuscate(part, mask, rd.noise(part, draws, images, 1))[:, 0]
+    gradient = class_gradient(rd, noisy, part.target, of_log_probability=True)
+    pulled = rd.transform.pullback(gradient, part.coefficients).flat
+    return (pulled.abs().square() * change).sum(1)

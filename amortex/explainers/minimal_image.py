@@ -42,7 +42,7 @@ class MinimalImage(Explainer):
         mask = reference.image.new_ones(len(reference.image), reference.layout.k)
         mask.grad = torch.zeros_like(mask)
         optimiser = torch.optim.NAdam([mask], lr=self.lr)
-        size = self.rate_distortion.internal_batch_size
+        size = self.rate_distortion.images_at_once
         for step in range(self.steps):
             for start in range(0, len(mask), size):
                 some = slice(start, start + size)

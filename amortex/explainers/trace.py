@@ -13,7 +13,7 @@ from amortex.predictors.budget import masks_through
 from amortex.predictors.predictor import CHOICES, RATES
 from amortex.rate_distortion import RateDistortion
 
-TIE = 64  # by how much less the first mask ranks than the refined one
+NUDGE = 1 / 64  # of the first mask, for the order of the refined one
 CHOICE_SAMPLES = 16  # noise draws per rate when rates are measured to choose one
 CONFIRMATION_SAMPLES = 64  # fresh draws that confirm a bound
 
@@ -44,12 +44,12 @@ class Trace:
 
     @property
     def order(self) -> Tensor:
-        """What ranks the entries, ``(B, k)``: the refined masks; most of them have settled at zero, where the first one
-        decides.
+        """What ranks the entries, ``(B, k)``: the logits of the first mask, or those of the refined one with a nudge by
+        these, as most of its own are at their lower end.
         """
         if self.refined is None:
             return self.prediction.logits
-        return (self.refined.clamp(1e-6, 1 - 1e-6).logit() + self.prediction.logits / TIE).sigmoid()
+        return self.refined.clamp(1e-6, 1 - 1e-6).logit() + NUDGE * self.prediction.logits
 
     @property
     def own(self) -> Tensor:
@@ -77,15 +77,16 @@ class Trace:
         """
         rates, draws = self.rates(), Draws.of(self.reference.image, seed, "choose")
         below = torch.stack([high for _, high in self._measure(rates, draws, self.choice)], 1) < distortion
-        last = rates.shape[1] - 1
-        choice = torch.where(below.any(1), below.to(torch.uint8).argmax(1), last)
+        below[:, -1] = True  # all that is left is the full mask
+        choice = below.to(torch.uint8).argmax(1)
         passes = torch.full_like(rates[:, 0], self.choice * rates.shape[1])
         unconfirmed = torch.ones_like(choice, dtype=torch.bool)
-        while bool(unconfirmed.any()):  # the best of many is partly luck: confirm it on fresh draws, or go one rate up
+        while bool(unconfirmed.any()):  # the best of many is partly luck: confirm it on fresh draws, or go to the next
             _, high = next(self._measure(rates.gather(1, choice[:, None]), draws, self.confirmation))
             passes += self.confirmation * unconfirmed
-            unconfirmed &= ~(high < distortion) & (choice < last)  # others of the batch may go on
-            choice = choice + unconfirmed.long()
+            below[torch.arange(len(choice), device=choice.device), choice] = False
+            unconfirmed &= ~(high < distortion) & below.any(1)  # others of the batch may go on
+            choice = torch.where(unconfirmed, below.to(torch.uint8).argmax(1), choice)
         return rates.gather(1, choice[:, None])[:, 0], passes
 
     def _measure(self, rates: Tensor, draws: Draws, samples: int) -> Iterator[tuple[Tensor, Tensor]]:
