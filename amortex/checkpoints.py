@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import timm
@@ -100,13 +99,12 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, torch.Te
         else:
             refuse_bomb(path)
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
+    except (InputError, OSError) as error:
+        raise InputError(f"cannot read an explainer from {path}: {error}") from error
+    except Exception as error:  # unpickling refuses code and damage with many exception types, and obscure words
         raise InputError(
-            f"cannot read an explainer from {path}: it is no checkpoint, is damaged, or holds more than plain values"
+            f"cannot read an explainer from {path}: it is none, is damaged, or holds more than plain values"
         ) from error
-    except Exception as error:  # damage has many types
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"cannot read an explainer from {path}: {first[:150]}") from error
     try:
         if not isinstance(content, dict):
             raise TypeError("a table of settings")

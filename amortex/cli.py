@@ -63,9 +63,13 @@ def conclude(options: argparse.Namespace, request: Request, rows: list[dict[str,
     status = report(rows, total, out, options.quiet)
     if asked and rows and not any(row.get("retained") for row in rows):
         print("no mask keeps that class: trained explainers learn of predicted ones; try --method cartoonx")
-    full = [row for row in rows if not row["error"] and row["rate"] > 0.9999]
+    made = [row for row in rows if not row["error"]]
+    full, lost = sum(row["rate"] > 0.9999 for row in made), sum(not row["retained"] for row in made)
+    of = f"of {len(made)}"
     if full and options.max_distortion is not None and not options.quiet:
-        print(f"no mask stays below that distortion for {len(full)} of {len(rows)}, theirs are full: try --lambda-k 1")
+        print(f"no mask of those tried stays below that distortion for {full} {of}: theirs are full")
+    if lost and options.method == AMORTIZED and options.rate is None and not (asked or options.quiet):
+        print(f"{lost} {of} masks do not keep their class: try --rate 0.2 or --method cartoonx")
     return status
 
 

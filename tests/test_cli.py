@@ -178,6 +178,6 @@ def test_the_script_explains_the_bundled_photographs_from_any_folder(tmp_path):
         command = [sys.executable, script, *quick, *options]
         run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stderr
-        assert run.stdout.splitlines()[-1] == f"2 explained: explanations/{method}"
+        assert f"2 explained: explanations/{method}" in run.stdout.splitlines()
         found = rows(tmp_path / "explanations" / method)
         assert [Path(row["file"]).name for row in found] == ["chelsea.png", "coffee.png"]

@@ -53,4 +53,4 @@ def test_one_pass_is_better_than_any_rate_of_an_ordering_and_learned_steps_are_b
     assert refined_at < 0.8 * at_once  # at a rate that is given, too
     assert one_pass < untrained
     assert refined < 0.8 * one_pass
-    assert torch.equal(explanation.mask, explanation.relevance * (explanation.relevance >= FAINT))
+    assert explanation.mask[explanation.mask > 0].min() >= FAINT

@@ -66,6 +66,7 @@ def test_bad_settings_end_with_one_line(arguments, why, folder, capsys):
 
 def test_files_that_are_no_explainers_are_refused(folder):
     (folder / "text.ckpt").write_text("hello")
+    (folder / "junk.ckpt").write_text("junk")
     torch.save({"state_dict": {}}, folder / "other.ckpt")
     torch.save({"run": os.system}, folder / "code.ckpt")
     (folder / "empty").mkdir()
@@ -73,7 +74,8 @@ def test_files_that_are_no_explainers_are_refused(folder):
     config = {"settings": {"classifier": "subprocess.Popen", "model_args": {"args": ["touch", "run"]}}, "identity": {}}
     (folder / "popen" / CONFIG).write_text(json.dumps(config))
     save_file({"slope": torch.zeros(1)}, folder / "popen" / WEIGHTS)
-    for name, why in {"no.ckpt": "no explainer at", "text.ckpt": "cannot read", "other.ckpt": "no amortex explainer",
+    for name, why in {"no.ckpt": "no explainer at", "text.ckpt": "cannot read",
+                      "junk.ckpt": "it is none, is damaged", "other.ckpt": "no amortex explainer",
                       "code.ckpt": "cannot read", "empty": "cannot read",
                       "popen": "if you trust it"}.items():  # fmt: skip
         with pytest.raises(InputError, match=why):
