@@ -76,6 +76,11 @@ class RateDistortion(nn.Module):
         """Most images that go through the classifier together."""
         return 1 if self.batch_invariant else self.internal_batch_size
 
+    def chunks(self, images: int) -> Iterator[slice]:
+        """Slices of so many images, each of those that go through the classifier together."""
+        size = self.images_at_once
+        return (slice(start, min(start + size, images)) for start in range(0, images, size))
+
     @torch.no_grad()
     def reference(self, image: Tensor, target: Tensor | None = None, probabilities: Tensor | None = None) -> Reference:
         """Coefficients, replacement statistics and reference output of images ``(B, C, H, W)`` in [0, 1].
@@ -174,9 +179,7 @@ class RateDistortion(nn.Module):
     def _chunks(self, reference: Reference, samples: int) -> Iterator[tuple[slice, list[int]]]:
         """Slices of images, each with the sizes of its chunks of draws."""
         samples = 1 if reference.scale is None else samples
-        batch = len(reference.image)
-        for start in range(0, batch, self.images_at_once):
-            some = slice(start, min(start + self.images_at_once, batch))
+        for some in self.chunks(len(reference.image)):
             most = max(1, self.internal_batch_size // (some.stop - some.start))
             counts = [most] * (samples // most) + ([samples % most] if samples % most else [])
             yield some, counts

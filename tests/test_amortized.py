@@ -192,7 +192,7 @@ def test_explain_with_a_trained_explainer(release, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("bound", "none"), [("1e-12", True), ("0.9", False)])
-def test_a_full_mask_for_want_of_a_sparser_one_is_said(bound, none, release, tmp_path, monkeypatch, capsys):
+def test_a_full_mask_for_want_of_a_sparser_one_is_said(bound, none, release, tmp_path, capsys):
     folder = photographs(tmp_path / "in", "a.png", "b.png")
     arguments = [str(folder), "--explainer", str(release), "--out", str(tmp_path / "out"), "--max-distortion", bound]
     assert cli.main([*arguments, "--classifier", "networks.TinyNet"]) == 0

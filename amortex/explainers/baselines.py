@@ -61,8 +61,7 @@ class Baseline(Explainer):
 
     def _explain(self, reference: Reference, draws: Draws, on_step: OnStep) -> Explanation:
         rd, parts = self.rate_distortion, []
-        for start in range(0, len(reference.image), rd.images_at_once):
-            some = slice(start, start + rd.images_at_once)
+        for some in rd.chunks(len(reference.image)):
             own = Draws(draws.seeds[some], draws.device)
             parts.append(ATTRIBUTIONS[self.name](rd, reference.of(some), own).detach())
         attribution = torch.cat(parts).contiguous()

@@ -67,8 +67,7 @@ def sensitivity(rd: RateDistortion, reference: Reference, draws: Draws, samples:
     """
     samples = 1 if reference.scale is None else samples
     parts = []
-    for start in range(0, len(reference.image), rd.images_at_once):
-        some = slice(start, start + rd.images_at_once)
+    for some in rd.chunks(len(reference.image)):
         parts.append(torch.stack([_damage(rd, reference, draws, some, level) for _ in range(samples)]).mean(0))
     return torch.cat(parts)
 

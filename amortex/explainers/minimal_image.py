@@ -42,10 +42,8 @@ class MinimalImage(Explainer):
         mask = reference.image.new_ones(len(reference.image), reference.layout.k)
         mask.grad = torch.zeros_like(mask)
         optimiser = torch.optim.NAdam([mask], lr=self.lr)
-        size = self.rate_distortion.images_at_once
         for step in range(self.steps):
-            for start in range(0, len(mask), size):
-                some = slice(start, start + size)
+            for some in self.rate_distortion.chunks(len(mask)):
                 mask.grad[some] = self._gradient(reference.of(some), mask[some])
             optimiser.param_groups[0]["lr"] = self.lr * (1 + math.cos(math.pi * step / self.steps)) / 2
             optimiser.step()

@@ -76,7 +76,7 @@ def look(rd: RateDistortion, reference: Reference, mask: Tensor, draws: Draws, s
     The damage is ``((h - mean)^2 + sigma^2) * gradient^2``, summed over channels: a small coefficient of a loud
     group is worth keeping, because that silences noise.
     """
-    chunks = [slice(start, start + rd.images_at_once) for start in range(0, len(reference.image), rd.images_at_once)]
+    chunks = rd.chunks(len(reference.image))
     looks = [_look(rd, reference.of(some), mask[some], draws, some, slope) for some in chunks]
     parts = zip(*(one if slope else one[:-1] for one in looks), strict=True)
     return Look(*(torch.cat(part) for part in parts))
