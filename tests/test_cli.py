@@ -179,6 +179,6 @@ def test_the_script_explains_the_bundled_photographs_from_any_folder(tmp_path):
         run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stderr
         found = rows(tmp_path / "explanations" / method)
-        lost = method == "amortized" and any(row["retained"] != "1" for row in found)  # which a last line says
+        lost = method == "amortized" and any(row["retained"] != "True" for row in found)  # which a last line says
         assert run.stdout.splitlines()[-1 - lost] == f"2 explained: explanations/{method}"
         assert [Path(row["file"]).name for row in found] == ["chelsea.png", "coffee.png"]
