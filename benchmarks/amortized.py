@@ -20,18 +20,14 @@ from amortex.explainers.amortized import LOOKS
 from amortex.explainers.initial import sensitivity
 from amortex.masks import energy, top_share
 from amortex.predictors import MaskPredictor, Prediction
-from amortex.predictors.budget import masks_through
 from amortex.process import prepare
 from amortex.rate_distortion import RateDistortion
 from amortex.reference import Reference
 
 Rows = tuple[Tensor, Tensor, Tensor]  # (B, R) each: rates, the distortions that choose among them, those that count
 
-SOFT = "amortized"
-REFINED = f"{SOFT}, {LOOKS} learned steps"
-AIM = 5.0  # the lambda_k of these
+AIM = 5.0  # the lambda_k of the refined masks
 RATES = (0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
-NINE = [0, 2, 3, 5, 7, 9, 10, 12, 14]  # of these, over which distortion has to fall
 
 
 def coarse_first(reference: Reference) -> Tensor:
@@ -71,12 +67,12 @@ def trained(predictor: MaskPredictor, prediction: Prediction) -> dict[str, list[
     """The masks of an explainer at `RATES`: of one pass, and through refined ones if it has learned refinement."""
     size = energy(prediction.reference.coefficients)
     masks = {
-        SOFT: [prediction.mask(rate) for rate in RATES],
-        f"{SOFT}, hard": [top_share(prediction.logits, rate, size) for rate in RATES],
+        "amortized": [prediction.mask(rate) for rate in RATES],
+        "amortized, hard": [top_share(prediction.logits, rate, size) for rate in RATES],
     }
     if predictor.decoder.refiner is not None:
         refined = predictor.refine(prediction, AIM, LOOKS, Draws.of(prediction.reference.image, stream="refine"))
-        masks[REFINED] = [masks_through(refined, refined.new_full((len(refined),), rate)) for rate in RATES]
+        masks[f"amortized, {LOOKS} learned steps"] = [refined.at(size.new_full((len(size),), rate)) for rate in RATES]
     return masks
 
 
@@ -122,7 +118,6 @@ def main() -> None:
             found.setdefault(name, []).append(measure(rd, prediction.reference, masks, options.samples))
     for name, parts in found.items():
         show(name, parts, options.lambda_k, chosen=True)
-    monotone: list[str] = []
     for path, predictor in zip(options.explainer, predictors, strict=True):
         found, predicted = {}, []
         for chunk in tqdm(image.split(8), desc=path, disable=None):
@@ -134,11 +129,6 @@ def main() -> None:
         for name, parts in found.items():
             show(f"{name}: {path}", parts, options.lambda_k, chosen=True)
         show(f"amortized, rate predicted: {path}", predicted, options.lambda_k, chosen=False)
-        for name in found.keys() & {SOFT, REFINED}:
-            falls = torch.cat([(choosing + counting) / 2 for _, choosing, counting in found[name]])[:, NINE]
-            monotone.append(f"{name}: {path}: {(falls.diff(dim=1) <= 0.01).all(1).float().mean():.1%}")
-    rates = ", ".join(f"{RATES[index]:g}" for index in NINE)
-    print(f"\nimages whose distortion never rises by more than 0.01 over the rates {rates}:", *monotone, sep="\n")
 
 
 if __name__ == "__main__":
