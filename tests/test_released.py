@@ -30,10 +30,24 @@ def test_it_is_small_and_has_a_card(predictor):
     assert released("resnet50") is None
 
 
-def test_one_pass_is_better_than_any_rate_of_an_ordering_and_learned_steps_are_better_still(predictor):
+@pytest.fixture(scope="module")
+def image(predictor):
+    """Photographs that it was not trained on."""
+    load = Preprocess(predictor.rate_distortion.classifier.data_config).load
+    return torch.stack([load(source.path) for source in bundled()])
+
+
+def test_a_higher_rate_does_not_cost(predictor, image):
+    rd, reference = predictor.rate_distortion, predictor.rate_distortion.reference(image)
+    masks = [Amortized(predictor, rate=rate).explain(image).mask for rate in (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)]
+    outputs = rd.probabilities(reference, masks, Draws.evaluation(image), 32)
+    distortion = torch.stack([rd.distortions(reference, part).mean(1) for part in outputs])
+    assert (distortion.diff(dim=0) <= 0.01).all()
+    assert (distortion[0] > distortion[3] + 0.1).all()  # were all at their lowest, it would not tell
+
+
+def test_one_pass_is_better_than_any_rate_of_an_ordering_and_learned_steps_are_better_still(predictor, image):
     rd = predictor.rate_distortion
-    load = Preprocess(rd.classifier.data_config).load
-    image = torch.stack([load(source.path) for source in bundled()])  # photographs that it was not trained on
     lambda_k = 2.5
 
     def objective(mask):
