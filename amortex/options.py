@@ -33,7 +33,8 @@ def parser() -> argparse.ArgumentParser:
     p = _OneLineParser(
         prog="explain.py",
         description="Explain a classifier's decisions on photographs, and measure the explanations.",
-        epilog="Exit status: 0 all explained, 1 some files could not be, 2 nothing done (bad input).",
+        epilog="Exit status: 0 all explained, 1 some files could not be, 2 nothing done (bad input), 130 interrupted "
+        "(the same command goes on).",
     )
     running = add_options(p)
     running.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps; default: %(default)s")
