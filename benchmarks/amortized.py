@@ -72,7 +72,9 @@ def trained(predictor: MaskPredictor, prediction: Prediction) -> dict[str, list[
     }
     if predictor.decoder.refiner is not None:
         refined = predictor.refine(prediction, AIM, LOOKS, Draws.of(prediction.reference.image, stream="refine"))
-        masks[f"amortized, {LOOKS} learned steps"] = [refined.at(size.new_full((len(size),), rate)) for rate in RATES]
+        masks[f"amortized, {LOOKS} learned steps"] = [
+            refined.at(size.new_full((len(size),), rate), evenly=True) for rate in RATES
+        ]
     return masks
 
 

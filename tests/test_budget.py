@@ -80,6 +80,12 @@ def test_beyond_a_mask_what_matters_least_is_let_in_whole_half_way_and_all_else_
     assert at(0.3)[: int(whole)].eq(1).all()
     # from one half on, everything by the same share of what it lacks
     torch.testing.assert_close(1 - at(0.75), (1 - at(0.5)) / 2)
+    # without damages, at all rates
+    torch.testing.assert_close(masks_through(mask, torch.tensor([0.3])), torch.full((1, 1000), 0.3))
+    # twice the mask's own rate comes first, but not less than 5 %
+    sparse = torch.full((1, 1000), 0.01)
+    torch.testing.assert_close(masks_through(sparse, torch.tensor([0.05]), damage), torch.full((1, 1000), 0.05))
+    assert (masks_through(sparse, torch.tensor([0.08]), damage) == 1).any()
     # a mask that keeps more is on the even part of its own way
     torch.testing.assert_close(masks_through(mask + 0.55, torch.tensor([0.8]), damage), torch.full((1, 1000), 0.8))
 

@@ -13,7 +13,7 @@ from amortex.draws import Draws
 from amortex.explainers import Amortized
 from amortex.explainers.trace import Trace
 from amortex.predictors import MaskPredictor, Refined
-from amortex.predictors.evidence import look
+from amortex.predictors.evidence import look, signals
 from amortex.predictors.refiner import LOST, begin
 from amortex.rate_distortion import RateDistortion
 from amortex.refinement import Refinement
@@ -77,6 +77,20 @@ def test_many_steps_end_with_the_mean_of_the_last_masks(predictor, images):
     assert not torch.equal(masks[-1], masks[-2])
     unmoved = predictor.refine(prediction, 2.0, 0, Draws.of(images), mask).mask
     assert torch.equal(unmoved.round(decimals=3), mask.round(decimals=3))
+
+
+def test_the_damage_of_all_looks_is_told(predictor, images, monkeypatch):
+    prediction, seen = stirred(predictor)(images), []
+
+    def spy(*arguments, **settings):
+        seen.append(look(*arguments, **settings))
+        return seen[-1]
+
+    monkeypatch.setattr("amortex.predictors.predictor.look", spy)
+    first = signals(prediction.evidence.look)[0]
+    torch.testing.assert_close(predictor.refine(prediction, 2.0, 0, Draws.of(images)).damage, first)
+    damage = predictor.refine(prediction, 2.0, 3, Draws.of(images)).damage
+    torch.testing.assert_close(damage, first + torch.stack([signals(one)[0] for one in seen]).mean(0))
 
 
 def test_one_step_has_the_gradient_of_the_objective(predictor, images):

@@ -129,7 +129,7 @@ class Amortized(Explainer):
         if self.looks:
             draws = Draws.of(reference.image, self.seed, "refine")
             refined = self.predictor.refine(prediction, self.lambda_k, self.looks, draws, on_step=on_step)
-        trace = Trace(self.rate_distortion, prediction, refined, self.hard)
+        trace = Trace(self.rate_distortion, prediction, refined, self.hard, evenly=self.rate is None)
         if refined is not None and not (self.hard or self._chosen):
             mask = refined.mask.masked_fill(refined.mask < FAINT, 0)
         else:

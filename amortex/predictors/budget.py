@@ -39,25 +39,32 @@ def masks_of_rate(logits: Tensor, rate: Tensor, fine: int = FINE) -> Tensor:
     return torch.where(rate <= 0, 0.0, torch.where(rate >= 1, 1.0, mask))
 
 
-def masks_through(mask: Tensor, rate: Tensor, damage: Tensor) -> Tensor:
+def masks_through(mask: Tensor, rate: Tensor, damage: Tensor | None = None) -> Tensor:
     """Masks of means `rate` ``(B,)`` on the way from the empty mask through `mask` ``(B, k)`` to the full one.
 
     Below its mean the logits of `mask` are shifted. Above, what it drops rises evenly, which brings the surroundings
-    back; but half-way they disturb many a class more than they help it. So between about 10 and 50 % ever less rises
-    evenly, and for the rest those entries are let in whole that matter least, by their `damage` ``(B, k)``: distortion
-    rises there on fewer images (benchmarks/GAP.md). Masks of one image are nested.
+    back; but half-way they disturb many a class more than they help it. So with the `damage` of entries ``(B, k)``,
+    between about 10 and 50 % ever less rises evenly, and for the rest those of the least damage are let in whole.
+    Distortion then rises with the rate on few images, and for that falls more slowly on the others (benchmarks/GAP.md).
+    Masks of one image are nested, to rounding.
     """
     mask, own = mask.float(), mask.float().mean(1)
     rate = rate.to(mask)
     lower = masks_of_rate(mask.clamp(1e-6, 1 - 1e-6).logit(), torch.minimum(rate, own))
-    first = torch.maximum((2 * own).clamp(*EVEN_UP_TO), own)
-    middle = torch.minimum(rate, first.clamp(min=EVEN_FROM))
-    even = torch.where(middle > first, first * (middle / first) ** SLOWER, middle)
-    higher = raised(_let_in(raised(mask, even), middle, damage), rate)
+    higher = _raised(mask if damage is None else _settled(mask, rate, damage), rate)
     return torch.where((rate > own)[:, None], higher, lower)
 
 
-def raised(mask: Tensor, rate: Tensor) -> Tensor:
+def _settled(mask: Tensor, rate: Tensor, damage: Tensor) -> Tensor:
+    """Where masks ``(B, k)`` are on the way to their `rate` ``(B,)`` before all that is left rises evenly."""
+    own = mask.mean(1)
+    first = torch.maximum((2 * own).clamp(*EVEN_UP_TO), own)
+    middle = torch.minimum(rate, first.clamp(min=EVEN_FROM))
+    even = torch.where(middle > first, first * (middle / first) ** SLOWER, middle)
+    return _let_in(_raised(mask, even), middle, damage)
+
+
+def _raised(mask: Tensor, rate: Tensor) -> Tensor:
     """Masks whose means are `rate` ``(B,)``, where they are lower, by the same share of what each entry lacks."""
     own = mask.mean(1)
     share = ((rate - own) / (1 - own).clamp(min=1e-6)).clamp(0, 1)

@@ -56,6 +56,6 @@ class Refined(NamedTuple):
     mask: Tensor  # (B, k)
     damage: Tensor  # (B, k): how much obfuscating an entry disturbs the class, on a log scale; ranks alone matter
 
-    def at(self, rate: Tensor) -> Tensor:
-        """Masks ``(B, k)`` of means `rate` ``(B,)``, through these."""
-        return masks_through(self.mask, rate, self.damage)
+    def at(self, rate: Tensor, evenly: bool = False) -> Tensor:
+        """Masks ``(B, k)`` of means `rate` ``(B,)``, through these; what they drop rises `evenly`, or by its damage."""
+        return masks_through(self.mask, rate, None if evenly else self.damage)

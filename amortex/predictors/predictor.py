@@ -120,7 +120,7 @@ class MaskPredictor(nn.Module):
                 settled += state.mask / last
             if on_step is not None:
                 on_step(step + 1, state.mask)
-        # the look of the prediction was at half the mask, the others where little is kept: both count alike
+        # the look of the prediction was at denser masks than the others: both are told
         damage = state.long[:, 0]
         if prediction.evidence.look is not None:
             damage = damage + signals(prediction.evidence.look)[0]
