@@ -66,7 +66,7 @@ def test_the_way_through_a_mask_is_nested_exact_and_passes_it(down):
     assert (masks[-1] == 1).all()
 
 
-def test_beyond_a_mask_what_matters_least_is_let_in_whole_half_way_and_all_else_rises_evenly():
+def test_beyond_a_mask_what_matters_least_is_let_in_whole_for_a_while_and_all_else_rises_evenly():
     mask, damage = torch.full((1, 1000), 0.05), torch.arange(1000.0)[None]
 
     def at(rate):
@@ -78,7 +78,7 @@ def test_beyond_a_mask_what_matters_least_is_let_in_whole_half_way_and_all_else_
     assert (at(0.3) == 1).sum() == int(whole)
     torch.testing.assert_close(at(0.3)[int(whole) + 1 :], torch.full((999 - int(whole),), even))
     assert at(0.3)[: int(whole)].eq(1).all()
-    # from one half on, everything by the same share of what it lacks
+    # from 30 % on, everything by the same share of what it lacks
     torch.testing.assert_close(1 - at(0.75), (1 - at(0.5)) / 2)
     # without damages, at all rates
     torch.testing.assert_close(masks_through(mask, torch.tensor([0.3])), torch.full((1, 1000), 0.3))

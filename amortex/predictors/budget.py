@@ -7,7 +7,7 @@ ROUGH, FINE = 6, 2  # Newton steps on every 17th entry, then on all; float32 is 
 EVERY, LARGE = 17, 4096  # 17 is prime to the widths of bands, which powers of two may divide
 # On the way through a mask, what it drops rises evenly up to twice the rate of the mask, within `EVEN_UP_TO`, and again
 # from `EVEN_FROM` on; between, as this power of the rate.
-EVEN_UP_TO, EVEN_FROM, SLOWER = (0.05, 0.1), 0.5, 0.6
+EVEN_UP_TO, EVEN_FROM, SLOWER = (0.05, 0.1), 0.3, 0.6
 
 
 def masks_of_rate(logits: Tensor, rate: Tensor, fine: int = FINE) -> Tensor:
@@ -44,7 +44,7 @@ def masks_through(mask: Tensor, rate: Tensor, damage: Tensor | None = None) -> T
 
     Below its mean the logits of `mask` are shifted. Above, what it drops rises evenly, which brings the surroundings
     back; but half-way they disturb many a class more than they help it. So with the `damage` of entries ``(B, k)``,
-    between about 10 and 50 % ever less rises evenly, and for the rest those of the least damage are let in whole.
+    between about 10 and 30 % ever less rises evenly, and for the rest those of the least damage are let in whole.
     Distortion then rises with the rate on few images, and for that falls more slowly on the others (benchmarks/GAP.md).
     Masks of one image are nested, to rounding.
     """
