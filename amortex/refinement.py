@@ -9,7 +9,7 @@ from torch import Tensor
 from amortex.draws import Draws, uniform
 from amortex.predictors import MaskPredictor, Prediction
 from amortex.predictors.evidence import look
-from amortex.predictors.prediction import RATES
+from amortex.predictors.predictor import RATES
 from amortex.predictors.refiner import FIRST_PRICE, begin, price, wanted, worth
 
 SPREAD = 1.5  # how far beyond the interval of lambda_k prices are drawn, as a factor

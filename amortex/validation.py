@@ -10,7 +10,7 @@ from torch.optim.swa_utils import AveragedModel
 from amortex.draws import Draws
 from amortex.objective import RISE
 from amortex.predictors import MaskPredictor, Prediction
-from amortex.predictors.prediction import RATES
+from amortex.predictors.predictor import RATES
 from amortex.reference import Reference
 
 Batch = dict[str, Any]
@@ -53,7 +53,7 @@ class Validation(lightning.LightningModule):
             if h.refine_steps:
                 mask = self.predictor.refine(
                     prediction, value, h.refine_steps, Draws.of(image, h.seed, "refine"), decoder=self.average.module
-                ).mask
+                )
                 measured[f"val/refined_{value:g}"] = self._measure(reference, mask)[0] + value * mask.mean(1)
         name = "refined" if h.refine_steps else "objective"
         objectives = [measured[f"val/{name}_{value:g}"] for value in h.lambda_k]

@@ -20,6 +20,7 @@ from amortex.explainers.amortized import LOOKS
 from amortex.explainers.initial import sensitivity
 from amortex.masks import energy, top_share
 from amortex.predictors import MaskPredictor, Prediction
+from amortex.predictors.budget import masks_through
 from amortex.process import prepare
 from amortex.rate_distortion import RateDistortion
 from amortex.reference import Reference
@@ -73,7 +74,7 @@ def trained(predictor: MaskPredictor, prediction: Prediction) -> dict[str, list[
     if predictor.decoder.refiner is not None:
         refined = predictor.refine(prediction, AIM, LOOKS, Draws.of(prediction.reference.image, stream="refine"))
         masks[f"amortized, {LOOKS} learned steps"] = [
-            refined.at(size.new_full((len(size),), rate), evenly=True) for rate in RATES
+            masks_through(refined, size.new_full((len(size),), rate)) for rate in RATES
         ]
     return masks
 

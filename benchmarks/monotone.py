@@ -6,6 +6,8 @@ A rise of up to 0.01 from one rate to the next does not count. Distortions are m
 size with few of them.
 """
 
+from functools import partial
+
 import torch
 from common import arguments, photographs
 from torch import Tensor
@@ -16,6 +18,7 @@ from amortex.classifiers import DEFAULT_CLASSIFIER
 from amortex.draws import EVALUATION_SEED, Draws
 from amortex.explainers.amortized import LOOKS
 from amortex.predictors import MaskPredictor
+from amortex.predictors.budget import masks_through
 from amortex.process import prepare
 from amortex.released import released
 
@@ -29,7 +32,7 @@ def distortions(predictor: MaskPredictor, image: Tensor, looks: int, samples: in
     prediction, rd = predictor(image), predictor.rate_distortion
     at = prediction.mask
     if looks:
-        at = predictor.refine(prediction, AIM, looks, Draws.of(image, stream="refine")).at
+        at = partial(masks_through, predictor.refine(prediction, AIM, looks, Draws.of(image, stream="refine")))
     masks = [at(torch.full((len(image),), rate)) for rate in RATES]
     outputs = rd.probabilities(prediction.reference, masks, Draws.of(image, EVALUATION_SEED, "monotone"), samples)
     return torch.stack([rd.distortions(prediction.reference, part).mean(1) for part in outputs], 1)

@@ -11,7 +11,7 @@ from amortex.predictors import MaskPredictor
 from amortex.predictors.backbone import Backbone, class_maps, fit
 from amortex.predictors.budget import masks_of_rate
 from amortex.predictors.evidence import LOOK_RATE, look, standardise
-from amortex.predictors.prediction import RATES
+from amortex.predictors.predictor import RATES
 from amortex.rate_distortion import RateDistortion
 from amortex.transforms import Pixel, Wavelet
 from amortex.types import InputError

@@ -18,7 +18,7 @@ from amortex import train_cli
 from amortex.checkpoints import load_predictor
 from amortex.explainers import Amortized
 from amortex.images import Preprocess
-from amortex.predictors import MaskPredictor
+from amortex.predictors.predictor import MaskPredictor
 from amortex.schedules import one_cycle
 from amortex.training import AmortizedExplainer
 

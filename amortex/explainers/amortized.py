@@ -11,7 +11,6 @@ from amortex.explainers.base import Explainer, Explanation, OnStep, check_share
 from amortex.explainers.rde import RDE, Preset
 from amortex.explainers.trace import NUDGE, Trace
 from amortex.predictors import MaskPredictor, Prediction
-from amortex.predictors.budget import EVEN_FROM, EVEN_UP_TO, SLOWER
 from amortex.predictors.predictor import AMPLE, SETTLED
 from amortex.predictors.refiner import HASTE
 from amortex.reference import Reference
@@ -19,8 +18,6 @@ from amortex.types import InputError
 
 LOOKS = 8  # by default
 FAINT = 0.02  # refined masks below are zero: they cost rate, and keep nothing
-# of the looks, and of the way through what they lead to
-SCHEDULE = " ".join(f"{value:g}" for value in (AMPLE, HASTE, SETTLED, FAINT, NUDGE, *EVEN_UP_TO, EVEN_FROM, SLOWER))
 
 
 def continued(steps: int) -> Preset:
@@ -129,9 +126,9 @@ class Amortized(Explainer):
         if self.looks:
             draws = Draws.of(reference.image, self.seed, "refine")
             refined = self.predictor.refine(prediction, self.lambda_k, self.looks, draws, on_step=on_step)
-        trace = Trace(self.rate_distortion, prediction, refined, self.hard, evenly=self.rate is None)
+        trace = Trace(self.rate_distortion, prediction, refined, self.hard)
         if refined is not None and not (self.hard or self._chosen):
-            mask = refined.mask.masked_fill(refined.mask < FAINT, 0)
+            mask = refined.masked_fill(refined < FAINT, 0)
         else:
             rate, more = self._rate(trace)
             passes = passes + more
@@ -168,6 +165,6 @@ class Amortized(Explainer):
             "decoder": digest(self.predictor.decoder), "lambda_k": None if unused else self.lambda_k,
             "rate": self.rate, "hard": int(self.hard), "measure": int(self.measure),
             "max_distortion": self.max_distortion, "looks": self.looks, "refine": self.refine,
-            "schedule": SCHEDULE if self.looks else None,
+            "schedule": f"{AMPLE:g} {HASTE:g} {SETTLED} {FAINT:g} {NUDGE:g}" if self.looks else None,  # of the looks
         }  # fmt: skip
         return {**super().settings(), **{key: value for key, value in chosen.items() if value is not None}}

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from amortex.draws import Draws
 from amortex.masks import energy, top_share
-from amortex.predictors import Prediction, Refined
-from amortex.predictors.prediction import CHOICES, RATES
+from amortex.predictors import Prediction
+from amortex.predictors.budget import masks_through
+from amortex.predictors.predictor import CHOICES, RATES
 from amortex.rate_distortion import RateDistortion
 
 NUDGE = 1 / 64  # of the first mask, for the order of the refined one
@@ -23,17 +24,13 @@ class Trace:
     Arguments:
         rd: of the prediction.
         prediction: of one pass.
-        refined: of its masks, if they were refined.
+        refined: refined masks ``(B, k)``, if there are some.
         hard: masks keep exactly the top share of the entries.
-        evenly: how masks rise beyond the refined ones (`masks_through`): evenly has less distortion in the mean, which
-            is what measuring looks for; the other way it rises on fewer images, which a rate that is asked for wants.
     """
 
-    def __init__(
-        self, rd: RateDistortion, prediction: Prediction, refined: Refined | None, hard: bool, evenly: bool = True
-    ) -> None:
+    def __init__(self, rd: RateDistortion, prediction: Prediction, refined: Tensor | None, hard: bool) -> None:
         self.rd, self.prediction, self.refined, self.hard = rd, prediction, refined, hard
-        self.reference, self.evenly = prediction.reference, evenly
+        self.reference = prediction.reference
         # without noise all draws are the same
         noisy = self.reference.scale is not None
         self.choice, self.confirmation = (CHOICE_SAMPLES, CONFIRMATION_SAMPLES) if noisy else (1, 1)
@@ -41,7 +38,7 @@ class Trace:
     def mask(self, rate: Tensor) -> Tensor:
         """Masks ``(B, k)`` of rates ``(B,)``."""
         if not self.hard:
-            return self.prediction.mask(rate) if self.refined is None else self.refined.at(rate, self.evenly)
+            return self.prediction.mask(rate) if self.refined is None else masks_through(self.refined, rate)
         rows = zip(self.order.split(1), rate.tolist(), energy(self.reference.coefficients).split(1), strict=True)
         return torch.cat([top_share(relevance, one, tie) for relevance, one, tie in rows])
 
@@ -52,13 +49,13 @@ class Trace:
         """
         if self.refined is None:
             return self.prediction.logits
-        return self.refined.mask.clamp(1e-6, 1 - 1e-6).logit() + NUDGE * self.prediction.logits
+        return self.refined.clamp(1e-6, 1 - 1e-6).logit() + NUDGE * self.prediction.logits
 
     @property
     def own(self) -> Tensor:
         """Rates ``(B,)`` of the refined masks."""
         assert self.refined is not None
-        return self.refined.mask.mean(1).nan_to_num(1.0)  # of outputs that are not finite
+        return self.refined.mean(1).nan_to_num(1.0)  # of outputs that are not finite
 
     def rates(self) -> Tensor:
         """Rates to choose from, ``(B, R)``, rising: evenly spaced on a log scale, and those of the refined masks."""

@@ -1,5 +1,4 @@
 """Networks that predict masks: image, coefficients, features and gradient -> mask logits."""
 
-from amortex.predictors.prediction import Prediction as Prediction
-from amortex.predictors.prediction import Refined as Refined
 from amortex.predictors.predictor import MaskPredictor as MaskPredictor
+from amortex.predictors.predictor import Prediction as Prediction

@@ -1,7 +1,7 @@
-"""The mask predictor: an image -> masks of any rate, in one pass or through steps of learned refinement."""
+"""The mask predictor: an image -> masks of any rate, and the rate that a sparsity weight asks for."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -9,17 +9,55 @@ from torch.nn import functional as F
 
 from amortex.draws import Draws
 from amortex.predictors.backbone import Backbone
+from amortex.predictors.budget import masks_of_rate
 from amortex.predictors.decoder import Decoder
 from amortex.predictors.encoder import Encoder
-from amortex.predictors.evidence import look, observe, signals
-from amortex.predictors.prediction import RATES, Prediction, Refined
-from amortex.predictors.refiner import FIRST_PRICE, HASTE, MOST_HASTE, begin, price
+from amortex.predictors.evidence import Evidence, look, observe
+from amortex.predictors.refiner import FIRST_PRICE, HASTE, MOST_HASTE, Hidden, begin, price
 from amortex.rate_distortion import RateDistortion
+from amortex.reference import Reference
 from amortex.transforms import Wavelet
 from amortex.types import InputError
 
+RATES = (0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.5, 0.8)  # where the curve has its corners
 AMPLE = 1.5  # learned refinement begins with masks of more than the rate that is expected to be best
 SETTLED = 8  # the share of the steps whose masks are averaged, as a divisor
+CHOICES = 64  # rates that compete for a lambda_k, evenly spaced on a log scale
+
+
+class Prediction(NamedTuple):
+    """Masks of every rate for a batch of images, from one pass."""
+
+    evidence: Evidence
+    logits: Tensor  # (B, k): an ordering of the entries, and how sharply the mask distinguishes them
+    curve: Tensor  # (B, len(RATES)): predicted distortion at RATES, falling
+    hidden: Hidden
+
+    @property
+    def reference(self) -> Reference:
+        return self.evidence.reference
+
+    def mask(self, rate: float | Tensor) -> Tensor:
+        """Masks ``(B, k)`` of mean `rate`, a number or one per image ``(B,)``."""
+        rate = torch.as_tensor(rate, device=self.logits.device, dtype=torch.float32)
+        return masks_of_rate(self.logits, rate.expand(len(self.logits)))
+
+    def distortion(self, rate: Tensor) -> Tensor:
+        """Predicted distortion at rates ``(B, R)``: linear in the logarithm of the rate between corners."""
+        corners = torch.tensor((*RATES, 1.0), device=rate.device).log()
+        values = F.pad(self.curve, (0, 1))  # the full mask has no distortion
+        x = rate.clamp(RATES[0], 1.0).log()
+        right = torch.searchsorted(corners, x.detach().contiguous()).clamp(1, len(RATES))
+        share = (x - corners[right - 1]) / (corners[right] - corners[right - 1])
+        return torch.lerp(values.gather(1, right - 1), values.gather(1, right), share)
+
+    def rate_for(self, lambda_k: float | Tensor) -> Tensor:
+        """The rate ``(B,)`` of lowest predicted ``D + lambda_k * R``."""
+        rates = torch.logspace(torch.tensor(RATES[0]).log10().item(), 0, CHOICES, device=self.logits.device)
+        rates = rates.expand(len(self.logits), -1)
+        price = torch.as_tensor(lambda_k, device=self.logits.device, dtype=torch.float32).reshape(-1, 1)
+        best = (self.distortion(rates) + price * rates).argmin(1, keepdim=True)
+        return rates.gather(1, best)[:, 0]
 
 
 class MaskPredictor(nn.Module):
@@ -95,8 +133,8 @@ class MaskPredictor(nn.Module):
         mask: Tensor | None = None,
         on_step: Callable[[int, Tensor], None] | None = None,
         decoder: nn.Module | None = None,
-    ) -> Refined:
-        """Masks after `steps` of learned refinement, each of one forward and backward pass.
+    ) -> Tensor:
+        """Masks ``(B, k)`` after `steps` of learned refinement, each of one forward and backward pass.
 
         They are the mean of those after the last eighth of the steps. It starts from `mask`, by default the predicted
         one of an `AMPLE` rate for the first price; `draws` makes the noise of the looks. The rate moves to where
@@ -120,11 +158,7 @@ class MaskPredictor(nn.Module):
                 settled += state.mask / last
             if on_step is not None:
                 on_step(step + 1, state.mask)
-        # the look of the prediction was at denser masks than the others: both are told
-        damage = state.long[:, 0]
-        if prediction.evidence.look is not None:
-            damage = damage + signals(prediction.evidence.look)[0]
-        return Refined(settled if steps else state.mask, damage)
+        return settled if steps else state.mask
 
     @property
     def passes(self) -> int:
