@@ -9,18 +9,18 @@ on other noise.
 """
 
 import torch
-from common import arguments, photographs
+from common import arguments, curves, photographs
 from torch import Tensor
 from tqdm import tqdm
 
 from amortex.checkpoints import load_predictor
-from amortex.draws import EVALUATION_SEED, Draws
+from amortex.draws import Draws
 from amortex.explainers import WAM
 from amortex.explainers.amortized import LOOKS
 from amortex.explainers.initial import sensitivity
+from amortex.explainers.trace import Trace
 from amortex.masks import energy, top_share
 from amortex.predictors import MaskPredictor, Prediction
-from amortex.predictors.budget import masks_through
 from amortex.process import prepare
 from amortex.rate_distortion import RateDistortion
 from amortex.reference import Reference
@@ -37,15 +37,6 @@ def coarse_first(reference: Reference) -> Tensor:
     level = reference.layout.level.float()
     level = torch.where(level == 0, level.max() + 1, level)
     return level + size / (1 + size.amax(1, keepdim=True))
-
-
-def curves(rd: RateDistortion, reference: Reference, masks: list[Tensor], samples: int, stream: str) -> Tensor:
-    """Distortions ``(B, R)`` of a list of R masks on the same draws."""
-    values = []
-    for mask in masks:
-        draws = Draws.of(reference.image, EVALUATION_SEED, stream)
-        values.append(rd(reference, mask, draws, samples).distortion.mean(1))
-    return torch.stack(values, 1)
 
 
 def trivial(predictor: MaskPredictor, prediction: Prediction) -> dict[str, list[Tensor]]:
@@ -73,9 +64,8 @@ def trained(predictor: MaskPredictor, prediction: Prediction) -> dict[str, list[
     }
     if predictor.decoder.refiner is not None:
         refined = predictor.refine(prediction, AIM, LOOKS, Draws.of(prediction.reference.image, stream="refine"))
-        masks[f"amortized, {LOOKS} learned steps"] = [
-            masks_through(refined, size.new_full((len(size),), rate)) for rate in RATES
-        ]
+        trace = Trace(predictor.rate_distortion, prediction, refined, hard=False)
+        masks[f"amortized, {LOOKS} learned steps"] = [trace.mask(size.new_full((len(size),), rate)) for rate in RATES]
     return masks
 
 

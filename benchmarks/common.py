@@ -1,13 +1,14 @@
 """What the quality benchmarks share: a fixed set of photographs from a folder, and the objective on fresh noise."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from amortex.classifiers import load_classifier
-from amortex.draws import Draws
+from amortex.draws import EVALUATION_SEED, Draws
 from amortex.images import Preprocess, find_images
 from amortex.process import prepare
 from amortex.rate_distortion import RateDistortion
@@ -34,6 +35,13 @@ def photographs(rd: RateDistortion, folder: Path, count: int) -> Reference:
     load = Preprocess(rd.classifier.data_config).load
     chosen = [sources[round(index * len(sources) / count)].path for index in range(count)]
     return rd.reference(torch.stack([load(path) for path in chosen]))
+
+
+def curves(rd: RateDistortion, reference: Reference, masks: Sequence[Tensor], samples: int, stream: str) -> Tensor:
+    """Distortions ``(B, R)`` of R masks per image, each under the same draws."""
+    draws = Draws.of(reference.image, EVALUATION_SEED, stream)
+    outputs = rd.probabilities(reference, masks, draws, samples)
+    return torch.stack([rd.distortions(reference, part).mean(1) for part in outputs], 1)
 
 
 def default_problem(options: argparse.Namespace) -> tuple[RateDistortion, Reference]:

@@ -1,24 +1,22 @@
 """Whether a higher rate ever costs: the distortion of an explainer's masks over nine rates, on the same draws.
 
-    python benchmarks/monotone.py FOLDER --images 500 --size 128
+    python benchmarks/monotone.py FOLDER --images 250
 
 A rise of up to 0.01 from one rate to the next does not count. Distortions are means over draws, whose noise is of that
 size with few of them.
 """
 
-from functools import partial
-
 import torch
-from common import arguments, photographs
+from common import arguments, curves, photographs
 from torch import Tensor
 from tqdm import tqdm
 
 from amortex.checkpoints import load_predictor
 from amortex.classifiers import DEFAULT_CLASSIFIER
-from amortex.draws import EVALUATION_SEED, Draws
+from amortex.draws import Draws
 from amortex.explainers.amortized import LOOKS
+from amortex.explainers.trace import Trace
 from amortex.predictors import MaskPredictor
-from amortex.predictors.budget import masks_through
 from amortex.process import prepare
 from amortex.released import released
 
@@ -30,12 +28,10 @@ AIM = 5.0  # the lambda_k of the refined masks
 def distortions(predictor: MaskPredictor, image: Tensor, looks: int, samples: int) -> Tensor:
     """``(B, R)``, of images ``(B, C, H, W)`` at `RATES`."""
     prediction, rd = predictor(image), predictor.rate_distortion
-    at = prediction.mask
-    if looks:
-        at = partial(masks_through, predictor.refine(prediction, AIM, looks, Draws.of(image, stream="refine")))
-    masks = [at(torch.full((len(image),), rate)) for rate in RATES]
-    outputs = rd.probabilities(prediction.reference, masks, Draws.of(image, EVALUATION_SEED, "monotone"), samples)
-    return torch.stack([rd.distortions(prediction.reference, part).mean(1) for part in outputs], 1)
+    refined = predictor.refine(prediction, AIM, looks, Draws.of(image, stream="refine")) if looks else None
+    trace = Trace(rd, prediction, refined, hard=False)
+    masks = [trace.mask(image.new_full((len(image),), rate)) for rate in RATES]
+    return curves(rd, prediction.reference, masks, samples, "monotone")
 
 
 @torch.no_grad()
