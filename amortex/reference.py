@@ -29,8 +29,8 @@ class Reference(NamedTuple):
         """Whether the target is the class the classifier predicts, ``(B,)``."""
         return self.target == self.probabilities.argmax(-1)
 
-    def of(self, images: slice) -> "Reference":
-        """The same for some of the images."""
+    def of(self, images: slice | Tensor) -> "Reference":
+        """The same for some of the images: a slice, or their indices."""
         return self._map(lambda values: values[images])
 
     def repeat(self, times: int) -> "Reference":

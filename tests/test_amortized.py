@@ -15,7 +15,7 @@ from amortex.classifiers import load_classifier
 from amortex.draws import Draws
 from amortex.explainers import Amortized
 from amortex.explainers.trace import CHOICE_SAMPLES, Trace
-from amortex.obfuscations import Zero
+from amortex.obfuscations import Constant, Zero
 from amortex.predictors import MaskPredictor
 from amortex.rate_distortion import RateDistortion
 from amortex.training import AmortizedExplainer
@@ -77,7 +77,20 @@ def test_measuring_finds_a_rate_at_least_as_good_and_counts_its_passes(predictor
         values.append(outcome.distortion.mean(1) + 0.5 * outcome.rate)
     assert (values[1] <= values[0] + 0.02).all()
     assert guess.explain(images).extra["passes"].tolist() == [4] * 3
-    assert best.explain(images).extra["passes"].tolist() == [4 + 16 * CHOICE_SAMPLES] * 3
+    passes = best.explain(images).extra["passes"]
+    assert ((passes - 4) % CHOICE_SAMPLES == 0).all()
+    assert passes.max() <= 4 + 16 * CHOICE_SAMPLES
+    assert best.explain(images[1:2]).extra["passes"] == passes[1]
+
+
+def test_rates_whose_price_alone_is_too_high_are_not_measured(predictor, images):
+    trace = Trace(predictor.rate_distortion, predictor(images), None, hard=False)
+    chosen = trace.best(1e3)
+    assert torch.equal(chosen, trace.rates()[:, 0])
+    assert trace.passes.tolist() == [trace.choice] * 3
+    freely = Trace(predictor.rate_distortion, predictor(images), None, hard=False)
+    assert torch.equal(freely.best(0.0), torch.ones(3))  # the full mask, which is the last, has no distortion
+    assert freely.passes.tolist() == [16 * trace.choice] * 3
 
 
 def test_without_noise_there_is_one_draw_to_measure(tiny_classifier, images):
@@ -87,8 +100,9 @@ def test_without_noise_there_is_one_draw_to_measure(tiny_classifier, images):
     measured = Amortized(predictor, measure=True).explain(images[:1])
     forward = sum(seen)
     handle.remove()
-    assert measured.extra["passes"].item() == 4 + 16
-    assert forward <= 4 + 16
+    passes = measured.extra["passes"].item()
+    assert 4 < passes <= 4 + 16
+    assert forward <= passes
     assert Amortized(predictor, refine=3).explain(images[:1]).extra["passes"].item() == 4 + 3 * 3
 
 
@@ -116,17 +130,32 @@ def test_the_sparsest_mask_below_a_distortion(predictor, images):
 
 def test_a_bound_is_confirmed_where_it_held_at_first(predictor, images):
     trace = Trace(predictor.rate_distortion, predictor(images[:1]), None, hard=False)
-    known = trace.rates()[0].tolist()
+    known, measured, streams, actual = trace.rates()[0].tolist(), [], set(), trace._measure
 
-    def measure(rates, draws, samples):
-        for rate in rates[0].tolist():
-            holds = known.index(rate) in ((3, 9) if samples == trace.choice else (4, 9))
-            yield torch.zeros(1), torch.tensor([0.0 if holds else 1.0])
+    def measure(rate, wanted, stream, samples):
+        mean, high = actual(rate, wanted, stream, samples)
+        if not wanted.any():
+            return mean, high
+        measured.append((index := known.index(rate.item()), samples))
+        streams.add(stream)
+        holds = index in ((3, 9) if samples == trace.choice else (4, 9))
+        return mean, torch.tensor([0.0 if holds else 1.0])
 
     trace._measure = measure
-    rate, passes = trace.below(0.5, seed=0)
-    assert rate.item() == known[9]
-    assert passes.item() == trace.choice * len(known) + 2 * trace.confirmation
+    assert trace.below(0.5).item() == known[9]
+    chosen = [index for index, samples in measured if samples == trace.choice]
+    assert chosen == list(range(10))  # and none beyond
+    assert [index for index, samples in measured if samples == trace.confirmation] == [3, 9]
+    assert len(streams) == 12  # no noise is used twice
+    assert trace.passes.item() == 10 * trace.choice + 2 * trace.confirmation
+
+
+def test_where_no_distortion_is_a_number_the_mask_is_full(images):
+    classifier = load_classifier("networks.NanOnWhite", img_size=32, mean=[0.5], std=[0.5])
+    predictor = MaskPredictor(RateDistortion(classifier, Wavelet("haar", 2), Constant())).eval()
+    white = torch.ones_like(images[:1])
+    for arguments in ({"measure": True}, {"max_distortion": 0.1}):
+        assert (Amortized(predictor, **arguments).explain(white).mask == 1).all()
 
 
 def test_relevance_ranks_where_the_mask_is_full(predictor, images):

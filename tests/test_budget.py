@@ -66,6 +66,21 @@ def test_the_way_through_a_mask_is_nested_exact_and_passes_it():
     torch.testing.assert_close(masks[-2], mask[0] + share * (1 - mask[0]))
 
 
+def test_the_way_leads_through_its_stations():
+    mask = logits(1, 1000, 4.0).sub(3).sigmoid()
+    near = torch.where(torch.arange(1000) < 200, 1.0, mask)
+    far = torch.where(torch.arange(1000) < 500, 1.0, near)
+    rates = torch.cat([torch.linspace(0, 1, 9), near.mean()[None], far.mean()[None]]).sort().values
+    masks = masks_through(mask.expand(11, -1), rates, near.expand(11, -1), far.expand(11, -1))
+    torch.testing.assert_close(masks.mean(1), rates, rtol=1e-4, atol=1e-6)
+    assert (masks.diff(dim=0) >= -1e-6).all()
+    for station in (near, far):
+        torch.testing.assert_close(masks[rates == station.mean()], station, rtol=0, atol=1e-5)
+    between = (far.mean() + near.mean()) / 2
+    halfway = masks_through(mask, between[None], near, far)
+    torch.testing.assert_close(halfway, (near + far) / 2)
+
+
 def test_gradient_is_that_of_the_exact_mask():
     values, rate = logits(2, 60, 2.0, torch.float64), torch.tensor([0.1, 0.6], dtype=torch.float64)
     weights = torch.randn(60, generator=torch.Generator().manual_seed(1), dtype=torch.float64)

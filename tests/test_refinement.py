@@ -201,6 +201,8 @@ def test_batch_invariant_masks_are_equal_to_the_last_bit(predictor, images):
         alone = explainer.explain(images[index : index + 1])
         assert torch.equal(alone.mask[0], together.mask[index])
         assert torch.equal(alone.relevance[0], together.relevance[index])
+    walking = Amortized(predictor, rate=0.4, looks=3)
+    assert torch.equal(walking.explain(images[1:2]).mask[0], walking.explain(images).mask[1])
     given = explainer.explain(images, torch.tensor([1, 2, 3]))
     assert given.reference.target.tolist() == [1, 2, 3]
     assert torch.equal(explainer.explain(images[1:2], torch.tensor([2])).mask[0], given.mask[1])

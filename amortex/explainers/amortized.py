@@ -7,6 +7,7 @@ from torch import Tensor
 
 from amortex.classifiers import digest
 from amortex.draws import Draws
+from amortex.explainers import way
 from amortex.explainers.base import Explainer, Explanation, OnStep, check_share
 from amortex.explainers.rde import RDE, Preset
 from amortex.explainers.trace import NUDGE, Trace
@@ -31,7 +32,8 @@ class Amortized(Explainer):
     Where nothing is asked of the rate, it is where `lambda_k` has it: refinement moves it there, and one pass has the
     predictor's own guess. Otherwise it is the one given; or, of several that are measured on noise, the best for
     `lambda_k` (`measure`), or the lowest whose distortion stays below `max_distortion` with the upper end of its 95 %
-    interval. Where none does, the mask is full, and the certificate says so. See `Trace`.
+    interval. Where none does, the mask is full, and the certificate says so. Masks beyond a rate of `way.START` that go
+    through refined ones take `way.PASSES` classifier passes more. See `Trace`.
 
     Arguments:
         predictor: a trained predictor.
@@ -126,13 +128,12 @@ class Amortized(Explainer):
         if self.looks:
             draws = Draws.of(reference.image, self.seed, "refine")
             refined = self.predictor.refine(prediction, self.lambda_k, self.looks, draws, on_step=on_step)
-        trace = Trace(self.rate_distortion, prediction, refined, self.hard)
+        trace = Trace(self.rate_distortion, prediction, refined, self.hard, self.seed)
         if refined is not None and not (self.hard or self._chosen):
             mask = refined.masked_fill(refined < FAINT, 0)
         else:
-            rate, more = self._rate(trace)
-            passes = passes + more
-            mask = trace.mask(rate)
+            mask = trace.mask(self._rate(trace))
+        passes += trace.passes
         relevance = trace.order.sigmoid()
         if self.refine:
             draws = Draws.of(reference.image, self.seed, "optimise")
@@ -149,15 +150,15 @@ class Amortized(Explainer):
         """Whether the rate is another than the one that lambda_k leads to by itself."""
         return self.measure or self.rate is not None or self.max_distortion is not None
 
-    def _rate(self, trace: Trace) -> tuple[Tensor, Tensor | int]:
-        """Rates ``(B,)``, and the classifier passes that choosing them took, ``(B,)`` or the same for all."""
+    def _rate(self, trace: Trace) -> Tensor:
+        """Rates ``(B,)``."""
         if self.rate is not None:
-            return trace.prediction.logits.new_full((len(trace.prediction.logits),), self.rate), 0
+            return torch.full_like(trace.passes, self.rate)
         if self.max_distortion is not None:
-            return trace.below(self.max_distortion, self.seed)
+            return trace.below(self.max_distortion)
         if self.measure:
-            return trace.best(self.lambda_k, self.seed)
-        return (trace.prediction.rate_for(self.lambda_k) if trace.refined is None else trace.own), 0
+            return trace.best(self.lambda_k)
+        return trace.prediction.rate_for(self.lambda_k) if trace.refined is None else trace.own
 
     def settings(self) -> dict[str, str | int | float]:
         unused = not self.looks and (self.rate is not None or self.max_distortion is not None)
@@ -166,5 +167,7 @@ class Amortized(Explainer):
             "rate": self.rate, "hard": int(self.hard), "measure": int(self.measure),
             "max_distortion": self.max_distortion, "looks": self.looks, "refine": self.refine,
             "schedule": f"{AMPLE:g} {HASTE:g} {SETTLED} {FAINT:g} {NUDGE:g}" if self.looks else None,  # of the looks
+            "way": way.KEY if self.looks and self._chosen and not self.hard else None,
+            "choice": "rising" if self.measure or self.max_distortion is not None else None,
         }  # fmt: skip
         return {**super().settings(), **{key: value for key, value in chosen.items() if value is not None}}

@@ -1,12 +1,12 @@
 """Masks of every rate for images, and the rates among them that measuring chooses."""
 
 import math
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from amortex.draws import Draws
+from amortex.explainers import way
 from amortex.masks import energy, top_share
 from amortex.predictors import Prediction
 from amortex.predictors.budget import masks_through
@@ -19,18 +19,30 @@ CONFIRMATION_SAMPLES = 64  # fresh draws that confirm a bound
 
 
 class Trace:
-    """Masks of every rate: those of a prediction, or through `refined` ones.
+    """Masks of every rate: those of a prediction, or through `refined` ones and, at high rates, on the `way` beyond.
+
+    An image walks that way once, when a mask is first asked for that lies on it: `way.PASSES` classifier passes.
 
     Arguments:
         rd: of the prediction.
         prediction: of one pass.
         refined: refined masks ``(B, k)``, if there are some.
         hard: masks keep exactly the top share of the entries.
+        seed: of the run.
+
+    Attributes:
+        passes: how many classifier passes masks and measurements have taken so far, ``(B,)``.
     """
 
-    def __init__(self, rd: RateDistortion, prediction: Prediction, refined: Tensor | None, hard: bool) -> None:
-        self.rd, self.prediction, self.refined, self.hard = rd, prediction, refined, hard
+    def __init__(
+        self, rd: RateDistortion, prediction: Prediction, refined: Tensor | None, hard: bool, seed: int = 0
+    ) -> None:
+        self.rd, self.prediction, self.refined, self.hard, self.seed = rd, prediction, refined, hard, seed
         self.reference = prediction.reference
+        self.passes = torch.zeros_like(prediction.logits[:, 0])
+        if refined is not None:
+            self._start = way.begin(refined.float())
+            self._half, self._walked = self._start.clone(), torch.zeros_like(self.passes, dtype=torch.bool)
         # without noise all draws are the same
         noisy = self.reference.scale is not None
         self.choice, self.confirmation = (CHOICE_SAMPLES, CONFIRMATION_SAMPLES) if noisy else (1, 1)
@@ -38,9 +50,22 @@ class Trace:
     def mask(self, rate: Tensor) -> Tensor:
         """Masks ``(B, k)`` of rates ``(B,)``."""
         if not self.hard:
-            return self.prediction.mask(rate) if self.refined is None else masks_through(self.refined, rate)
+            return self.prediction.mask(rate) if self.refined is None else self._through(self.refined, rate)
         rows = zip(self.order.split(1), rate.tolist(), energy(self.reference.coefficients).split(1), strict=True)
         return torch.cat([top_share(relevance, one, tie) for relevance, one, tie in rows])
+
+    def _through(self, refined: Tensor, rate: Tensor) -> Tensor:
+        """Masks ``(B, k)`` of rates ``(B,)`` through `refined` ones, and beyond the start of the `way` on it."""
+        own = self._start.mean(1)
+        beyond = (rate > 1.001 * own) & (rate < 1) & (own < way.HALF) & ~self._walked
+        some = beyond.nonzero()[:, 0]
+        if len(some):
+            reference = self.reference.of(some)
+            draws = Draws.of(reference.image, self.seed, "way")
+            self._half[some] = way.half_way(self.rd, reference, self._start[some], draws)
+            self._walked |= beyond
+            self.passes += way.PASSES * beyond
+        return masks_through(refined, rate, self._start, self._half)
 
     @property
     def order(self) -> Tensor:
@@ -63,35 +88,37 @@ class Trace:
         rates = rates.expand(len(self.reference.image), -1)
         return rates if self.refined is None else torch.cat([rates, self.own[:, None]], 1).sort(1).values
 
-    def best(self, lambda_k: float, seed: int) -> tuple[Tensor, Tensor]:
-        """The rates ``(B,)`` of lowest ``D + lambda_k * R``, and the classifier passes ``(B,)`` that it took."""
-        rates, draws = self.rates(), Draws.of(self.reference.image, seed, "choose")
-        means = torch.stack([mean for mean, _ in self._measure(rates, draws, self.choice)], 1).nan_to_num(math.inf)
-        best = (means + lambda_k * rates).argmin(1, keepdim=True)
-        return rates.gather(1, best)[:, 0], torch.full_like(rates[:, 0], self.choice * rates.shape[1])
+    def best(self, lambda_k: float) -> Tensor:
+        """The rates ``(B,)`` of lowest ``D + lambda_k * R``; 1 where no distortion is a number."""
+        lowest, chosen = torch.full_like(self.passes, math.inf), torch.ones_like(self.passes)
+        for column, rate in enumerate(self.rates().unbind(1)):
+            cheap = lambda_k * rate < lowest  # of the others the price alone is too high
+            if not bool(cheap.any()):
+                break
+            mean, _ = self._measure(rate, cheap, f"choose {column}", self.choice)
+            better = mean + lambda_k * rate < lowest
+            lowest, chosen = torch.where(better, mean + lambda_k * rate, lowest), torch.where(better, rate, chosen)
+        return chosen
 
-    def below(self, distortion: float, seed: int) -> tuple[Tensor, Tensor]:
-        """The lowest rates ``(B,)`` whose distortion is below a bound with the upper end of its interval, else 1.
+    def below(self, distortion: float) -> Tensor:
+        """The lowest rates ``(B,)`` whose distortion is below a bound with the upper end of its interval, else 1."""
+        chosen, open_ = torch.ones_like(self.passes), torch.ones_like(self.passes, dtype=torch.bool)
+        for column, rate in enumerate(self.rates()[:, :-1].unbind(1)):  # the last is the full mask
+            _, high = self._measure(rate, open_, f"choose {column}", self.choice)
+            # the best of many is partly luck: confirm it on fresh draws
+            _, confirmed = self._measure(rate, high < distortion, f"confirm {column}", self.confirmation)
+            found = confirmed < distortion
+            chosen, open_ = torch.where(found, rate, chosen), open_ & ~found
+        return chosen
 
-        And the classifier passes ``(B,)`` that it took.
-        """
-        rates, draws = self.rates(), Draws.of(self.reference.image, seed, "choose")
-        below = torch.stack([high for _, high in self._measure(rates, draws, self.choice)], 1) < distortion
-        below[:, -1] = True  # all that is left is the full mask
-        choice = below.to(torch.uint8).argmax(1)
-        passes = torch.full_like(rates[:, 0], self.choice * rates.shape[1])
-        unconfirmed = torch.ones_like(choice, dtype=torch.bool)
-        while bool(unconfirmed.any()):  # the best of many is partly luck: confirm it on fresh draws, or go to the next
-            _, high = next(self._measure(rates.gather(1, choice[:, None]), draws, self.confirmation))
-            passes += self.confirmation * unconfirmed
-            below[torch.arange(len(choice), device=choice.device), choice] = False
-            unconfirmed &= ~(high < distortion) & below.any(1)  # others of the batch may go on
-            choice = torch.where(unconfirmed, below.to(torch.uint8).argmax(1), choice)
-        return rates.gather(1, choice[:, None])[:, 0], passes
-
-    def _measure(self, rates: Tensor, draws: Draws, samples: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Mean distortion ``(B,)`` and the upper end of its 95 % interval at each column of `rates`."""
-        for rate in rates.unbind(1):
-            outcome = self.rd(self.reference, self.mask(rate), draws, samples)
-            mean = outcome.distortion.mean(1)
-            yield mean, mean if self.reference.scale is None else outcome.interval()[1]
+    def _measure(self, rate: Tensor, images: Tensor, stream: str, samples: int) -> tuple[Tensor, Tensor]:
+        """Mean distortion and the upper end of its 95 % interval at rates ``(B,)``, infinite but for some `images`."""
+        mean, high = (torch.full_like(self.passes, math.inf) for _ in range(2))
+        some = images.nonzero()[:, 0]
+        if len(some):
+            reference, mask = self.reference.of(some), self.mask(torch.where(images, rate, 0.0))[some]
+            outcome = self.rd(reference, mask, Draws.of(reference.image, self.seed, stream), samples)
+            mean[some] = outcome.distortion.mean(1).to(mean)
+            high[some] = mean[some] if reference.scale is None else outcome.interval()[1].to(mean)
+            self.passes += samples * images
+        return mean, high

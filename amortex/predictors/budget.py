@@ -36,18 +36,27 @@ def masks_of_rate(logits: Tensor, rate: Tensor, fine: int = FINE) -> Tensor:
     return torch.where(rate <= 0, 0.0, torch.where(rate >= 1, 1.0, mask))
 
 
-def masks_through(mask: Tensor, rate: Tensor) -> Tensor:
+def masks_through(mask: Tensor, rate: Tensor, *stations: Tensor) -> Tensor:
     """Masks of means `rate` ``(B,)`` on the way from the empty mask through `mask` ``(B, k)`` to the full one.
 
-    Below its mean the logits of `mask` are shifted; above, what it drops rises evenly, which moves the output of a
-    classifier steadily towards the one for the whole image. Masks of one image are nested.
+    Below its mean the logits of `mask` are shifted; above, the way leads straight from one of the `stations` to the
+    next, masks ``(B, k)`` none of which is below the one before, and to the full mask. Masks of one image are nested.
     """
     mask = mask.float()
-    rate = rate.to(mask)
-    own = mask.mean(1)
+    rate, own = rate.to(mask), mask.mean(1)
     lower = masks_of_rate(mask.clamp(1e-6, 1 - 1e-6).logit(), torch.minimum(rate, own))
-    raised = ((rate - own) / (1 - own).clamp(min=1e-6)).clamp(0, 1)[:, None]
-    return torch.where((rate > own)[:, None], torch.lerp(mask, torch.ones_like(mask), raised), lower)
+    higher = mask
+    for station in (*stations, torch.ones_like(mask)):
+        higher = toward(higher, station, rate)
+    return torch.where((rate > own)[:, None], higher, lower)
+
+
+def toward(mask: Tensor, station: Tensor, rate: Tensor | float) -> Tensor:
+    """Masks ``(B, k)`` on the straight line between two whose means are `rate`, a number or ``(B,)``, or one end."""
+    with torch.no_grad():
+        here = mask.mean(1)
+        share = ((rate - here) / (station.mean(1) - here).clamp(min=1e-6)).clamp(0, 1)[:, None]
+    return torch.lerp(mask, station, share)
 
 
 def _solve(values: Tensor, aim: Tensor, shift: Tensor, steps: int) -> Tensor:
