@@ -17,15 +17,14 @@ from amortex.reference import Reference
 
 START = 0.06  # all rises evenly up to this rate, so that masks of lower rates cost no steps
 HALF = 0.5
-# of the draws of each step, along the way; it is from 20 to 50 % that distortion rises where all rises evenly
-RATES, WEIGHTS = (0.15, 0.3, 0.5, 0.7), (0.125, 0.25, 0.5, 0.25)
+RATES = (0.15, 0.3, 0.5, 0.7)  # of the draws of each step, along the way
 STEPS, SETTLED = 24, 10  # the mean of the masks after the last ones is less noisy than the last
 PASSES = 3 * len(RATES) * STEPS  # classifier passes per image
-LR, LAST = 0.1, 0.2  # of the first step, and the share of it that the last one has
+LR, LAST = 0.06, 0.2  # of the first step, and the share of it that the last one has
 NEAR = 0.15  # root of the distortion below which steps become smaller
 BETAS, EPS = (0.8, 0.9), 0.1  # of Adam; its epsilon is relative to the gradient of the image
 SMOOTH = 5  # entries: what one draw says of an entry is noise, neighbours agree
-KEY = repr((START, HALF, RATES, WEIGHTS, STEPS, SETTLED, LR, LAST, NEAR, BETAS, EPS, SMOOTH))
+KEY = repr((START, HALF, RATES, STEPS, SETTLED, LR, LAST, NEAR, BETAS, EPS, SMOOTH))
 
 
 def begin(mask: Tensor) -> Tensor:
@@ -68,21 +67,21 @@ def _half_way(rd: RateDistortion, reference: Reference, start: Tensor, draws: Dr
 def _slope(
     rd: RateDistortion, reference: Reference, start: Tensor, half: Tensor, draws: Draws, images: slice
 ) -> tuple[Tensor, Tensor]:
-    """The weighted distortion along the way, ``(B,)``, and its slope with respect to `half`, smoothed, ``(B, k)``."""
+    """The mean distortion along the way, ``(B,)``, and its slope with respect to `half`, smoothed, ``(B, k)``."""
     most = max(1, rd.internal_batch_size // len(half))
     value, slope = torch.zeros_like(half[:, 0]), torch.zeros_like(half)
     for some in range(0, len(RATES), most):
-        along, weights = (start.new_tensor(values[some : some + most]) for values in (RATES, WEIGHTS))
-        several, along = reference.repeat(len(along)), along.repeat(len(half))
-        noise = rd.noise(reference, draws, images, len(weights))
+        rates = start.new_tensor(RATES[some : some + most])
+        count = len(rates)
+        noise = rd.noise(reference, draws, images, count)
         if noise is not None:
             noise = tuple(band.flatten(0, 1)[:, None] for band in noise)
         with torch.enable_grad():
             leaf = half.detach().requires_grad_()
-            lower, upper = (part.repeat_interleave(len(weights), 0) for part in (start, leaf))
-            outputs = rd.outputs(several, masks_on(lower, upper, along), noise)
-            distortion = rd.distortions(several, outputs).to(half).view(-1, len(weights))
-            distortion = (distortion * weights).sum(1)
+            lower, upper = (part.repeat_interleave(count, 0) for part in (start, leaf))
+            several = reference.repeat(count)
+            outputs = rd.outputs(several, masks_on(lower, upper, rates.repeat(len(half))), noise)
+            distortion = rd.distortions(several, outputs).to(half).view(-1, count).sum(1) / len(RATES)
             (gradient,) = torch.autograd.grad(distortion.sum(), leaf)
         value += distortion.detach().nan_to_num(0)
         slope += gradient.nan_to_num(0, 0, 0)
