@@ -55,8 +55,8 @@ def _half_way(rd: RateDistortion, reference: Reference, start: Tensor, draws: Dr
         miss = torch.lerp(distortion[:, None], miss, BETAS[0])
         ahead, behind = (1 - beta ** (step + 1) for beta in BETAS)
         deviation = (second / behind).sqrt() + EPS * (second / behind).mean(1, keepdim=True).sqrt()
-        rate = LR * (1 - (1 - LAST) * step / STEPS) * ((miss / ahead).clamp(min=0).sqrt() / NEAR).clamp(max=1)
-        half = half - rate * (first / ahead) / deviation.clamp(min=1e-20)
+        lr = LR * (1 - (1 - LAST) * step / STEPS) * ((miss / ahead).clamp(min=0).sqrt() / NEAR).clamp(max=1)
+        half = half - lr * (first / ahead) / deviation.clamp(min=1e-20)
         half = torch.maximum(half.clamp(max=1), start)
         half = toward(toward(start, half, HALF), full, HALF)  # back to the rate, from above or from below
         if step >= STEPS - SETTLED:
