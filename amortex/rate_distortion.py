@@ -76,9 +76,9 @@ class RateDistortion(nn.Module):
         """Most images that go through the classifier together."""
         return 1 if self.batch_invariant else self.internal_batch_size
 
-    def chunks(self, images: int) -> Iterator[slice]:
-        """Slices of so many images, each of those that go through the classifier together."""
-        size = self.images_at_once
+    def chunks(self, images: int, draws: int = 1) -> Iterator[slice]:
+        """Slices of so many images, each of those that go through the classifier together, in so many draws."""
+        size = max(1, self.images_at_once // draws)
         return (slice(start, min(start + size, images)) for start in range(0, images, size))
 
     @torch.no_grad()

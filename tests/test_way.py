@@ -12,7 +12,7 @@ from amortex.explainers import Amortized, way
 from amortex.explainers.trace import Trace
 from amortex.obfuscations import Zero
 from amortex.predictors import MaskPredictor
-from amortex.predictors.budget import toward
+from amortex.predictors.budget import raised
 from amortex.rate_distortion import RateDistortion
 from amortex.transforms import Wavelet
 
@@ -35,13 +35,12 @@ def test_half_way_distortion_is_lower_on_noise_that_it_has_not_seen(obfuscation,
     rd = RateDistortion(tiny_classifier, Wavelet("haar", 2), obfuscation, distortion)
     reference = rd.reference(images)
     start = start_of(reference)
-    full = torch.ones_like(start)
     half = way.half_way(rd, reference, start, Draws.of(images, stream="way"))
     torch.testing.assert_close(half.mean(1), torch.full((3,), way.HALF), rtol=0, atol=1e-5)
     assert (half >= start).all()
     assert half.max() <= 1
     for rate in (0.3, 0.5, 0.7):
-        masks = [toward(start, full, rate), way.masks_on(start, half, torch.full((3,), rate))]
+        masks = [raised(start, rate), raised(start, rate, half)]
         outputs = rd.probabilities(reference, masks, Draws.evaluation(images), 64)
         even, ours = (rd.distortions(reference, part).mean(1) for part in outputs)
         assert ours.mean() < 0.8 * even.mean()

@@ -102,13 +102,13 @@ class Trace:
 
     def below(self, distortion: float) -> Tensor:
         """The lowest rates ``(B,)`` whose distortion is below a bound with the upper end of its interval, else 1."""
-        chosen, open_ = torch.ones_like(self.passes), torch.ones_like(self.passes, dtype=torch.bool)
+        chosen, left = torch.ones_like(self.passes), torch.ones_like(self.passes, dtype=torch.bool)
         for column, rate in enumerate(self.rates()[:, :-1].unbind(1)):  # the last is the full mask
-            _, high = self._measure(rate, open_, f"choose {column}", self.choice)
+            _, high = self._measure(rate, left, f"choose {column}", self.choice)
             # the best of many is partly luck: confirm it on fresh draws
             _, confirmed = self._measure(rate, high < distortion, f"confirm {column}", self.confirmation)
             found = confirmed < distortion
-            chosen, open_ = torch.where(found, rate, chosen), open_ & ~found
+            chosen, left = torch.where(found, rate, chosen), left & ~found
         return chosen
 
     def _measure(self, rate: Tensor, images: Tensor, stream: str, samples: int) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from amortex.draws import Draws
-from amortex.predictors.budget import toward
+from amortex.predictors.budget import raised
 from amortex.rate_distortion import RateDistortion
 from amortex.reference import Reference
 
@@ -29,7 +29,7 @@ KEY = repr((START, HALF, RATES, STEPS, SETTLED, LR, LAST, NEAR, BETAS, EPS, SMOO
 
 def begin(mask: Tensor) -> Tensor:
     """Where the way starts: masks ``(B, k)`` that rise evenly to a rate of `START`, if they are below it."""
-    return toward(mask, torch.ones_like(mask), START)
+    return raised(mask, START)
 
 
 def half_way(rd: RateDistortion, reference: Reference, start: Tensor, draws: Draws) -> Tensor:
@@ -38,14 +38,12 @@ def half_way(rd: RateDistortion, reference: Reference, start: Tensor, draws: Dra
     Projected Adam, as in CartoonX, but on the mean distortion at `RATES` along the way, and at a rate that is kept
     instead of a price. No entry falls below `start`. Each image has its own optimiser and noise.
     """
-    size = 1 if rd.batch_invariant else max(1, rd.internal_batch_size // len(RATES))
-    chunks = [slice(first, min(first + size, len(start))) for first in range(0, len(start), size)]
+    chunks = rd.chunks(len(start), len(RATES))
     return torch.cat([_half_way(rd, reference.of(some), start[some], draws, some) for some in chunks])
 
 
 def _half_way(rd: RateDistortion, reference: Reference, start: Tensor, draws: Draws, images: slice) -> Tensor:
-    full = torch.ones_like(start)
-    half = toward(start, full, HALF)
+    half = raised(start, HALF)
     first, second, settled = (torch.zeros_like(half) for _ in range(3))
     miss = torch.zeros_like(half[:, :1])
     for step in range(STEPS):
@@ -58,7 +56,7 @@ def _half_way(rd: RateDistortion, reference: Reference, start: Tensor, draws: Dr
         lr = LR * (1 - (1 - LAST) * step / STEPS) * ((miss / ahead).clamp(min=0).sqrt() / NEAR).clamp(max=1)
         half = half - lr * (first / ahead) / deviation.clamp(min=1e-20)
         half = torch.maximum(half.clamp(max=1), start)
-        half = toward(toward(start, half, HALF), full, HALF)  # back to the rate, from above or from below
+        half = raised(start, HALF, half)  # back to the rate, from above or from below
         if step >= STEPS - SETTLED:
             settled += half / SETTLED
     return torch.maximum(settled.clamp(max=1), start)
@@ -80,7 +78,7 @@ def _slope(
             leaf = half.detach().requires_grad_()
             lower, upper = (part.repeat_interleave(count, 0) for part in (start, leaf))
             several = reference.repeat(count)
-            outputs = rd.outputs(several, masks_on(lower, upper, rates.repeat(len(half))), noise)
+            outputs = rd.outputs(several, raised(lower, rates.repeat(len(half)), upper), noise)
             distortion = rd.distortions(several, outputs).to(half).view(-1, count).sum(1) / len(RATES)
             (gradient,) = torch.autograd.grad(distortion.sum(), leaf)
         value += distortion.detach().nan_to_num(0)
@@ -88,8 +86,3 @@ def _slope(
     bands = reference.layout.split(slope)
     smooth = [F.avg_pool2d(band, SMOOTH, 1, SMOOTH // 2, count_include_pad=False) for band in bands]
     return value, reference.layout.join(smooth)
-
-
-def masks_on(start: Tensor, half: Tensor, rate: Tensor) -> Tensor:
-    """Masks ``(B, k)`` of rates ``(B,)`` on the way from `start` through `half` to the full mask."""
-    return toward(toward(start, half, rate), torch.ones_like(start), rate)

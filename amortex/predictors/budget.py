@@ -45,18 +45,20 @@ def masks_through(mask: Tensor, rate: Tensor, *stations: Tensor) -> Tensor:
     mask = mask.float()
     rate, own = rate.to(mask), mask.mean(1)
     lower = masks_of_rate(mask.clamp(1e-6, 1 - 1e-6).logit(), torch.minimum(rate, own))
-    higher = mask
+    return torch.where((rate > own)[:, None], raised(mask, rate, *stations), lower)
+
+
+def raised(mask: Tensor, rate: Tensor | float, *stations: Tensor) -> Tensor:
+    """Masks ``(B, k)`` of means `rate`, a number or ``(B,)``, from `mask` through `stations` to the full one.
+
+    Where `mask` has a higher mean it stays. Gradients are those at fixed means of `mask` and `stations`.
+    """
     for station in (*stations, torch.ones_like(mask)):
-        higher = toward(higher, station, rate)
-    return torch.where((rate > own)[:, None], higher, lower)
-
-
-def toward(mask: Tensor, station: Tensor, rate: Tensor | float) -> Tensor:
-    """Masks ``(B, k)`` on the straight line between two whose means are `rate`, a number or ``(B,)``, or one end."""
-    with torch.no_grad():
-        here = mask.mean(1)
-        share = ((rate - here) / (station.mean(1) - here).clamp(min=1e-6)).clamp(0, 1)[:, None]
-    return torch.lerp(mask, station, share)
+        with torch.no_grad():
+            here = mask.mean(1)
+            share = ((rate - here) / (station.mean(1) - here).clamp(min=1e-6)).clamp(0, 1)[:, None]
+        mask = torch.lerp(mask, station, share)
+    return mask
 
 
 def _solve(values: Tensor, aim: Tensor, shift: Tensor, steps: int) -> Tensor:
