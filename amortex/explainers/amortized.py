@@ -33,7 +33,7 @@ class Amortized(Explainer):
     predictor's own guess. Otherwise it is the one given; or, of several that are measured on noise, the best for
     `lambda_k` (`measure`), or the lowest whose distortion stays below `max_distortion` with the upper end of its 95 %
     interval. Where none does, the mask is full, and the certificate says so. Masks beyond a rate of `way.START` that go
-    through refined ones take `way.PASSES` classifier passes more. See `Trace`.
+    through refined ones take more classifier passes, at least `way.PASSES`. See `Trace`.
 
     Arguments:
         predictor: a trained predictor.

@@ -21,7 +21,7 @@ CONFIRMATION_SAMPLES = 64  # fresh draws that confirm a bound
 class Trace:
     """Masks of every rate: those of a prediction, or through `refined` ones and, at high rates, on the `way` beyond.
 
-    An image walks that way once, when a mask is first asked for that lies on it: `way.PASSES` classifier passes.
+    An image walks that way once, when a mask is first asked for that lies on it.
 
     Arguments:
         rd: of the prediction.
@@ -60,11 +60,9 @@ class Trace:
         beyond = (rate > 1.001 * own) & (rate < 1) & (own < way.HALF) & ~self._walked
         some = beyond.nonzero()[:, 0]
         if len(some):
-            reference = self.reference.of(some)
-            draws = Draws.of(reference.image, self.seed, "way")
-            self._half[some] = way.half_way(self.rd, reference, self._start[some], draws)
-            self._walked |= beyond
-            self.passes += way.PASSES * beyond
+            half, passes = way.half_way(self.rd, self.reference.of(some), self._start[some], self.seed)
+            self._half[some], self._walked = half, self._walked | beyond
+            self.passes[some] += passes
         return masks_through(refined, rate, self._start, self._half)
 
     @property
