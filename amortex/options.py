@@ -77,7 +77,7 @@ def add_options(p: argparse.ArgumentParser) -> Any:
         "--rate",
         type=float,
         help="share that masks of rankings keep (default: 0.05); mean of amortized masks (with learned steps it takes "
-        "some hundred classifier passes more beyond 0.06)",
+        "hundreds to thousands of classifier passes more beyond 0.06)",
     )
     g.add_argument("--hard", action="store_true", default=None, help="amortized: keep exactly the top share")
     g.add_argument(

@@ -178,7 +178,7 @@ class RateDistortion(nn.Module):
 
     def _chunks(self, reference: Reference, samples: int) -> Iterator[tuple[slice, list[int]]]:
         """Slices of images, each with the sizes of its chunks of draws."""
-        samples = 1 if reference.scale is None else samples
+        samples = reference.samples(samples)
         for some in self.chunks(len(reference.image)):
             most = max(1, self.internal_batch_size // (some.stop - some.start))
             counts = [most] * (samples // most) + ([samples % most] if samples % most else [])

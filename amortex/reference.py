@@ -29,6 +29,10 @@ class Reference(NamedTuple):
         """Whether the target is the class the classifier predicts, ``(B,)``."""
         return self.target == self.probabilities.argmax(-1)
 
+    def samples(self, wanted: int) -> int:
+        """How many of so many noise draws there are: one where the replacement is not random, as all are the same."""
+        return 1 if self.scale is None else wanted
+
     def of(self, images: slice | Tensor) -> "Reference":
         """The same for some of the images: a slice, or their indices."""
         return self._map(lambda values: values[images])

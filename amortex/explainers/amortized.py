@@ -140,7 +140,7 @@ class Amortized(Explainer):
             cartoonx = RDE(self.rate_distortion, self.lambda_k, self.refinement, mask)
             optimised = cartoonx._explain(reference, draws, lambda step, now: on_step(self.looks + step, now))
             mask, relevance = optimised.mask, optimised.relevance
-            passes = passes + 3 * (1 if reference.scale is None else self.refinement.samples) * self.refine
+            passes = passes + 3 * reference.samples(self.refinement.samples) * self.refine
         if not self.looks + self.refine:
             on_step(1, mask)
         return Explanation(reference, mask, relevance, extra={"passes": passes})

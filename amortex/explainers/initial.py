@@ -65,7 +65,7 @@ def sensitivity(rd: RateDistortion, reference: Reference, draws: Draws, samples:
     are noisy themselves (all masks at `level`). Unlike magnitude it sees that a small coefficient of a loud group is
     worth keeping: it silences noise.
     """
-    samples = 1 if reference.scale is None else samples
+    samples = reference.samples(samples)
     parts = []
     for some in rd.chunks(len(reference.image)):
         parts.append(torch.stack([_damage(rd, reference, draws, some, level) for _ in range(samples)]).mean(0))

@@ -43,9 +43,7 @@ class Trace:
         if refined is not None:
             self._start = way.begin(refined.float())
             self._half, self._walked = self._start.clone(), torch.zeros_like(self.passes, dtype=torch.bool)
-        # without noise all draws are the same
-        noisy = self.reference.scale is not None
-        self.choice, self.confirmation = (CHOICE_SAMPLES, CONFIRMATION_SAMPLES) if noisy else (1, 1)
+        self.choice, self.confirmation = map(self.reference.samples, (CHOICE_SAMPLES, CONFIRMATION_SAMPLES))
 
     def mask(self, rate: Tensor) -> Tensor:
         """Masks ``(B, k)`` of rates ``(B,)``."""

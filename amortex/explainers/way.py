@@ -99,8 +99,8 @@ class Ways(NamedTuple):
 
     @property
     def samples(self) -> int:
-        """Noise draws of a look; without noise all are the same."""
-        return 1 if self.reference.scale is None else SAMPLES
+        """Noise draws of a look."""
+        return self.reference.samples(SAMPLES)
 
     @property
     def look_passes(self) -> int:
