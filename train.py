@@ -2,7 +2,7 @@
 
 import sys
 
-from amortex.train_cli import main
+from amortex.app.train_cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,20 +1,24 @@
 """Rate-distortion explanations of image classifiers.
 
-`amortex.library.load_explainer` is the way in. The names below are imported when they are first used, so that
+`amortex.app.library.load_explainer` is the way in. The names below are imported when they are first used, so that
 ``import amortex`` costs nothing.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from amortex.classifiers import load_classifier as load_classifier
-    from amortex.explainers import METHODS as METHODS
-    from amortex.library import load_explainer as load_explainer
-    from amortex.types import InputError as InputError
+from amortex.core.version import __version__ as __version__
 
-__version__ = "0.1.0"
-_HOMES = {"METHODS": "explainers", "InputError": "types", "load_classifier": "classifiers", "load_explainer": "library"}
+if TYPE_CHECKING:
+    from amortex.app.library import load_explainer as load_explainer
+    from amortex.classifiers.classifier import load_classifier as load_classifier
+    from amortex.core.errors import InputError as InputError
+    from amortex.explainers import METHODS as METHODS
+
+_HOMES = {
+    "METHODS": "explainers", "InputError": "core.errors", "load_classifier": "classifiers.classifier",
+    "load_explainer": "app.library",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

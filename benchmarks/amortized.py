@@ -13,17 +13,17 @@ from common import arguments, curves, photographs
 from torch import Tensor
 from tqdm import tqdm
 
-from amortex.checkpoints import load_predictor
-from amortex.draws import Draws
+from amortex.amortized.checkpoints import load_predictor
+from amortex.amortized.explainer import LOOKS
+from amortex.amortized.mask_path import Trace
+from amortex.amortized.predictor import MaskPredictor, Prediction
+from amortex.core.masks import energy, top_share
+from amortex.core.noise_streams import Draws
+from amortex.core.process import prepare
 from amortex.explainers import WAM
-from amortex.explainers.amortized import LOOKS
 from amortex.explainers.initial import sensitivity
-from amortex.explainers.trace import Trace
-from amortex.masks import energy, top_share
-from amortex.predictors import MaskPredictor, Prediction
-from amortex.process import prepare
-from amortex.rate_distortion import RateDistortion
-from amortex.reference import Reference
+from amortex.rate_distortion.encoded_batch import Reference
+from amortex.rate_distortion.measure import RateDistortion
 
 Rows = tuple[Tensor, Tensor, Tensor]  # (B, R) each: rates, the distortions that choose among them, those that count
 

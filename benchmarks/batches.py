@@ -11,7 +11,7 @@ import time
 import torch
 from common import arguments, default_problem, measure
 
-from amortex.draws import Draws
+from amortex.core.noise_streams import Draws
 from amortex.explainers import PRESETS, RDE
 
 

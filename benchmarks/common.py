@@ -7,13 +7,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from amortex.classifiers import load_classifier
-from amortex.draws import EVALUATION_SEED, Draws
-from amortex.images import Preprocess, find_images
-from amortex.process import prepare
-from amortex.rate_distortion import RateDistortion
-from amortex.reference import Reference
-from amortex.types import InputError
+from amortex.classifiers.classifier import load_classifier
+from amortex.core.errors import InputError
+from amortex.core.noise_streams import EVALUATION_SEED, Draws
+from amortex.core.process import prepare
+from amortex.io.images import Preprocess, find_images
+from amortex.rate_distortion.encoded_batch import Reference
+from amortex.rate_distortion.measure import RateDistortion
 
 
 def arguments(description: str | None, images: int) -> argparse.ArgumentParser:

@@ -17,8 +17,8 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from tqdm import tqdm
 
 from amortex.explainers import PRESETS, RDE, Preset
-from amortex.rate_distortion import RateDistortion
-from amortex.reference import Reference
+from amortex.rate_distortion.encoded_batch import Reference
+from amortex.rate_distortion.measure import RateDistortion
 
 PASSES_PER_STEP_AND_DRAW = 3
 

@@ -17,10 +17,10 @@ import torch
 from timing import Work, forward, forward_backward, machine, show, side_by_side, timm_network
 from torch import nn
 
+from amortex.amortized.explainer import Amortized
+from amortex.core.process import prepare
 from amortex.explainers import RDE, Preset, picture
-from amortex.explainers.amortized import Amortized
-from amortex.process import prepare
-from amortex.training import AmortizedExplainer
+from amortex.training.module import AmortizedExplainer
 
 CARTOONX_STEPS = 2000
 

@@ -13,18 +13,18 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from amortex.checkpoints import load_predictor
-from amortex.classifiers import DEFAULT_CLASSIFIER, load_classifier
+from amortex.amortized.checkpoints import load_predictor
+from amortex.amortized.released import released
+from amortex.classifiers.classifier import DEFAULT_CLASSIFIER, load_classifier
 from amortex.comparison.bench import Batch
 from amortex.comparison.effort import TEACHER, effort
 from amortex.comparison.stopwatch import Stopwatch
 from amortex.comparison.store import Store
 from amortex.comparison.studies import Protocol, figures
-from amortex.images import Preprocess, find_images
+from amortex.core.process import prepare
+from amortex.io.images import Preprocess, find_images
 from amortex.metrics import AmortizationGap, Interval, seeds_of
-from amortex.process import prepare
-from amortex.rate_distortion import RateDistortion
-from amortex.released import released
+from amortex.rate_distortion.measure import RateDistortion
 
 EVERY = 5
 BATCH = 4

@@ -23,8 +23,9 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file
 
-from amortex import cli, train_cli
-from amortex.checkpoints import read
+from amortex.amortized.checkpoints import read
+from amortex.app import explain_cli as cli
+from amortex.app import train_cli
 
 IMAGES = 6
 CLOSE = 1e-4  # largest difference from the undisturbed run
@@ -38,7 +39,7 @@ CONFIG = {
         "logger": [{"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": "runs"}}],
         "callbacks": [
             {"class_path": "lightning.pytorch.callbacks.ModelCheckpoint", "init_args": {"monitor": "val/objective"}},
-            {"class_path": "amortex.callbacks.LastCheckpoint"},
+            {"class_path": "amortex.training.callbacks.LastCheckpoint"},
         ],
     },
     "model": MODEL,

@@ -16,12 +16,12 @@ from typing import Any
 import torch
 from timing import machine
 
+from amortex.core.process import prepare
 from amortex.data import ImageData
-from amortex.images import find_images
-from amortex.objective import Objective
-from amortex.packing import pack
-from amortex.process import prepare
-from amortex.training import AmortizedExplainer
+from amortex.data.packing import pack
+from amortex.io.images import find_images
+from amortex.training.module import AmortizedExplainer
+from amortex.training.objective import Objective
 
 BATCH = 8
 

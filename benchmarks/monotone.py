@@ -11,14 +11,14 @@ from common import arguments, curves, photographs
 from torch import Tensor
 from tqdm import tqdm
 
-from amortex.checkpoints import load_predictor
-from amortex.classifiers import DEFAULT_CLASSIFIER
-from amortex.draws import Draws
-from amortex.explainers.amortized import LOOKS
-from amortex.explainers.trace import Trace
-from amortex.predictors import MaskPredictor
-from amortex.process import prepare
-from amortex.released import released
+from amortex.amortized.checkpoints import load_predictor
+from amortex.amortized.explainer import LOOKS
+from amortex.amortized.mask_path import Trace
+from amortex.amortized.predictor import MaskPredictor
+from amortex.amortized.released import released
+from amortex.classifiers.classifier import DEFAULT_CLASSIFIER
+from amortex.core.noise_streams import Draws
+from amortex.core.process import prepare
 
 RATES = (0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 RISE = 0.01

@@ -8,11 +8,11 @@ The first point of CartoonX's figure 7a that matters: which ordering finds the c
 import torch
 from common import arguments, default_problem, measure
 
-from amortex.draws import Draws
+from amortex.core.masks import energy, top_share
+from amortex.core.noise_streams import Draws
 from amortex.explainers import RDE, WAM
 from amortex.explainers.initial import sensitivity
-from amortex.masks import energy, top_share
-from amortex.rate_distortion import RateDistortion
+from amortex.rate_distortion.measure import RateDistortion
 
 
 def main() -> None:

@@ -19,9 +19,9 @@ from timing import Work, machine
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from amortex.core.process import prepare
 from amortex.explainers import RDE, Preset
-from amortex.process import prepare
-from amortex.training import AmortizedExplainer
+from amortex.training.module import AmortizedExplainer
 
 BATCH = 8
 

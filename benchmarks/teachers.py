@@ -16,10 +16,10 @@ import torch
 from timing import forward_backward, machine, show, side_by_side, timm_network
 from torch import nn
 
-from amortex.classifiers import Classifier, load_classifier
+from amortex.classifiers.classifier import Classifier, load_classifier
+from amortex.core.process import prepare
 from amortex.explainers import RDE, WAM, Preset
-from amortex.process import prepare
-from amortex.rate_distortion import RateDistortion
+from amortex.rate_distortion.measure import RateDistortion
 
 
 def cartoonx(
@@ -50,9 +50,9 @@ def wam_sg(classifier: Classifier, model: nn.Module, size: int, repeats: int) ->
 def peak_memory(samples: int, size: int) -> float:
     """Peak resident memory in MiB of a fresh process that makes two steps with `samples` draws in chunks of 16."""
     code = (
-        "import resource, sys, torch; from amortex.classifiers import load_classifier;"
-        "from amortex.process import prepare; prepare();"
-        "from amortex.explainers import RDE, Preset; from amortex.rate_distortion import RateDistortion;"
+        "import resource, sys, torch; from amortex.classifiers.classifier import load_classifier;"
+        "from amortex.core.process import prepare; prepare();"
+        "from amortex.explainers import RDE, Preset; from amortex.rate_distortion.measure import RateDistortion;"
         f"rd = RateDistortion(load_classifier(), internal_batch_size=16);"
         f"RDE(rd, preset=Preset('memory', 2, {samples}, 1e-3, 'constant')).explain(torch.rand(1, 3, {size}, {size}));"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from amortex.classifiers import Classifier
+from amortex.classifiers.classifier import Classifier
 
 
 def build_classifier(model: nn.Module, size: tuple[int, int, int], name: str) -> Classifier:

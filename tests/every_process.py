@@ -3,7 +3,7 @@
 import json
 import sys
 
-from amortex.train_cli import main
+from amortex.app.train_cli import main
 
 if __name__ == "__main__":
     statuses = [main(command) for command in json.loads(sys.argv[1])]

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from amortex.cli import main
+from amortex.app.explain_cli import main
 
 TINY = (
     "--input-size", "32", "--mean", "0.5", "--std", "0.5", "--levels", "2", "--certificate-samples", "4",

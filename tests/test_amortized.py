@@ -8,19 +8,19 @@ import torch
 from networks import explain, photographs
 from safetensors.torch import load_file, save_file
 
-from amortex import cli
-from amortex.certificate import certify
-from amortex.checkpoints import CONFIG, WEIGHTS, load_predictor
-from amortex.classifiers import load_classifier
-from amortex.draws import Draws
-from amortex.explainers import Amortized
-from amortex.explainers.trace import CHOICE_SAMPLES, Trace
+from amortex.amortized.checkpoints import CONFIG, WEIGHTS, load_predictor
+from amortex.amortized.explainer import Amortized
+from amortex.amortized.mask_path import CHOICE_SAMPLES, Trace
+from amortex.amortized.predictor import MaskPredictor
+from amortex.app import explain_cli as cli
+from amortex.classifiers.classifier import load_classifier
+from amortex.core.errors import InputError
+from amortex.core.noise_streams import Draws
+from amortex.explaining.certificate import certify
 from amortex.obfuscations import Constant, Zero
-from amortex.predictors import MaskPredictor
-from amortex.rate_distortion import RateDistortion
-from amortex.training import AmortizedExplainer
+from amortex.rate_distortion.measure import RateDistortion
+from amortex.training.module import AmortizedExplainer
 from amortex.transforms import Wavelet
-from amortex.types import InputError
 
 SETTINGS = {
     "classifier": "networks.TinyNet", "img_size": 32, "mean": [0.5], "std": [0.5], "levels": 2, "width": 8,

@@ -7,15 +7,16 @@ from conftest import build_classifier
 from torch import nn
 from torch.nn import functional as F
 
-from amortex.classifiers import load_classifier
+from amortex.classifiers.classifier import load_classifier
+from amortex.core.errors import InputError
+from amortex.core.layout import Coefficients
 from amortex.explainers import Baseline, Explanation
 from amortex.explainers.baselines import ATTRIBUTIONS
 from amortex.explainers.mapped import in_coefficients
 from amortex.explainers.modified_backprop import relevance_propagation
-from amortex.rate_distortion import RateDistortion
+from amortex.rate_distortion.measure import RateDistortion
 from amortex.transforms import Pixel, Wavelet
 from amortex.transforms.supports import support_means
-from amortex.types import Coefficients, InputError
 
 
 def attribution(name, classifier, images):

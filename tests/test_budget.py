@@ -7,7 +7,7 @@ import scipy.optimize
 import torch
 from scipy.special import expit
 
-from amortex.predictors.budget import masks_of_rate, masks_through
+from amortex.amortized.budget import masks_of_rate, masks_through
 
 
 def logits(batch: int, k: int, scale: float, dtype=torch.float32) -> torch.Tensor:

@@ -4,11 +4,11 @@ import pytest
 import scipy.stats
 import torch
 
-from amortex.certificate import EVALUATION_SEED, certify
-from amortex.draws import Draws
+from amortex.core.noise_streams import Draws
 from amortex.explainers import Explanation
+from amortex.explaining.certificate import EVALUATION_SEED, certify
 from amortex.obfuscations import Constant, Gaussian, Uniform
-from amortex.rate_distortion import RateDistortion
+from amortex.rate_distortion.measure import RateDistortion
 from amortex.transforms import Pixel, Wavelet
 
 

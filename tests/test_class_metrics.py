@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from amortex.classifiers import load_classifier
-from amortex.explainers import WAM, Amortized
+from amortex.amortized.explainer import Amortized
+from amortex.amortized.predictor import MaskPredictor
+from amortex.classifiers.classifier import load_classifier
+from amortex.explainers import WAM
 from amortex.metrics import ClassLeakage, Sanity, other_classes, randomised
-from amortex.predictors import MaskPredictor
-from amortex.rate_distortion import RateDistortion
+from amortex.rate_distortion.measure import RateDistortion
 from amortex.transforms import Wavelet
 
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from amortex.classifiers import Classifier, load_classifier
-from amortex.types import InputError
+from amortex.classifiers.classifier import Classifier, load_classifier
+from amortex.core.errors import InputError
 
 SMALL = "test_efficientnet"  # timm's smallest
 TINY = {"input_size": (3, 32, 32), "mean": (0.2, 0.5, 0.6), "std": (0.1, 0.2, 0.5)}

@@ -14,9 +14,9 @@ from networks import FAST, TINY, explain, photographs
 from PIL import Image
 from safetensors import safe_open
 
-from amortex.cli import main
+from amortex.app.explain_cli import main
 from amortex.explainers import METHODS, Baseline, Ordering
-from amortex.images import Preprocess
+from amortex.io.images import Preprocess
 from amortex.transforms import Fourier, Pixel
 
 COLUMNS = (

@@ -8,7 +8,7 @@ from networks import FAST, explain, photographs
 from PIL import Image
 from test_cli import rows
 
-from amortex import cli
+from amortex.app import explain_cli as cli
 
 
 @pytest.fixture

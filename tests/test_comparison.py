@@ -15,15 +15,16 @@ from conftest import build_classifier, smooth_net
 from networks import photographs
 from test_amortized import write_release
 
-from amortex import sharing, train_cli
-from amortex.classifiers import load_classifier
+from amortex.app import train_cli
+from amortex.classifiers.classifier import load_classifier
 from amortex.comparison import Comparison
 from amortex.comparison.bench import Batch, Method
 from amortex.comparison.stopwatch import Stopwatch
 from amortex.comparison.store import Store
 from amortex.comparison.studies import Protocol, scales
 from amortex.explainers import WAM, MinimalImage
-from amortex.rate_distortion import RateDistortion
+from amortex.explaining import distributed as sharing
+from amortex.rate_distortion.measure import RateDistortion
 from amortex.transforms import Wavelet
 
 ROOT = Path(__file__).parent.parent

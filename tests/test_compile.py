@@ -9,8 +9,8 @@ from safetensors.torch import load_file
 from test_training import fit, folder, metrics, versions  # noqa: F401, a fixture
 
 import amortex
-from amortex.classifiers import Classifier
-from amortex.types import InputError
+from amortex.classifiers.classifier import Classifier
+from amortex.core.errors import InputError
 
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 

@@ -8,7 +8,7 @@ from lightning.pytorch.cli import LightningCLI
 
 from amortex.comparison import Comparison
 from amortex.data import ImageData
-from amortex.training import AmortizedExplainer
+from amortex.training.module import AmortizedExplainer
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 WHOLE = ("base.yaml", "quickstart.yaml")

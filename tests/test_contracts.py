@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from amortex import obfuscations, transforms
-from amortex.distortions import DISTORTIONS
-from amortex.draws import Draws
+from amortex.core.noise_streams import Draws
 from amortex.explainers import METHODS, RDE, Baseline, Explainer, MinimalImage, Preset, build_explainer, picture
 from amortex.obfuscations import OBFUSCATIONS, Obfuscation
-from amortex.rate_distortion import RateDistortion
+from amortex.rate_distortion.distortions import DISTORTIONS
+from amortex.rate_distortion.measure import RateDistortion
 from amortex.transforms import Fourier, Pixel, Transform, Wavelet
 
 SETTINGS = {

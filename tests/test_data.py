@@ -11,11 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
+from amortex.core.errors import InputError
 from amortex.data import ImageData
 from amortex.data.photographs import EMBEDDED, HELD_OUT
 from amortex.data.sources import decode
-from amortex.images import Preprocess
-from amortex.types import InputError
+from amortex.io.images import Preprocess
 
 CONFIG = {"input_size": (3, 16, 16), "interpolation": "bilinear", "crop_pct": 0.9, "crop_mode": "center"}
 

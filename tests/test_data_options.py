@@ -6,8 +6,8 @@ import pytest
 from jsonargparse import ArgumentParser
 from test_data import make
 
+from amortex.core.errors import InputError
 from amortex.data import ImageData
-from amortex.types import InputError
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "data"
 

@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 import torch
 
-from amortex.distortions import DISTORTIONS, kl, l2, label_l2, label_max, surrogate
+from amortex.rate_distortion.distortions import DISTORTIONS, kl, l2, label_l2, label_max, surrogate
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from amortex.draws import Draws
+from amortex.core.noise_streams import Draws
 
 
 def normal(draws: Draws, images: slice, samples: int, shape=(2, 9), dtype=torch.float32) -> torch.Tensor:

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from skimage import data
 
-from amortex.classifiers import Classifier, load_classifier
-from amortex.embedded import embedded_state_dict, rename
-from amortex.images import Preprocess
+from amortex.classifiers.classifier import Classifier, load_classifier
+from amortex.classifiers.embedded import embedded_state_dict, rename
+from amortex.io.images import Preprocess
 
 NAME = "tf_efficientnet_lite0"
 

@@ -5,11 +5,11 @@ import pytest
 import pywt
 import torch
 
+from amortex.core.errors import InputError
 from amortex.explainers import METHODS, WAM, Explanation, StaticMinimalImage, build_explainer, picture
 from amortex.explainers.base import check_share
-from amortex.rate_distortion import RateDistortion
+from amortex.rate_distortion.measure import RateDistortion
 from amortex.transforms import Fourier, Pixel, Wavelet
-from amortex.types import InputError
 
 
 def test_picture_is_the_inverse_of_the_masked_grey_image(smooth_classifier, images64):

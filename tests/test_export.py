@@ -6,13 +6,13 @@ import onnxruntime
 import pytest
 import torch
 
-from amortex.checkpoints import CONFIG, WEIGHTS, load_predictor
-from amortex.export import ONNX, export_onnx, main, push
-from amortex.predictors import MaskPredictor
-from amortex.rate_distortion import RateDistortion
-from amortex.training import AmortizedExplainer
+from amortex.amortized.checkpoints import CONFIG, WEIGHTS, load_predictor
+from amortex.amortized.export import ONNX, export_onnx, main, push
+from amortex.amortized.predictor import MaskPredictor
+from amortex.core.errors import InputError
+from amortex.rate_distortion.measure import RateDistortion
+from amortex.training.module import AmortizedExplainer
 from amortex.transforms import Wavelet
-from amortex.types import InputError
 
 NETWORK = {"classifier": "networks.TinyNet", "img_size": 32, "mean": [0.5], "std": [0.5], "levels": 2, "width": 8}
 

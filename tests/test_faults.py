@@ -14,12 +14,13 @@ from PIL import Image
 from test_cli import rows
 from test_training import ROOT, fit, folder, versions  # noqa: F401, a fixture
 
-from amortex import callbacks, explained
+from amortex.core.errors import InputError
 from amortex.data.sources import NAMED, Files, Readable
-from amortex.files import incomplete
-from amortex.objective import Objective
-from amortex.training import AmortizedExplainer
-from amortex.types import InputError
+from amortex.explaining import results as explained
+from amortex.io.files import incomplete
+from amortex.training import callbacks
+from amortex.training.module import AmortizedExplainer
+from amortex.training.objective import Objective
 
 
 def told(capsys) -> str:

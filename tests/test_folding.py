@@ -7,7 +7,7 @@ import timm
 import torch
 from torch import nn
 
-from amortex.folding import fold_batch_norms
+from amortex.classifiers.folding import fold_batch_norms
 
 
 class Twice(nn.Module):

@@ -8,8 +8,8 @@ import pytest
 from networks import FAST, explain, photographs
 from test_cli import rows
 
-from amortex import files
-from amortex.files import append, write_atomically
+from amortex.io import files
+from amortex.io.files import append, write_atomically
 
 NAMES = ("a.png", "b.png", "c.png")
 

@@ -21,14 +21,15 @@ from safetensors.torch import save
 from test_training import ROOT
 from test_training import TINY as TRAIN
 
-from amortex import cli, train_cli
-from amortex.checkpoints import CONFIG, WEIGHTS, load_predictor
+from amortex.amortized.checkpoints import CONFIG, WEIGHTS, load_predictor
+from amortex.amortized.explainer import Amortized
+from amortex.app import explain_cli as cli
+from amortex.app import train_cli
+from amortex.app.options import parser
+from amortex.core.errors import InputError
 from amortex.data.sources import decode
-from amortex.explainers import Amortized
-from amortex.images import Preprocess
-from amortex.options import parser
-from amortex.training import AmortizedExplainer
-from amortex.types import InputError
+from amortex.io.images import Preprocess
+from amortex.training.module import AmortizedExplainer
 
 LONGEST = 10  # seconds for one input
 PIECES = 20

@@ -14,11 +14,11 @@ from test_cli import rows
 from test_faults import told
 from test_training import ROOT, TINY
 
-from amortex import train_cli
-from amortex.checkpoints import load_predictor, read
-from amortex.classifiers import load_classifier
-from amortex.training import AmortizedExplainer
-from amortex.types import InputError
+from amortex.amortized.checkpoints import load_predictor, read
+from amortex.app import train_cli
+from amortex.classifiers.classifier import load_classifier
+from amortex.core.errors import InputError
+from amortex.training.module import AmortizedExplainer
 
 
 def png(width: int, height: int, data: bytes) -> bytes:

@@ -11,8 +11,8 @@ from PIL import Image
 from skimage import data
 from timm.data import create_transform, resolve_data_config
 
-from amortex.images import Preprocess, find_images, to_colour
-from amortex.types import InputError
+from amortex.core.errors import InputError
+from amortex.io.images import Preprocess, find_images, to_colour
 
 CONFIG = {"input_size": (3, 16, 16), "interpolation": "bicubic", "crop_pct": 0.875, "crop_mode": "center"}
 WIDE = np.array([[0, 32768], [65535, 257]], dtype=np.uint16)

@@ -3,13 +3,15 @@
 import pytest
 import torch
 
-from amortex.draws import Draws
+from amortex.core.errors import InputError
+from amortex.core.layout import Coefficients
+from amortex.core.noise_streams import Draws
 from amortex.explainers import RDE, Preset
-from amortex.explainers.initial import class_gradient, initial_mask, sensitivity
+from amortex.explainers.initial import initial_mask, sensitivity
 from amortex.obfuscations import Constant, Gaussian
-from amortex.rate_distortion import RateDistortion
+from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.scores import class_gradient
 from amortex.transforms import Fourier, Pixel, Wavelet
-from amortex.types import Coefficients, InputError
 
 TRANSFORMS = (Wavelet("db2", 2), Pixel(), Fourier(2))
 each_transform = pytest.mark.parametrize("transform", TRANSFORMS, ids=lambda t: type(t).__name__)

@@ -10,11 +10,12 @@ from networks import ReluNet, TinyNet, photographs
 from test_amortized import write_release
 
 import amortex
-from amortex.explainers import METHODS, RDE, Amortized
-from amortex.library import Options
-from amortex.options import parser
-from amortex.pipeline import Pipeline
-from amortex.types import InputError
+from amortex.amortized.explainer import Amortized
+from amortex.app.library import Options
+from amortex.app.options import parser
+from amortex.app.pipeline import Pipeline
+from amortex.core.errors import InputError
+from amortex.explainers import METHODS, RDE
 
 SMALL = {"input_size": 32, "mean": [0.5], "std": [0.5], "levels": 2, "device": "cpu"}
 NAMES = ["ant", "bee, honey bee", "cow", "dog", "eel"]

@@ -13,9 +13,9 @@ from test_amortized import write_release
 from test_library import NAMES, load, two  # noqa: F401, a fixture
 
 import amortex
-from amortex.explainers.trace import CHOICE_SAMPLES
-from amortex.images import Preprocess
-from amortex.types import InputError
+from amortex.amortized.mask_path import CHOICE_SAMPLES
+from amortex.core.errors import InputError
+from amortex.io.images import Preprocess
 
 
 def test_a_certificate_that_is_saved_has_the_draws_that_were_asked_for(two, tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from amortex.masks import energy, order, ranks, top_share
+from amortex.core.masks import energy, order, ranks, top_share
 from amortex.transforms import Fourier, Wavelet
 
 

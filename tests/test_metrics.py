@@ -9,6 +9,7 @@ from conftest import build_classifier
 from scipy import stats
 from torch import nn
 
+from amortex.core.errors import InputError
 from amortex.explainers import Explanation
 from amortex.metrics import (
     METRICS,
@@ -18,10 +19,9 @@ from amortex.metrics import (
     RateDistortionCurve,
     functional,
     seeds_of,
-)  # fmt: skip
-from amortex.rate_distortion import RateDistortion
+)
+from amortex.rate_distortion.measure import RateDistortion
 from amortex.transforms import Pixel, Wavelet
-from amortex.types import InputError
 
 
 @pytest.fixture

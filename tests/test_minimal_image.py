@@ -5,11 +5,11 @@ import copy
 import pytest
 import torch
 
+from amortex.core.errors import InputError
+from amortex.core.masks import energy, order
 from amortex.explainers import WAM, MinimalImage, StaticMinimalImage
-from amortex.masks import energy, order
-from amortex.rate_distortion import RateDistortion
+from amortex.rate_distortion.measure import RateDistortion
 from amortex.transforms import Pixel, Wavelet
-from amortex.types import InputError
 
 
 def logits_of(rd: RateDistortion, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -8,11 +8,11 @@ import pywt
 import scipy.ndimage
 import torch
 
-from amortex.draws import Draws
+from amortex.core.layout import Coefficients
+from amortex.core.noise_streams import Draws
 from amortex.obfuscations import Blur, Constant, Gaussian, Uniform, Zero
-from amortex.rate_distortion import RateDistortion
+from amortex.rate_distortion.measure import RateDistortion
 from amortex.transforms import Fourier, Pixel, Wavelet
-from amortex.types import Coefficients
 
 
 def gaussian_by_numpy(image: np.ndarray) -> list[tuple[float, float]]:

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from amortex.distortions import surrogate
-from amortex.draws import Draws
+from amortex.core.noise_streams import Draws
 from amortex.explainers import RDE, Preset
-from amortex.training import AmortizedExplainer
+from amortex.rate_distortion.distortions import surrogate
+from amortex.training.module import AmortizedExplainer
 
 
 def test_masks_of_an_image_share_their_noise_and_rises_count_more(monkeypatch):

@@ -7,7 +7,7 @@ from networks import photographs
 from PIL import Image
 from test_data import make
 
-from amortex.train_cli import main
+from amortex.app.train_cli import main
 
 
 def test_a_packed_folder_holds_the_same_pictures_and_can_be_trained_on(tmp_path, capsys):

@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from amortex.explainers import scale_profile
-from amortex.plots import LARGEST, dyadic, panel, png, training_curve
+from amortex.core.masks import scale_profile
+from amortex.explaining.plots import LARGEST, dyadic, panel, png, training_curve
 from amortex.transforms import Fourier, Pixel, Wavelet
 
 

@@ -5,16 +5,15 @@ import torch
 from conftest import build_classifier, smooth_net
 from torch import nn
 
-from amortex.classifiers import load_classifier
-from amortex.draws import Draws
-from amortex.predictors import MaskPredictor
-from amortex.predictors.backbone import Backbone, class_maps, fit
-from amortex.predictors.budget import masks_of_rate
-from amortex.predictors.evidence import LOOK_RATE, look, standardise
-from amortex.predictors.predictor import RATES
-from amortex.rate_distortion import RateDistortion
+from amortex.amortized.backbone import Backbone, class_maps, fit
+from amortex.amortized.budget import masks_of_rate
+from amortex.amortized.evidence import LOOK_RATE, look, standardise
+from amortex.amortized.predictor import RATES, MaskPredictor
+from amortex.classifiers.classifier import load_classifier
+from amortex.core.errors import InputError
+from amortex.core.noise_streams import Draws
+from amortex.rate_distortion.measure import RateDistortion
 from amortex.transforms import Pixel, Wavelet
-from amortex.types import InputError
 
 NAMES = ("tf_efficientnet_lite0", "mobilenetv2_100", "resnet18", "vit_tiny_patch16_224")
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from amortex.explainers.base import Explanation
 from amortex.metrics.functional import insertion_deletion, mu_fidelity, subset_drops, subsets
-from amortex.rate_distortion import RateDistortion
+from amortex.rate_distortion.measure import RateDistortion
 from amortex.transforms import Pixel
 
 quantus = pytest.importorskip("quantus", exc_type=ImportError)  # its OpenCV does not load everywhere

@@ -7,11 +7,11 @@ import scipy.special
 import scipy.stats
 import torch
 
-from amortex.draws import Draws
+from amortex.core.errors import InputError
+from amortex.core.noise_streams import Draws
 from amortex.obfuscations import Constant, Gaussian, Uniform, Zero
-from amortex.rate_distortion import RateDistortion, class_probability
+from amortex.rate_distortion.measure import RateDistortion, class_probability
 from amortex.transforms import Fourier, Pixel, Wavelet
-from amortex.types import InputError
 
 SAMPLES, SEED = 3, 7
 TRANSFORMS = (Wavelet("db2", 2), Pixel(), Fourier(3))

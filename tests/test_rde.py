@@ -6,13 +6,14 @@ import torch
 from conftest import build_classifier
 from torch import nn
 
-from amortex.draws import Draws
+from amortex.core.errors import InputError
+from amortex.core.layout import Coefficients
+from amortex.core.noise_streams import Draws
 from amortex.explainers import PRESETS, RDE, WAM, Preset
 from amortex.explainers.initial import sensitivity
 from amortex.obfuscations import Constant, Gaussian
-from amortex.rate_distortion import RateDistortion
+from amortex.rate_distortion.measure import RateDistortion
 from amortex.transforms import Fourier, Pixel, Wavelet
-from amortex.types import Coefficients, InputError
 
 HAAR = Wavelet("haar", 2, "periodization")  # orthonormal: the analysis of an image reads off its coefficients
 KNOWN = (20, 75, 131, 200)

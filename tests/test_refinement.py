@@ -7,19 +7,19 @@ import torch
 from networks import photographs
 from test_training import fit, folder, metrics, versions  # noqa: F401, a fixture
 
-from amortex.checkpoints import load_predictor
-from amortex.classifiers import load_classifier
-from amortex.draws import Draws
-from amortex.explainers import Amortized
-from amortex.explainers.trace import Trace
-from amortex.predictors import MaskPredictor
-from amortex.predictors.evidence import look
-from amortex.predictors.refiner import LOST, begin
-from amortex.rate_distortion import RateDistortion
-from amortex.refinement import Refinement
-from amortex.training import AmortizedExplainer
+from amortex.amortized.checkpoints import load_predictor
+from amortex.amortized.evidence import look
+from amortex.amortized.explainer import Amortized
+from amortex.amortized.mask_path import Trace
+from amortex.amortized.predictor import MaskPredictor
+from amortex.amortized.refiner import LOST, begin
+from amortex.classifiers.classifier import load_classifier
+from amortex.core.errors import InputError
+from amortex.core.noise_streams import Draws
+from amortex.rate_distortion.measure import RateDistortion
+from amortex.training.module import AmortizedExplainer
+from amortex.training.refinement import Refinement
 from amortex.transforms import Wavelet
-from amortex.types import InputError
 
 
 class Settings:

@@ -3,16 +3,15 @@
 import pytest
 import torch
 
-from amortex.checkpoints import load_predictor
-from amortex.classifiers import DEFAULT_CLASSIFIER
-from amortex.cli import bundled
-from amortex.draws import Draws
-from amortex.explainers import Amortized
-from amortex.explainers.amortized import FAINT
+from amortex.amortized.checkpoints import load_predictor
+from amortex.amortized.explainer import FAINT, Amortized
+from amortex.amortized.released import ASSETS, released
+from amortex.app.explain_cli import bundled
+from amortex.classifiers.classifier import DEFAULT_CLASSIFIER
+from amortex.core.masks import energy, top_share
+from amortex.core.noise_streams import Draws
 from amortex.explainers.initial import sensitivity
-from amortex.images import Preprocess
-from amortex.masks import energy, top_share
-from amortex.released import ASSETS, released
+from amortex.io.images import Preprocess
 
 
 @pytest.fixture(scope="module")

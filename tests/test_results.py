@@ -10,9 +10,10 @@ import torch
 from networks import FAST, explain, photographs
 from test_cli import flat_mask, rows
 
-from amortex import explained, results
-from amortex.images import Source
-from amortex.results import Results
+from amortex.explaining import folder as results
+from amortex.explaining import results as explained
+from amortex.explaining.folder import Results
+from amortex.io.images import Source
 from amortex.transforms import Pixel
 
 NAMES = ("a.png", "b.png", "c.png")

@@ -15,8 +15,8 @@ from networks import photographs
 from test_cli import flat_mask, rows
 from test_training import ROOT, TINY, folder, metrics, versions  # noqa: F401
 
-from amortex.cli import main as explain
-from amortex.train_cli import main
+from amortex.app.explain_cli import main as explain
+from amortex.app.train_cli import main
 
 BASE = ("--config", str(ROOT / "configs/base.yaml"), *TINY, "--data.val_images", "5", "--data.train")
 TWO = ("--trainer.devices", "2", "--trainer.strategy", "ddp")

@@ -14,13 +14,13 @@ from lightning.pytorch import Callback
 from networks import photographs
 from PIL import Image
 
-from amortex import train_cli
-from amortex.checkpoints import load_predictor
-from amortex.explainers import Amortized
-from amortex.images import Preprocess
-from amortex.predictors.predictor import MaskPredictor
-from amortex.schedules import one_cycle
-from amortex.training import AmortizedExplainer
+from amortex.amortized.checkpoints import load_predictor
+from amortex.amortized.explainer import Amortized
+from amortex.amortized.predictor import MaskPredictor
+from amortex.app import train_cli
+from amortex.io.images import Preprocess
+from amortex.training.module import AmortizedExplainer
+from amortex.training.schedules import one_cycle
 
 ROOT = Path(__file__).parent.parent
 TINY = (

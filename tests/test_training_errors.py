@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import save_file
 from test_training import ROOT, TINY, fit, folder, versions  # noqa: F401
 
-from amortex import train_cli
-from amortex.checkpoints import CONFIG, WEIGHTS, load_predictor
-from amortex.classifiers import load_classifier
-from amortex.types import InputError
+from amortex.amortized.checkpoints import CONFIG, WEIGHTS, load_predictor
+from amortex.app import train_cli
+from amortex.classifiers.classifier import load_classifier
+from amortex.core.errors import InputError
 
 
 def test_checkpoints_of_strangers_run_nothing_and_untrained_explainers_explain_nothing(folder, capsys):

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from amortex.core.errors import InputError
+from amortex.core.layout import Coefficients
 from amortex.transforms import Fourier, Pixel, Wavelet
-from amortex.types import Coefficients, InputError
 
 TRANSFORMS = (
     Pixel(), Fourier(), Fourier(2), Wavelet("db3", 2), Wavelet("db8", 1), Wavelet("haar", 2, "periodization"),

@@ -5,12 +5,13 @@ import pytest
 import pywt
 import torch
 
-from amortex.draws import Draws
-from amortex.explainers import WAM, scale_profile
-from amortex.masks import energy, order
-from amortex.rate_distortion import RateDistortion
+from amortex.core.errors import InputError
+from amortex.core.layout import Coefficients
+from amortex.core.masks import energy, order, scale_profile
+from amortex.core.noise_streams import Draws
+from amortex.explainers import WAM
+from amortex.rate_distortion.measure import RateDistortion
 from amortex.transforms import Fourier, Pixel, Wavelet
-from amortex.types import Coefficients, InputError
 
 TRANSFORMS = (Wavelet("db3", 2), Wavelet("bior2.2", 2, "symmetric"), Fourier(), Pixel())
 each_transform = pytest.mark.parametrize("transform", TRANSFORMS, ids=lambda t: type(t).__name__)

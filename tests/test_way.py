@@ -8,14 +8,15 @@ import pytest
 import torch
 from test_refinement import stirred
 
-from amortex.classifiers import load_classifier
-from amortex.draws import Draws
-from amortex.explainers import Amortized, way
-from amortex.explainers.trace import Trace
+from amortex.amortized.predictor import path_optimizer as way
+from amortex.amortized.budget import raised
+from amortex.amortized.explainer import Amortized
+from amortex.amortized.mask_path import Trace
+from amortex.amortized.predictor import MaskPredictor
+from amortex.classifiers.classifier import load_classifier
+from amortex.core.noise_streams import Draws
 from amortex.obfuscations import Zero
-from amortex.predictors import MaskPredictor
-from amortex.predictors.budget import raised
-from amortex.rate_distortion import RateDistortion
+from amortex.rate_distortion.measure import RateDistortion
 from amortex.transforms import Wavelet
 
 

@@ -9,8 +9,8 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from amortex.classifiers import load_classifier
-from amortex.types import InputError
+from amortex.classifiers.classifier import load_classifier
+from amortex.core.errors import InputError
 
 SMALL = "test_efficientnet"  # timm's smallest
 

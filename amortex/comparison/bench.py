@@ -10,7 +10,7 @@ from torch import Tensor
 from amortex.comparison.stopwatch import Stopwatch, synchronise
 from amortex.comparison.store import Store
 from amortex.explainers import Explainer, Explanation
-from amortex.inference import Request, settings
+from amortex.explaining.batch import Request, settings
 from amortex.transforms import Pixel, Transform
 
 COSTLY = 10  # steps of an explainer from which on its explanations are kept on disk

@@ -5,18 +5,18 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from amortex.amortized.explainer import Amortized, continued
+from amortex.amortized.predictor import MaskPredictor
 from amortex.comparison.bench import Batch, Method
 from amortex.comparison.studies import Protocol, Study
-from amortex.draws import Draws
-from amortex.explainers import RDE, Amortized, Explainer, Preset
-from amortex.explainers.amortized import continued
+from amortex.core.masks import energy, top_share
+from amortex.core.noise_streams import Draws
+from amortex.explainers import RDE, Explainer, Preset
 from amortex.explainers.base import Explanation, OnStep
 from amortex.explainers.initial import Initial, sensitivity
-from amortex.masks import energy, top_share
 from amortex.metrics import OperatingPoint
-from amortex.predictors import MaskPredictor
-from amortex.rate_distortion import RateDistortion
-from amortex.reference import Reference
+from amortex.rate_distortion.encoded_batch import Reference
+from amortex.rate_distortion.measure import RateDistortion
 
 TEACHER, EMPTY, ORDERING = "CartoonX, converged", "empty mask", "from the sensitivity ordering"
 PASSES = {"ones": 0, "startgrad": 3, "sensitivity": 12}  # that a start takes: a forward is 1, forward and backward 3

@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from amortex.comparison.effort import EMPTY
+from amortex.explaining.plots import COLOURS, INK
 from amortex.metrics import Interval
 from amortex.metrics.functional import LOWEST
-from amortex.plots import COLOURS, INK
 
 Table = dict[str, dict[str, Interval]]  # row -> column -> interval
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from amortex.comparison.bench import Batch, Method
 from amortex.explainers import picture
-from amortex.files import write_atomically
-from amortex.plots import INK, png
+from amortex.explaining.plots import INK, png
+from amortex.io.files import write_atomically
 
 MOST_COLUMNS = 7
 

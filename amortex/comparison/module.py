@@ -9,8 +9,9 @@ import lightning
 import torch
 from torch import Tensor, nn
 
-from amortex.checkpoints import load_predictor
-from amortex.classifiers import DEFAULT_CLASSIFIER
+from amortex.amortized.build import build_classifier
+from amortex.amortized.checkpoints import load_predictor
+from amortex.classifiers.classifier import DEFAULT_CLASSIFIER
 from amortex.comparison.bench import Batch
 from amortex.comparison.effort import TEACHER
 from amortex.comparison.gallery import write_gallery
@@ -19,11 +20,10 @@ from amortex.comparison.report import Findings, write_report
 from amortex.comparison.stopwatch import Stopwatch
 from amortex.comparison.store import Store
 from amortex.comparison.studies import Study, figures
-from amortex.distortions import DistortionName
+from amortex.core.errors import InputError
+from amortex.core.process import ends_at_once
 from amortex.metrics import AmortizationGap, BreakEven, ImageMean, Interval, seeds_of
-from amortex.predictors.load import build_classifier
-from amortex.process import ends_at_once
-from amortex.types import InputError
+from amortex.rate_distortion.distortions import DistortionName
 
 
 class Comparison(lightning.LightningModule):

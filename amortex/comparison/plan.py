@@ -4,17 +4,17 @@ from collections.abc import Iterator, Sequence
 from math import nan
 from typing import Any
 
-from amortex.classifiers import Classifier
+from amortex.amortized.build import build_rate_distortion
+from amortex.amortized.explainer import LOOKS, Amortized
+from amortex.amortized.predictor import MaskPredictor
+from amortex.classifiers.classifier import Classifier
 from amortex.comparison.bench import Method
 from amortex.comparison.effort import effort
 from amortex.comparison.studies import Protocol, Study, Yardstick, leakage, mapped, native, sanity, scales, variants
-from amortex.explainers import METHODS, RDE, Amortized, Baseline, Ordering, build_explainer
-from amortex.explainers.amortized import LOOKS
-from amortex.predictors import MaskPredictor
-from amortex.predictors.load import build_rate_distortion
-from amortex.rate_distortion import RateDistortion
+from amortex.core.errors import InputError
+from amortex.explainers import METHODS, RDE, Baseline, Ordering, build_explainer
+from amortex.rate_distortion.measure import RateDistortion
 from amortex.transforms import Fourier, Pixel, Transform, Wavelet
-from amortex.types import InputError
 
 SECTIONS = ("methods", "leakage", "sanity", "scales", "effort", "grid")
 ALL = ("cartoonx", "pixel_rde", "wam_sg", "wam_ig", "minimal", "saliency", "smoothgrad", "integrated_gradients",

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from amortex import __version__
 from amortex.comparison import figures
 from amortex.comparison.bench import Method
 from amortex.comparison.figures import Table
 from amortex.comparison.stopwatch import Stopwatch
-from amortex.draws import EVALUATION_SEED
-from amortex.files import write_atomically
+from amortex.core.noise_streams import EVALUATION_SEED
+from amortex.core.version import __version__
+from amortex.explaining.plots import png
+from amortex.io.files import write_atomically
 from amortex.metrics import Interval
 from amortex.metrics.functional import CANNY
-from amortex.plots import png
 
 TABLES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "native": (

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from amortex.draws import Draws
-from amortex.files import write_atomically
+from amortex.core.noise_streams import Draws
+from amortex.io.files import write_atomically
 
 
 class Store:

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from amortex.comparison.bench import Batch, Method
-from amortex.draws import Draws
-from amortex.explainers import scale_profile
+from amortex.core.masks import scale_profile
+from amortex.core.noise_streams import Draws
 from amortex.explainers.mapped import in_coefficients
-from amortex.inference import problem
+from amortex.explaining.batch import problem
 from amortex.metrics import (
     ClassLeakage,
     ConcisenessPreciseness,
@@ -25,9 +25,9 @@ from amortex.metrics import (
     Sanity,
     other_classes,
     randomised,
-)  # fmt: skip
+)
 from amortex.metrics.classes import stages
-from amortex.rate_distortion import RateDistortion
+from amortex.rate_distortion.measure import RateDistortion
 
 
 @dataclass(frozen=True)

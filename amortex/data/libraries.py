@@ -9,9 +9,9 @@ from typing import Any
 from timm.data import create_dataset
 from torchvision.datasets import Imagenette
 
+from amortex.core.errors import InputError
 from amortex.data.photographs import embedded
 from amortex.data.sources import Files, ImageSource, Library
-from amortex.types import InputError
 
 PACKAGES = {"hfds": "datasets", "hfids": "datasets", "wds": "webdataset", "tfds": "tensorflow-datasets"}
 STREAMS = ("wds", "tfds", "hfids")  # timm reads these from start to end only

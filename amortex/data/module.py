@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from amortex.core.errors import InputError
 from amortex.data.libraries import Stream, has_splits, kind, open_source
 from amortex.data.photographs import Views
 from amortex.data.samples import RandomCrop, SampleNumbers, StreamImages, TrainImages, ValImages
 from amortex.data.sources import Files, ImageSource, Memory, Readable
 from amortex.data.splits import hold_out, some, without
-from amortex.images import Preprocess, find_images
-from amortex.types import InputError
+from amortex.io.images import Preprocess, find_images
 
 MOST = 2**53  # of any number: seeds must fit the generators
 

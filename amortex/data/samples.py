@@ -18,10 +18,10 @@ from timm.data.transforms import str_to_pil_interp
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, default_collate, get_worker_info
 
+from amortex.core.errors import InputError
 from amortex.data.libraries import Stream
 from amortex.data.sources import Readable
-from amortex.images import Preprocess, to_colour
-from amortex.types import InputError
+from amortex.io.images import Preprocess, to_colour
 
 SCALE, RATIO = (0.35, 1.0), (3 / 4, 4 / 3)  # of the random crops: share of the area, width to height
 ORDER, CROP = 0, 1  # streams of random numbers

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from amortex.images import find_images, open_image, to_colour
-from amortex.types import InputError, escape
+from amortex.core.errors import InputError, escape
+from amortex.io.images import find_images, open_image, to_colour
 
 NAMED = 20  # unreadable images that are named: a folder that disappears has thousands
 logger = logging.getLogger(__name__)

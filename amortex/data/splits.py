@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from amortex.core.errors import InputError
 from amortex.data.libraries import Stream
 from amortex.data.samples import generator
 from amortex.data.sources import Decoded, Files, ImageSource, Subset
-from amortex.images import to_colour
-from amortex.types import InputError
+from amortex.io.images import to_colour
 
 HOLD_OUT = 2  # stream of random numbers, beside those of the samples
 

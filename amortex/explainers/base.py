@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from amortex.draws import Draws
-from amortex.masks import energy, top_share
-from amortex.rate_distortion import RateDistortion
-from amortex.reference import Reference
-from amortex.types import InputError
+from amortex.core.errors import InputError
+from amortex.core.masks import energy, top_share
+from amortex.core.noise_streams import Draws
+from amortex.rate_distortion.encoded_batch import Reference
+from amortex.rate_distortion.measure import RateDistortion
 
 # Called after each step of an iterative method with the number of steps done and the masks (B, k) so far.
 OnStep = Callable[[int, Tensor], None]

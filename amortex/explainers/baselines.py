@@ -8,14 +8,15 @@ from skimage.segmentation import slic
 from torch import Tensor
 from torch.nn import functional as F
 
-from amortex.draws import Draws, normal, uniform
+from amortex.core.errors import InputError
+from amortex.core.masks import energy
+from amortex.core.noise_streams import Draws, normal, uniform
 from amortex.explainers.base import Explainer, Explanation, OnStep, check_share, ranking
-from amortex.explainers.initial import class_gradient, sensitivity
+from amortex.explainers.initial import sensitivity
 from amortex.explainers.modified_backprop import guided, last_maps, relevance_propagation
-from amortex.masks import energy
-from amortex.rate_distortion import RateDistortion
-from amortex.reference import Reference
-from amortex.types import InputError
+from amortex.rate_distortion.encoded_batch import Reference
+from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.scores import class_gradient
 
 # images (B, C, H, W) and their draws -> signed attribution (B, C, H, W), or (B, 1, H, W) for maps
 Attribution = Callable[[RateDistortion, Reference, Draws], Tensor]

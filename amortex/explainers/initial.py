@@ -5,11 +5,12 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from amortex.draws import Draws
-from amortex.masks import ranks
-from amortex.rate_distortion import RateDistortion
-from amortex.reference import Reference
-from amortex.types import InputError
+from amortex.core.errors import InputError
+from amortex.core.masks import ranks
+from amortex.core.noise_streams import Draws
+from amortex.rate_distortion.encoded_batch import Reference
+from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.scores import class_gradient
 
 Initial = Literal["ones", "startgrad", "sensitivity"]
 
@@ -38,22 +39,6 @@ def initial_mask(init: Initial | Tensor, rd: RateDistortion, reference: Referenc
     if init == "sensitivity":
         return ranks(sensitivity(rd, reference, draws))
     raise InputError(f"unknown start {init!r}: use one of {', '.join(get_args(Initial))}, or a mask")
-
-
-def class_gradient(rd: RateDistortion, image: Tensor, target: Tensor, of_log_probability: bool = False) -> Tensor:
-    """Gradient of each image's class score with respect to its pixels, ``(N, C, H, W)``, in chunks.
-
-    The score is the logit, or the log-probability.
-    """
-    gradients = []
-    size = rd.images_at_once
-    for pixels, classes in zip(image.split(size), target.split(size), strict=True):
-        with torch.enable_grad():
-            leaf = pixels.detach().requires_grad_()
-            score = rd.classifier(leaf)
-            score = score.log_softmax(-1) if of_log_probability else score
-            gradients.append(torch.autograd.grad(score.gather(1, classes[:, None]).sum(), leaf)[0])
-    return torch.cat(gradients)
 
 
 @torch.no_grad()

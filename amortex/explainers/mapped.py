@@ -3,7 +3,7 @@
 import torch
 
 from amortex.explainers.base import Explanation, ranking
-from amortex.rate_distortion import RateDistortion
+from amortex.rate_distortion.measure import RateDistortion
 from amortex.transforms.supports import support_means
 from amortex.transforms.wavelet import Wavelet
 

@@ -5,13 +5,14 @@ import math
 import torch
 from torch import Tensor
 
-from amortex.draws import Draws
+from amortex.core.errors import InputError
+from amortex.core.masks import energy, order
+from amortex.core.noise_streams import Draws
 from amortex.explainers.base import Explainer, Explanation, OnStep
 from amortex.explainers.wam import WAM
-from amortex.masks import energy, order
-from amortex.rate_distortion import RateDistortion
-from amortex.reference import Reference
-from amortex.types import InputError
+from amortex.rate_distortion.encoded_batch import Reference
+from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.scores import reduced_logits
 
 
 class MinimalImage(Explainer):
@@ -121,10 +122,3 @@ class StaticMinimalImage(Explainer):
 
     def settings(self) -> dict[str, str | int | float]:
         return {**super().settings(), "wam": self.wam.variant, "samples": self.wam.samples, "shares": self.shares}
-
-
-def reduced_logits(rd: RateDistortion, reference: Reference, mask: Tensor) -> Tensor:
-    """Logits on ``T^-1(z * m)`` for masks ``(N, k)``; N is the number of images, or anything for a single image."""
-    masks = reference.layout.split(mask[:, None])
-    logits: Tensor = rd.classifier(rd.transform.inverse(reference.coefficients.map(torch.mul, masks)))
-    return logits

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from amortex.classifiers import Classifier
-from amortex.types import InputError
+from amortex.classifiers.classifier import Classifier
+from amortex.core.errors import InputError
 
 RELUS = (nn.ReLU, nn.ReLU6)
 RELU_NODES = ("ReluBackward", "HardtanhBackward")

@@ -7,13 +7,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from amortex.draws import Draws
+from amortex.core.errors import InputError
+from amortex.core.noise_streams import Draws
 from amortex.explainers.base import Explainer, Explanation, OnStep
 from amortex.explainers.continuation import Continuation
 from amortex.explainers.initial import Initial, initial_mask
-from amortex.rate_distortion import RateDistortion
-from amortex.reference import Reference
-from amortex.types import InputError
+from amortex.rate_distortion.encoded_batch import Reference
+from amortex.rate_distortion.measure import RateDistortion
 
 ENOUGH = 100  # steps after which a mask that costs more than the empty one will not get better; fewer are a trial
 

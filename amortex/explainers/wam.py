@@ -5,12 +5,13 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from amortex.draws import Draws, normal
+from amortex.core.errors import InputError
+from amortex.core.layout import Coefficients
+from amortex.core.noise_streams import Draws, normal
 from amortex.explainers.base import Explainer, Explanation, OnStep, check_share, ranking
-from amortex.explainers.initial import class_gradient
-from amortex.rate_distortion import RateDistortion
-from amortex.reference import Reference
-from amortex.types import Coefficients, InputError
+from amortex.rate_distortion.encoded_batch import Reference
+from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.scores import class_gradient
 
 Variant = Literal["saliency", "smoothgrad", "integrated"]
 
@@ -107,13 +108,3 @@ class WAM(Explainer):
 
     def settings(self) -> dict[str, str | int | float]:
         return {**super().settings(), "variant": self.variant, "rate": self.rate, "samples": self.samples}
-
-
-def scale_profile(relevance: Tensor, layout_level: Tensor, levels: int) -> Tensor:
-    """Share of the relevance ``(B, k)`` per scale, ``(B, levels + 1)``, low-pass first, then level 1 (finest) to J.
-
-    Rows sum to one (zero where an image has no relevance at all).
-    """
-    totals = torch.nn.functional.one_hot(layout_level, levels + 1).to(relevance.dtype)
-    shares = relevance @ totals
-    return shares / shares.sum(-1, keepdim=True).clamp(min=torch.finfo(shares.dtype).tiny)

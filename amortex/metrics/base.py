@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from amortex.draws import Draws
+from amortex.core.noise_streams import Draws
 from amortex.explainers.base import Explanation
 
 REPLICATES = 1000

@@ -7,14 +7,14 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from amortex.distortions import of_class
-from amortex.draws import EVALUATION_SEED, Draws
+from amortex.amortized.backbone import Backbone
+from amortex.core.noise_streams import EVALUATION_SEED, Draws
 from amortex.explainers.base import Explainer, Explanation
 from amortex.metrics import functional
 from amortex.metrics.base import ImageMean, seeds_of
-from amortex.predictors.backbone import Backbone
-from amortex.rate_distortion import RateDistortion
-from amortex.reference import Reference
+from amortex.rate_distortion.distortions import of_class
+from amortex.rate_distortion.encoded_batch import Reference
+from amortex.rate_distortion.measure import RateDistortion
 
 
 class ClassLeakage(ImageMean):

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from amortex.core.errors import InputError
 from amortex.explainers.base import Explanation
 from amortex.metrics import functional
 from amortex.metrics.base import ExplanationMetric
-from amortex.rate_distortion import RateDistortion
-from amortex.types import InputError
+from amortex.rate_distortion.measure import RateDistortion
 
 
 class RateDistortionCurve(ExplanationMetric):

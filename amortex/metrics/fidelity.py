@@ -6,7 +6,7 @@ from torch import Tensor
 from amortex.explainers.base import Explanation
 from amortex.metrics import functional
 from amortex.metrics.base import ExplanationMetric
-from amortex.rate_distortion import RateDistortion
+from amortex.rate_distortion.measure import RateDistortion
 
 
 class MuFidelity(ExplanationMetric):

@@ -13,14 +13,14 @@ from scipy.ndimage import binary_dilation
 from skimage.feature import canny
 from torch import Tensor
 
-from amortex.distortions import l2, of_class
-from amortex.draws import EVALUATION_SEED, Draws, uniform
+from amortex.core.errors import InputError
+from amortex.core.masks import energy, order
+from amortex.core.noise_streams import EVALUATION_SEED, Draws, uniform
 from amortex.explainers.base import Explanation
-from amortex.explainers.minimal_image import reduced_logits
-from amortex.masks import energy, order
-from amortex.rate_distortion import RateDistortion, class_probability, softmax
-from amortex.reference import Reference
-from amortex.types import InputError
+from amortex.rate_distortion.distortions import l2, of_class
+from amortex.rate_distortion.encoded_batch import Reference
+from amortex.rate_distortion.measure import RateDistortion, class_probability, softmax
+from amortex.rate_distortion.scores import reduced_logits
 
 RATES = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 LOWEST = 0.005  # where the area on the logarithmic axis begins

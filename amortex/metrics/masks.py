@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor
 
-from amortex.distortions import l2, of_class
-from amortex.draws import Draws
+from amortex.core.noise_streams import Draws
 from amortex.explainers.base import Explanation, picture
 from amortex.metrics import functional
 from amortex.metrics.base import ExplanationMetric
 from amortex.metrics.functional import kept
-from amortex.rate_distortion import RateDistortion
+from amortex.rate_distortion.distortions import l2, of_class
+from amortex.rate_distortion.measure import RateDistortion
 
 
 class OperatingPoint(ExplanationMetric):

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from amortex.core.layout import Coefficients
 from amortex.transforms import Transform
-from amortex.types import Coefficients
 
 
 class Replacement(NamedTuple):

@@ -3,9 +3,9 @@
 from torch import Tensor
 from torchvision.transforms.v2.functional import gaussian_blur
 
+from amortex.core.layout import Coefficients
 from amortex.obfuscations.base import Obfuscation, Replacement
 from amortex.transforms import Transform
-from amortex.types import Coefficients
 
 
 class Blur(Obfuscation):

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
+from amortex.core.layout import Coefficients
 from amortex.obfuscations.base import Obfuscation, Replacement
 from amortex.transforms import Transform
-from amortex.types import Coefficients
 
 
 class Zero(Obfuscation):

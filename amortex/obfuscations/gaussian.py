@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from amortex.draws import normal
+from amortex.core.layout import Coefficients
+from amortex.core.noise_streams import normal
 from amortex.obfuscations.base import Obfuscation, Replacement, group_moments
 from amortex.transforms import Transform
-from amortex.types import Coefficients
 
 
 class Gaussian(Obfuscation):

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from amortex.types import Coefficients, Layout
+from amortex.core.layout import Coefficients, Layout
 
 
 class Transform(nn.Module, ABC):

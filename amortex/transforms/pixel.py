@@ -6,8 +6,8 @@ from math import prod
 import torch
 from torch import Tensor
 
+from amortex.core.layout import Band, Coefficients, Layout
 from amortex.transforms.base import Transform
-from amortex.types import Band, Coefficients, Layout
 
 
 class Pixel(Transform):

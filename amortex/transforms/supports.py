@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from amortex.types import Layout
+from amortex.core.layout import Layout
 
 FILTERS = ("da", "ad", "dd")  # along rows and columns, of horizontal, vertical and diagonal details
 NEGLIGIBLE = 1e-10  # of a basis function's values: some wavelets' filters end in zeros

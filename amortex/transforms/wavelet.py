@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from amortex.core.errors import InputError
+from amortex.core.layout import Band, Coefficients, Layout
 from amortex.transforms.base import Transform
 from amortex.transforms.supports import hats
 from amortex.transforms.synthesis import Synthesis, synthesise
-from amortex.types import Band, Coefficients, InputError, Layout
 
 with warnings.catch_warnings():  # its import of pkg_resources warns; pyproject.toml pins what it needs
     warnings.simplefilter("ignore")

@@ -1,0 +1,1 @@
+"""Amortized explainers: a network predicts the mask, and learned steps refine it."""

@@ -1,0 +1,125 @@
+"""Trained explainers from files: checkpoints of a run, and releases."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors.torch import load_file
+
+from amortex.amortized.build import build_predictor
+from amortex.amortized.predictor import MaskPredictor
+from amortex.classifiers.classifier import Classifier
+from amortex.core.errors import InputError
+from amortex.io.untrusted import refuse_bomb, refuse_objects, refuse_tensors
+
+WEIGHTS, CONFIG = "explainer.safetensors", "explainer.json"  # of a release
+LOADING = {"checkpoint_path", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"}  # timm's
+AVERAGE = "average.module."  # prefix of the running mean of the weights in a checkpoint
+
+
+def load_predictor(path: str | Path, built: Classifier | None = None, **overrides: Any) -> MaskPredictor:
+    """The trained predictor of a checkpoint (``.ckpt``) or a release (a folder), with its classifier.
+
+    Arguments:
+        path: checkpoint file or release folder. Nothing in it is executed.
+        built: a classifier that is loaded already, instead of what the file names.
+        **overrides: other settings, such as ``weights`` where the classifier's weight file has moved.
+
+    Raises:
+        InputError: the file is missing, broken or no explainer, or belongs to another classifier or transform.
+    """
+    settings, identity, weights = read(Path(path))
+    named = overrides.get("classifier", getattr(built, "name", None))
+    refuse_code(settings, named, path)
+    try:
+        predictor = build_predictor({**settings, **overrides}, built)
+    except InputError:
+        raise
+    except Exception as error:  # settings of any kind break a network's constructor with any type of error
+        raise InputError(f"{path} has settings that are missing or wrong ({error}): it is damaged") from error
+    predictor.refuse_others(identity)
+    try:
+        predictor.decoder.load_state_dict(weights)
+    except RuntimeError as error:
+        size = "x".join(map(str, predictor.rate_distortion.classifier.input_size[1:]))
+        raise InputError(
+            f"the weights in {path} do not fit its settings for images of {size}: either these are too small, or the "
+            "file is damaged"
+        ) from error
+    return predictor.eval()
+
+
+def start_from(predictor: MaskPredictor, path: Path) -> None:
+    """Give a predictor the weights of a checkpoint or release; a refiner that those have not stays untrained.
+
+    Raises:
+        InputError: they belong to another classifier or transform, or to a predictor that is built otherwise.
+    """
+    _, identity, weights = read(path)
+    predictor.refuse_others(identity)
+    own = predictor.decoder.state_dict()
+    other = [key for key in own if key in weights and weights[key].shape != own[key].shape]
+    missing = [key for key in own if key not in weights and not key.startswith("refiner.")]
+    if other or missing:
+        raise InputError(f"{path} is built otherwise ({(other + missing)[0]}): train without start")
+    predictor.decoder.load_state_dict({**own, **{key: weights[key] for key in own if key in weights}})
+
+
+def refuse_code(settings: dict[str, Any], named: str | None, path: str | Path) -> None:
+    """A file may name a network of timm's; a class path, which runs code, only the user may name.
+
+    Raises:
+        InputError: the file names a class path that is not `named` by the user, or arguments that make timm load files.
+    """
+    loading = LOADING & set(settings.get("model_args") or {})
+    if loading:
+        raise InputError(f"{path} asks for {', '.join(sorted(loading))}, which would load other files: it is refused")
+    encoder, name = (str(settings.get(key)) for key in ("encoder", "classifier"))
+    if not (encoder == "None" or timm.is_model(encoder.split(".")[0])):
+        raise InputError(f"{path} names the encoder {encoder!r}, which timm does not know: it is refused")
+    if not (timm.is_model(name.split(".")[0]) or name == named):
+        raise InputError(
+            f"{path} names the classifier {name!r}, which is more than a network of timm's: if you trust it, give it, "
+            f"too (--classifier {name})"
+        )
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, torch.Tensor]]:
+    """Settings, identity and the decoder's weights of a checkpoint or release."""
+    if not path.exists():
+        raise InputError(f"no explainer at {path}: give a checkpoint (.ckpt) or a release folder")
+    try:
+        if path.is_dir():
+            refuse_bomb(path / CONFIG)
+            refuse_bomb(path / WEIGHTS)
+            content = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+            weights = load_file(path / WEIGHTS)
+        else:
+            refuse_bomb(path)
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except (InputError, OSError) as error:
+        raise InputError(f"cannot read an explainer from {path}: {error}") from error
+    except Exception as error:  # unpickling refuses code and damage with many exception types, and obscure words
+        raise InputError(
+            f"cannot read an explainer from {path}: it is none, is damaged, or holds more than plain values"
+        ) from error
+    try:
+        if not isinstance(content, dict):
+            raise TypeError("a table of settings")
+        if path.is_dir():
+            settings, identity = content["settings"], content["identity"]
+        else:
+            state = content["state_dict"]
+            weights = {key.removeprefix(AVERAGE): value for key, value in state.items() if key.startswith(AVERAGE)}
+            settings, identity = content["hyper_parameters"], content["amortex"]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is no amortex explainer: it lacks {error}") from error
+    for table in (settings, identity):
+        refuse_objects(table, path)
+    refuse_tensors(weights, path)
+    largest = max((size for value in weights.values() for size in value.shape), default=0)
+    if any(isinstance(settings.get(key), int) and settings[key] > largest for key in ("width", "condition")):
+        raise InputError(f"{path} has settings of a network larger than the weights: it is damaged")
+    return settings, identity, weights

@@ -1,0 +1,144 @@
+"""Releases: a trained explainer as safetensors and JSON, small enough to ship, readable without executing code."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from amortex.amortized.budget import masks_of_rate
+from amortex.amortized.checkpoints import CONFIG, WEIGHTS, load_predictor, read
+from amortex.amortized.evidence import Look, observe
+from amortex.amortized.predictor import MaskPredictor
+from amortex.core.errors import InputError
+from amortex.core.noise_streams import Draws
+from amortex.explainers import Explanation, picture
+from amortex.io.files import write_atomically
+
+ONNX = "explainer.onnx"
+
+
+def release(checkpoint: Path, folder: Path) -> None:
+    """Write the averaged weights of a checkpoint (or a release again) into a release folder.
+
+    Raises:
+        InputError: the checkpoint is missing, broken or no explainer.
+    """
+    settings, identity, weights = read(checkpoint)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ONNX).unlink(missing_ok=True)  # of other weights
+    write_atomically(folder / WEIGHTS, save({key: value.contiguous() for key, value in weights.items()}))
+    # where training started from is a file of that machine
+    config: dict[str, Any] = {"settings": {**settings, "start": None}, "identity": identity}
+    write_atomically(folder / CONFIG, json.dumps(config, indent=2).encode())
+
+
+def push(folder: Path, repository: str) -> None:
+    """Upload a release folder to a repository of the Hugging Face hub, which is made unless it is there.
+
+    Raises:
+        InputError: the hub cannot be reached, or refuses.
+    """
+    import huggingface_hub  # comes with timm
+
+    try:
+        api = huggingface_hub.HfApi()
+        api.create_repo(repository, exist_ok=True)
+        api.upload_folder(repo_id=repository, folder_path=folder, allow_patterns=[WEIGHTS, CONFIG, ONNX])
+    except Exception as error:  # the hub's library raises its own, HTTP's and the network's errors
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"cannot upload to {repository}: {first[:150]}; log in with `hf auth login`") from error
+
+
+class Graph(nn.Module):
+    """What the ONNX file computes: image and rate -> class probabilities, mask and explanation picture.
+
+    A graph cannot hold the look at the gradient: explainers that take one get what it saw (see `Look`, but for the
+    slope) as further inputs; and learned refinement is not part of it.
+    """
+
+    def __init__(self, predictor: MaskPredictor) -> None:
+        super().__init__()
+        self.predictor = predictor
+
+    def forward(
+        self, image: Tensor, rate: Tensor, damage: Tensor | None = None, effect: Tensor | None = None,
+        kept: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+        """``(B, C, H, W)`` in [0, 1], ``(B,)`` and a `Look` -> ``(B, M)``, ``(B, k)``, ``(B, 1, H, W)``."""
+        rd = self.predictor.rate_distortion
+        evidence = observe(rd, self.predictor.backbone, image)
+        if damage is not None and effect is not None and kept is not None:
+            evidence = evidence._replace(look=Look(damage, effect, kept))
+        logits, *_ = self.predictor.decoder(evidence)
+        mask = masks_of_rate(logits, rate)
+        return evidence.reference.probabilities, mask, picture(rd, Explanation(evidence.reference, mask, mask))
+
+
+def export_onnx(predictor: MaskPredictor, file: Path) -> None:
+    """Write the `Graph` of a predictor for any batch size, and check it against onnxruntime.
+
+    Raises:
+        InputError: onnx, onnxscript or onnxruntime is missing, or the file does not compute what the predictor does.
+    """
+    try:
+        import onnxruntime
+        import onnxscript  # noqa: F401, what torch exports with
+    except ImportError as error:
+        raise InputError(f"{error.name} is missing: pip install 'amortex[onnx]'") from error
+    predictor = predictor.cpu().eval()
+    image = torch.rand(2, *predictor.rate_distortion.classifier.input_size, generator=torch.Generator().manual_seed(0))
+    names = ["image", "rate", *(Look._fields[:3] if predictor.gradient else ())]
+    outputs = ["probabilities", "mask", "picture"]
+    graph = Graph(predictor).eval()
+    with torch.no_grad():
+        inputs = _inputs(predictor, image)
+        graph(*inputs)  # fills caches that tracing cannot
+        batch = torch.export.Dim("batch", min=1)
+        program = torch.onnx.export(graph, inputs, input_names=names, output_names=outputs, dynamo=True,
+                                    dynamic_shapes=[{0: batch} for _ in inputs], verbose=False)  # fmt: skip
+        assert program is not None
+        content = program.model_proto.SerializeToString()
+        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        for count in (1, 3):
+            inputs = _inputs(predictor, image[:1].expand(count, -1, -1, -1).contiguous())
+            found = session.run(None, {name: value.numpy() for name, value in zip(names, inputs, strict=True)})
+            for name, ours, theirs in zip(outputs, graph(*inputs), found, strict=True):
+                if not torch.allclose(ours, torch.from_numpy(theirs), rtol=0, atol=1e-3):
+                    raise InputError(f"onnxruntime computes another {name} than torch: the file was not written")
+    write_atomically(file, content)
+
+
+def _inputs(predictor: MaskPredictor, image: Tensor) -> tuple[Tensor, ...]:
+    rate = torch.full((len(image),), 0.05)
+    if not predictor.gradient:
+        return image, rate
+    evidence = observe(predictor.rate_distortion, predictor.backbone, image, draws=Draws.of(image, stream="look"))
+    assert evidence.look is not None
+    return image, rate, *evidence.look[:3]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command line of ``train.py export``."""
+    parser = argparse.ArgumentParser(prog="train.py export", description="Write a release of a trained explainer.")
+    parser.add_argument("checkpoint", type=Path, help="a run's checkpoint")
+    parser.add_argument("folder", type=Path, help="where the release goes")
+    parser.add_argument("--onnx", action="store_true", help="write explainer.onnx, too (pip install 'amortex[onnx]')")
+    parser.add_argument("--push", metavar="REPOSITORY", help="upload the folder to this repository of the hub")
+    parser.add_argument("--classifier", help="its class path, if it is not one of timm's: it runs that code")
+    options = parser.parse_args(arguments)
+    named = {} if options.classifier is None else {"classifier": options.classifier}
+    load_predictor(options.checkpoint, **named)  # refused before anything is written
+    release(options.checkpoint, options.folder)
+    predictor = load_predictor(options.folder, **named)  # what was written can be read
+    size = (options.folder / WEIGHTS).stat().st_size / 2**20
+    if options.onnx:
+        export_onnx(predictor, options.folder / ONNX)
+    if options.push:
+        push(options.folder, options.push)
+    print(f"explainer of {predictor.rate_distortion.classifier.name}, {size:.1f} MiB: {options.folder}")
+    return 0

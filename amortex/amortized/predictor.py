@@ -1,0 +1,193 @@
+"""The mask predictor: an image -> masks of any rate, and the rate that a sparsity weight asks for."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from amortex.amortized.backbone import Backbone
+from amortex.amortized.budget import masks_of_rate
+from amortex.amortized.decoder import Decoder
+from amortex.amortized.encoder import Encoder
+from amortex.amortized.evidence import Evidence, look, observe
+from amortex.amortized.refiner import FIRST_PRICE, HASTE, MOST_HASTE, Hidden, begin, price
+from amortex.core.errors import InputError
+from amortex.core.noise_streams import Draws
+from amortex.rate_distortion.encoded_batch import Reference
+from amortex.rate_distortion.measure import RateDistortion
+from amortex.transforms import Wavelet
+
+RATES = (0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.5, 0.8)  # where the curve has its corners
+AMPLE = 1.5  # learned refinement begins with masks of more than the rate that is expected to be best
+SETTLED = 8  # the share of the steps whose masks are averaged, as a divisor
+CHOICES = 64  # rates that compete for a lambda_k, evenly spaced on a log scale
+
+
+class Prediction(NamedTuple):
+    """Masks of every rate for a batch of images, from one pass."""
+
+    evidence: Evidence
+    logits: Tensor  # (B, k): an ordering of the entries, and how sharply the mask distinguishes them
+    curve: Tensor  # (B, len(RATES)): predicted distortion at RATES, falling
+    hidden: Hidden
+
+    @property
+    def reference(self) -> Reference:
+        return self.evidence.reference
+
+    def mask(self, rate: float | Tensor) -> Tensor:
+        """Masks ``(B, k)`` of mean `rate`, a number or one per image ``(B,)``."""
+        rate = torch.as_tensor(rate, device=self.logits.device, dtype=torch.float32)
+        return masks_of_rate(self.logits, rate.expand(len(self.logits)))
+
+    def distortion(self, rate: Tensor) -> Tensor:
+        """Predicted distortion at rates ``(B, R)``: linear in the logarithm of the rate between corners."""
+        corners = torch.tensor((*RATES, 1.0), device=rate.device).log()
+        values = F.pad(self.curve, (0, 1))  # the full mask has no distortion
+        x = rate.clamp(RATES[0], 1.0).log()
+        right = torch.searchsorted(corners, x.detach().contiguous()).clamp(1, len(RATES))
+        share = (x - corners[right - 1]) / (corners[right] - corners[right - 1])
+        return torch.lerp(values.gather(1, right - 1), values.gather(1, right), share)
+
+    def rate_for(self, lambda_k: float | Tensor) -> Tensor:
+        """The rate ``(B,)`` of lowest predicted ``D + lambda_k * R``."""
+        rates = torch.logspace(torch.tensor(RATES[0]).log10().item(), 0, CHOICES, device=self.logits.device)
+        rates = rates.expand(len(self.logits), -1)
+        price = torch.as_tensor(lambda_k, device=self.logits.device, dtype=torch.float32).reshape(-1, 1)
+        best = (self.distortion(rates) + price * rates).argmin(1, keepdim=True)
+        return rates.gather(1, best)[:, 0]
+
+
+class MaskPredictor(nn.Module):
+    """Predicts wavelet masks from what a frozen classifier computes anyway.
+
+    Arguments:
+        rate_distortion: classifier and wavelet transform.
+        features: whether to read the classifier's feature maps; a black box has none.
+        encoder: timm name of a network to learn feature maps with instead, from the image: for classifiers that are
+            black boxes. It must be one without batch normalisation, such as ``convnext_atto``.
+        gradient: whether to take one look at the gradient of the class's score, at the cost of one forward and
+            backward pass.
+        width: of the decoder (channels at level 2).
+        condition: size of the vector that tells the decoder of the class.
+        refiner: whether to learn refinement, too.
+
+    Raises:
+        InputError: the transform is no wavelet transform of images; the encoder is unknown or has batch normalisation.
+    """
+
+    def __init__(
+        self,
+        rate_distortion: RateDistortion,
+        features: bool = True,
+        encoder: str | None = None,
+        gradient: bool = True,
+        width: int = 32,
+        condition: int = 64,
+        refiner: bool = False,
+    ) -> None:
+        super().__init__()
+        transform = rate_distortion.transform
+        if not isinstance(transform, Wavelet):
+            raise InputError(f"the mask predictor works on wavelet coefficients, not on {type(transform).__name__}")
+        self.rate_distortion, self.gradient = rate_distortion, gradient
+        self.backbone = Backbone(rate_distortion.classifier, features)
+        self.settings: dict[str, Any] = {
+            "features": features, "encoder": encoder, "gradient": gradient, "width": width, "condition": condition,
+            "refiner": refiner,
+        }  # fmt: skip
+        b = self.backbone
+        own = None if encoder is None else Encoder(encoder, rate_distortion.classifier)
+        channels, strides = (b.channels, b.strides) if own is None else (own.channels, own.strides)
+        self.decoder = Decoder(
+            transform.levels, channels, strides, b.head_size, gradient, width, condition, len(RATES), own, refiner
+        )
+
+    def forward(
+        self,
+        image: Tensor,
+        target: Tensor | None = None,
+        draws: Draws | None = None,
+        decoder: nn.Module | None = None,
+    ) -> Prediction:
+        """Predict for images ``(B, C, H, W)`` in [0, 1] and classes `target` ``(B,)``, by default the predicted ones.
+
+        `draws` makes the noise of the look at the gradient; another `decoder` (averaged weights) can stand in.
+        """
+        if self.gradient and draws is None:
+            draws = Draws.of(image, stream="look")
+        evidence = observe(self.rate_distortion, self.backbone, image, target, draws if self.gradient else None)
+        logits, raw, hidden = (decoder or self.decoder)(evidence)
+        falling = F.softplus(raw.float()).flip(1).cumsum(1).flip(1)
+        return Prediction(evidence, logits, falling, hidden)
+
+    @torch.no_grad()
+    def refine(
+        self,
+        prediction: Prediction,
+        lambda_k: float | Tensor,
+        steps: int,
+        draws: Draws,
+        mask: Tensor | None = None,
+        on_step: Callable[[int, Tensor], None] | None = None,
+        decoder: nn.Module | None = None,
+    ) -> Tensor:
+        """Masks ``(B, k)`` after `steps` of learned refinement, each of one forward and backward pass.
+
+        They are the mean of those after the last eighth of the steps. It starts from `mask`, by default the predicted
+        one of an `AMPLE` rate for the first price; `draws` makes the noise of the looks. The rate moves to where
+        `lambda_k`, a number or one per image, has it (see `price`); the fewer the steps, the higher the first price,
+        since few steps cannot drop much.
+        """
+        refiner: Any = (decoder or self.decoder).refiner
+        prices = torch.as_tensor(lambda_k, device=prediction.logits.device, dtype=torch.float32)
+        prices = prices.expand(len(prediction.logits))
+        first = (prices * min(HASTE / max(1, steps), MOST_HASTE)).clamp(min=FIRST_PRICE)
+        if mask is None:
+            rate = prediction.rate_for(torch.minimum(prices, first))
+            mask = prediction.mask((AMPLE * rate).clamp(max=RATES[-1]))
+        state, settled = begin(mask), torch.zeros_like(mask)
+        last = max(1, steps // SETTLED)  # single looks are noisy: the mean of these is better than the last one
+        for step in range(steps):
+            seen = look(self.rate_distortion, prediction.reference, state.mask, draws, slope=True)
+            now = price(prices, step, steps, first)
+            state = refiner(prediction.evidence, prediction.hidden, now, state, seen)
+            if step >= steps - last:
+                settled += state.mask / last
+            if on_step is not None:
+                on_step(step + 1, state.mask)
+        return settled if steps else state.mask
+
+    @property
+    def passes(self) -> int:
+        """Classifier passes of a prediction: a forward pass is 1, forward and backward 3."""
+        return 4 if self.gradient else 1
+
+    def identity(self) -> dict[str, Any]:
+        """What a decoder's weights belong to, as plain values: classifier, transform, obfuscation, distortion."""
+        rd = self.rate_distortion
+        config = rd.classifier.data_config
+        return {
+            "classifier": rd.classifier.name,
+            "classifier_weights": rd.classifier.fingerprint(),
+            "num_classes": rd.classifier.num_classes,
+            **{f"classifier_{key}": list(v) if isinstance(v, tuple) else v for key, v in config.items()},
+            **{f"transform_{key}": value for key, value in rd.transform.settings().items()},
+            "obfuscation": type(rd.obfuscation).__name__.lower(),
+            "distortion": rd.distortion,
+        }
+
+    def refuse_others(self, identity: dict[str, Any]) -> None:
+        """Raises InputError where weights with this `identity` belong to something else than what is here.
+
+        The size of the images may differ: the decoder is convolutional.
+        """
+        own = self.identity()
+        for key in own:
+            if key != "classifier_input_size" and identity.get(key) != own[key]:
+                raise InputError(
+                    f"this explainer was trained for another {key.replace('_', ' ')} ({identity.get(key)}, here "
+                    f"{own[key]}): use the one it was trained for, or train another"
+                )

@@ -1,0 +1,97 @@
+"""The library's front door: `load_explainer`."""
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypedDict
+
+from torch import nn
+from typing_extensions import Unpack
+
+from amortex.app.building import build, choose, device
+from amortex.app.options import check, from_keywords
+from amortex.app.pipeline import Pipeline
+from amortex.classifiers.classifier import DEFAULT_CLASSIFIER, Classifier
+from amortex.core.errors import InputError
+from amortex.core.process import prepare
+
+
+class Options(TypedDict, total=False):
+    """The options of ``explain.py``, of the same names and defaults: ``python explain.py --help`` describes them."""
+
+    seed: int
+    preset: str
+    lambda_k: float
+    steps: int
+    samples: int
+    lr: float
+    init: str
+    rate: float
+    hard: bool
+    measure: bool
+    max_distortion: float
+    looks: int
+    refine: int
+    alpha: float
+    obfuscation: str
+    distortion: str
+    wavelet: str
+    levels: int
+    padding: str
+    num_classes: int
+    model_args: dict[str, Any]
+    input_size: int
+    mean: Sequence[float]
+    std: Sequence[float]
+    device: str
+    internal_batch_size: int
+    batch_invariant: bool
+    compile: bool
+
+
+def load_explainer(
+    source: str | Path | None = None,
+    *,
+    method: str | None = None,
+    classifier: str | nn.Module = DEFAULT_CLASSIFIER,
+    weights: str | Path = "auto",
+    class_names: str | Path | Sequence[str] | None = None,
+    **options: Unpack[Options],
+) -> Pipeline:
+    """Load an explainer.
+
+    Also makes the process fast and exact, see `amortex.core.process.prepare`.
+
+    Arguments:
+        source: a trained explainer: a checkpoint or a release folder. Nothing in it is executed. By default the one
+            that amortex brings, if the method is left open and there is one for the classifier.
+        method: ``amortized``, or a name in `METHODS`; by default ``amortized`` where there is a trained explainer, else
+            ``cartoonx``.
+        classifier: a timm name, the class path of an `nn.Module`, or a module (a copy is explained; what
+            `load_classifier` returns is taken itself, where it is, or a copy that is compiled or on another `device`).
+        weights: of a classifier that is named: ``auto`` (its own), ``random``, or a file.
+        class_names: one per class, or a text file with one per line.
+        **options: all other options of ``explain.py`` for the method and the classifier, see `Options`.
+
+    Raises:
+        InputError: an option that does not exist, or that the method does not have, or with a wrong value; a
+            classifier or a trained explainer that cannot be loaded.
+
+    >>> load_explainer(method="cartoonx", classifier="resnet50", lambda_k=10).explain("photo.jpg")
+    """
+    unknown = options.keys() - Options.__annotations__.keys()
+    if unknown:
+        raise InputError(f"there is no option {min(unknown)}: use {', '.join(Options.__annotations__)}")
+    asked = from_keywords({**options, "explainer": source, "method": method, "weights": weights})
+    if not isinstance(classifier, str | nn.Module):
+        raise InputError(f"classifier must be a name or a torch.nn.Module, not {type(classifier).__name__}")
+    asked.classifier, asked.class_names = classifier, class_names
+    check(asked)
+    choose(asked)
+    prepare()
+    where = device(asked.device)
+    if isinstance(classifier, Classifier):  # others may be using it
+        where = classifier.mean.device if asked.device == "auto" else where
+        own = asked.compile or classifier.mean.device != where
+        asked.classifier = copy.deepcopy(classifier) if own else classifier
+    return Pipeline(build(asked).to(where), asked.method)

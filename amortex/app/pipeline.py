@@ -1,0 +1,117 @@
+"""Photographs in, explanations out: an explainer with what stands before and behind it."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from amortex.classifiers.classifier import Classifier
+from amortex.core.errors import InputError
+from amortex.explainers import Explainer
+from amortex.explaining.batch import Request, settings
+from amortex.explaining.results import Explained, explain
+from amortex.io.images import Photograph, Preprocess, Source
+
+Images = Tensor | Photograph | Sequence[Photograph]
+Target = int | str | Sequence[int | str] | Tensor | None
+
+
+class Pipeline:
+    """What `load_explainer` returns.
+
+    Images are a tensor ``(B, C, H, W)`` with pixels in [0, 1], or a path, a PIL image, or a list of these, which are
+    resized and cropped for the classifier. Targets are a class index or name for all images, or one for each; None
+    means the predicted classes.
+
+    Arguments:
+        explainer: explains tensors.
+        method: its name, as written into outputs.
+    """
+
+    def __init__(self, explainer: Explainer, method: str) -> None:
+        self.explainer, self.method = explainer, method
+
+    @property
+    def classifier(self) -> Classifier:
+        """The classifier that is explained: frozen, on pixels in [0, 1]."""
+        return self.explainer.rate_distortion.classifier
+
+    def explain(self, images: Images, target: Target = None) -> Explained:
+        """Explain images, all at once.
+
+        Returns:
+            Explanations in the order of the images: a notebook shows their panels, ``certificate()`` measures them,
+            ``save(folder)`` writes them. ``mask`` is ``(B, k)`` in [0, 1].
+
+        Raises:
+            InputError: an image cannot be read or has the wrong shape or pixels outside [0, 1], or there is no such
+                class.
+        """
+        pixels, sources = self._read(images)
+        classes = self._classes(target, len(pixels))
+        explainer = self.explainer if classes is None else self.explainer.for_target()
+        asked = None if classes is None else classes.tolist()
+        known = settings(Request(explainer, self.method))
+        if asked is not None:
+            known["asked_target"] = asked[0] if len(set(asked)) == 1 else asked
+        return explain(explainer, known, sources, pixels, classes)
+
+    def attribute(self, images: Images, target: Target = None) -> Tensor:
+        """Captum's signature: a non-negative map of relevance, ``(B, C, H, W)``; all channels are equal.
+
+        Raises:
+            InputError: as `explain`.
+        """
+        pixels, _ = self._read(images)
+        classes = self._classes(target, len(pixels))
+        return (self.explainer if classes is None else self.explainer.for_target()).attribute(pixels, classes)
+
+    def _read(self, images: Images) -> tuple[Tensor, list[Source]]:
+        device = self.classifier.mean.device
+        channels = self.classifier.input_size[0]
+        if isinstance(images, Tensor):
+            if images.ndim != 4 or not len(images) or images.shape[1] != channels:
+                raise InputError(f"images must be a tensor (B, {channels}, H, W), not {tuple(images.shape)}")
+            if not images.is_floating_point():
+                raise InputError(f"images must be floats in [0, 1], not {images.dtype}: divide bytes by 255")
+            images = images.float()
+            return images.to(device), [_named(image) for image in images]
+        if not isinstance(images, Photograph | Sequence):
+            raise InputError(f"images are paths, PIL images or one tensor, not {type(images).__name__}")
+        photographs = [images] if isinstance(images, Photograph) else list(images)
+        if not photographs:
+            raise InputError("there are no images to explain")
+        load, pixels, sources = Preprocess(self.classifier.data_config), [], []
+        for photograph in photographs:
+            if isinstance(photograph, Image.Image):
+                pixels.append(load(photograph))
+                sources.append(_named(pixels[-1]))
+            elif isinstance(photograph, str | Path):
+                pixels.append(load.load(photograph))
+                sources.append(Source(Path(photograph), Path(Path(photograph).name)))
+            else:
+                raise InputError(f"images are paths, PIL images or one tensor, not {type(photograph).__name__}")
+        return torch.stack(pixels).to(device), sources
+
+    def _classes(self, target: Target, count: int) -> Tensor | None:
+        if target is None:
+            return None
+        each = np.ravel(target.cpu() if isinstance(target, Tensor) else target).tolist()
+        each = each * count if len(each) == 1 else each
+        if len(each) != count:
+            raise InputError(f"{len(each)} targets were given for {count} images: give one, or one for each")
+        return torch.tensor([self.classifier.class_index(one) for one in each], device=self.classifier.mean.device)
+
+    def __repr__(self) -> str:
+        return f"{self.method}: {self.explainer}"
+
+
+def _named(image: Tensor) -> Source:
+    """A name for an image without a file: by its content, so that others do not take its place in a folder."""
+    content = image.detach().cpu().contiguous().numpy().tobytes()
+    path = Path(f"image-{hashlib.blake2b(content, digest_size=8).hexdigest()}")
+    return Source(path, path)

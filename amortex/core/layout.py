@@ -1,0 +1,86 @@
+"""The two objects that every part of amortex hands to the next: coefficients and their layout.
+
+A transform turns images ``(B, C, H, W)`` into `Coefficients`: one tensor per *band*, each
+``(B, C, *positions)``. A *mask* or *relevance* holds one number per position, shared by the colour
+channels, as a flat tensor ``(B, k)``; `Layout` translates between the flat and the banded view and knows
+for every entry its group, level and orientation.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Band(NamedTuple):
+    """One tensor of coefficients: its name and its positions (batch and channels left out).
+
+    For wavelet details the first axis of `shape` runs over the orientations.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Where each of the `k` mask entries of an image lives.
+
+    Arguments:
+        bands: the coefficient tensors in order, as flattened into ``(..., k)``.
+        image_size: spatial size of the images that the coefficients describe.
+        groups: names of the groups that share noise statistics (CartoonX, section 4.1).
+        group: ``(k,)`` int64, index into `groups` of each entry.
+        level: ``(k,)`` int64, 1 is the finest scale; 0 marks the low-pass or a transform without scales.
+        orientation: ``(k,)`` int64, 0 horizontal, 1 vertical, 2 diagonal (PyWavelets' order); -1 without one.
+        is_complex: whether a position holds a complex number.
+    """
+
+    bands: tuple[Band, ...]
+    image_size: tuple[int, ...]
+    groups: tuple[str, ...]
+    group: Tensor
+    level: Tensor
+    orientation: Tensor
+    is_complex: bool = False
+
+    @cached_property
+    def k(self) -> int:
+        """Number of mask entries per image (not the number of pixels)."""
+        return sum(prod(band.shape) for band in self.bands)
+
+    @cached_property
+    def membership(self) -> Tensor:
+        """``(k, groups)``, 1 where an entry belongs to a group."""
+        with torch.inference_mode(False):  # it outlives that mode
+            return torch.nn.functional.one_hot(self.group, len(self.groups)).float()
+
+    def split(self, flat: Tensor) -> tuple[Tensor, ...]:
+        """View ``(..., k)`` as one ``(..., *positions)`` tensor per band."""
+        sizes = [prod(band.shape) for band in self.bands]
+        parts = flat.split(sizes, dim=-1)
+        return tuple(part.unflatten(-1, band.shape) for part, band in zip(parts, self.bands, strict=True))
+
+    def join(self, parts: Sequence[Tensor]) -> Tensor:
+        """Flatten one ``(..., *positions)`` tensor per band into ``(..., k)``; the inverse of `split`."""
+        return torch.cat([part.flatten(-len(band.shape)) for part, band in zip(parts, self.bands, strict=True)], dim=-1)
+
+
+class Coefficients(NamedTuple):
+    """``h = T(x)``: one ``(B, C, *positions)`` tensor per band of `layout`."""
+
+    bands: tuple[Tensor, ...]
+    layout: Layout
+
+    @property
+    def flat(self) -> Tensor:
+        """All coefficients as ``(B, C, k)``."""
+        return self.layout.join(self.bands)
+
+    def map(self, function: Callable[..., Tensor], *others: Sequence[Tensor]) -> "Coefficients":
+        """Apply `function` band by band, with the bands of `others` (split tensors) beside."""
+        return Coefficients(tuple(function(*bands) for bands in zip(self.bands, *others, strict=True)), self.layout)

@@ -1,0 +1,96 @@
+"""Photographs in one tar file, smaller and quick to read: ``python train.py pack``."""
+
+import argparse
+import io
+import os
+import sys
+import tarfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+from PIL import Image
+from tqdm import tqdm
+
+from amortex.core.errors import InputError, escape
+from amortex.data.sources import decode
+from amortex.io.files import incomplete
+from amortex.io.images import Source, find_images
+
+QUALITY = 95  # of JPEG
+AT_ONCE = 256  # images in memory
+
+
+def shrink(source: Source, size: int) -> bytes | str:
+    """JPEG of an image whose shorter side is `size` at most; or why there is none."""
+    try:
+        image = decode(str(source.path))
+        scale = size / min(image.size)
+        if scale < 1:
+            width, height = (max(1, round(side * scale)) for side in image.size)
+            image = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=QUALITY)
+    except Exception as error:  # decoders raise errors of many types
+        return escape(f"{source.path}: not a readable image ({type(error).__name__}: {error})")
+    return buffer.getvalue()
+
+
+def pack(sources: Sequence[Source], out: Path, size: int) -> list[str]:
+    """Write `out`, in full or not at all; returns what was left out, and why.
+
+    Images keep their order, under numbers as names.
+
+    Raises:
+        InputError: no image can be read.
+    """
+    temporary = incomplete(out)
+    failed, count = [], 0
+    try:
+        with tarfile.open(temporary, "w") as tar, tqdm(total=len(sources), unit="image", disable=None) as bar:
+            for made in _shrunk(sources, size):
+                bar.update()
+                if isinstance(made, str):
+                    failed.append(made)
+                    continue
+                entry = tarfile.TarInfo(f"{count:08d}.jpg")
+                entry.size, count = len(made), count + 1
+                tar.addfile(entry, io.BytesIO(made))
+        if not count:
+            raise InputError(f"none of the {len(failed)} images can be read; the first: {failed[0]}")
+        os.replace(temporary, out)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return failed
+
+
+def _shrunk(sources: Sequence[Source], size: int) -> Iterator[bytes | str]:
+    left = iter(sources)
+    with ThreadPoolExecutor(
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    ) as pool:
+        while some := list(islice(left, AT_ONCE)):
+            yield from pool.map(shrink, some, [size] * len(some))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command line of ``train.py pack``."""
+    parser = argparse.ArgumentParser(
+        prog="train.py pack", description="Photographs of a folder, smaller, in one tar file: for --data.train FILE."
+    )
+    parser.add_argument("folder", help="photographs, at any depth")
+    parser.add_argument("out", type=Path, help="the tar file")
+    parser.add_argument("--size", type=int, default=256, help="pixels of the shorter side at most; default: 256")
+    options = parser.parse_args(arguments)
+    if options.out.suffix != ".tar" or not options.out.parent.is_dir():
+        raise InputError(f"{options.out}: give a name that ends in .tar, in a folder that exists")
+    if not 32 <= options.size <= 4096:
+        raise InputError(f"--size must be between 32 and 4096, not {options.size}")
+    sources = list(find_images([options.folder]))
+    failed = pack(sources, options.out, options.size)
+    for line in failed:
+        print(f"skipped: {line}", file=sys.stderr)
+    size = options.out.stat().st_size / 2**20
+    print(f"{len(sources) - len(failed)} images, {size:.1f} MiB: {options.out}")
+    return 1 if failed else 0

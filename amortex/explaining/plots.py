@@ -1,0 +1,194 @@
+"""Pictures: the explanation panel and the dyadic layout of a wavelet mask."""
+
+import io
+import warnings
+from collections.abc import Sequence
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from amortex.core.layout import Layout
+from amortex.core.masks import scale_profile
+
+INK, ACCENT, RULE = "#222222", "#0072B2", "#ffffff"  # blue of Okabe and Ito's colour-blind safe palette
+COLOURS = (ACCENT, "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # of the same palette
+BRIGHTEST = 0.995  # quantile of the relevance that is shown brightest: single pixels would darken the rest
+LARGEST = 2048  # side of a dyadic picture
+
+
+def dyadic(mask: Tensor, layout: Layout, cell: int = 8) -> Tensor:
+    """A wavelet mask ``(k,)`` as one square picture: low-pass top left, level 1 (finest) outside.
+
+    Each band is resized to its dyadic cell (nearest neighbour); horizontal details lie right of the coarser levels,
+    vertical below, diagonal across. The low-pass cell has side `cell` at least, unless the picture gets too large.
+    """
+    low, *details = layout.split(mask)
+    side = max(1, min(max(cell, low.shape[-1]), LARGEST >> len(details)))
+    canvas = _fit(low, side)
+    for detail in reversed(details):
+        horizontal, vertical, diagonal = (_fit(band, side) for band in detail)
+        canvas = torch.cat([torch.cat([canvas, horizontal], dim=1), torch.cat([vertical, diagonal], dim=1)])
+        side *= 2
+    return canvas
+
+
+def _fit(band: Tensor, side: int) -> Tensor:
+    return F.interpolate(band[None, None], (side, side), mode="nearest-exact")[0, 0]
+
+
+def panel(
+    image: Tensor, picture: Tensor, mask: Tensor, relevance: Tensor, layout: Layout, title: Sequence[str]
+) -> Figure:
+    """Image, explanation, mask and importance per scale, side by side.
+
+    Arguments:
+        image: ``(C, H, W)`` in [0, 1].
+        picture: ``(1, H, W)``, the explanation.
+        mask, relevance: ``(k,)``.
+        title: lines above the panel; the first is set in bold.
+    """
+    figure = Figure(figsize=(12, 3.85), dpi=150)
+    axes = figure.subplots(1, 4, gridspec_kw={"left": 0.012, "right": 0.985, "bottom": 0.1, "top": 0.8, "wspace": 0.2})
+    grey = {"cmap": "gray", "vmin": 0, "vmax": 1}
+    _picture(axes[0], "Image", image.permute(1, 2, 0).squeeze(-1), **(grey if len(image) == 1 else {}))
+    _picture(axes[1], "Explanation", picture[0], **grey)
+    levels = int(layout.level.max())
+    # a mask that keeps or drops pixels shows the same as the picture: what ranked them shows more
+    ranked = bool(((mask == 0) | (mask == 1)).all()) and not torch.equal(mask, relevance)
+    if len(layout.bands) > 1:
+        shown = dyadic(mask, layout)
+        _picture(axes[2], "Mask (wavelet coefficients)", shown, cmap="magma", vmin=0, vmax=1)
+        size = len(shown)
+        for level in range(levels):
+            middle, end = size / 2 ** (level + 1) - 0.5, size / 2**level - 0.5
+            axes[2].plot([middle, middle], [-0.5, end], [-0.5, end], [middle, middle], color=RULE, lw=0.6)
+        axes[2].set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
+    elif layout.is_complex:
+        _picture(
+            axes[2],
+            "Mask (frequencies, zero at the centre)",
+            _all_frequencies(mask, layout),
+            cmap="magma",
+            vmin=0,
+            vmax=1,
+        )
+    elif ranked:
+        bright = relevance.kthvalue(max(1, round(BRIGHTEST * layout.k))).values
+        heat = (relevance / bright.clamp(min=1e-12)).clamp(0, 1)
+        axes[2].imshow(image.mean(0).cpu(), cmap="gray", vmin=0, vmax=1)
+        _picture(axes[2], "Relevance", heat.reshape(layout.bands[0].shape), cmap="magma", vmin=0, vmax=1, alpha=0.7)
+    else:
+        _picture(axes[2], "Mask (pixels)", mask.reshape(layout.bands[0].shape), cmap="magma", vmin=0, vmax=1)
+    if levels:
+        _scales(axes[3], scale_profile(relevance[None], layout.level.cpu(), levels)[0], levels)
+    elif ranked:
+        _histogram(axes[3], "Relevance (% of entries)", relevance / relevance.amax().clamp(min=1e-12))
+    else:
+        _histogram(axes[3], "Mask values (% of entries)", mask)
+    head, *rest = title
+    figure.text(0.012, 0.975, head, fontsize=12, fontweight="bold", color=INK, va="top", parse_math=False)
+    figure.text(0.012, 0.905, "\n".join(rest), fontsize=9.5, color=INK, va="top")
+    return figure
+
+
+def _all_frequencies(mask: Tensor, layout: Layout) -> Tensor:
+    """A mask over `rfft2`'s half plane on the whole plane: opposite frequencies share an entry, zero is central."""
+    half = mask.reshape(layout.bands[0].shape)
+    width = layout.image_size[1]
+    mirrored = half.roll(-1, 0).flip(0)[:, 1 : (width + 1) // 2].flip(1)  # (-row, -column)
+    plane: Tensor = torch.fft.fftshift(torch.cat([half, mirrored], dim=1))
+    return plane
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file. Characters that the font lacks become boxes, without a warning for each."""
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def stacked(pictures: Sequence[bytes]) -> bytes:
+    """PNG files of one width below each other, as one."""
+    if len(pictures) == 1:
+        return pictures[0]
+    opened = [Image.open(io.BytesIO(picture)).convert("RGB") for picture in pictures]
+    sheet = Image.new("RGB", (opened[0].width, sum(one.height for one in opened)), "white")
+    top, buffer = 0, io.BytesIO()
+    for one in opened:
+        sheet.paste(one, (0, top))
+        top += one.height
+    sheet.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _picture(axis: Axes, title: str, pixels: Tensor, **style: Any) -> None:
+    shown = axis.imshow(np.asarray(pixels.detach().cpu()), interpolation="nearest", **style)
+    axis.set_title(title, fontsize=9.5, color=INK)
+    axis.set_axis_off()
+    if style.get("cmap") == "magma":
+        box = axis.inset_axes((1.02, 0, 0.025, 1))
+        bar: Any = axis.figure.colorbar(shown, cax=box, ticks=(0, 1))
+        bar.outline.set_visible(False)
+        box.tick_params(labelsize=7, colors=INK, length=0, pad=2)
+
+
+def _scales(axis: Axes, profile: Tensor, levels: int) -> None:
+    """Bars from coarse to fine: the share of relevance at each scale."""
+    names = ["low", *(str(level) for level in range(levels, 0, -1))]
+    shares = [profile[0], *profile[1:].flip(0)]
+    bars = axis.bar(names, [100 * float(share) for share in shares], color=ACCENT, width=0.75)
+    axis.bar_label(bars, fmt="%.0f", fontsize=8, color=INK, padding=1)
+    axis.set_title("Importance per scale (%)", fontsize=9.5, color=INK)
+    axis.set_xlabel("level, coarse to fine", fontsize=8.5, color=INK)
+    _plain(axis)
+
+
+def _histogram(axis: Axes, title: str, values: Tensor) -> None:
+    shares, edges = np.histogram(values.detach().cpu().numpy(), bins=10, range=(0, 1))
+    axis.bar(edges[:-1], 100 * shares / len(values), width=0.085, align="edge", color=ACCENT)
+    axis.set_title(title, fontsize=9.5, color=INK)
+    axis.set_xlabel("value", fontsize=8.5, color=INK)
+    _plain(axis)
+
+
+def _plain(axis: Axes) -> None:
+    axis.set_box_aspect(1)
+    axis.tick_params(labelsize=8, colors=INK, length=2)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.margins(y=0.12)
+
+
+def training_curve(history: Sequence[dict[str, float]]) -> Figure:
+    """The validation objective over the steps of a training run.
+
+    Arguments:
+        history: one table per validation: ``step``, and by lambda_k, as text, the objective at the best of the measured
+            rates; under ``predicted LAMBDA_K`` that at the predicted rate, and under ``refined LAMBDA_K``, where there
+            is learned refinement, that of its masks.
+    """
+    figure = Figure(figsize=(6, 3.6), dpi=150, layout="constrained")
+    axis = figure.subplots()
+    steps = [row["step"] for row in history]
+    names = [name for name in history[-1] if name != "step" and " " not in name]
+    lines = {"": ("-", "best of nine rates"), "predicted ": ("--", "predicted rate"), "refined ": (":", "refined")}
+    for name, colour, marker in zip(names, cycle(COLOURS), cycle("os^vDP"), strict=False):
+        axis.plot([], [], color=colour, marker=marker, ms=3.5, label=f"$\\lambda k$ = {name}")
+        for kind, (style, _) in lines.items():
+            values = [row.get(kind + name, float("nan")) for row in history]
+            axis.plot(steps, values, style, color=colour, marker="" if kind == "predicted " else marker, ms=3.5, lw=1.2)
+    for kind, (style, label) in lines.items():
+        if kind + names[0] in history[-1]:
+            axis.plot([], [], style, color=INK, label=label)
+    axis.set(xlabel="training step", ylabel="D + $\\lambda k$ R, validation images")
+    axis.grid(alpha=0.25)
+    figure.legend(fontsize=8, frameon=False, loc="outside right upper")
+    return figure

@@ -1,0 +1,73 @@
+"""What is known about images before any mask, and what a mask achieves: in and out of `RateDistortion`."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from scipy.stats import t as student
+from torch import Tensor
+
+from amortex.core.layout import Coefficients, Layout
+
+
+class Reference(NamedTuple):
+    """What is known about a batch of images before any mask: everything that all draws share."""
+
+    image: Tensor  # (B, C, H, W) in [0, 1]
+    coefficients: Coefficients  # h = T(x)
+    location: tuple[Tensor, ...]  # of the replacement v, per band
+    scale: tuple[Tensor, ...] | None
+    probabilities: Tensor  # (B, M), Phi(x)
+    target: Tensor  # (B,), the class explained
+
+    @property
+    def layout(self) -> Layout:
+        return self.coefficients.layout
+
+    @property
+    def predicted(self) -> Tensor:
+        """Whether the target is the class the classifier predicts, ``(B,)``."""
+        return self.target == self.probabilities.argmax(-1)
+
+    def samples(self, wanted: int) -> int:
+        """How many of so many noise draws there are: one where the replacement is not random, as all are the same."""
+        return 1 if self.scale is None else wanted
+
+    def of(self, images: slice | Tensor) -> "Reference":
+        """The same for some of the images: a slice, or their indices."""
+        return self._map(lambda values: values[images])
+
+    def repeat(self, times: int) -> "Reference":
+        """Each image so many times in a row."""
+        return self if times == 1 else self._map(lambda values: values.repeat_interleave(times, 0))
+
+    def _map(self, function: Callable[[Tensor], Tensor]) -> "Reference":
+        return Reference(
+            function(self.image),
+            self.coefficients.map(function),
+            tuple(map(function, self.location)),
+            None if self.scale is None else tuple(map(function, self.scale)),
+            function(self.probabilities),
+            function(self.target),
+        )
+
+
+class Outcome(NamedTuple):
+    """A mask, measured."""
+
+    distortion: Tensor  # (B, L), one per noise draw
+    rate: Tensor  # (B,)
+    probabilities: Tensor  # (B, M), mean of Phi(y) over the draws
+
+    def interval(self) -> tuple[Tensor, Tensor]:
+        """95 % confidence interval ``(B,)``, ``(B,)`` of the mean distortion: Student's t over draws, cut at zero.
+
+        A single draw has none: its ends are NaN (those of an obfuscation that is not random are set by the caller).
+        """
+        draws = self.distortion.shape[1]
+        mean = self.distortion.mean(1)
+        if draws == 1:
+            margin = torch.full_like(mean, torch.nan)
+        else:
+            margin = float(student.ppf(0.975, draws - 1)) * self.distortion.std(1) / draws**0.5
+        return (mean - margin).clamp(min=0), mean + margin

@@ -1,0 +1,231 @@
+"""THE page: image -> coefficients -> mask -> obfuscation -> inverse -> clip -> classifier -> distortion, rate.
+
+Teachers, training and metrics all go through `RateDistortion`; nothing else in amortex obfuscates an image.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from amortex.classifiers.classifier import Classifier
+from amortex.core.errors import InputError
+from amortex.core.layout import Coefficients
+from amortex.core.noise_streams import Draws
+from amortex.obfuscations import Gaussian, Obfuscation
+from amortex.rate_distortion.distortions import DISTORTIONS, DistortionName, label_max, of_class
+from amortex.rate_distortion.encoded_batch import Outcome, Reference
+from amortex.rate_distortion.noise import AddNoise, channels_last
+from amortex.transforms import Transform, Wavelet
+
+
+class RateDistortion(nn.Module):
+    """Distortion and rate of masks for a classifier.
+
+    Arguments:
+        classifier: frozen, on pixels in [0, 1].
+        transform: the coefficients that masks are over.
+        obfuscation: what replaces masked coefficients.
+        distortion: ``label_l2``, ``label_max``, ``l2`` or ``kl``. Images whose target is not the predicted class
+            are measured by ``label_max`` whatever is asked for: with a probability near 0 to preserve, the empty
+            mask would be optimal.
+        internal_batch_size: most obfuscated images that are in memory at once; draws beyond are chunked.
+        batch_invariant: compute each image apart from its batch. Libraries choose their kernels by the size of a batch,
+            so its rounding depends on it, and hundreds of steps of an optimisation amplify rounding into other optima
+            of similar J. With this the result for an image is the same to the last bit in any batch.
+
+    References:
+        Kolek et al., Cartoon Explanations of Image Classifiers, ECCV 2022, eq. 2-5. Algorithm 1 prints
+        the squared distortion; section 2 and the authors' code do not square, nor does this.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        transform: Transform | None = None,
+        obfuscation: Obfuscation | None = None,
+        distortion: DistortionName = "label_l2",
+        internal_batch_size: int = 16,
+        batch_invariant: bool = False,
+    ) -> None:
+        super().__init__()
+        if distortion not in DISTORTIONS:
+            raise InputError(f"unknown distortion {distortion!r}: use one of {', '.join(DISTORTIONS)}")
+        if internal_batch_size < 1:
+            raise InputError(f"internal_batch_size must be at least 1, not {internal_batch_size}")
+        self.classifier = classifier
+        self.transform = transform or Wavelet()
+        self.obfuscation = obfuscation or Gaussian()
+        self.distortion = distortion
+        self.internal_batch_size, self.backed_off = internal_batch_size, False
+        self.batch_invariant = batch_invariant
+
+    def __repr__(self) -> str:
+        obfuscation = type(self.obfuscation).__name__.lower()
+        return f"RateDistortion({self.classifier}, {self.transform}, {obfuscation!r}, {self.distortion!r})"
+
+    def back_off(self) -> bool:
+        """Halve `internal_batch_size`, after memory ran out; whether that could be done, which is once."""
+        possible = self.internal_batch_size > 1 and not self.backed_off
+        if possible:
+            self.internal_batch_size, self.backed_off = self.internal_batch_size // 2, True
+        return possible
+
+    @property
+    def images_at_once(self) -> int:
+        """Most images that go through the classifier together."""
+        return 1 if self.batch_invariant else self.internal_batch_size
+
+    def chunks(self, images: int, draws: int = 1) -> Iterator[slice]:
+        """Slices of so many images, each of those that go through the classifier together, in so many draws."""
+        size = max(1, self.images_at_once // draws)
+        return (slice(start, min(start + size, images)) for start in range(0, images, size))
+
+    @torch.no_grad()
+    def reference(self, image: Tensor, target: Tensor | None = None, probabilities: Tensor | None = None) -> Reference:
+        """Coefficients, replacement statistics and reference output of images ``(B, C, H, W)`` in [0, 1].
+
+        `target` ``(B,)`` defaults to the predicted classes; `probabilities` ``(B, M)`` are computed unless known.
+        """
+        layout = self.transform.layout(tuple(image.shape[2:]), image.device)
+        bands, locations, scales, outputs = [], [], [], [] if probabilities is None else [probabilities]
+        for chunk in image.split(self.images_at_once):
+            coefficients = self.transform(chunk)
+            replacement = self.obfuscation.replacement(chunk, coefficients, self.transform)
+            bands.append(coefficients.bands)
+            locations.append(replacement.location)
+            scales += [] if replacement.scale is None else [replacement.scale]
+            outputs += [softmax(self.classifier(chunk))] if probabilities is None else []
+        probabilities = torch.cat(outputs)
+        return Reference(
+            image,
+            Coefficients(tuple(map(torch.cat, zip(*bands, strict=True))), layout),
+            layout.split(torch.cat(locations)),
+            layout.split(torch.cat(scales)) if scales else None,
+            probabilities,
+            probabilities.argmax(-1) if target is None else target,
+        )
+
+    def obfuscate(self, reference: Reference, mask: Tensor, noise: tuple[Tensor, ...] | None) -> Tensor:
+        """``y = clamp(T^-1(s h + (1 - s) v), 0, 1)`` for masks s ``(B, k)`` -> ``(B, L, C, H, W)``.
+
+        `noise` is unit noise per band, ``(B, L, C, *positions)``; None means a ``v`` that is not random.
+        """
+        mixed = self.mix(reference, mask, noise)
+        images: Tensor = self.picture(mixed).unflatten(0, (len(mask), -1))
+        return images
+
+    def mix(self, reference: Reference, mask: Tensor, noise: tuple[Tensor, ...] | None) -> Coefficients:
+        """``s h + (1 - s) v``, the draws in the batch: ``(B L, C, *positions)`` per band."""
+        bands = []
+        for index, (h, s) in enumerate(
+            zip(reference.coefficients.bands, reference.layout.split(mask[:, None]), strict=True)
+        ):
+            location = reference.location[index]
+            kept = torch.addcmul(location, s, h - location) if not h.is_complex() else location + s * (h - location)
+            kept = kept[:, None]
+            if noise is not None and reference.scale is not None:
+                # (1 - s) sigma is small, the noise is large: one fused pass over it
+                spread = ((1 - s) * reference.scale[index])[:, None]
+                spatial = len(reference.layout.image_size)
+                spread = spread.expand(kept.shape).to(kept.real.dtype)  # in full: contiguous for the pass over it
+                kept = AddNoise.apply(channels_last(kept, spatial), channels_last(spread, spatial), noise[index])
+            bands.append(kept)
+        return Coefficients(tuple(band.flatten(0, 1) for band in bands), reference.layout)
+
+    def picture(self, coefficients: Coefficients) -> Tensor:
+        """``clamp(T^-1(c), 0, 1)``, ``(B, C, H, W)``."""
+        return F.hardtanh(self.transform.inverse(coefficients), 0.0, 1.0)  # clamp, but with one kernel backward
+
+    def forward(self, reference: Reference, mask: Tensor, draws: Draws, samples: int = 64) -> Outcome:
+        """Measure masks ``(B, k)`` over `samples` fresh draws, without gradients."""
+        (outputs,) = self.probabilities(reference, [mask], draws, samples)
+        return Outcome(self.distortions(reference, outputs), mask.mean(-1), outputs.mean(1))
+
+    @torch.no_grad()
+    def probabilities(self, reference: Reference, masks: Sequence[Tensor], draws: Draws, samples: int) -> Tensor:
+        """``Phi(y)`` of R masks ``(B, k)`` per image, each under the same fresh draws: ``(R, B, L, M)``."""
+        images = []
+        for some, counts in self._chunks(reference, samples):
+            part, chunks = reference.of(some), []
+            for count in counts:
+                noise = self.noise(part, draws, some, count)
+                chunks.append(torch.stack([self.outputs(part, mask[some], noise) for mask in masks]))
+            images.append(torch.cat(chunks, dim=2))
+        return torch.cat(images, dim=1)
+
+    def value_and_gradient(
+        self, reference: Reference, mask: Tensor, draws: Draws, samples: int
+    ) -> tuple[Tensor, Tensor]:
+        """Mean distortion ``(B,)`` over `samples` draws and its gradient with respect to the mask, ``(B, k)``.
+
+        Each chunk of draws is differentiated before the next is made, so memory does not grow with `samples`.
+        """
+        values = torch.zeros_like(mask[:, 0])
+        gradients = torch.zeros_like(mask)
+        for some, counts in self._chunks(reference, samples):
+            part = reference.of(some)
+            total = sum(counts)
+            for count in counts:
+                noise = self.noise(part, draws, some, count)
+                with torch.enable_grad():
+                    leaf = mask[some].detach().requires_grad_()
+                    distortion = self.distortions(part, self.outputs(part, leaf, noise)).sum(1) / total
+                    (gradient,) = torch.autograd.grad(distortion.sum(), leaf)
+                values[some] += distortion.detach()
+                gradients[some] += gradient
+        return values, gradients
+
+    def _chunks(self, reference: Reference, samples: int) -> Iterator[tuple[slice, list[int]]]:
+        """Slices of images, each with the sizes of its chunks of draws."""
+        samples = reference.samples(samples)
+        for some in self.chunks(len(reference.image)):
+            most = max(1, self.internal_batch_size // (some.stop - some.start))
+            counts = [most] * (samples // most) + ([samples % most] if samples % most else [])
+            yield some, counts
+
+    def noise(self, reference: Reference, draws: Draws, images: slice, samples: int) -> tuple[Tensor, ...] | None:
+        """Unit noise per band, ``(B, samples, C, *positions)``, of some of the images of `draws`, if there is any."""
+        if reference.scale is None:
+            return None
+        layout, channels = reference.layout, reference.image.shape[1]
+        parts = 2 if layout.is_complex else 1
+        flat = draws.fill(
+            self.obfuscation.noise_, images, samples, (channels * layout.k * parts,), reference.image.dtype
+        )
+        if layout.is_complex:  # variance one in all, half of it in each part
+            flat = torch.view_as_complex(flat.unflatten(-1, (-1, 2))) / 2**0.5
+        sizes = [channels * band[0, 0].numel() for band in reference.coefficients.bands]
+        # each band in the memory order of `channels_last`: positions, channels, orientations
+        last, bands = range(-len(layout.image_size), 0), []
+        for part, band in zip(flat.split(sizes, dim=-1), layout.bands, strict=True):
+            inner, positions = band.shape[: last[0]], band.shape[last[0] :]
+            part = part.unflatten(-1, (*positions, channels, *inner))
+            bands.append(part.movedim(tuple(range(2, 2 + len(last))), tuple(last)))
+        return tuple(bands)
+
+    def outputs(self, reference: Reference, mask: Tensor, noise: tuple[Tensor, ...] | None) -> Tensor:
+        """``Phi(y)``, ``(B, L, M)``."""
+        y = self.obfuscate(reference, mask, noise)
+        outputs: Tensor = softmax(self.classifier(y.flatten(0, 1))).unflatten(0, y.shape[:2])
+        return outputs
+
+    def distortions(self, reference: Reference, outputs: Tensor, name: DistortionName | None = None) -> Tensor:
+        """Distortions of outputs ``Phi(y)`` ``(B, L, M)`` from the reference, ``(B, L)``; by default its own."""
+        p, target = reference.probabilities, reference.target
+        return torch.where(
+            reference.predicted[:, None],
+            DISTORTIONS[name or self.distortion](p, outputs, target),
+            label_max(p, outputs, target),
+        )
+
+
+def class_probability(reference: Reference) -> Tensor:
+    """Probability of the explained class on the clean image, ``(B,)``."""
+    return of_class(reference.probabilities, reference.target)
+
+
+def softmax(logits: Tensor) -> Tensor:
+    """Softmax over classes, in float32 at least."""
+    return logits.softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))

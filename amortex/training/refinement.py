@@ -1,0 +1,68 @@
+"""What training the refiner minimises: distortion + lambda_k * rate after each of its steps."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from amortex.amortized.evidence import look
+from amortex.amortized.predictor import RATES, MaskPredictor, Prediction
+from amortex.amortized.refiner import FIRST_PRICE, begin, price, wanted, worth
+from amortex.core.noise_streams import Draws, uniform
+
+SPREAD = 1.5  # how far beyond the interval of lambda_k prices are drawn, as a factor
+STARTS = (0.5, 4.0)  # the masks to begin with have the rate that the predictor expects to be best, times this
+QUICKEST = 0.15  # how quickly the price may rise, as a share of the steps
+
+
+class Refinement:
+    """The loss of the `Refiner` over some of its steps.
+
+    Each step is asked for the lowest objective that it can reach at once, at its own price of the mask, and gets no
+    gradient from later ones: so only the refiner is differentiated, the gradient of the distortion at its new mask
+    being a constant; and the pass that finds this gradient is the look that the next step begins with. A training step
+    of T refinement steps costs T forward and backward passes of the classifier, and no memory for them.
+
+    Arguments:
+        predictor: with a refiner.
+        settings: of `AmortizedExplainer`.
+    """
+
+    def __init__(self, predictor: MaskPredictor, settings: Any) -> None:
+        self.predictor, self.settings = predictor, settings
+
+    def __call__(self, prediction: Prediction, numbers: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of predictions for the samples of these `numbers`, and what to log of it."""
+        h, rd = self.settings, self.predictor.rate_distortion
+        refiner: Any = self.predictor.decoder.refiner
+        device = prediction.logits.device
+        part = Draws.numbered(numbers, h.seed, "price", device).fill(uniform, slice(None), 1, (4,), torch.float32)
+        last, first, starts, pace = part[:, 0].unbind(1)
+        last = between(last, min(h.lambda_k) / SPREAD, max(h.lambda_k) * SPREAD)
+        first = torch.minimum(between(first, FIRST_PRICE, max(h.lambda_k) * SPREAD), last)  # anywhere on the way
+        with torch.no_grad():
+            rate = prediction.rate_for(first) * between(starts, *STARTS)
+            state = begin(prediction.mask(rate.clamp(RATES[0], RATES[-1])))
+        evidence, hidden = prediction.evidence, prediction.hidden
+        hidden = hidden._replace(condition=hidden.condition.detach(), stages=tuple(s.detach() for s in hidden.stages))
+        draws, target = Draws.numbered(numbers, h.seed, "refine", device), wanted(prediction.reference)
+        steps = h.refine_steps * between(pace, QUICKEST, 1.0)
+        seen = look(rd, prediction.reference, state.mask, draws, slope=True)
+        loss, costs = torch.zeros((), device=device), []
+        for step in range(h.refine_steps):
+            lambda_k = price(last, step, steps, first)
+            state = refiner(evidence, hidden, lambda_k, state, seen)
+            mask = state.mask
+            seen = look(rd, prediction.reference, mask.detach(), draws, slope=True)
+            distortion = (seen.kept.exp() - target).square()
+            gradient = (lambda_k[:, None] - worth(prediction.reference, seen)) / mask.shape[1]
+            loss = loss + (mask * gradient).sum(1).mean() / h.refine_steps
+            costs.append((distortion + lambda_k * mask.detach().mean(1)).mean())
+            state = state._replace(logits=state.logits.detach())
+        return loss, {"refine_first": costs[0], "refine_last": costs[-1], "refine_rate": state.mask.mean()}
+
+
+def between(share: Tensor, low: float, high: float) -> Tensor:
+    """From `low` to `high`, evenly on a log scale."""
+    return (math.log(low) + share * math.log(high / low)).exp()
