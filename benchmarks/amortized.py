@@ -14,16 +14,16 @@ from torch import Tensor
 from tqdm import tqdm
 
 from amortex.amortized.checkpoints import load_predictor
-from amortex.amortized.explainer import LOOKS
-from amortex.amortized.mask_path import Trace
+from amortex.amortized.explainer import DEFAULT_LEARNED_STEPS
+from amortex.amortized.mask_path import MaskPath
 from amortex.amortized.predictor import MaskPredictor, Prediction
 from amortex.core.masks import energy, top_share
-from amortex.core.noise_streams import Draws
+from amortex.core.noise_streams import NoiseStreams
 from amortex.core.process import prepare
 from amortex.explainers import WAM
 from amortex.explainers.initial import sensitivity
-from amortex.rate_distortion.encoded_batch import Reference
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.encoded_batch import EncodedBatch
+from amortex.rate_distortion.pipeline import RateDistortion
 
 Rows = tuple[Tensor, Tensor, Tensor]  # (B, R) each: rates, the distortions that choose among them, those that count
 
@@ -31,23 +31,23 @@ AIM = 5.0  # the lambda_k of the refined masks
 RATES = (0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 
 
-def coarse_first(reference: Reference) -> Tensor:
+def coarse_first(encoded: EncodedBatch) -> Tensor:
     """Low-pass, then level J down to 1, within a level by energy."""
-    size = energy(reference.coefficients)
-    level = reference.layout.level.float()
+    size = energy(encoded.coefficients)
+    level = encoded.layout.level.float()
     level = torch.where(level == 0, level.max() + 1, level)
     return level + size / (1 + size.amax(1, keepdim=True))
 
 
 def trivial(predictor: MaskPredictor, prediction: Prediction) -> dict[str, list[Tensor]]:
     """The masks of the answers that need no training, at `RATES`."""
-    rd, reference = predictor.rate_distortion, prediction.reference
-    size = energy(reference.coefficients)
+    rd, encoded = predictor.rate_distortion, prediction.encoded
+    size = energy(encoded.coefficients)
     orderings = {
         "magnitude": size,
-        "coarse levels first": coarse_first(reference),
-        "sensitivity": sensitivity(rd, reference, Draws.of(reference.image)),
-        "WAM-SG": WAM(rd, "smoothgrad").explain(reference.image).relevance,
+        "coarse levels first": coarse_first(encoded),
+        "sensitivity": sensitivity(rd, encoded, NoiseStreams.of(encoded.image)),
+        "WAM-SG": WAM(rd, "smoothgrad").explain(encoded.image).relevance,
         "the predictor before training": predictor.decoder.given(prediction.evidence)[0],
     }
     hard = {name: [top_share(values, rate, size) for rate in RATES] for name, values in orderings.items()}
@@ -57,29 +57,33 @@ def trivial(predictor: MaskPredictor, prediction: Prediction) -> dict[str, list[
 
 def trained(predictor: MaskPredictor, prediction: Prediction) -> dict[str, list[Tensor]]:
     """The masks of an explainer at `RATES`: of one pass, and through refined ones if it has learned refinement."""
-    size = energy(prediction.reference.coefficients)
+    size = energy(prediction.encoded.coefficients)
     masks = {
         "amortized": [prediction.mask(rate) for rate in RATES],
         "amortized, hard": [top_share(prediction.logits, rate, size) for rate in RATES],
     }
     if predictor.decoder.refiner is not None:
-        refined = predictor.refine(prediction, AIM, LOOKS, Draws.of(prediction.reference.image, stream="refine"))
-        trace = Trace(predictor.rate_distortion, prediction, refined, hard=False)
-        masks[f"amortized, {LOOKS} learned steps"] = [trace.mask(size.new_full((len(size),), rate)) for rate in RATES]
+        refined = predictor.refine(
+            prediction, AIM, DEFAULT_LEARNED_STEPS, NoiseStreams.of(prediction.encoded.image, stream="refine")
+        )
+        trace = MaskPath(predictor.rate_distortion, prediction, refined, hard=False)
+        masks[f"amortized, {DEFAULT_LEARNED_STEPS} learned steps"] = [
+            trace.mask(size.new_full((len(size),), rate)) for rate in RATES
+        ]
     return masks
 
 
-def measure(rd: RateDistortion, reference: Reference, masks: list[Tensor], samples: int) -> Rows:
+def measure(rd: RateDistortion, encoded: EncodedBatch, masks: list[Tensor], samples: int) -> Rows:
     rates = torch.stack([mask.mean(1) for mask in masks], 1)
-    choosing, counting = (curves(rd, reference, masks, samples, stream) for stream in ("a", "b"))
+    choosing, counting = (curves(rd, encoded, masks, samples, stream) for stream in ("a", "b"))
     return rates, choosing, counting
 
 
-def show(name: str, parts: list[Rows], prices: list[float], chosen: bool) -> None:
-    """A row of the table; without `chosen` the columns are the masks for each of the `prices`."""
+def show(name: str, parts: list[Rows], lambdas: list[float], chosen: bool) -> None:
+    """A row of the table; without `chosen` the columns are the masks for each of the `lambdas`."""
     rates, choosing, counting = (torch.cat(part) for part in zip(*parts, strict=True))
     cells = []
-    for index, value in enumerate(prices):
+    for index, value in enumerate(lambdas):
         best = (choosing + value * rates).argmin(1, keepdim=True)
         if not chosen:
             best = torch.full_like(best, index)
@@ -96,7 +100,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=16, help="noise draws per mask")
     options = parser.parse_args()
     prepare()
-    predictors = [load_predictor(path, img_size=options.size, internal_batch_size=64) for path in options.explainer]
+    predictors = [load_predictor(path, input_size=options.size, internal_batch_size=64) for path in options.explainer]
     for predictor in predictors[1:]:
         predictor.refuse_others(predictors[0].identity())
     rd = predictors[0].rate_distortion
@@ -108,7 +112,7 @@ def main() -> None:
     for chunk in tqdm(image.split(8), desc="trivial answers", disable=None):
         prediction = predictors[0](chunk)
         for name, masks in trivial(predictors[0], prediction).items():
-            found.setdefault(name, []).append(measure(rd, prediction.reference, masks, options.samples))
+            found.setdefault(name, []).append(measure(rd, prediction.encoded, masks, options.samples))
     for name, parts in found.items():
         show(name, parts, options.lambda_k, chosen=True)
     for path, predictor in zip(options.explainer, predictors, strict=True):
@@ -116,9 +120,9 @@ def main() -> None:
         for chunk in tqdm(image.split(8), desc=path, disable=None):
             prediction = predictor(chunk)
             for name, masks in trained(predictor, prediction).items():
-                found.setdefault(name, []).append(measure(rd, prediction.reference, masks, options.samples))
+                found.setdefault(name, []).append(measure(rd, prediction.encoded, masks, options.samples))
             own = [prediction.mask(prediction.rate_for(value)) for value in options.lambda_k]
-            predicted.append(measure(rd, prediction.reference, own, options.samples))
+            predicted.append(measure(rd, prediction.encoded, own, options.samples))
         for name, parts in found.items():
             show(f"{name}: {path}", parts, options.lambda_k, chosen=True)
         show(f"amortized, rate predicted: {path}", predicted, options.lambda_k, chosen=False)

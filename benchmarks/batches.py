@@ -11,7 +11,7 @@ import time
 import torch
 from common import arguments, default_problem, measure
 
-from amortex.core.noise_streams import Draws
+from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers import PRESETS, RDE
 
 
@@ -21,15 +21,15 @@ def main() -> None:
     parser.add_argument("--preset", default="fast")
     parser.add_argument("--steps", type=int, default=200)
     options = parser.parse_args()
-    rd, reference = default_problem(options)
-    image, single = reference.image, range(options.images)
+    rd, encoded = default_problem(options)
+    image, single = encoded.image, range(options.images)
     explainer = RDE(rd, options.lambda_k, PRESETS[options.preset].but(steps=options.steps))
 
-    mask = image.new_full((len(image), reference.layout.k), 0.5)
-    together = rd.value_and_gradient(reference, mask, Draws.of(image), 16)[1]
+    mask = image.new_full((len(image), encoded.layout.k), 0.5)
+    together = rd.value_and_gradient(encoded, mask, NoiseStreams.of(image), 16)[1]
     for i in single:
         one = slice(i, i + 1)
-        alone = rd.value_and_gradient(reference.of(one), mask[one], Draws.of(image[one]), 16)[1]
+        alone = rd.value_and_gradient(encoded.of(one), mask[one], NoiseStreams.of(image[one]), 16)[1]
         difference = ((alone - together[one]).norm() / alone.norm()).item()
         print(f"image {i}: relative difference of the first gradient {difference:.1e}", flush=True)
 
@@ -41,7 +41,7 @@ def main() -> None:
             start = time.perf_counter()
             mask = torch.cat([explainer.explain(chunk).mask for chunk in image.split(size)])
             seconds = time.perf_counter() - start
-            distortion, rate = measure(rd, reference, mask)
+            distortion, rate = measure(rd, encoded, mask)
             objectives.append(distortion + options.lambda_k * rate)
             print(f"{kind}, {size} at a time: mean J = {objectives[-1].mean():.4f}, {seconds:.0f} s", flush=True)
         relative = (objectives[1] / objectives[0] - 1).abs()

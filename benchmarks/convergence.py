@@ -17,8 +17,8 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from tqdm import tqdm
 
 from amortex.explainers import PRESETS, RDE, Preset
-from amortex.rate_distortion.encoded_batch import Reference
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.encoded_batch import EncodedBatch
+from amortex.rate_distortion.pipeline import RateDistortion
 
 PASSES_PER_STEP_AND_DRAW = 3
 
@@ -30,7 +30,7 @@ def parse(text: str) -> Preset:
 
 
 def curve(
-    rd: RateDistortion, reference: Reference, preset: Preset, lambda_k: float, points: int, samples: int
+    rd: RateDistortion, encoded: EncodedBatch, preset: Preset, lambda_k: float, points: int, samples: int
 ) -> list[dict[str, Any]]:
     """Rows of J, distortion and rate: at the start, at `points` steps on the way, and at the end."""
     marks = sorted({round(preset.steps * 2.0 ** -(points - 1 - i)) for i in range(points)} | {preset.steps})
@@ -42,10 +42,10 @@ def curve(
             snapshots[step] = mask.detach().clone()
 
     with tqdm(total=preset.steps, desc=f"{preset.name}, lambda_k={lambda_k:g}", disable=None) as bar:
-        RDE(rd, lambda_k, preset).explain(reference.image, on_step=keep)
+        RDE(rd, lambda_k, preset).explain(encoded.image, on_step=keep)
     rows = []
     for step, mask in snapshots.items():
-        distortion, rate = measure(rd, reference, mask, samples)
+        distortion, rate = measure(rd, encoded, mask, samples)
         rows.append({
             "preset": preset.name, "lambda_k": lambda_k, "steps": step,
             "passes": PASSES_PER_STEP_AND_DRAW * preset.samples * step,
@@ -95,14 +95,14 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=6, help="points on each curve")
     parser.add_argument("--evaluation-samples", type=int, default=64)
     options = parser.parse_args()
-    rd, reference = default_problem(options)
-    empty = measure(rd, reference, reference.image.new_zeros(len(reference.image), reference.layout.k))[0].mean().item()
+    rd, encoded = default_problem(options)
+    empty = measure(rd, encoded, encoded.image.new_zeros(len(encoded.image), encoded.layout.k))[0].mean().item()
     print(f"{options.images} photographs, {options.size} px, empty mask J = {empty:.3f}\n")
     print("| preset | lambda_k | passes | J | distortion | rate |\n|---|---|---|---|---|---|", flush=True)
     rows = []
     for text in options.presets:
         for lambda_k in options.lambda_k:
-            rows += curve(rd, reference, parse(text), lambda_k, options.points, options.evaluation_samples)
+            rows += curve(rd, encoded, parse(text), lambda_k, options.points, options.evaluation_samples)
             row = rows[-1]
             print(f"| {row['preset']} | {lambda_k:g} | {row['passes']} | {row['J']:.4f} | {row['distortion']:.4f} | "
                   f"{row['rate']:.4f} |", flush=True)  # fmt: skip

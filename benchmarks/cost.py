@@ -20,7 +20,7 @@ from torch import nn
 from amortex.amortized.explainer import Amortized
 from amortex.core.process import prepare
 from amortex.explainers import RDE, Preset, picture
-from amortex.training.module import AmortizedExplainer
+from amortex.training.module import AmortizedTrainingModule
 
 CARTOONX_STEPS = 2000
 
@@ -34,7 +34,7 @@ def one_pass(explainer: Amortized, inputs: torch.Tensor) -> Work:
     return lambda: picture(explainer.rate_distortion, explainer.explain(inputs))
 
 
-def training_step(module: AmortizedExplainer, inputs: torch.Tensor) -> Work:
+def training_step(module: AmortizedTrainingModule, inputs: torch.Tensor) -> Work:
     """All that Lightning calls in a step, without Lightning."""
     optimizer = torch.optim.AdamW(module.predictor.decoder.parameters(), lr=1e-4)
     numbers = list(range(len(inputs)))
@@ -70,7 +70,7 @@ def explanations(explainer: Amortized, model: nn.Module, variant: str, bare: str
 
 def refinement(explainer: Amortized, model: nn.Module, bare: str, size: int, steps: int = 10) -> None:
     one, two = images(1, size), images(2, size)
-    refined = Amortized(explainer.predictor, refine=steps)
+    refined = Amortized(explainer.predictor, finetune_steps=steps)
     row = side_by_side(
         lambda: refined.explain(one), lambda: [forward_backward(model, two) for _ in range(steps)], repeats=3
     )
@@ -103,7 +103,7 @@ def main() -> None:
     print("| work | ours (ms) | bare (ms) | ratio |\n|---|---|---|---|")
     for informed in (False, True):
         variant = "informed" if informed else "features"
-        module = AmortizedExplainer(options.classifier, "random", img_size=options.train_size, gradient=informed)
+        module = AmortizedTrainingModule(options.classifier, "random", input_size=options.train_size, gradient=informed)
         explainer = Amortized(module.predictor)
         folded = explainer.rate_distortion.classifier.model
         for bare, model in (("timm's", timm_network(options.classifier)), ("folded", folded)):

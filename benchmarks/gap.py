@@ -24,7 +24,7 @@ from amortex.comparison.studies import Protocol, figures
 from amortex.core.process import prepare
 from amortex.io.images import Preprocess, find_images
 from amortex.metrics import AmortizationGap, Interval, seeds_of
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.pipeline import RateDistortion
 
 EVERY = 5
 BATCH = 4
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("gap_cache"))
     options = parser.parse_args()
     prepare()
-    classifier = load_classifier(DEFAULT_CLASSIFIER, img_size=options.size)
+    classifier = load_classifier(DEFAULT_CLASSIFIER, input_size=options.size)
     rd = RateDistortion(classifier)
     named = dict(one.split("=", 1) for one in options.explainer) or {"amortized": released(DEFAULT_CLASSIFIER)}
     predictors = {name: load_predictor(path, classifier) for name, path in named.items() if path}

@@ -29,7 +29,7 @@ from amortex.app import train_cli
 
 IMAGES = 6
 CLOSE = 1e-4  # largest difference from the undisturbed run
-MODEL = {"classifier": "test_efficientnet", "weights": "random", "img_size": 64, "levels": 3, "width": 8,
+MODEL = {"classifier": "test_efficientnet", "weights": "random", "input_size": 64, "levels": 3, "width": 8,
          "validation_samples": 2, "mean": [0.5], "std": [0.5]}  # fmt: skip
 CONFIG = {
     "trainer": {

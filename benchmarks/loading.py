@@ -20,7 +20,7 @@ from amortex.core.process import prepare
 from amortex.data import ImageData
 from amortex.data.packing import pack
 from amortex.io.images import find_images
-from amortex.training.module import AmortizedExplainer
+from amortex.training.module import AmortizedTrainingModule
 from amortex.training.objective import Objective
 
 BATCH = 8
@@ -41,7 +41,7 @@ def rate(batches: Any, count: int) -> float:
     return count // BATCH * BATCH / (time.perf_counter() - start)
 
 
-def need(module: AmortizedExplainer, size: int, repeats: int = 5) -> float:
+def need(module: AmortizedTrainingModule, size: int, repeats: int = 5) -> float:
     """Images per second that training steps use."""
     objective, image = Objective(module.predictor, module.settings), torch.rand(BATCH, 3, size, size)
     times = []
@@ -73,7 +73,7 @@ def main() -> None:
         for number, source in enumerate(sources):
             (links / f"{number:08d}{source.path.suffix}").symlink_to(source.path.resolve())
         for size in options.size:
-            module = AmortizedExplainer(img_size=size)
+            module = AmortizedTrainingModule(input_size=size)
             config, count = module.data_config, len(sources) - 1
             memory = loader(links, size, config, cache_gib=8.0)
             rates = [rate(loader(links, size, config), count), rate(loader(tar, size, config), count)]

@@ -12,12 +12,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from amortex.amortized.checkpoints import load_predictor
-from amortex.amortized.explainer import LOOKS
-from amortex.amortized.mask_path import Trace
+from amortex.amortized.explainer import DEFAULT_LEARNED_STEPS
+from amortex.amortized.mask_path import MaskPath
 from amortex.amortized.predictor import MaskPredictor
 from amortex.amortized.released import released
 from amortex.classifiers.classifier import DEFAULT_CLASSIFIER
-from amortex.core.noise_streams import Draws
+from amortex.core.noise_streams import NoiseStreams
 from amortex.core.process import prepare
 
 RATES = (0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
@@ -25,30 +25,38 @@ RISE = 0.01
 AIM = 5.0  # the lambda_k of the refined masks
 
 
-def distortions(predictor: MaskPredictor, image: Tensor, looks: int, samples: int) -> Tensor:
+def distortions(predictor: MaskPredictor, image: Tensor, learned_steps: int, samples: int) -> Tensor:
     """``(B, R)``, of images ``(B, C, H, W)`` at `RATES`."""
     prediction, rd = predictor(image), predictor.rate_distortion
-    refined = predictor.refine(prediction, AIM, looks, Draws.of(image, stream="refine")) if looks else None
-    trace = Trace(rd, prediction, refined, hard=False)
+    refined = (
+        predictor.refine(prediction, AIM, learned_steps, NoiseStreams.of(image, stream="refine"))
+        if learned_steps
+        else None
+    )
+    trace = MaskPath(rd, prediction, refined, hard=False)
     masks = [trace.mask(image.new_full((len(image),), rate)) for rate in RATES]
-    return curves(rd, prediction.reference, masks, samples, "monotone")
+    return curves(rd, prediction.encoded, masks, samples, "monotone")
 
 
 @torch.no_grad()
 def main() -> None:
     parser = arguments(__doc__, images=64)
     parser.add_argument("--explainer", help="a checkpoint or a release; default: the one that comes with amortex")
-    parser.add_argument("--looks", type=int, default=LOOKS, help="learned steps; 0 for masks of one pass")
+    parser.add_argument(
+        "--learned-steps", type=int, default=DEFAULT_LEARNED_STEPS, help="learned steps; 0 for masks of one pass"
+    )
     parser.add_argument("--samples", type=int, default=64, help="noise draws per mask")
     options = parser.parse_args()
     prepare()
     path = options.explainer or released(DEFAULT_CLASSIFIER)
-    predictor = load_predictor(path, img_size=options.size, internal_batch_size=64)
+    predictor = load_predictor(path, input_size=options.size, internal_batch_size=64)
     image = photographs(predictor.rate_distortion, options.folder, options.images).image
     chunks = tqdm(image.split(8), disable=None)
-    found = torch.cat([distortions(predictor, chunk, options.looks, options.samples) for chunk in chunks])
+    found = torch.cat([distortions(predictor, chunk, options.learned_steps, options.samples) for chunk in chunks])
     falls = (found.diff(dim=1) <= RISE).all(1)
-    print(f"{options.images} photographs, {options.size} px, {options.samples} draws, {options.looks} learned steps\n")
+    print(
+        f"{options.images} photographs, {options.size} px, {options.samples} draws, {options.learned_steps} learned steps\n"
+    )
     print("| rate | " + " | ".join(f"{rate:.1%}" for rate in RATES) + " |")
     print("|---|" + "---|" * len(RATES))
     print("| distortion | " + " | ".join(f"{value:.3f}" for value in found.mean(0)) + " |")

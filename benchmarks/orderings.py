@@ -9,10 +9,10 @@ import torch
 from common import arguments, default_problem, measure
 
 from amortex.core.masks import energy, top_share
-from amortex.core.noise_streams import Draws
+from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers import RDE, WAM
 from amortex.explainers.initial import sensitivity
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.pipeline import RateDistortion
 
 
 def main() -> None:
@@ -21,12 +21,12 @@ def main() -> None:
     parser.add_argument("--lambda-k", type=float, default=5.0)
     parser.add_argument("--preset", default="converged")
     options = parser.parse_args()
-    rd, reference = default_problem(options)
-    image, size = reference.image, energy(reference.coefficients)
+    rd, encoded = default_problem(options)
+    image, size = encoded.image, energy(encoded.coefficients)
     orderings = {
         "random": torch.rand(size.shape, generator=torch.Generator().manual_seed(0)),
         "magnitude": size,
-        "sensitivity (untrained)": sensitivity(rd, reference, Draws.of(image)),
+        "sensitivity (untrained)": sensitivity(rd, encoded, NoiseStreams.of(image)),
         "WAM saliency": WAM(rd).explain(image).relevance,
         "WAM-SG": WAM(rd, "smoothgrad").explain(image).relevance,
         "WAM-IG": WAM(rd, "integrated").explain(image).relevance,
@@ -40,7 +40,7 @@ def main() -> None:
     print("|---|" + "---|" * len(options.rates))
     for name, relevance in orderings.items():
         masks = (top_share(relevance, rate, size) for rate in options.rates)
-        row = [f"{measure(distance, reference, mask)[0].mean():.3f}" for mask in masks]
+        row = [f"{measure(distance, encoded, mask)[0].mean():.3f}" for mask in masks]
         print(f"| {name} | " + " | ".join(row) + " |", flush=True)
 
 

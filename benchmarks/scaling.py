@@ -21,7 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from amortex.core.process import prepare
 from amortex.explainers import RDE, Preset
-from amortex.training.module import AmortizedExplainer
+from amortex.training.module import AmortizedTrainingModule
 
 BATCH = 8
 
@@ -29,7 +29,7 @@ BATCH = 8
 class Loss(nn.Module):
     """The training loss as a forward pass, which is what DDP wraps."""
 
-    def __init__(self, module: AmortizedExplainer) -> None:
+    def __init__(self, module: AmortizedTrainingModule) -> None:
         super().__init__()
         self.module = module
 
@@ -37,7 +37,7 @@ class Loss(nn.Module):
         return self.module.objective(image, numbers, done=0.5, step=0)[0]
 
 
-def training_step(module: AmortizedExplainer, loss: nn.Module, image: torch.Tensor) -> Work:
+def training_step(module: AmortizedTrainingModule, loss: nn.Module, image: torch.Tensor) -> Work:
     optimizer = torch.optim.AdamW(module.predictor.decoder.parameters(), lr=1e-4)
     numbers = list(range(BATCH))
 
@@ -82,7 +82,7 @@ def work(rank: int, options: argparse.Namespace, meeting: str) -> None:
     if rank == 0:
         print(f"{machine()}, {options.size} px, {options.repeats} repeats\n")
         print("| work | one alone (ms) | both (ms) | ratio |\n|---|---|---|---|", flush=True)
-    module = AmortizedExplainer(options.classifier, "random", img_size=options.size)
+    module = AmortizedTrainingModule(options.classifier, "random", input_size=options.size)
     image = torch.rand(BATCH, 3, options.size, options.size, generator=torch.Generator().manual_seed(rank))
     loss = Loss(module)
     shared = DistributedDataParallel(loss)

@@ -19,7 +19,7 @@ from torch import nn
 from amortex.classifiers.classifier import Classifier, load_classifier
 from amortex.core.process import prepare
 from amortex.explainers import RDE, WAM, Preset
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.pipeline import RateDistortion
 
 
 def cartoonx(
@@ -52,7 +52,7 @@ def peak_memory(samples: int, size: int) -> float:
     code = (
         "import resource, sys, torch; from amortex.classifiers.classifier import load_classifier;"
         "from amortex.core.process import prepare; prepare();"
-        "from amortex.explainers import RDE, Preset; from amortex.rate_distortion.measure import RateDistortion;"
+        "from amortex.explainers import RDE, Preset; from amortex.rate_distortion.pipeline import RateDistortion;"
         f"rd = RateDistortion(load_classifier(), internal_batch_size=16);"
         f"RDE(rd, preset=Preset('memory', 2, {samples}, 1e-3, 'constant')).explain(torch.rand(1, 3, {size}, {size}));"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"

@@ -10,20 +10,20 @@ from safetensors.torch import load_file, save_file
 
 from amortex.amortized.checkpoints import CONFIG, WEIGHTS, load_predictor
 from amortex.amortized.explainer import Amortized
-from amortex.amortized.mask_path import CHOICE_SAMPLES, Trace
+from amortex.amortized.mask_path import CHOICE_SAMPLES, MaskPath
 from amortex.amortized.predictor import MaskPredictor
 from amortex.app import explain_cli as cli
 from amortex.classifiers.classifier import load_classifier
 from amortex.core.errors import InputError
-from amortex.core.noise_streams import Draws
+from amortex.core.noise_streams import NoiseStreams
 from amortex.explaining.certificate import certify
 from amortex.obfuscations import Constant, Zero
-from amortex.rate_distortion.measure import RateDistortion
-from amortex.training.module import AmortizedExplainer
+from amortex.rate_distortion.pipeline import RateDistortion
+from amortex.training.module import AmortizedTrainingModule
 from amortex.transforms import Wavelet
 
 SETTINGS = {
-    "classifier": "networks.TinyNet", "img_size": 32, "mean": [0.5], "std": [0.5], "levels": 2, "width": 8,
+    "classifier": "networks.TinyNet", "input_size": 32, "mean": [0.5], "std": [0.5], "levels": 2, "width": 8,
 }  # fmt: skip
 
 
@@ -35,7 +35,7 @@ def predictor(tiny_classifier):
 
 def write_release(folder, **settings):
     """An untrained explainer of the tiny network, as `train.py export` writes it."""
-    module = AmortizedExplainer(**SETTINGS, **settings)
+    module = AmortizedTrainingModule(**SETTINGS, **settings)
     folder.mkdir()
     save_file(module.predictor.decoder.state_dict(), folder / WEIGHTS)
     config = {"settings": dict(module.hparams), "identity": module.predictor.identity()}
@@ -62,18 +62,18 @@ def test_soft_masks_have_the_rate_and_hard_ones_keep_the_share(rate, predictor, 
 
 
 def test_inference_mode_does_not_matter(predictor, images):
-    expected = Amortized(predictor, refine=2).explain(images).mask
+    expected = Amortized(predictor, finetune_steps=2).explain(images).mask
     with torch.inference_mode():
-        assert torch.equal(Amortized(predictor, refine=2).explain(images.clone()).mask, expected)
+        assert torch.equal(Amortized(predictor, finetune_steps=2).explain(images.clone()).mask, expected)
 
 
 def test_measuring_finds_a_rate_at_least_as_good_and_counts_its_passes(predictor, images):
-    guess, best = Amortized(predictor, 0.5), Amortized(predictor, 0.5, measure=True)
+    guess, best = Amortized(predictor, 0.5), Amortized(predictor, 0.5, select_rate=True)
     rd = predictor.rate_distortion
     values = []
     for explainer in (guess, best):
         explanation = explainer.explain(images)
-        outcome = rd(explanation.reference, explanation.mask, Draws.of(images, stream="check"), 64)
+        outcome = rd(explanation.encoded, explanation.mask, NoiseStreams.of(images, stream="check"), 64)
         values.append(outcome.distortion.mean(1) + 0.5 * outcome.rate)
     assert (values[1] <= values[0] + 0.02).all()
     assert guess.explain(images).extra["passes"].tolist() == [4] * 3
@@ -84,11 +84,11 @@ def test_measuring_finds_a_rate_at_least_as_good_and_counts_its_passes(predictor
 
 
 def test_rates_whose_price_alone_is_too_high_are_not_measured(predictor, images):
-    trace = Trace(predictor.rate_distortion, predictor(images), None, hard=False)
+    trace = MaskPath(predictor.rate_distortion, predictor(images), None, hard=False)
     chosen = trace.best(1e3)
     assert torch.equal(chosen, trace.rates()[:, 0])
     assert trace.passes.tolist() == [trace.choice] * 3
-    freely = Trace(predictor.rate_distortion, predictor(images), None, hard=False)
+    freely = MaskPath(predictor.rate_distortion, predictor(images), None, hard=False)
     assert torch.equal(freely.best(0.0), torch.ones(3))  # the full mask, which is the last, has no distortion
     assert freely.passes.tolist() == [16 * trace.choice] * 3
 
@@ -97,21 +97,21 @@ def test_without_noise_there_is_one_draw_to_measure(tiny_classifier, images):
     rd = RateDistortion(tiny_classifier, Wavelet("haar", 2), Zero())
     predictor, seen = MaskPredictor(rd).eval(), []
     handle = tiny_classifier.model.register_forward_pre_hook(lambda module, args: seen.append(len(args[0])))
-    measured = Amortized(predictor, measure=True).explain(images[:1])
+    measured = Amortized(predictor, select_rate=True).explain(images[:1])
     forward = sum(seen)
     handle.remove()
     passes = measured.extra["passes"].item()
     assert 4 < passes <= 4 + 16
     assert forward <= passes
-    assert Amortized(predictor, refine=3).explain(images[:1]).extra["passes"].item() == 4 + 3 * 3
+    assert Amortized(predictor, finetune_steps=3).explain(images[:1]).extra["passes"].item() == 4 + 3 * 3
 
 
 def test_rates_whose_distortion_is_no_number_are_not_chosen():
-    classifier = load_classifier("networks.NanOnNoise", "random", img_size=32, mean=[0.5], std=[0.5])
+    classifier = load_classifier("networks.NanOnNoise", "random", input_size=32, mean=[0.5], std=[0.5])
     predictor = MaskPredictor(RateDistortion(classifier, Wavelet("haar", 2))).eval()
     smooth = torch.linspace(0, 1, 32).expand(1, 3, 32, 32)
-    explanation = Amortized(predictor, measure=True).explain(smooth)
-    outcome = predictor.rate_distortion(explanation.reference, explanation.mask, Draws.of(smooth), 4)
+    explanation = Amortized(predictor, select_rate=True).explain(smooth)
+    outcome = predictor.rate_distortion(explanation.encoded, explanation.mask, NoiseStreams.of(smooth), 4)
     assert outcome.distortion.isfinite().all()
 
 
@@ -122,14 +122,14 @@ def test_the_sparsest_mask_below_a_distortion(predictor, images):
         explanation = Amortized(predictor, max_distortion=bound).explain(images)
         certificate = certify(rd, explanation, 64)
         rates.append(certificate.rate)
-        full = rd(explanation.reference, torch.ones_like(explanation.mask), Draws.of(images), 4).distortion.mean(1)
+        full = rd(explanation.encoded, torch.ones_like(explanation.mask), NoiseStreams.of(images), 4).distortion.mean(1)
         assert (certificate.distortion < torch.maximum(full + 1e-6, torch.full_like(full, bound))).all()
     assert (torch.stack(rates).diff(dim=0) >= 0).all()
     assert rates[2].min() > rates[0].max()
 
 
 def test_a_bound_is_confirmed_where_it_held_at_first(predictor, images):
-    trace = Trace(predictor.rate_distortion, predictor(images[:1]), None, hard=False)
+    trace = MaskPath(predictor.rate_distortion, predictor(images[:1]), None, hard=False)
     known, measured, streams, actual = trace.rates()[0].tolist(), [], set(), trace._measure
 
     def measure(rate, wanted, stream, samples):
@@ -151,10 +151,10 @@ def test_a_bound_is_confirmed_where_it_held_at_first(predictor, images):
 
 
 def test_where_no_distortion_is_a_number_the_mask_is_full(images):
-    classifier = load_classifier("networks.NanOnWhite", img_size=32, mean=[0.5], std=[0.5])
+    classifier = load_classifier("networks.NanOnWhite", input_size=32, mean=[0.5], std=[0.5])
     predictor = MaskPredictor(RateDistortion(classifier, Wavelet("haar", 2), Constant())).eval()
     white = torch.ones_like(images[:1])
-    for arguments in ({"measure": True}, {"max_distortion": 0.1}):
+    for arguments in ({"select_rate": True}, {"max_distortion": 0.1}):
         assert (Amortized(predictor, **arguments).explain(white).mask == 1).all()
 
 
@@ -169,10 +169,10 @@ def test_refining_lowers_the_objective(predictor, images):
     rd, values = predictor.rate_distortion, []
     for refine in (0, 30):
         steps = []
-        explainer = Amortized(predictor, 1.0, refine=refine)
+        explainer = Amortized(predictor, 1.0, finetune_steps=refine)
         explanation = explainer.explain(images, on_step=lambda step, mask, seen=steps: seen.append(step))
         assert len(steps) == explainer.steps
-        outcome = rd(explanation.reference, explanation.mask, Draws.of(images, stream="check"), 64)
+        outcome = rd(explanation.encoded, explanation.mask, NoiseStreams.of(images, stream="check"), 64)
         values.append((outcome.distortion.mean(1) + outcome.rate).mean().item())
     assert values[1] < values[0]
 
@@ -188,9 +188,9 @@ def test_results_repeat_and_do_not_depend_on_the_batch(predictor, images):
 
 
 @pytest.mark.parametrize("arguments", [
-    {"rate": 0.0}, {"rate": 1.1}, {"rate": 0.1, "measure": True}, {"max_distortion": 0.0}, {"refine": -1},
-    {"max_distortion": 0.1, "rate": 0.1}, {"refine": 2, "hard": True},
-    {"refine": 2, "rate": 0.1}, {"lambda_k": math.nan}, {"lambda_k": -1.0},
+    {"rate": 0.0}, {"rate": 1.1}, {"rate": 0.1, "select_rate": True}, {"max_distortion": 0.0}, {"finetune_steps": -1},
+    {"max_distortion": 0.1, "rate": 0.1}, {"finetune_steps": 2, "hard": True},
+    {"finetune_steps": 2, "rate": 0.1}, {"lambda_k": math.nan}, {"lambda_k": -1.0},
 ])  # fmt: skip
 def test_settings_that_make_no_sense_are_refused(arguments, predictor):
     with pytest.raises(InputError):
@@ -209,7 +209,7 @@ def test_explain_with_a_trained_explainer(release, tmp_path, capsys):
     rows = [json.loads(line) for line in (tmp_path / "out/summary.jsonl").read_text().splitlines()]
     assert [row["method"] for row in rows] == ["amortized"] * 2
     assert all(row["ci_low"] <= row["distortion"] <= row["ci_high"] for row in rows)
-    for options in (("--lambda-k", 2), ("--measure",), ("--max-distortion", 0.1), ("--refine", 2),
+    for options in (("--lambda-k", 2), ("--select-rate",), ("--max-distortion", 0.1), ("--finetune-steps", 2),
                     ("--target", 1)):  # fmt: skip
         assert explain(folder, "--out", tmp_path / options[0], *ours, *options) == 0
     said = capsys.readouterr()

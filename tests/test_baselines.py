@@ -14,7 +14,7 @@ from amortex.explainers import Baseline, Explanation
 from amortex.explainers.baselines import ATTRIBUTIONS
 from amortex.explainers.mapped import in_coefficients
 from amortex.explainers.modified_backprop import relevance_propagation
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms import Pixel, Wavelet
 from amortex.transforms.supports import support_means
 
@@ -45,7 +45,7 @@ def test_guided_backprop_on_relu_is_captums_and_on_relu6_its_definition(images):
                         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))  # fmt: skip
     classifier = build_classifier(net, (3, 32, 32), "relu")
     found = attribution("guided_backprop", classifier, images)
-    expected = GuidedBackprop(classifier).attribute(images, found.reference.target)
+    expected = GuidedBackprop(classifier).attribute(images, found.encoded.target)
     torch.testing.assert_close(found.relevance, expected.abs().sum(1).flatten(1), rtol=1e-4, atol=1e-7)
 
 
@@ -92,13 +92,13 @@ def test_methods_refuse_classifiers_that_they_are_not_defined_for(tiny_classifie
 
 def test_gates_and_channels_last_networks_are_refused():
     image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    gated = load_classifier("mobilenetv3_small_050", "random", num_classes=5, img_size=64)
+    gated = load_classifier("mobilenetv3_small_050", "random", num_classes=5, input_size=64)
     with pytest.raises(InputError, match=r"no rule for these .* of mobilenetv3_small_050: .*"):
         attribution("lrp", gated, image)
     class_gate = build_classifier(Gate(), (3, 32, 32), "gate")
     with pytest.raises(InputError, match="no rule for these operations of gate: Mul, Sigmoid"):
         attribution("lrp", class_gate, image[:, :, :32, :32])
-    attribution("lrp", load_classifier("resnet10t", "random", num_classes=5, img_size=64), image)
+    attribution("lrp", load_classifier("resnet10t", "random", num_classes=5, input_size=64), image)
     swin = load_classifier("swin_tiny_patch4_window7_224", "random", num_classes=5)
     with pytest.raises(InputError, match="needs feature maps"):
         attribution("gradcam", swin, torch.rand(1, 3, 224, 224))
@@ -155,7 +155,7 @@ def test_lrp_conserves_relevance_through_residuals(images):
 def test_gradcam_is_captums(relu_classifier, images):
     found = attribution("gradcam", relu_classifier, images)
     layer = next(m for m in relu_classifier.model.modules() if isinstance(m, nn.ReLU6))
-    maps = LayerGradCam(relu_classifier, layer).attribute(images, found.reference.target, relu_attributions=True)
+    maps = LayerGradCam(relu_classifier, layer).attribute(images, found.encoded.target, relu_attributions=True)
     expected = F.interpolate(maps, (32, 32), mode="bilinear").flatten(1)
     torch.testing.assert_close(found.relevance, expected.detach(), rtol=1e-4, atol=1e-6)
 
@@ -170,7 +170,7 @@ def test_guided_gradcam_is_the_product(relu_classifier, images):
 def test_integrated_gradients_are_complete(relu_classifier, images):
     found = attribution("integrated_gradients", relu_classifier, images)
     change = relu_classifier(images) - relu_classifier(torch.zeros_like(images))
-    expected = change.gather(1, found.reference.target[:, None])[:, 0]
+    expected = change.gather(1, found.encoded.target[:, None])[:, 0]
     torch.testing.assert_close(found.signed.sum(1), expected, rtol=0.02, atol=1e-3)
 
 
@@ -185,10 +185,10 @@ def test_means_over_supports_by_brute_force(wavelet, mode):
 
 
 def test_pixel_relevance_in_coefficients_is_where_the_pixels_are(tiny_classifier, images):
-    reference = RateDistortion(tiny_classifier, Pixel()).reference(images)
+    encoded = RateDistortion(tiny_classifier, Pixel()).encode(images)
     corner = torch.zeros(3, 32, 32)
     corner[:, :4, :4] = 1.0
     rd = RateDistortion(tiny_classifier, Wavelet("haar", 2))
-    mapped = in_coefficients(Explanation(reference, corner.flatten(1), corner.flatten(1)), rd)
-    spatial = rd.transform.spatial_map(mapped.relevance, mapped.reference.coefficients)
+    mapped = in_coefficients(Explanation(encoded, corner.flatten(1), corner.flatten(1)), rd)
+    spatial = rd.transform.spatial_map(mapped.relevance, mapped.encoded.coefficients)
     assert spatial[:, :4, :4].sum() > 0.6 * spatial.sum()

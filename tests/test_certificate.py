@@ -4,18 +4,18 @@ import pytest
 import scipy.stats
 import torch
 
-from amortex.core.noise_streams import Draws
+from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers import Explanation
 from amortex.explaining.certificate import EVALUATION_SEED, certify
 from amortex.obfuscations import Constant, Gaussian, Uniform
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms import Pixel, Wavelet
 
 
 def explanation_of(rd: RateDistortion, images: torch.Tensor, level: float, target=None) -> Explanation:
-    reference = rd.reference(images, target)
-    mask = images.new_full((len(images), reference.layout.k), level)
-    return Explanation(reference, mask, mask)
+    encoded = rd.encode(images, target)
+    mask = images.new_full((len(images), encoded.layout.k), level)
+    return Explanation(encoded, mask, mask)
 
 
 @pytest.mark.parametrize("obfuscation", [Gaussian(), Uniform()])
@@ -24,8 +24,8 @@ def test_interval_is_student_s_over_draws_of_the_evaluation_stream(obfuscation, 
     rd = RateDistortion(tiny_classifier, Wavelet("haar", 2), obfuscation)
     explanation = explanation_of(rd, images, 0.5)
     certificate = certify(rd, explanation, samples)
-    draws = Draws.of(images, EVALUATION_SEED, "evaluate")
-    outcome = rd(explanation.reference, explanation.mask, draws, samples)
+    streams = NoiseStreams.of(images, EVALUATION_SEED, "evaluate")
+    outcome = rd(explanation.encoded, explanation.mask, streams, samples)
     assert EVALUATION_SEED == 12345
     for index, values in enumerate(outcome.distortion.double().numpy()):
         low, high = scipy.stats.t.interval(0.95, samples - 1, loc=values.mean(), scale=scipy.stats.sem(values))
@@ -33,7 +33,7 @@ def test_interval_is_student_s_over_draws_of_the_evaluation_stream(obfuscation, 
         assert certificate.ci_low[index].item() == pytest.approx(max(low, 0), rel=1e-4, abs=1e-7)
         assert certificate.ci_high[index].item() == pytest.approx(high, rel=1e-4)
     probabilities = outcome.probabilities
-    assert torch.equal(certificate.retained, probabilities.argmax(1) == explanation.reference.target)
+    assert torch.equal(certificate.retained, probabilities.argmax(1) == explanation.encoded.target)
     torch.testing.assert_close(certificate.rate, torch.full((3,), 0.5))
     torch.testing.assert_close(certificate.probability, tiny_classifier(images).softmax(1).max(1).values)
 
@@ -51,7 +51,7 @@ def test_interval_covers_the_mean_of_many_draws_about_as_often_as_it_says(tiny_c
 def test_certificate_does_not_see_the_draws_of_the_optimiser(tiny_classifier, images):
     rd = RateDistortion(tiny_classifier, Pixel())
     explanation = explanation_of(rd, images, 0.3)
-    optimiser = rd(explanation.reference, explanation.mask, Draws.of(images, EVALUATION_SEED, "optimise"), 4)
+    optimiser = rd(explanation.encoded, explanation.mask, NoiseStreams.of(images, EVALUATION_SEED, "optimise"), 4)
     assert not torch.equal(certify(rd, explanation, 4).distortion, optimiser.distortion.mean(1))
 
 

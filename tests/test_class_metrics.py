@@ -8,7 +8,7 @@ from amortex.amortized.predictor import MaskPredictor
 from amortex.classifiers.classifier import load_classifier
 from amortex.explainers import WAM
 from amortex.metrics import ClassLeakage, Sanity, other_classes, randomised
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms import Wavelet
 
 
@@ -16,13 +16,13 @@ def test_leakage_is_of_other_classes_and_sanity_falls(tiny_classifier, images):
     rd = RateDistortion(tiny_classifier, Wavelet("haar", 2))
     wam = WAM(rd)
     own = wam.explain(images)
-    others = other_classes(own.reference)
-    assert (others != own.reference.target).all()
-    assert torch.equal(others, other_classes(own.reference))
+    others = other_classes(own.encoded)
+    assert (others != own.encoded.target).all()
+    assert torch.equal(others, other_classes(own.encoded))
     metric = ClassLeakage(rd, 2)
     metric.update(own, wam.explain(images, others))
     assert 0 <= metric.compute()["other"].mean <= 1
-    changed = [one.explain(images, own.reference.target) for one in randomised(wam)]
+    changed = [one.explain(images, own.encoded.target) for one in randomised(wam)]
     sanity = Sanity([str(stage) for stage in range(len(changed))])
     sanity.update(own, changed)
     means = [interval.mean for interval in sanity.compute().values()]
@@ -34,12 +34,12 @@ def test_leakage_is_of_other_classes_and_sanity_falls(tiny_classifier, images):
 
 
 def test_randomised_classifiers_have_no_head_left_that_predictors_read():
-    rd = RateDistortion(load_classifier("resnet10t", "random", num_classes=7, img_size=64))
+    rd = RateDistortion(load_classifier("resnet10t", "random", num_classes=7, input_size=64))
     image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     explainer = Amortized(MaskPredictor(rd, gradient=False), rate=0.1)  # its guess follows the class maps
     before = explainer.explain(image)
     changed = next(randomised(explainer))
     head = changed.rate_distortion.classifier.model.get_classifier().weight
     torch.testing.assert_close(changed.predictor.backbone.head, head - head.mean(0))
-    sanity = Sanity(["head"]).measure(before, [changed.explain(image, before.reference.target)])
+    sanity = Sanity(["head"]).measure(before, [changed.explain(image, before.encoded.target)])
     assert sanity.max() < 0.99

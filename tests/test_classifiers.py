@@ -78,7 +78,7 @@ def test_data_configs_that_do_not_fit_are_refused(changes, why):
 
 
 def test_a_network_for_grey_images_gets_grey_images():
-    options = {"mean": (0.5,), "std": (0.5,), "img_size": 64}
+    options = {"mean": (0.5,), "std": (0.5,), "input_size": 64}
     classifier = load_classifier(SMALL, "random", model_args={"in_chans": 1}, **options)
     assert classifier.input_size == (1, 64, 64)
 

@@ -115,13 +115,13 @@ def test_only_bad_files(tmp_path, capsys):
 def test_an_image_with_an_undefined_output_does_not_stop_the_others(good, tmp_path, method):
     Image.new("RGB", (40, 40), "white").save(good / "aa.png")
     own = FAST if method == "cartoonx" else ()
-    out, reference = tmp_path / "out", tmp_path / "reference"
+    out, encoded = tmp_path / "out", tmp_path / "reference"
     assert explain(good, "--out", out, "--method", method, *own, network="NanOnWhite") == 1
     found = {Path(row["file"]).name: row for row in rows(out)}
     assert "not finite" in found["aa.png"]["error"]
     (good / "aa.png").unlink()
-    assert explain(good, "--out", reference, "--method", method, *own) == 0
-    for row in rows(reference):
+    assert explain(good, "--out", encoded, "--method", method, *own) == 0
+    for row in rows(encoded):
         other = found[Path(row["file"]).name]
         assert (row["target"], row["retained"]) == (other["target"], other["retained"])
         assert row["distortion"] == pytest.approx(other["distortion"], abs=1e-4)

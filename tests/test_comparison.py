@@ -24,12 +24,12 @@ from amortex.comparison.store import Store
 from amortex.comparison.studies import Protocol, scales
 from amortex.explainers import WAM, MinimalImage
 from amortex.explaining import distributed as sharing
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms import Wavelet
 
 ROOT = Path(__file__).parent.parent
 TINY = (
-    "--model.classifier", "networks.TinyNet", "--model.img_size", "32", "--model.mean", "[0.5]", "--model.std", "[0.5]",
+    "--model.classifier", "networks.TinyNet", "--model.input_size", "32", "--model.mean", "[0.5]", "--model.std", "[0.5]",
     "--model.levels", "2", "--model.samples", "2", "--model.insertion_steps", "4", "--model.subsets", "4",
     "--model.methods", "[cartoonx,wam_sg,saliency,guided_backprop,random_pixels]", "--model.checked", "[wam_sg]",
     "--model.leaking", "[wam_sg]", "--model.sections", "[methods,leakage,sanity,scales]", "--model.gallery", "1",
@@ -158,7 +158,7 @@ def test_classifiers_that_differ_in_their_arguments_or_normalisation_share_no_fi
     kinds = ({}, {"model_args": {"sharpness": 5.0}}, {"mean": [0.1]})
     keys = set()
     for kind in kinds:
-        classifier = load_classifier("networks.TinyNet", img_size=32, **{"mean": [0.5], "std": [0.5], **kind})
+        classifier = load_classifier("networks.TinyNet", input_size=32, **{"mean": [0.5], "std": [0.5], **kind})
         rd = RateDistortion(classifier, Wavelet("haar", 2))
         keys |= {str(Method("wam", WAM(rd), "exact").settings), str(scales(rd, Protocol()).settings)}
     assert len(keys) == 2 * len(kinds)

@@ -8,7 +8,7 @@ from lightning.pytorch.cli import LightningCLI
 
 from amortex.comparison import Comparison
 from amortex.data import ImageData
-from amortex.training.module import AmortizedExplainer
+from amortex.training.module import AmortizedTrainingModule
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 WHOLE = ("base.yaml", "quickstart.yaml")
@@ -28,7 +28,7 @@ def test_configurations_parse(file, monkeypatch):
             pass
 
     layers = [str(CONFIGS / layer) for layer in ([] if file.name in WHOLE else ["base.yaml"]) + [file]]
-    Parses(AmortizedExplainer, ImageData, args=["fit", *(a for layer in layers for a in ("--config", layer))])
+    Parses(AmortizedTrainingModule, ImageData, args=["fit", *(a for layer in layers for a in ("--config", layer))])
     for section, values in yaml.safe_load((CONFIGS / file).read_text()).items():
         for key, value in values.items() if isinstance(values, dict) else ():
             if not isinstance(value, list | dict | float):
@@ -51,5 +51,5 @@ def test_sweeps_name_parameters_that_exist():
         sweep = yaml.safe_load(file.read_text())
         for name in sweep["parameters"]:
             section, key = name.split(".", 1)
-            owner = {"model": AmortizedExplainer, "data": ImageData}[section]
+            owner = {"model": AmortizedTrainingModule, "data": ImageData}[section]
             assert key in owner.__init__.__annotations__

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from amortex import obfuscations, transforms
-from amortex.core.noise_streams import Draws
+from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers import METHODS, RDE, Baseline, Explainer, MinimalImage, Preset, build_explainer, picture
 from amortex.obfuscations import OBFUSCATIONS, Obfuscation
 from amortex.rate_distortion.distortions import DISTORTIONS
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms import Fourier, Pixel, Transform, Wavelet
 
 SETTINGS = {
@@ -43,7 +43,7 @@ def test_transform_contract(transform, size):
     coefficients = transform(x)
     layout = coefficients.layout
     assert layout is transform.layout(size, x.device)
-    assert layout.image_size == size
+    assert layout.size == size
     assert coefficients.flat.shape == (2, 3, layout.k)
     assert coefficients.flat.is_complex() == layout.is_complex
     for index in (layout.group, layout.level, layout.orientation):
@@ -76,9 +76,9 @@ def test_every_obfuscation_is_listed():
 @pytest.mark.parametrize("kind", OBFUSCATIONS, ids=name_of)
 def test_obfuscation_contract(kind, transform, tiny_classifier, images):
     rd = RateDistortion(tiny_classifier, transform, kind())
-    reference = rd.reference(images)
-    k = reference.layout.k
-    replacement = rd.obfuscation.replacement(images, reference.coefficients, transform)
+    encoded = rd.encode(images)
+    k = encoded.layout.k
+    replacement = rd.obfuscation.replacement(images, encoded.coefficients, transform)
     for values in (replacement.location, replacement.scale):
         if values is not None:
             assert values.isfinite().all()
@@ -89,9 +89,9 @@ def test_obfuscation_contract(kind, transform, tiny_classifier, images):
     else:
         assert (replacement.scale >= 0).all()
         assert replacement.scale.sum() > 0
-    noise = rd.noise(reference, Draws.of(images), slice(None), 2)
+    noise = rd.noise(encoded, NoiseStreams.of(images), slice(None), 2)
     assert (noise is None) == (replacement.scale is None)
-    y = rd.obfuscate(reference, torch.full((3, k), 0.3), noise)
+    y = rd.obfuscate(encoded, torch.full((3, k), 0.3), noise)
     assert y.shape == (3, 1 if noise is None else 2, 3, 32, 32)
     assert y.dtype == images.dtype
     assert y.isfinite().all()
@@ -112,7 +112,7 @@ def test_distortion_contract(name, tiny_classifier, images):
     alone = DISTORTIONS[name](p[1:2], q[1:2, 3:4], target[1:2])
     torch.testing.assert_close(alone[0, 0], values[1, 3])
     rd = RateDistortion(tiny_classifier, Pixel(), distortion=name)
-    outcome = rd(rd.reference(images), torch.zeros(3, 1024), Draws.of(images), 7)
+    outcome = rd(rd.encode(images), torch.zeros(3, 1024), NoiseStreams.of(images), 7)
     assert outcome.distortion.shape == (3, 7)
     torch.testing.assert_close(outcome.probabilities.sum(-1), torch.ones(3))
 
@@ -137,7 +137,7 @@ def test_method_contract(method, classifier, images):
     explainer = explainer_of(method, classifier)
     seen = []
     explanation = explainer.explain(images, on_step=lambda step, mask: seen.append((step, mask.shape)))
-    k = explanation.reference.layout.k
+    k = explanation.encoded.layout.k
     assert seen == [(step, (3, k)) for step in range(1, explainer.steps + 1)]
     for values in (explanation.mask, explanation.relevance):
         assert values.shape == (3, k)
@@ -148,7 +148,7 @@ def test_method_contract(method, classifier, images):
     assert (explanation.relevance >= 0).all()
     assert explanation.signed is None or explanation.signed.shape == (3, k)
     assert all(values.shape == (3,) for values in explanation.extra.values())
-    assert torch.equal(explanation.reference.target, classifier(images).argmax(1))
+    assert torch.equal(explanation.encoded.target, classifier(images).argmax(1))
     drawn = picture(explainer.rate_distortion, explanation)
     assert drawn.shape == (3, 1, 32, 32)
     assert 0 <= drawn.min() < drawn.max() <= 1

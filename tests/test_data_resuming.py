@@ -17,10 +17,10 @@ from amortex.data.sources import Memory
 
 
 def test_samples_do_not_depend_on_workers(folder):
-    reference = batches(make(folder), 6)
-    assert same(reference, batches(make(folder), 6))
-    assert same(reference, batches(make(folder, workers=2), 6))
-    assert not same(reference, batches(make(folder, seed=1), 6))
+    encoded = batches(make(folder), 6)
+    assert same(encoded, batches(make(folder), 6))
+    assert same(encoded, batches(make(folder, workers=2), 6))
+    assert not same(encoded, batches(make(folder, seed=1), 6))
 
 
 def test_the_cache_is_bounded_and_changes_no_result(folder):

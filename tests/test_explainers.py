@@ -8,19 +8,19 @@ import torch
 from amortex.core.errors import InputError
 from amortex.explainers import METHODS, WAM, Explanation, StaticMinimalImage, build_explainer, picture
 from amortex.explainers.base import check_share
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms import Fourier, Pixel, Wavelet
 
 
 def test_picture_is_the_inverse_of_the_masked_grey_image(smooth_classifier, images64):
     rd = RateDistortion(smooth_classifier, Wavelet("db2", 2))
-    reference = rd.reference(images64)
-    mask = torch.rand(4, reference.layout.k, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    drawn = picture(rd, Explanation(reference, mask, mask))
+    encoded = rd.encode(images64)
+    mask = torch.rand(4, encoded.layout.k, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    drawn = picture(rd, Explanation(encoded, mask, mask))
     assert drawn.shape == (4, 1, 16, 16)
     for index, image in enumerate(images64.numpy()):
         low, coarse, fine = pywt.wavedec2(image.mean(0), "db2", mode="zero", level=2)
-        s_low, s_fine, s_coarse = (part.numpy() for part in reference.layout.split(mask[index]))
+        s_low, s_fine, s_coarse = (part.numpy() for part in encoded.layout.split(mask[index]))
         masked = [low * s_low] + [
             tuple(d * s for d, s in zip(detail, masks, strict=True))
             for detail, masks in ((coarse, s_coarse), (fine, s_fine))
@@ -32,11 +32,11 @@ def test_picture_is_the_inverse_of_the_masked_grey_image(smooth_classifier, imag
 @pytest.mark.parametrize("transform", [Pixel(), Fourier(), Wavelet("haar", 2)])
 def test_picture_of_the_full_mask_is_the_grey_image_and_of_the_empty_mask_black(transform, smooth_classifier, images64):
     rd = RateDistortion(smooth_classifier, transform)
-    reference = rd.reference(images64)
-    full = torch.ones(4, reference.layout.k, dtype=torch.float64)
-    drawn = picture(rd, Explanation(reference, full, full))
+    encoded = rd.encode(images64)
+    full = torch.ones(4, encoded.layout.k, dtype=torch.float64)
+    drawn = picture(rd, Explanation(encoded, full, full))
     torch.testing.assert_close(drawn, images64.mean(1, keepdim=True), rtol=0, atol=1e-7)
-    assert picture(rd, Explanation(reference, 0 * full, full)).max() == 0
+    assert picture(rd, Explanation(encoded, 0 * full, full)).max() == 0
 
 
 def test_attribute_of_a_pixel_method_is_its_relevance(smooth_classifier, images64):

@@ -10,17 +10,17 @@ from amortex.amortized.checkpoints import CONFIG, WEIGHTS, load_predictor
 from amortex.amortized.export import ONNX, export_onnx, main, push
 from amortex.amortized.predictor import MaskPredictor
 from amortex.core.errors import InputError
-from amortex.rate_distortion.measure import RateDistortion
-from amortex.training.module import AmortizedExplainer
+from amortex.rate_distortion.pipeline import RateDistortion
+from amortex.training.module import AmortizedTrainingModule
 from amortex.transforms import Wavelet
 
-NETWORK = {"classifier": "networks.TinyNet", "img_size": 32, "mean": [0.5], "std": [0.5], "levels": 2, "width": 8}
+NETWORK = {"classifier": "networks.TinyNet", "input_size": 32, "mean": [0.5], "std": [0.5], "levels": 2, "width": 8}
 
 
 @pytest.fixture
 def checkpoint(tmp_path):
     torch.manual_seed(0)
-    module = AmortizedExplainer(**NETWORK, gradient=False)
+    module = AmortizedTrainingModule(**NETWORK, gradient=False)
     content = {"state_dict": module.state_dict(), "hyper_parameters": dict(module.hparams)}
     module.on_save_checkpoint(content)
     torch.save(content, tmp_path / "run.ckpt")
@@ -52,7 +52,7 @@ def test_onnx_files_compute_the_same_for_any_batch(gradient, tiny_classifier, tm
     prediction = predictor(images)
     given = {"image": images, "rate": torch.tensor([0.02, 0.1, 0.5])}
     if gradient:
-        given |= {key: value for key, value in prediction.evidence.look._asdict().items() if value is not None}
+        given |= {key: value for key, value in prediction.evidence.probe._asdict().items() if value is not None}
     _, mask, picture = session.run(None, {name: value.numpy() for name, value in given.items()})
     torch.testing.assert_close(torch.from_numpy(mask), prediction.mask(given["rate"]).detach(), rtol=0, atol=1e-4)
     assert picture.shape == (3, 1, 32, 32)

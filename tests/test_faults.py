@@ -19,7 +19,7 @@ from amortex.data.sources import NAMED, Files, Readable
 from amortex.explaining import results as explained
 from amortex.io.files import incomplete
 from amortex.training import callbacks
-from amortex.training.module import AmortizedExplainer
+from amortex.training.module import AmortizedTrainingModule
 from amortex.training.objective import Objective
 
 
@@ -66,7 +66,7 @@ def test_a_folder_that_disappears_ends_training_with_one_line(folder, capsys, mo
     def remove(self, *_):
         shutil.rmtree("photos", ignore_errors=True)
 
-    monkeypatch.setattr(AmortizedExplainer, "on_train_batch_start", remove)
+    monkeypatch.setattr(AmortizedTrainingModule, "on_train_batch_start", remove)
     assert fit("--data.workers", 1, steps=50, every=50) == 2  # from a worker it comes with a traceback
     assert "images can be read" in told(capsys)
 

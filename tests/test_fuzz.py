@@ -29,7 +29,7 @@ from amortex.app.options import parser
 from amortex.core.errors import InputError
 from amortex.data.sources import decode
 from amortex.io.images import Preprocess
-from amortex.training.module import AmortizedExplainer
+from amortex.training.module import AmortizedTrainingModule
 
 LONGEST = 10  # seconds for one input
 PIECES = 20
@@ -96,8 +96,8 @@ def test_damaged_images(folder, seed, count):
 def trained() -> dict:
     """A small checkpoint, as Lightning writes it."""
     torch.manual_seed(0)
-    arguments = {"classifier": "networks.TinyNet", "img_size": 32, "mean": [0.5], "std": [0.5], "levels": 2}
-    module = AmortizedExplainer(**arguments, width=4, condition=4)
+    arguments = {"classifier": "networks.TinyNet", "input_size": 32, "mean": [0.5], "std": [0.5], "levels": 2}
+    module = AmortizedTrainingModule(**arguments, width=4, condition=4)
     content = {"state_dict": module.state_dict(), "hyper_parameters": dict(module.hparams), "global_step": 4}
     module.on_save_checkpoint(content)
     return content
@@ -177,7 +177,7 @@ def test_random_configurations(folder, seed, count, monkeypatch, capsys):
     monkeypatch.setattr(train_cli.TrainCLI, "_run_subcommand", lambda self, subcommand: None)
     base = (ROOT / "configs/base.yaml").read_text()
     config = yaml.safe_load(base) | {
-        "model": {"classifier": "networks.TinyNet", "levels": 2, "img_size": 32, "width": 8}
+        "model": {"classifier": "networks.TinyNet", "levels": 2, "input_size": 32, "width": 8}
     }
     del config["trainer"]["logger"]
     for _ in range(count):

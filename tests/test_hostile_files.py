@@ -18,7 +18,7 @@ from amortex.amortized.checkpoints import load_predictor, read
 from amortex.app import train_cli
 from amortex.classifiers.classifier import load_classifier
 from amortex.core.errors import InputError
-from amortex.training.module import AmortizedExplainer
+from amortex.training.module import AmortizedTrainingModule
 
 
 def png(width: int, height: int, data: bytes) -> bytes:
@@ -76,7 +76,7 @@ def test_links_pipes_and_names_that_play_tricks(tmp_path, capsys):
 @pytest.fixture(scope="module")
 def content() -> dict:
     """A checkpoint as Lightning writes it."""
-    module = AmortizedExplainer("networks.TinyNet", img_size=32, mean=[0.5], std=[0.5], levels=2, width=8)
+    module = AmortizedTrainingModule("networks.TinyNet", input_size=32, mean=[0.5], std=[0.5], levels=2, width=8)
     content = {"state_dict": module.state_dict(), "hyper_parameters": dict(module.hparams), "global_step": 1}
     module.on_save_checkpoint(content)
     return content
@@ -100,7 +100,7 @@ CLASS = {"class_path": "subprocess.Popen", "init_args": {"args": "touch executed
         ({"weights": "/dev/zero"}, "no weight file"),
         ({"class_names": "/dev/zero"}, "no regular file"),
         ({"width": 5000}, "larger than the weights"),
-        ({"img_size": 10**6}, "beyond measure"),
+        ({"input_size": 10**6}, "beyond measure"),
         ({"levels": float("nan")}, "beyond measure"),
         ({"mean": torch.zeros(1)}, "no plain value"),
         ({"rates": [[0.0] * 200] * 200}, "beyond measure"),

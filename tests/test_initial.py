@@ -5,11 +5,11 @@ import torch
 
 from amortex.core.errors import InputError
 from amortex.core.layout import Coefficients
-from amortex.core.noise_streams import Draws
+from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers import RDE, Preset
 from amortex.explainers.initial import initial_mask, sensitivity
 from amortex.obfuscations import Constant, Gaussian
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.rate_distortion.scores import class_gradient
 from amortex.transforms import Fourier, Pixel, Wavelet
 
@@ -40,7 +40,7 @@ def test_class_gradient_is_the_gradient_of_the_logit_or_log_probability(size, lo
 
 def start(init, transform, classifier, images) -> torch.Tensor:
     rd = RateDistortion(classifier, transform)
-    return initial_mask(init, rd, rd.reference(images), Draws.of(images))
+    return initial_mask(init, rd, rd.encode(images), NoiseStreams.of(images))
 
 
 @each_transform
@@ -65,19 +65,19 @@ def test_startgrad_ranks_entries_by_the_magnitude_of_their_gradient(transform, s
 @pytest.mark.parametrize("obfuscation", [Constant(), Gaussian()], ids=lambda o: type(o).__name__)
 def test_sensitivity_is_the_mean_squared_first_order_change(transform, obfuscation, smooth_classifier, images64):
     rd = RateDistortion(smooth_classifier, transform, obfuscation)
-    reference = rd.reference(images64)
-    layout = reference.layout
-    values = sensitivity(rd, reference, Draws.of(images64), samples=3)
-    draws, half = Draws.of(images64), torch.full((4, layout.k), 0.5, dtype=torch.float64)
-    variance = (reference.coefficients.flat - layout.join(reference.location)).abs() ** 2
-    if reference.scale is not None:
-        variance = variance + layout.join(reference.scale) ** 2
-    rounds = 3 if reference.scale is not None else 1
+    encoded = rd.encode(images64)
+    layout = encoded.layout
+    values = sensitivity(rd, encoded, NoiseStreams.of(images64), samples=3)
+    streams, half = NoiseStreams.of(images64), torch.full((4, layout.k), 0.5, dtype=torch.float64)
+    variance = (encoded.coefficients.flat - layout.join(encoded.location)).abs() ** 2
+    if encoded.scale is not None:
+        variance = variance + layout.join(encoded.scale) ** 2
+    rounds = 3 if encoded.scale is not None else 1
     expected = torch.zeros_like(values)
     for _ in range(rounds):
-        noisy = rd.obfuscate(reference, half, rd.noise(reference, draws, slice(None), 1))[:, 0]
+        noisy = rd.obfuscate(encoded, half, rd.noise(encoded, streams, slice(None), 1))[:, 0]
         for index, image in enumerate(noisy):
-            gradient = coefficient_gradient(smooth_classifier, transform, image, reference.target[index], log=True)
+            gradient = coefficient_gradient(smooth_classifier, transform, image, encoded.target[index], log=True)
             expected[index] += (gradient.abs() ** 2 * variance[index]).sum(0) / rounds
     torch.testing.assert_close(values, expected)
 
@@ -85,9 +85,9 @@ def test_sensitivity_is_the_mean_squared_first_order_change(transform, obfuscati
 def test_sensitivity_predicts_the_damage_of_a_single_entry_where_the_classifier_is_almost_linear(linear_classifier):
     image = 0.5 + 0.01 * torch.randn(1, 3, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     rd = RateDistortion(linear_classifier, Pixel(), Constant(0.5))
-    reference = rd.reference(image)
-    predicted = sensitivity(rd, reference, Draws.of(image))[0]
-    target = reference.target[0]
+    encoded = rd.encode(image)
+    predicted = sensitivity(rd, encoded, NoiseStreams.of(image))[0]
+    target = encoded.target[0]
     for entry in predicted.topk(3).indices:
         # the channels of an entry change together, sensitivity takes them one at a time
         damage = 0.0

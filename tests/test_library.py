@@ -12,8 +12,8 @@ from test_amortized import write_release
 import amortex
 from amortex.amortized.explainer import Amortized
 from amortex.app.library import Options
+from amortex.app.loaded_explainer import LoadedExplainer
 from amortex.app.options import parser
-from amortex.app.pipeline import Pipeline
 from amortex.core.errors import InputError
 from amortex.explainers import METHODS, RDE
 
@@ -23,7 +23,7 @@ OF_FILES = {"inputs", "explainer", "target", "out", "overwrite", "certificate_sa
             "quiet"}  # fmt: skip
 
 
-def load(method: str | None = "wam", classifier="networks.TinyNet", source=None, **options) -> Pipeline:
+def load(method: str | None = "wam", classifier="networks.TinyNet", source=None, **options) -> LoadedExplainer:
     return amortex.load_explainer(source, method=method, classifier=classifier, **{**SMALL, **options})
 
 
@@ -52,7 +52,7 @@ def test_it_takes_every_option_of_explain_py():
 def test_without_arguments_it_is_the_explainer_that_amortex_brings():
     loaded = amortex.load_explainer(input_size=64, device="cpu")
     assert isinstance(loaded.explainer, Amortized)
-    assert loaded.explainer.looks > 0
+    assert loaded.explainer.learned_steps > 0
     assert repr(loaded).startswith("amortized: Amortized(seed=0, ")
     assert loaded.classifier.name == "tf_efficientnet_lite0"
 
@@ -67,7 +67,7 @@ def test_a_trained_explainer_goes_with_a_classifier_that_is_named_or_there(tmp_p
     for classifier in (
         "networks.TinyNet",
         network,
-        amortex.load_classifier(network, img_size=32, mean=[0.5], std=[0.5]),
+        amortex.load_classifier(network, input_size=32, mean=[0.5], std=[0.5]),
     ):
         own = SMALL if classifier is network else {"device": "cpu"}
         loaded = amortex.load_explainer(folder, classifier=classifier, lambda_k=2, **own)
@@ -143,7 +143,7 @@ def test_bad_options_get_one_line(arguments, why):
 
 
 def test_a_classifier_that_is_loaded_takes_no_options():
-    classifier = amortex.load_classifier(TinyNet(), img_size=32, class_names=NAMES)
+    classifier = amortex.load_classifier(TinyNet(), input_size=32, class_names=NAMES)
     assert amortex.load_explainer(classifier=classifier, device="cpu").classifier is classifier
     with pytest.raises(InputError, match="mean belongs to load_classifier"):
         amortex.load_explainer(classifier=classifier, mean=[0.5])

@@ -31,7 +31,7 @@ def test_paths_pil_images_and_tensors_give_the_same(two):
     loaded = load()
     pixels = torch.stack([Preprocess(loaded.classifier.data_config).load(path) for path in two])
     expected = loaded.explain(pixels)
-    assert expected.mask.shape == (2, expected.reference.layout.k)
+    assert expected.mask.shape == (2, expected.encoded.layout.k)
     assert torch.equal(expected.mask, loaded.explainer.explain(pixels).mask)
     for images in (two, [str(path) for path in two], [Image.open(path) for path in two], (two[0], Image.open(two[1]))):
         assert torch.equal(loaded.explain(images).mask, expected.mask)
@@ -46,7 +46,7 @@ def test_classes_by_index_name_and_for_each_image(two):
     loaded = load(class_names=NAMES)
     for target, classes in (("honey", [1, 1]), (3, [3, 3]), (["eel", 0], [4, 0]), (torch.tensor([2, 3]), [2, 3]),
                             (torch.tensor(2), [2, 2]), (np.int64(4), [4, 4])):  # fmt: skip
-        assert loaded.explain(two, target).reference.target.tolist() == classes
+        assert loaded.explain(two, target).encoded.target.tolist() == classes
     with pytest.raises(InputError, match=r"no class of networks.TinyNet is named 'cat'"):
         loaded.explain(two, "cat")
     with pytest.raises(InputError, match="class 5 does not exist"):
@@ -63,7 +63,7 @@ def test_a_trained_explainer_measures_rates_for_other_classes(tmp_path, two):
     assert asked.extra["passes"].min() >= 4 + CHOICE_SAMPLES
     assert asked.settings["explainer_measure"] == 1
     refining = write_release(tmp_path / "refining", refine_steps=2)
-    loaded = amortex.load_explainer(refining, classifier="networks.TinyNet", looks=2, device="cpu")
+    loaded = amortex.load_explainer(refining, classifier="networks.TinyNet", learned_steps=2, device="cpu")
     with pytest.raises(InputError, match="refinement is learned for predicted classes"):
         loaded.explain(two, 1)
 
@@ -145,7 +145,7 @@ def test_an_explanation_says_what_is_known_and_shows_its_panels(two):
     explained = load(class_names=NAMES).explain(two)
     before = repr(explained).splitlines()
     assert len(before) == len(explained) == 2
-    for text, path, target in zip(before, two, explained.reference.target.tolist(), strict=True):
+    for text, path, target in zip(before, two, explained.encoded.target.tolist(), strict=True):
         assert text.startswith(f"{path}: {NAMES[target].split(',')[0]} ")
         assert "rate 5.0" in text
         assert "not measured yet" in text
@@ -160,5 +160,5 @@ def test_an_explanation_says_what_is_known_and_shows_its_panels(two):
     sheet, one = (Image.open(io.BytesIO(shown._repr_png_())) for shown in (explained, load().explain(two[0])))
     assert sheet.format == one.format == "PNG"
     assert sheet.size == (one.width, 2 * one.height)
-    assert explained.panel(1).texts[0].get_text().startswith(NAMES[int(explained.reference.target[1])].split(",")[0])
+    assert explained.panel(1).texts[0].get_text().startswith(NAMES[int(explained.encoded.target[1])].split(",")[0])
     assert explained.picture.shape == (2, 1, 32, 32)

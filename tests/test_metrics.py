@@ -20,7 +20,7 @@ from amortex.metrics import (
     functional,
     seeds_of,
 )
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms import Pixel, Wavelet
 
 
@@ -30,10 +30,10 @@ def rd(tiny_classifier):
 
 
 def explanation_of(rd, images, seed=0, signed=False):
-    reference = rd.reference(images)
-    values = torch.randn(len(images), reference.layout.k, generator=torch.Generator().manual_seed(seed)).to(images)
+    encoded = rd.encode(images)
+    values = torch.randn(len(images), encoded.layout.k, generator=torch.Generator().manual_seed(seed)).to(images)
     mask = (values > 0.5).to(images)
-    return Explanation(reference, mask, values.abs(), values if signed else None)
+    return Explanation(encoded, mask, values.abs(), values if signed else None)
 
 
 @pytest.mark.parametrize("kind", METRICS, ids=lambda kind: kind.__name__)
@@ -54,7 +54,7 @@ def test_metric_contract(kind, rd, images):
     alone = kind(rd, **({"samples": 2} if "samples" in kind.__init__.__annotations__ else {}))
     for index in (2, 0, 1):  # neither order nor batch matters
         part = slice(index, index + 1)
-        alone.update(Explanation(explanation.reference.of(part), explanation.mask[part], explanation.relevance[part]))
+        alone.update(Explanation(explanation.encoded.of(part), explanation.mask[part], explanation.relevance[part]))
     for name, interval in alone.compute().items():
         assert interval == pytest.approx(found[name], abs=1e-4, nan_ok=True)
 
@@ -82,9 +82,9 @@ def test_insertion_deletion_and_mu_fidelity_of_a_linear_model_by_brute_force():
         torch.rand(2, 3, 8, 8, generator=generator),
     )
     rd = linear(weights)
-    reference = rd.reference(x, torch.zeros(2, dtype=torch.long))
+    encoded = rd.encode(x, torch.zeros(2, dtype=torch.long))
     share = (x * weights).sum(1).flatten(1)  # of each pixel in the logit: the exact attribution
-    explanation = Explanation(reference, (share > 0).float(), share.abs(), share)
+    explanation = Explanation(encoded, (share > 0).float(), share.abs(), share)
     curves = functional.insertion_deletion(rd, explanation, 4)
     for image in range(2):
         order = share[image].abs().argsort(descending=True)
@@ -95,9 +95,9 @@ def test_insertion_deletion_and_mu_fidelity_of_a_linear_model_by_brute_force():
     areas = InsertionDeletion(rd, 4).measure(explanation)
     torch.testing.assert_close(areas[:, 0], torch.trapezoid(curves["insertion"], dx=0.25))
     torch.testing.assert_close(areas[:, 2], areas[:, 0] - areas[:, 1])
-    chosen = functional.subsets(reference, 64, 0.2)
+    chosen = functional.subsets(encoded, 64, 0.2)
     assert (chosen.sum(-1) == round(0.2 * 64)).all()
-    drops = functional.subset_drops(rd, reference, chosen)
+    drops = functional.subset_drops(rd, encoded, chosen)
     for image in range(2):
         parts = [share[image, one].sum() for one in chosen[image]]
         expected = [share[image].sum().sigmoid() - (share[image].sum() - part).sigmoid() for part in parts]
@@ -110,18 +110,18 @@ def test_the_oracle_wins_where_the_relevant_entries_are_known():
     weights = torch.zeros(1, 3, 8, 8)
     weights[..., 2:4, 2:4] = torch.tensor([[4.0, -4.0], [-4.0, 4.0]])  # four pixels decide
     rd, x = linear(weights), torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(2))
-    reference = rd.reference(x)
+    encoded = rd.encode(x)
     oracle = weights.abs().sum(1).flatten(1).expand(3, -1)
     noise = torch.rand(3, 64, generator=torch.Generator().manual_seed(3))
     rates = (0.0, 4 / 64, 0.25, 0.5, 1.0)
     best, other = (
-        functional.rate_distortion_curve(rd, Explanation(reference, one, one), rates, 16) for one in (oracle, noise)
+        functional.rate_distortion_curve(rd, Explanation(encoded, one, one), rates, 16) for one in (oracle, noise)
     )
     assert best["l2"][:, 1:].max() < 1e-4  # from the rate of the four pixels on
     assert other["l2"][:, 1:4].mean() > 0.05
     assert (best["retained"][:, 1:] == 1).all()
-    out = NoiseOutCurve(rd, rates, 16).measure(Explanation(reference, oracle, oracle))
-    curve = RateDistortionCurve(rd, rates, 16).measure(Explanation(reference, oracle, oracle))
+    out = NoiseOutCurve(rd, rates, 16).measure(Explanation(encoded, oracle, oracle))
+    curve = RateDistortionCurve(rd, rates, 16).measure(Explanation(encoded, oracle, oracle))
     torch.testing.assert_close(out[:, 1], curve[:, 0])  # without the four pixels it is as with nothing
 
 
@@ -147,7 +147,7 @@ def test_rank_correlation_within_levels_matches_scipy():
 
 def test_conciseness_of_the_whole_image_is_one_and_it_hallucinates_nothing(rd, images):
     explanation = explanation_of(rd, images)
-    whole = Explanation(explanation.reference, torch.ones_like(explanation.mask), explanation.relevance)
+    whole = Explanation(explanation.encoded, torch.ones_like(explanation.mask), explanation.relevance)
     for values in functional.conciseness_preciseness(rd, whole).values():
         torch.testing.assert_close(values, torch.ones(3), atol=1e-4, rtol=0)
     square = torch.zeros(1, 1, 32, 32)

@@ -8,7 +8,7 @@ import torch
 from amortex.core.errors import InputError
 from amortex.core.masks import energy, order
 from amortex.explainers import WAM, MinimalImage, StaticMinimalImage
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms import Pixel, Wavelet
 
 
@@ -25,10 +25,10 @@ def test_optimum_of_a_linear_classifier_keeps_what_is_worth_its_price(alpha, tra
     rd = RateDistortion(linear_classifier, transform)
     target = torch.tensor([0, 1, 2, 0])
     mask = MinimalImage(rd, alpha, steps=200, lr=0.05).explain(images64, target).mask
-    coefficients = rd.reference(images64).coefficients
+    coefficients = rd.encode(images64).coefficients
     weight = linear_classifier.model[1].weight.detach().reshape(3, 3, 16, 16)[target] / 0.5
-    worth = (transform.pullback(weight, coefficients).flat * coefficients.flat).sum(1)
-    gain = worth - alpha / mask.shape[1]  # the objective is linear in the mask
+    marginal_gain = (transform.pullback(weight, coefficients).flat * coefficients.flat).sum(1)
+    gain = marginal_gain - alpha / mask.shape[1]  # the objective is linear in the mask
     clear = gain.abs() > 1e-5
     assert clear.double().mean() > 0.9
     assert torch.equal(mask[clear], (gain > 0)[clear].to(mask))
@@ -60,19 +60,19 @@ def test_minimal_image_does_not_depend_on_the_batch(size, smooth_classifier, ima
 
 def shares_by_brute_force(rd, explanation, index: int, shares: int) -> tuple[float, float, torch.Tensor]:
     """Shares inserted and deleted, and the inserted mask, one image and one count at a time."""
-    relevance, reference = explanation.relevance[index : index + 1], explanation.reference
-    ranked = order(relevance, energy(reference.coefficients)[index : index + 1])[0]
-    k, target = len(ranked), int(reference.target[index])
+    relevance, encoded = explanation.relevance[index : index + 1], explanation.encoded
+    ranked = order(relevance, energy(encoded.coefficients)[index : index + 1])[0]
+    k, target = len(ranked), int(encoded.target[index])
     counts = [max(1, round(10 ** (-3 + 3 * step / (shares - 1)) * k)) for step in range(shares)]
     insertion = deletion = float("nan")
     mask = torch.ones(k, dtype=torch.float64)
     for count in reversed(counts):  # the last to be noted is the smallest
         kept = torch.zeros(k, dtype=torch.float64)
         kept[ranked[:count]] = 1
-        if logits_of(rd, reference.image[index], kept).argmax() == target:
+        if logits_of(rd, encoded.image[index], kept).argmax() == target:
             insertion, mask = count / k, kept
-        predicted = logits_of(rd, reference.image[index], torch.ones(k, dtype=torch.float64)).argmax() == target
-        if predicted and logits_of(rd, reference.image[index], 1 - kept).argmax() != target:
+        predicted = logits_of(rd, encoded.image[index], torch.ones(k, dtype=torch.float64)).argmax() == target
+        if predicted and logits_of(rd, encoded.image[index], 1 - kept).argmax() != target:
             deletion = count / k
     return insertion, deletion, mask
 

@@ -9,9 +9,9 @@ import scipy.ndimage
 import torch
 
 from amortex.core.layout import Coefficients
-from amortex.core.noise_streams import Draws
+from amortex.core.noise_streams import NoiseStreams
 from amortex.obfuscations import Blur, Constant, Gaussian, Uniform, Zero
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms import Fourier, Pixel, Wavelet
 
 
@@ -68,8 +68,8 @@ def test_autocast_does_not_reduce_the_precision_of_statistics(transform, images)
 
 def noise_of(obfuscation, transform, classifier, images, samples=200):
     rd = RateDistortion(classifier, transform, obfuscation)
-    reference = rd.reference(images)
-    bands = rd.noise(reference, Draws.of(images), slice(None), samples)
+    encoded = rd.encode(images)
+    bands = rd.noise(encoded, NoiseStreams.of(images), slice(None), samples)
     return torch.cat([band.flatten() for band in bands])
 
 
@@ -107,9 +107,9 @@ def test_complex_uniform_noise_stays_in_a_square_of_half_the_variance_each(smoot
 def test_obfuscated_pixels_have_the_statistics_asked_for(kind, smooth_classifier):
     images = 0.45 + 0.1 * torch.rand(1, 3, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     rd = RateDistortion(smooth_classifier, Pixel(), kind())
-    reference = rd.reference(images)
-    noise = rd.noise(reference, Draws.of(images), slice(None), 100)
-    y = rd.obfuscate(reference, images.new_zeros(1, 256), noise)  # too close to grey to be clipped
+    encoded = rd.encode(images)
+    noise = rd.noise(encoded, NoiseStreams.of(images), slice(None), 100)
+    y = rd.obfuscate(encoded, images.new_zeros(1, 256), noise)  # too close to grey to be clipped
     deviation = images.std(correction=0).item() / (1 if kind is Gaussian else 3**0.5)
     assert y.mean().item() == pytest.approx(images.mean().item(), abs=1e-3)
     assert y.std().item() == pytest.approx(deviation, rel=0.02)

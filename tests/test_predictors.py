@@ -7,12 +7,12 @@ from torch import nn
 
 from amortex.amortized.backbone import Backbone, class_maps, fit
 from amortex.amortized.budget import masks_of_rate
-from amortex.amortized.evidence import LOOK_RATE, look, standardise
+from amortex.amortized.evidence import PROBE_RATE, probe, standardise
 from amortex.amortized.predictor import RATES, MaskPredictor
 from amortex.classifiers.classifier import load_classifier
 from amortex.core.errors import InputError
-from amortex.core.noise_streams import Draws
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.core.noise_streams import NoiseStreams
+from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms import Pixel, Wavelet
 
 NAMES = ("tf_efficientnet_lite0", "mobilenetv2_100", "resnet18", "vit_tiny_patch16_224")
@@ -20,7 +20,7 @@ NAMES = ("tf_efficientnet_lite0", "mobilenetv2_100", "resnet18", "vit_tiny_patch
 
 def timm_classifier(name: str):
     size = 224 if "vit" in name else 64
-    return load_classifier(name, "random", num_classes=7, img_size=size)
+    return load_classifier(name, "random", num_classes=7, input_size=size)
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -73,7 +73,7 @@ def test_maps_are_fitted_to_levels_without_moving():
 def test_predictions_have_the_rate_asked_for(classifier, gradient, features):
     predictor = MaskPredictor(RateDistortion(classifier), features=features, gradient=gradient)
     prediction = predictor(pictures(classifier))
-    k = prediction.reference.layout.k
+    k = prediction.encoded.layout.k
     assert prediction.logits.shape == (2, k)
     for rate in (0.01, 0.3):
         torch.testing.assert_close(prediction.mask(rate).mean(1), torch.full((2,), rate), rtol=1e-4, atol=0)
@@ -88,9 +88,9 @@ def test_predictions_have_the_rate_asked_for(classifier, gradient, features):
 
 def test_untrained_predictor_is_its_prior_and_every_weight_learns(tiny_classifier, images):
     predictor = MaskPredictor(RateDistortion(tiny_classifier, Wavelet("db2", 2)))
-    draws = Draws.of(images, stream="look")
-    prediction = predictor(images, draws=draws)
-    damage = prediction.evidence.look.damage
+    streams = NoiseStreams.of(images, stream="look")
+    prediction = predictor(images, streams=streams)
+    damage = prediction.evidence.probe.damage
     seen = standardise((damage + 1e-4 * damage.mean(1, keepdim=True)).log())
     expected = 2 * standardise(seen + 0.5 * prediction.evidence.guess)
     torch.testing.assert_close(prediction.logits, expected, rtol=1e-4, atol=1e-4)
@@ -105,22 +105,22 @@ def test_untrained_predictor_is_its_prior_and_every_weight_learns(tiny_classifie
 
 def test_the_look_is_the_gradient_at_one_noisy_input(smooth_classifier, images64):
     rd = RateDistortion(smooth_classifier, Wavelet("haar", 2))
-    reference = rd.reference(images64)
-    mask = torch.rand(4, reference.layout.k, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    seen = look(rd, reference, mask, Draws.of(images64, stream="look"))
-    noise = rd.noise(reference, Draws.of(images64, stream="look"), slice(None), 1)
-    away = reference.coefficients.flat - reference.layout.join(reference.location)
-    flat = rd.mix(reference, mask, noise).flat.requires_grad_()
-    bands = reference.layout.split(flat)
-    score = rd.classifier(rd.picture(reference.coefficients._replace(bands=bands))).log_softmax(-1)
-    kept = score.gather(1, reference.target[:, None])[:, 0]
+    encoded = rd.encode(images64)
+    mask = torch.rand(4, encoded.layout.k, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    seen = probe(rd, encoded, mask, NoiseStreams.of(images64, stream="look"))
+    noise = rd.noise(encoded, NoiseStreams.of(images64, stream="look"), slice(None), 1)
+    away = encoded.coefficients.flat - encoded.layout.join(encoded.location)
+    flat = rd.mix(encoded, mask, noise).flat.requires_grad_()
+    bands = encoded.layout.split(flat)
+    score = rd.classifier(rd.picture(encoded.coefficients._replace(bands=bands))).log_softmax(-1)
+    kept = score.gather(1, encoded.target[:, None])[:, 0]
     (gradient,) = torch.autograd.grad(kept.sum(), flat)
-    change = away.square() + reference.layout.join(reference.scale).square()
+    change = away.square() + encoded.layout.join(encoded.scale).square()
     torch.testing.assert_close(seen.damage, (gradient.square() * change).sum(1))
     torch.testing.assert_close(seen.effect, (gradient * away).sum(1))
     torch.testing.assert_close(seen.kept, kept.detach())
     rd.internal_batch_size = 3  # chunks of 3 and 1
-    torch.testing.assert_close(look(rd, reference, mask, Draws.of(images64, stream="look")), seen)
+    torch.testing.assert_close(probe(rd, encoded, mask, NoiseStreams.of(images64, stream="look")), seen)
 
 
 def test_the_guess_follows_energy_and_class_map_and_the_look_is_taken_there(tiny_classifier, images):
@@ -133,12 +133,12 @@ def test_the_guess_follows_energy_and_class_map_and_the_look_is_taken_there(tiny
     evidence = MaskPredictor(rd)(image).evidence
     expected = standardise(2 * standardise(evidence.energy) + 3 * evidence.activation[:, 0])
     torch.testing.assert_close(evidence.guess, expected)
-    _, *details = evidence.reference.layout.split(evidence.activation)
+    _, *details = evidence.encoded.layout.split(evidence.activation)
     assert evidence.activation.abs().max() == pytest.approx(1, abs=0.3)  # coarse levels see averages
     assert all(torch.equal(detail[:, :, 0], detail[:, :, 2]) for detail in details)
-    there = masks_of_rate(2 * evidence.guess, torch.full((2,), LOOK_RATE))
-    again = look(rd, evidence.reference, there, Draws.of(image, stream="look"))
-    torch.testing.assert_close(evidence.look, again)
+    there = masks_of_rate(2 * evidence.guess, torch.full((2,), PROBE_RATE))
+    again = probe(rd, evidence.encoded, there, NoiseStreams.of(image, stream="look"))
+    torch.testing.assert_close(evidence.probe, again)
 
 
 def test_an_own_encoder_learns_for_a_black_box(tiny_classifier, images):

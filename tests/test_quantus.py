@@ -8,7 +8,7 @@ from torch import nn
 
 from amortex.explainers.base import Explanation
 from amortex.metrics.functional import insertion_deletion, mu_fidelity, subset_drops, subsets
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms import Pixel
 
 quantus = pytest.importorskip("quantus", exc_type=ImportError)  # its OpenCV does not load everywhere
@@ -22,11 +22,11 @@ def case():
     rd = RateDistortion(build_classifier(net, (1, 8, 8), "grey"), Pixel())
     image = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 0.9 + 0.05
     relevance = torch.rand(3, 64, generator=torch.Generator().manual_seed(1))
-    reference = rd.reference(image)
-    explanation = Explanation(reference, (relevance > 0.5).float(), relevance)
+    encoded = rd.encode(image)
+    explanation = Explanation(encoded, (relevance > 0.5).float(), relevance)
     data = {
         "model": rd.classifier.eval(), "softmax": True, "x_batch": image.numpy(),
-        "y_batch": reference.target.numpy(), "a_batch": relevance.unflatten(1, (1, 8, 8)).numpy(),
+        "y_batch": encoded.target.numpy(), "a_batch": relevance.unflatten(1, (1, 8, 8)).numpy(),
     }  # fmt: skip
     return rd, explanation, data
 
@@ -45,11 +45,11 @@ def test_deletion_is_pixel_flipping(case):
 
 def test_mu_fidelity_is_faithfulness_correlation(case, monkeypatch):
     rd, explanation, data = case
-    chosen = subsets(explanation.reference, 24, 0.2)  # the same for both
+    chosen = subsets(explanation.encoded, 24, 0.2)  # the same for both
     order = iter(chosen.transpose(0, 1).flatten(0, 1))
     monkeypatch.setattr(np.random, "choice", lambda *_, **__: next(order).nonzero()[:, 0].numpy())
     measure = quantus.FaithfulnessCorrelation(nr_runs=24, subset_size=13, **OPTIONS)
     theirs = measure(**data)
-    ours = mu_fidelity(explanation, chosen, subset_drops(rd, explanation.reference, chosen))
+    ours = mu_fidelity(explanation, chosen, subset_drops(rd, explanation.encoded, chosen))
     torch.testing.assert_close(ours, torch.tensor(np.array(theirs)).to(ours), rtol=0, atol=1e-5)
     assert next(order, None) is None

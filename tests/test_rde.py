@@ -8,11 +8,11 @@ from torch import nn
 
 from amortex.core.errors import InputError
 from amortex.core.layout import Coefficients
-from amortex.core.noise_streams import Draws
+from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers import PRESETS, RDE, WAM, Preset
 from amortex.explainers.initial import sensitivity
 from amortex.obfuscations import Constant, Gaussian
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms import Fourier, Pixel, Wavelet
 
 HAAR = Wavelet("haar", 2, "periodization")  # orthonormal: the analysis of an image reads off its coefficients
@@ -55,8 +55,8 @@ def toy_images() -> torch.Tensor:
 
 
 def objective(rd: RateDistortion, image: torch.Tensor, mask: torch.Tensor, lambda_k: float) -> torch.Tensor:
-    reference = rd.reference(image)
-    outcome = rd(reference, mask, Draws.of(image, 99, "evaluate"), 64)
+    encoded = rd.encode(image)
+    outcome = rd(encoded, mask, NoiseStreams.of(image, 99, "evaluate"), 64)
     return outcome.distortion.mean(1) + lambda_k * outcome.rate
 
 
@@ -91,7 +91,7 @@ def test_mask_reaches_the_known_optimum(preset, slack, toy_classifier, toy_image
     lambda_k = 2.0
     rd = RateDistortion(toy_classifier, HAAR, Constant())
     mask = RDE(rd, lambda_k=lambda_k, preset=preset).explain(toy_images).mask
-    probability = rd.reference(toy_images).probabilities[0, 0].item()
+    probability = rd.encode(toy_images).probabilities[0, 0].item()
 
     def by_formula(s: float) -> float:  # all four alike by symmetry, all others zero
         kept = torch.tensor(STRENGTH * s + BIAS).sigmoid().item()
@@ -158,21 +158,21 @@ def test_batch_invariant_masks_are_equal_to_the_last_bit(transform, tiny_classif
 @pytest.mark.parametrize("variant", ["saliency", "smoothgrad", "integrated"])
 def test_batch_invariant_rankings_are_equal_to_the_last_bit(variant, tiny_classifier, images):
     rd = RateDistortion(tiny_classifier, Wavelet("db2", 2), batch_invariant=True)
-    reference, sizes = rd.reference(images), set()
+    encoded, sizes = rd.encode(images), set()
     handle = tiny_classifier.model.register_forward_pre_hook(lambda module, args: sizes.add(len(args[0])))
     together = WAM(rd, variant).explain(images).relevance
-    worth = sensitivity(rd, reference, Draws.of(images))
+    marginal_gain = sensitivity(rd, encoded, NoiseStreams.of(images))
     handle.remove()
     for index in range(3):
         one = images[index : index + 1]
         assert torch.equal(WAM(rd, variant).explain(one).relevance[0], together[index])
-        assert torch.equal(sensitivity(rd, rd.reference(one), Draws.of(one))[0], worth[index])
+        assert torch.equal(sensitivity(rd, rd.encode(one), NoiseStreams.of(one))[0], marginal_gain[index])
     assert sizes == {1}  # libraries choose their kernels by it
 
 
 def test_another_class_is_explained_by_another_mask(smooth_classifier, images64):
     rd = RateDistortion(smooth_classifier, Wavelet("haar", 2))
-    predicted = rd.reference(images64).target
+    predicted = rd.encode(images64).target
     explainer = RDE(rd, 0.05, SHORT.but(steps=80))
     own, other = explainer.explain(images64).mask, explainer.explain(images64, (predicted + 1) % 4).mask
     assert ((own - other).abs().mean(1) > 0.01).all()

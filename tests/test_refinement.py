@@ -8,16 +8,16 @@ from networks import photographs
 from test_training import fit, folder, metrics, versions  # noqa: F401, a fixture
 
 from amortex.amortized.checkpoints import load_predictor
-from amortex.amortized.evidence import look
+from amortex.amortized.evidence import probe
 from amortex.amortized.explainer import Amortized
-from amortex.amortized.mask_path import Trace
+from amortex.amortized.mask_path import MaskPath
 from amortex.amortized.predictor import MaskPredictor
-from amortex.amortized.refiner import LOST, begin
+from amortex.amortized.refiner import KL_WEIGHT, begin
 from amortex.classifiers.classifier import load_classifier
 from amortex.core.errors import InputError
-from amortex.core.noise_streams import Draws
-from amortex.rate_distortion.measure import RateDistortion
-from amortex.training.module import AmortizedExplainer
+from amortex.core.noise_streams import NoiseStreams
+from amortex.rate_distortion.pipeline import RateDistortion
+from amortex.training.module import AmortizedTrainingModule
 from amortex.training.refinement import Refinement
 from amortex.transforms import Wavelet
 
@@ -43,40 +43,40 @@ def stirred(predictor: MaskPredictor) -> MaskPredictor:
 
 def test_a_look_also_finds_the_gradient_by_the_mask(smooth_classifier, images64):
     rd = RateDistortion(smooth_classifier, Wavelet("haar", 2))
-    reference = rd.reference(images64)
-    mask = torch.rand(4, reference.layout.k, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    encoded = rd.encode(images64)
+    mask = torch.rand(4, encoded.layout.k, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     rd.internal_batch_size = 3  # chunks of 3 and 1
-    found = look(rd, reference, mask, Draws.of(images64, stream="look"), slope=True)
-    assert look(rd, reference, mask, Draws.of(images64, stream="look")).slope is None
-    torch.testing.assert_close(found[:3], look(rd, reference, mask, Draws.of(images64, stream="look"))[:3])
-    noise = rd.noise(reference, Draws.of(images64, stream="look"), slice(None), 1)
+    found = probe(rd, encoded, mask, NoiseStreams.of(images64, stream="look"), slope=True)
+    assert probe(rd, encoded, mask, NoiseStreams.of(images64, stream="look")).slope is None
+    torch.testing.assert_close(found[:3], probe(rd, encoded, mask, NoiseStreams.of(images64, stream="look"))[:3])
+    noise = rd.noise(encoded, NoiseStreams.of(images64, stream="look"), slice(None), 1)
     leaf = mask.clone().requires_grad_()
-    kept = rd.outputs(reference, leaf, noise)[:, 0].log().gather(1, reference.target[:, None])
+    kept = rd.outputs(encoded, leaf, noise)[:, 0].log().gather(1, encoded.target[:, None])
     torch.testing.assert_close(found.slope, torch.autograd.grad(kept.sum(), leaf)[0])
 
 
 def test_the_untrained_refiner_moves_nothing_and_a_stirred_one_does(predictor, images):
     prediction = predictor(images)
     mask = prediction.mask(0.2)
-    draws = [Draws.of(images, stream="refine") for _ in range(2)]
-    torch.testing.assert_close(predictor.refine(prediction, 2.0, 3, draws[0], mask), mask, rtol=0, atol=2e-5)
-    moved = stirred(predictor).refine(prediction, 2.0, 3, draws[1], mask)
+    streams = [NoiseStreams.of(images, stream="refine") for _ in range(2)]
+    torch.testing.assert_close(predictor.refine(prediction, 2.0, 3, streams[0], mask), mask, rtol=0, atol=2e-5)
+    moved = stirred(predictor).refine(prediction, 2.0, 3, streams[1], mask)
     assert (moved - mask).abs().amax(1).min() > 0.01
-    free = predictor.refine(prediction, 0.0, 3, Draws.of(images, stream="refine"), mask)
+    free = predictor.refine(prediction, 0.0, 3, NoiseStreams.of(images, stream="refine"), mask)
     assert free.isfinite().all()
-    dear = predictor.refine(prediction, 50.0, 3, Draws.of(images, stream="refine"), mask)
+    dear = predictor.refine(prediction, 50.0, 3, NoiseStreams.of(images, stream="refine"), mask)
     assert (dear - moved).abs().max() > 1e-3  # it knows the price
 
 
 def test_many_steps_end_with_the_mean_of_the_last_masks(predictor, images):
     prediction, masks = stirred(predictor)(images), []
     mask = predictor.refine(
-        prediction, 2.0, 17, Draws.of(images, stream="refine"), on_step=lambda step, now: masks.append(now)
+        prediction, 2.0, 17, NoiseStreams.of(images, stream="refine"), on_step=lambda step, now: masks.append(now)
     )
     torch.testing.assert_close(mask, (masks[-1] + masks[-2]) / 2)
     assert not torch.equal(masks[-1], masks[-2])
     assert torch.equal(
-        predictor.refine(prediction, 2.0, 0, Draws.of(images), mask).round(decimals=3), mask.round(decimals=3)
+        predictor.refine(prediction, 2.0, 0, NoiseStreams.of(images), mask).round(decimals=3), mask.round(decimals=3)
     )
 
 
@@ -85,28 +85,29 @@ def test_one_step_has_the_gradient_of_the_objective(predictor, images):
     stirred(predictor)
     rd, numbers = predictor.rate_distortion, [0, 1, 2]
     refiner = predictor.decoder.refiner
-    prediction = predictor(images, draws=Draws.numbered(numbers, 0, "look"))
+    prediction = predictor(images, streams=NoiseStreams.numbered(numbers, 0, "look"))
     loss, measured = Refinement(predictor, Settings)(prediction, numbers)
     found = torch.autograd.grad(loss, list(refiner.parameters()))
 
     seen: dict[str, torch.Tensor] = {}
-    handle = refiner.register_forward_hook(lambda module, inputs, state: seen.update(price=inputs[2], old=inputs[3][0]))
+    handle = refiner.register_forward_hook(
+        lambda module, inputs, state: seen.update(lambda_t=inputs[2], old=inputs[3][0])
+    )
     Refinement(predictor, Settings)(prediction, numbers)
     handle.remove()
-    draws = Draws.numbered(numbers, 0, "refine")
+    streams = NoiseStreams.numbered(numbers, 0, "refine")
     start = begin(seen["old"].sigmoid())
     state = refiner(prediction.evidence, prediction.hidden, seen["price"], start._replace(logits=seen["old"]),
-                    look(rd, prediction.reference, seen["old"].sigmoid(), draws, slope=True))  # fmt: skip
-    q = rd.outputs(prediction.reference, state.mask, rd.noise(prediction.reference, draws, slice(None), 1))[:, 0]
+                    probe(rd, prediction.encoded, seen["old"].sigmoid(), streams, slope=True))  # fmt: skip
+    q = rd.outputs(prediction.encoded, state.mask, rd.noise(prediction.encoded, streams, slice(None), 1))[:, 0]
     q, p = (
-        values.gather(1, prediction.reference.target[:, None])[:, 0]
-        for values in (q, prediction.reference.probabilities)
+        values.gather(1, prediction.encoded.target[:, None])[:, 0] for values in (q, prediction.encoded.probabilities)
     )
     distortion = (q - p).square()
     divergence = -(p * q.log() + (1 - p) * (1 - q).log())
     rate = state.mask.mean(1)
     expected = torch.autograd.grad(
-        (distortion + LOST * divergence + seen["price"] * rate).mean(), list(refiner.parameters())
+        (distortion + KL_WEIGHT * divergence + seen["price"] * rate).mean(), list(refiner.parameters())
     )
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-6)
@@ -122,7 +123,7 @@ def test_it_learns_to_lower_the_objective(predictor, images):
     costs = []
     for _ in range(30):
         with torch.no_grad():
-            prediction = predictor(images, draws=Draws.numbered(numbers, 0, "look"))
+            prediction = predictor(images, streams=NoiseStreams.numbered(numbers, 0, "look"))
         loss, measured = objective(prediction, numbers)
         optimizer.zero_grad()
         loss.backward()
@@ -145,7 +146,7 @@ def test_refinement_is_trained_on_top_of_a_trained_explainer(folder, capsys):
     assert all(key.startswith("average.module.refiner.") for key in changed)
     assert set(metrics(run, "train/refine_last")) == {0, 1, 2, 3}
     predictor = load_predictor(last, classifier="networks.TinyNet")
-    explainer = Amortized(predictor, looks=3)
+    explainer = Amortized(predictor, learned_steps=3)
     photographs(Path("more"), "a.png")
     image = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     seen: list[int] = []
@@ -171,11 +172,11 @@ def test_both_are_trained_together(folder):
 
 
 @pytest.mark.parametrize("arguments", [
-    {}, {"rate": 0.1}, {"rate": 0.9}, {"rate": 0.1, "hard": True}, {"hard": True}, {"measure": True},
-    {"measure": True, "hard": True}, {"max_distortion": 0.02},
+    {}, {"rate": 0.1}, {"rate": 0.9}, {"rate": 0.1, "hard": True}, {"hard": True}, {"select_rate": True},
+    {"select_rate": True, "hard": True}, {"max_distortion": 0.02},
 ])  # fmt: skip
 def test_whatever_is_asked_of_the_rate_holds_for_refined_masks_in_any_batch(arguments, predictor, images):
-    explainer = Amortized(stirred(predictor), 0.5, looks=3, **arguments)
+    explainer = Amortized(stirred(predictor), 0.5, learned_steps=3, **arguments)
     together = explainer.explain(images)
     rates = together.mask.mean(1)
     if "rate" in arguments:
@@ -184,7 +185,9 @@ def test_whatever_is_asked_of_the_rate_holds_for_refined_masks_in_any_batch(argu
     if "hard" in arguments:
         assert set(together.mask.unique().tolist()) <= {0.0, 1.0}
     if "max_distortion" in arguments:
-        outcome = predictor.rate_distortion(together.reference, together.mask, Draws.of(images, stream="check"), 64)
+        outcome = predictor.rate_distortion(
+            together.encoded, together.mask, NoiseStreams.of(images, stream="check"), 64
+        )
         assert ((outcome.distortion.mean(1) < 0.02) | (rates == 1)).all()
     for index in range(3):
         alone = explainer.explain(images[index : index + 1])
@@ -194,25 +197,27 @@ def test_whatever_is_asked_of_the_rate_holds_for_refined_masks_in_any_batch(argu
 
 def test_batch_invariant_masks_are_equal_to_the_last_bit(predictor, images):
     predictor.rate_distortion.batch_invariant = True
-    explainer, seen = Amortized(stirred(predictor), looks=3), []
+    explainer, seen = Amortized(stirred(predictor), learned_steps=3), []
     together = explainer.explain(images, on_step=lambda step, mask: seen.append(step))
     assert seen == [1, 2, 3]
     for index in range(3):
         alone = explainer.explain(images[index : index + 1])
         assert torch.equal(alone.mask[0], together.mask[index])
         assert torch.equal(alone.relevance[0], together.relevance[index])
-    walking = Amortized(predictor, rate=0.4, looks=3)
+    walking = Amortized(predictor, rate=0.4, learned_steps=3)
     assert torch.equal(walking.explain(images[1:2]).mask[0], walking.explain(images).mask[1])
     given = explainer.explain(images, torch.tensor([1, 2, 3]))
-    assert given.reference.target.tolist() == [1, 2, 3]
+    assert given.encoded.target.tolist() == [1, 2, 3]
     assert torch.equal(explainer.explain(images[1:2], torch.tensor([2])).mask[0], given.mask[1])
 
 
-@pytest.mark.parametrize("arguments", [{}, {"hard": True}, {"hard": True, "measure": True}, {"max_distortion": 0.1}])
+@pytest.mark.parametrize(
+    "arguments", [{}, {"hard": True}, {"hard": True, "select_rate": True}, {"max_distortion": 0.1}]
+)
 def test_outputs_that_are_not_finite_cost_their_own_image_alone(arguments, images):
-    classifier = load_classifier("networks.NanOnWhite", img_size=32, mean=[0.5], std=[0.5])
+    classifier = load_classifier("networks.NanOnWhite", input_size=32, mean=[0.5], std=[0.5])
     predictor = MaskPredictor(RateDistortion(classifier, Wavelet("haar", 2)), width=8, refiner=True).eval()
-    explainer = Amortized(stirred(predictor), looks=2, **arguments)
+    explainer = Amortized(stirred(predictor), learned_steps=2, **arguments)
     white = torch.cat([images[:1], torch.ones_like(images[:1])])
     torch.testing.assert_close(
         explainer.explain(white).mask[0], explainer.explain(images[:1]).mask[0], rtol=0, atol=1e-4
@@ -220,10 +225,10 @@ def test_outputs_that_are_not_finite_cost_their_own_image_alone(arguments, image
 
 
 def test_the_first_mask_ranks_what_refined_ones_do_not_tell_apart(predictor, images):
-    prediction = predictor(images, draws=Draws.of(images, stream="look"))
+    prediction = predictor(images, streams=NoiseStreams.of(images, stream="look"))
     chosen = torch.arange(prediction.logits.shape[1]) % 10 == 0
     refined = torch.where(chosen, 0.9, 6e-6).repeat(3, 1)
-    mask = Trace(predictor.rate_distortion, prediction, refined, hard=True).mask(torch.full((3,), 0.4))
+    mask = MaskPath(predictor.rate_distortion, prediction, refined, hard=True).mask(torch.full((3,), 0.4))
     assert mask[:, chosen].all()
     kept, dropped = (torch.where(mask[:, ~chosen] == v, prediction.logits[:, ~chosen], torch.nan) for v in (1, 0))
     assert (kept.nan_to_num(torch.inf).amin(1) >= dropped.nan_to_num(-torch.inf).amax(1) - 1e-4).all()
@@ -232,10 +237,10 @@ def test_the_first_mask_ranks_what_refined_ones_do_not_tell_apart(predictor, ima
 def test_looks_need_an_explainer_that_learned_them(tiny_classifier, predictor):
     plain = MaskPredictor(RateDistortion(tiny_classifier, Wavelet("haar", 2)), width=8)
     with pytest.raises(InputError, match="learned no refinement"):
-        Amortized(plain, looks=1)
-    for arguments in ({"looks": -1}, {"looks": 2, "refine": 2, "rate": 0.1}):
+        Amortized(plain, learned_steps=1)
+    for arguments in ({"learned_steps": -1}, {"learned_steps": 2, "finetune_steps": 2, "rate": 0.1}):
         with pytest.raises(InputError):
             Amortized(predictor, **arguments)
     for arguments in ({"refine_steps": -1}, {"refine_only": True}):
         with pytest.raises(InputError, match="refine_steps"):
-            AmortizedExplainer("networks.TinyNet", img_size=32, mean=[0.5], std=[0.5], levels=2, **arguments)
+            AmortizedTrainingModule("networks.TinyNet", input_size=32, mean=[0.5], std=[0.5], levels=2, **arguments)

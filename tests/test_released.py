@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from amortex.amortized.checkpoints import load_predictor
-from amortex.amortized.explainer import FAINT, Amortized
+from amortex.amortized.explainer import PRUNE_THRESHOLD, Amortized
 from amortex.amortized.released import ASSETS, released
 from amortex.app.explain_cli import bundled
 from amortex.classifiers.classifier import DEFAULT_CLASSIFIER
 from amortex.core.masks import energy, top_share
-from amortex.core.noise_streams import Draws
+from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.initial import sensitivity
 from amortex.io.images import Preprocess
 
@@ -18,7 +18,7 @@ from amortex.io.images import Preprocess
 def predictor():
     folder = released(DEFAULT_CLASSIFIER)
     assert folder is not None
-    return load_predictor(folder, img_size=128)
+    return load_predictor(folder, input_size=128)
 
 
 def test_it_is_small_and_has_a_card(predictor):
@@ -37,10 +37,10 @@ def image(predictor):
 
 
 def test_a_higher_rate_does_not_cost(predictor, image):
-    rd, reference = predictor.rate_distortion, predictor.rate_distortion.reference(image)
+    rd, encoded = predictor.rate_distortion, predictor.rate_distortion.encode(image)
     masks = [Amortized(predictor, rate=rate).explain(image).mask for rate in (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)]
-    outputs = rd.probabilities(reference, masks, Draws.evaluation(image), 32)
-    distortion = torch.stack([rd.distortions(reference, part).mean(1) for part in outputs])
+    outputs = rd.probabilities(encoded, masks, NoiseStreams.evaluation(image), 32)
+    distortion = torch.stack([rd.distortions(encoded, part).mean(1) for part in outputs])
     assert (distortion.diff(dim=0) <= 0.01).all()
     assert (distortion[0] > distortion[3] + 0.1).all()  # were all at their lowest, it would not tell
 
@@ -50,20 +50,23 @@ def test_one_pass_is_better_than_any_rate_of_an_ordering_and_learned_steps_are_b
     lambda_k = 2.5
 
     def objective(mask):
-        outcome = rd(rd.reference(image), mask, Draws.evaluation(image), 16)
+        outcome = rd(rd.encode(image), mask, NoiseStreams.evaluation(image), 16)
         return (outcome.distortion.mean(1) + lambda_k * outcome.rate).mean().item()
 
-    reference = rd.reference(image)
-    order, size = sensitivity(rd, reference, Draws.of(image)), energy(reference.coefficients)
+    encoded = rd.encode(image)
+    order, size = sensitivity(rd, encoded, NoiseStreams.of(image)), energy(encoded.coefficients)
     untrained = min(objective(top_share(order, rate, size)) for rate in (0.02, 0.05, 0.1, 0.2))
     rates = (0.02, 0.05, 0.1, 0.2)
-    one_pass = min(objective(Amortized(predictor, lambda_k, rate, looks=0).explain(image).mask) for rate in rates)
-    explanation = Amortized(predictor, lambda_k, looks=8).explain(image)
+    one_pass = min(
+        objective(Amortized(predictor, lambda_k, rate, learned_steps=0).explain(image).mask) for rate in rates
+    )
+    explanation = Amortized(predictor, lambda_k, learned_steps=8).explain(image)
     refined = objective(explanation.mask)
     at_once, refined_at = (
-        objective(Amortized(predictor, lambda_k, 0.05, looks=looks).explain(image).mask) for looks in (0, 8)
+        objective(Amortized(predictor, lambda_k, 0.05, learned_steps=learned_steps).explain(image).mask)
+        for learned_steps in (0, 8)
     )
     assert refined_at < 0.8 * at_once  # at a rate that is given, too
     assert one_pass < untrained
     assert refined < 0.8 * one_pass
-    assert explanation.mask[explanation.mask > 0].min() >= FAINT
+    assert explanation.mask[explanation.mask > 0].min() >= PRUNE_THRESHOLD

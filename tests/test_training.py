@@ -19,12 +19,12 @@ from amortex.amortized.explainer import Amortized
 from amortex.amortized.predictor import MaskPredictor
 from amortex.app import train_cli
 from amortex.io.images import Preprocess
-from amortex.training.module import AmortizedExplainer
+from amortex.training.module import AmortizedTrainingModule
 from amortex.training.schedules import one_cycle
 
 ROOT = Path(__file__).parent.parent
 TINY = (
-    "--model.classifier", "networks.TinyNet", "--model.img_size", "32", "--model.mean", "[0.5]", "--model.std", "[0.5]",
+    "--model.classifier", "networks.TinyNet", "--model.input_size", "32", "--model.mean", "[0.5]", "--model.std", "[0.5]",
     "--model.levels", "2", "--model.validation_samples", "2", "--model.width", "8", "--data.workers", "0",
     "--data.batch_size", "4", "--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false",
     "--trainer.log_every_n_steps", "1", "--trainer.enable_model_summary", "false",
@@ -104,7 +104,7 @@ def test_an_ended_run_resumes_and_repeats_the_uninterrupted_one(by, kept, micro,
     # batches of which some are a step: the signal comes after the first batch of the next one
     batches = ("--trainer.accumulate_grad_batches", micro)
     assert fit(*batches, steps=6, every=2 * micro) == 0
-    module = AmortizedExplainer
+    module = AmortizedTrainingModule
     monkeypatch.setattr(module, "configure_callbacks", lambda self: [StopAt(5 * micro - micro // 2, by)], raising=False)
     assert fit(*batches, steps=6, every=2 * micro) == 128 + by
     said = capsys.readouterr()
@@ -221,7 +221,7 @@ def test_a_checkpoint_can_be_validated(command, folder):
 
 
 def test_a_vision_transformer_trains_without_touching_code(folder):
-    network = ("--model.classifier", "vit_tiny_patch16_224", "--model.weights", "random", "--model.img_size", 224)
+    network = ("--model.classifier", "vit_tiny_patch16_224", "--model.weights", "random", "--model.input_size", 224)
     assert fit(*network, "--model.mean", "null", "--model.std", "null", "--data.batch_size", 2, steps=2, every=2) == 0
     predictor = load_predictor(versions(folder)[0] / "checkpoints/last.ckpt")
     assert predictor.backbone.channels == [192] * 4

@@ -8,9 +8,9 @@ import torch
 from amortex.core.errors import InputError
 from amortex.core.layout import Coefficients
 from amortex.core.masks import energy, order, scale_profile
-from amortex.core.noise_streams import Draws
+from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers import WAM
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms import Fourier, Pixel, Wavelet
 
 TRANSFORMS = (Wavelet("db3", 2), Wavelet("bior2.2", 2, "symmetric"), Fourier(), Pixel())
@@ -19,8 +19,8 @@ each_transform = pytest.mark.parametrize("transform", TRANSFORMS, ids=lambda t: 
 
 def attribution(classifier, transform, images, target=None, **arguments) -> torch.Tensor:
     explainer = WAM(RateDistortion(classifier, transform), **arguments)
-    reference = explainer.rate_distortion.reference(images, target)
-    return explainer.attribution(reference, Draws.of(images, explainer.seed)).flat
+    encoded = explainer.rate_distortion.encode(images, target)
+    return explainer.attribution(encoded, NoiseStreams.of(images, explainer.seed)).flat
 
 
 def gradient_through_coefficients(classifier, transform, images, target) -> torch.Tensor:
@@ -63,8 +63,8 @@ def test_smoothgrad_is_the_mean_gradient_over_the_same_noise(transform, smooth_c
     settings = {"variant": "smoothgrad", "samples": samples, "seed": seed}
     values = attribution(smooth_classifier, transform, images64, target, **settings)
     for index, image in enumerate(images64):
-        draws = Draws.of(image[None], seed, "optimise")
-        noise = draws.fill(lambda o, g: o.normal_(generator=g), slice(None), samples, (3, 16, 16), torch.float64)[0]
+        streams = NoiseStreams.of(image[None], seed, "optimise")
+        noise = streams.fill(lambda o, g: o.normal_(generator=g), slice(None), samples, (3, 16, 16), torch.float64)[0]
         sigma = 0.25 * (image.max() - image.min())
         total = 0
         for one in noise:  # not clipped
@@ -119,9 +119,9 @@ def test_attribution_depends_neither_on_the_batch_nor_on_chunking(variant, size,
 @pytest.mark.parametrize("rate", [0.01, 0.2, 1.0])
 def test_mask_keeps_the_share_of_most_relevant_entries(rate, smooth_classifier, images64):
     explanation = WAM(RateDistortion(smooth_classifier, Wavelet("db2", 2)), "smoothgrad", rate=rate).explain(images64)
-    count = round(rate * explanation.reference.layout.k)
+    count = round(rate * explanation.encoded.layout.k)
     for index in range(4):
-        first = order(explanation.relevance, energy(explanation.reference.coefficients))[index, :count]
+        first = order(explanation.relevance, energy(explanation.encoded.coefficients))[index, :count]
         assert set(explanation.mask[index].nonzero()[:, 0].tolist()) == set(first.tolist())
 
 
@@ -137,7 +137,7 @@ def test_mask_takes_the_loudest_of_entries_that_are_equally_relevant(images64):
 
 def test_scale_profile_is_the_share_of_each_level(smooth_classifier, images64):
     explanation = WAM(RateDistortion(smooth_classifier, Wavelet("db2", 3))).explain(images64)
-    layout, relevance = explanation.reference.layout, explanation.relevance
+    layout, relevance = explanation.encoded.layout, explanation.relevance
     profile = scale_profile(relevance, layout.level, 3)
     torch.testing.assert_close(profile.sum(1), torch.ones(4).double())
     for level in range(4):

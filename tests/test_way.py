@@ -8,15 +8,15 @@ import pytest
 import torch
 from test_refinement import stirred
 
-from amortex.amortized.predictor import path_optimizer as way
 from amortex.amortized.budget import raised
 from amortex.amortized.explainer import Amortized
-from amortex.amortized.mask_path import Trace
+from amortex.amortized.mask_path import MaskPath
 from amortex.amortized.predictor import MaskPredictor
+from amortex.amortized.predictor import path_optimizer as way
 from amortex.classifiers.classifier import load_classifier
-from amortex.core.noise_streams import Draws
+from amortex.core.noise_streams import NoiseStreams
 from amortex.obfuscations import Zero
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms import Wavelet
 
 
@@ -27,15 +27,15 @@ def predictor(tiny_classifier):
     return stirred(MaskPredictor(rd, width=8, refiner=True)).eval()
 
 
-def start_of(reference):
+def start_of(encoded):
     """Masks of a rate of about 10 %, most of it in a few entries."""
     generator = torch.Generator().manual_seed(0)
-    return torch.rand(len(reference.image), reference.layout.k, generator=generator) ** 9
+    return torch.rand(len(encoded.image), encoded.layout.k, generator=generator) ** 9
 
 
 def walked(rounds, samples=way.SAMPLES):
     """Classifier passes of the first steps, a look, and so many rounds of both."""
-    return (1 + rounds) * (way.PASSES + samples * len(way.LOOKS))
+    return (1 + rounds) * (way.PASSES + samples * len(way.DEFAULT_LEARNED_STEPS))
 
 
 def forwards(passes):
@@ -47,38 +47,38 @@ def forwards(passes):
 @pytest.mark.parametrize(("obfuscation", "distortion"), [(None, "label_l2"), (Zero(), "label_l2"), (None, "kl")])
 def test_half_way_distortion_is_lower_on_noise_that_it_has_not_seen(obfuscation, distortion, tiny_classifier, images):
     rd = RateDistortion(tiny_classifier, Wavelet("haar", 2), obfuscation, distortion)
-    reference = rd.reference(images)
-    start = start_of(reference)
-    half, _ = way.half_way(rd, reference, start)
+    encoded = rd.encode(images)
+    start = start_of(encoded)
+    half, _ = way.midpoints(rd, encoded, start)
     torch.testing.assert_close(half.mean(1), torch.full((3,), way.HALF), rtol=0, atol=1e-5)
     assert (half >= start).all()
     assert half.max() <= 1
     for rate in (0.3, 0.5, 0.7):
         masks = [raised(start, rate), raised(start, rate, half)]
-        outputs = rd.probabilities(reference, masks, Draws.evaluation(images), 64)
-        even, ours = (rd.distortions(reference, part).mean(1) for part in outputs)
+        outputs = rd.probabilities(encoded, masks, NoiseStreams.evaluation(images), 64)
+        even, ours = (rd.distortions(encoded, part).mean(1) for part in outputs)
         assert ours.mean() < 0.8 * even.mean()
 
 
 def test_the_way_of_an_image_does_not_depend_on_its_batch(tiny_classifier, images):
     rd = RateDistortion(tiny_classifier, Wavelet("haar", 2), internal_batch_size=8)  # of three images two fit
-    reference = rd.reference(images)
-    start = start_of(reference)
-    together, passes = way.half_way(rd, reference, start)
-    alone, own = way.half_way(rd, reference.of(slice(2, 3)), start[2:])
+    encoded = rd.encode(images)
+    start = start_of(encoded)
+    together, passes = way.midpoints(rd, encoded, start)
+    alone, own = way.midpoints(rd, encoded.of(slice(2, 3)), start[2:])
     torch.testing.assert_close(alone[0], together[2], rtol=0, atol=1e-4)
     assert own[0] == passes[2]
 
 
 def test_a_look_finds_the_largest_rise_and_its_standard_errors(tiny_classifier, images):
     rd = RateDistortion(tiny_classifier, Wavelet("haar", 2))
-    reference = rd.reference(images)
-    start = start_of(reference)
+    encoded = rd.encode(images)
+    start = start_of(encoded)
     half = raised(start, way.HALF)
-    distortion, rise = way.Ways(rd, reference, start, 3).look(half)
+    distortion, rise = way.PathOptimizer(rd, encoded, start, 3).probe(half)
     found = [
-        rd(reference, raised(start, rate, half), Draws.of(images, 3, "way look"), way.SAMPLES).distortion
-        for rate in way.LOOKS
+        rd(encoded, raised(start, rate, half), NoiseStreams.of(images, 3, "way look"), way.SAMPLES).distortion
+        for rate in way.DEFAULT_LEARNED_STEPS
     ]
     for image in range(3):
         drawn = [rate[image].numpy() for rate in found]
@@ -86,7 +86,7 @@ def test_a_look_finds_the_largest_rise_and_its_standard_errors(tiny_classifier, 
         for low, high in itertools.combinations(range(len(drawn)), 2):
             change = drawn[high] - drawn[low]
             highs.append(change.mean() + way.ERRORS * change.std() / len(change) ** 0.5)
-        assert distortion[image].tolist() == pytest.approx([draws.mean() for draws in drawn], abs=1e-5)
+        assert distortion[image].tolist() == pytest.approx([streams.mean() for streams in drawn], abs=1e-5)
         assert rise[image].item() == pytest.approx(max(highs), abs=1e-5)
 
 
@@ -96,7 +96,7 @@ def test_rates_up_to_which_distortion_rises_weigh_more():
     assert weights[1].tolist() == [1] * 4
 
 
-class Scripted(way.Ways):
+class Scripted(way.PathOptimizer):
     """Ways whose steps and looks are made up: each mask is the number of its round, which says how much it rises."""
 
     rises: ClassVar = {
@@ -111,13 +111,13 @@ class Scripted(way.Ways):
     def images(self):
         return self.start[:, 0].mul(10).round().int().tolist()
 
-    def look(self, half):
+    def probe(self, half):
         rise = [self.rises[image][int(number)] for image, number in zip(self.images, half[:, 0], strict=True)]
         return torch.tensor([[0.1, 0.1, 0.1, 0.1, 0.1 + each] for each in rise]), torch.tensor(rise)
 
-    def steps(self, half, weights, first_lr, draws):
+    def steps(self, half, weights, first_lr, streams):
         number = max([-1, *(entry[0] for entry in self.log)]) + 1
-        for row in zip(self.images, half[:, 0].tolist(), weights.tolist(), draws.seeds, strict=True):
+        for row in zip(self.images, half[:, 0].tolist(), weights.tolist(), streams.seeds, strict=True):
             self.log.append((number, first_lr, *row))
         return torch.full_like(half, number), torch.tensor([1e-3 if image == 3 else 1.0 for image in self.images])
 
@@ -125,10 +125,10 @@ class Scripted(way.Ways):
 @pytest.mark.parametrize("noisy", [True, False])
 def test_rounds_follow_where_distortion_rises_and_only_what_is_better_is_kept(noisy, tiny_classifier, images):
     rd = RateDistortion(tiny_classifier, Wavelet("haar", 2), None if noisy else Zero())
-    reference = rd.reference(torch.cat([images, images[:1].flip(2)]))
-    start = torch.arange(4)[:, None].div(10).repeat(1, reference.layout.k)
+    encoded = rd.encode(torch.cat([images, images[:1].flip(2)]))
+    start = torch.arange(4)[:, None].div(10).repeat(1, encoded.layout.k)
     Scripted.log.clear()
-    half, passes = Scripted(rd, reference, start, 0).halves()
+    half, passes = Scripted(rd, encoded, start, 0).optimize()
     samples = way.SAMPLES if noisy else 1
     # without noise the steps of image 1 would be worse forever
     assert half[:, 0].tolist() == [0, 3 if noisy else 0, 0, 0]
@@ -146,18 +146,18 @@ def test_rounds_follow_where_distortion_rises_and_only_what_is_better_is_kept(no
 @pytest.mark.parametrize("column", range(len(way.RATES)))
 def test_weights_are_those_of_rates(column, tiny_classifier, images):
     rd = RateDistortion(tiny_classifier, Wavelet("haar", 2), Zero())
-    reference = rd.reference(images)
-    start = start_of(reference)
+    encoded = rd.encode(images)
+    start = start_of(encoded)
     half = raised(start, way.HALF).requires_grad_()
     weights = torch.eye(len(way.RATES))[column].repeat(3, 1)
-    _, slope = way.Ways(rd, reference, start, 0).slope(half.detach(), weights, Draws.of(images))
+    _, slope = way.PathOptimizer(rd, encoded, start, 0).slope(half.detach(), weights, NoiseStreams.of(images))
     mask = raised(start, way.RATES[column], half)
-    (gradient,) = torch.autograd.grad(rd.distortions(reference, rd.outputs(reference, mask, None)).sum(), half)
+    (gradient,) = torch.autograd.grad(rd.distortions(encoded, rd.outputs(encoded, mask, None)).sum(), half)
     smooth = [
         torch.nn.functional.avg_pool2d(band, way.SMOOTH, 1, way.SMOOTH // 2, count_include_pad=False)
-        for band in reference.layout.split(gradient / len(way.RATES))
+        for band in encoded.layout.split(gradient / len(way.RATES))
     ]
-    torch.testing.assert_close(slope, reference.layout.join(smooth), rtol=1e-3, atol=1e-9)
+    torch.testing.assert_close(slope, encoded.layout.join(smooth), rtol=1e-3, atol=1e-9)
 
 
 def test_no_more_images_are_in_memory_than_wanted(tiny_classifier, images):
@@ -165,9 +165,9 @@ def test_no_more_images_are_in_memory_than_wanted(tiny_classifier, images):
     handle = tiny_classifier.model.register_forward_pre_hook(lambda module, args: seen.append(len(args[0])))
     for most in (2, 4, 9):
         rd = RateDistortion(tiny_classifier, Wavelet("haar", 2), internal_batch_size=most)
-        reference = rd.reference(images)
+        encoded = rd.encode(images)
         seen.clear()
-        mask, passes = way.half_way(rd, reference, start_of(reference))
+        mask, passes = way.midpoints(rd, encoded, start_of(encoded))
         masks.append(mask)
         assert max(seen) <= most
         assert sum(seen) == sum(forwards(count) for count in passes.tolist())
@@ -181,16 +181,16 @@ def test_other_precisions(dtype, predictor, images):
     if dtype == torch.float64:
         predictor, images = copy.deepcopy(predictor).double(), images.double()
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
-        mask = Amortized(predictor, rate=0.4, looks=2).explain(images).mask
+        mask = Amortized(predictor, rate=0.4, learned_steps=2).explain(images).mask
     torch.testing.assert_close(mask.mean(1).float(), torch.full((3,), 0.4), rtol=1e-3, atol=0)
 
 
 def test_distortions_that_round_below_zero_leave_masks_finite(images):
-    classifier = load_classifier("networks.TinyNet", "random", img_size=32, mean=[0.5], std=[0.5], sharpness=1e-3)
+    classifier = load_classifier("networks.TinyNet", "random", input_size=32, mean=[0.5], std=[0.5], sharpness=1e-3)
     rd = RateDistortion(classifier, Wavelet("haar", 2), distortion="kl")  # outputs that hardly differ
     several = torch.cat([images.roll(shift, -1) for shift in range(8)])
-    reference = rd.reference(several)
-    masks, _ = way.half_way(rd, reference, start_of(reference))
+    encoded = rd.encode(several)
+    masks, _ = way.midpoints(rd, encoded, start_of(encoded))
     assert masks.isfinite().all()
 
 
@@ -198,7 +198,7 @@ def test_it_is_walked_once_and_by_the_images_that_need_it(predictor, images):
     prediction = predictor(images)
     k = prediction.logits.shape[1]
     refined = torch.tensor([0.02, 0.2, 0.6])[:, None].repeat(1, k)
-    trace = Trace(predictor.rate_distortion, prediction, refined, hard=False)
+    trace = MaskPath(predictor.rate_distortion, prediction, refined, hard=False)
     rates, passes = {}, []
     for rate, walkers in ((0.05, []), (1.0, []), (0.1, [0]), (0.3, [0, 1]), (0.8, [0, 1]), (0.1, [0, 1])):
         mask = trace.mask(torch.full((3,), rate))
@@ -207,7 +207,7 @@ def test_it_is_walked_once_and_by_the_images_that_need_it(predictor, images):
         torch.testing.assert_close(rates.setdefault(rate, mask), mask)
         passes.append(trace.passes.tolist())
         if rate == 0.8:
-            own = way.half_way(trace.rd, trace.reference, way.begin(refined))[1]
+            own = way.midpoints(trace.rd, trace.encoded, way.begin(refined))[1]
             assert passes[-1] == [*own[:2].tolist(), 0]
     assert passes[-1] == passes[-3] != passes[2]  # once
     stacked = torch.stack([rates[rate] for rate in sorted(rates)])
@@ -215,20 +215,20 @@ def test_it_is_walked_once_and_by_the_images_that_need_it(predictor, images):
 
 
 def test_an_image_gets_the_same_mask_whoever_walks_beside_it(predictor, images):
-    explainer = Amortized(predictor, rate=0.4, looks=2)
+    explainer = Amortized(predictor, rate=0.4, learned_steps=2)
     together, alone = explainer.explain(images), explainer.explain(images[1:2])
     torch.testing.assert_close(alone.mask[0], together.mask[1], rtol=0, atol=1e-3)
     assert alone.extra["passes"][0] == together.extra["passes"][1] >= 4 + 3 * 2 + way.PASSES
-    other = Amortized(predictor, rate=0.4, looks=2, seed=1).explain(images).mask
+    other = Amortized(predictor, rate=0.4, learned_steps=2, seed=1).explain(images).mask
     assert (other - together.mask).abs().max() > 1e-3
 
 
 def test_outputs_that_are_not_finite_do_not_spread_on_the_way(images):
-    classifier = load_classifier("networks.NanOnWhite", img_size=32, mean=[0.5], std=[0.5])
+    classifier = load_classifier("networks.NanOnWhite", input_size=32, mean=[0.5], std=[0.5])
     rd = RateDistortion(classifier, Wavelet("haar", 2))
     white = torch.cat([images[:1], torch.ones_like(images[:1])])
-    start = start_of(rd.reference(white))
-    masks, _ = way.half_way(rd, rd.reference(white), start)
+    start = start_of(rd.encode(white))
+    masks, _ = way.midpoints(rd, rd.encode(white), start)
     assert masks.isfinite().all()
-    alone, _ = way.half_way(rd, rd.reference(images[:1]), start[:1])
+    alone, _ = way.midpoints(rd, rd.encode(images[:1]), start[:1])
     torch.testing.assert_close(alone[0], masks[0], rtol=0, atol=1e-4)

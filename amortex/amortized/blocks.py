@@ -20,18 +20,18 @@ class Block(nn.Module):
 
     def __init__(self, width: int, inner: int, condition: int) -> None:
         super().__init__()
-        self.spread = nn.Conv2d(width, width, 5, padding=2, groups=width)
+        self.depthwise = nn.Conv2d(width, width, 5, padding=2, groups=width)
         self.norm = nn.GroupNorm(1, width, affine=False)
         self.modulate = nn.Linear(condition, 2 * width)
-        self.grow = nn.Conv2d(width, inner, 1)
-        self.shrink = nn.Conv2d(inner, width, 1)
+        self.expand = nn.Conv2d(width, inner, 1)
+        self.project = nn.Conv2d(inner, width, 1)
         nn.init.zeros_(self.modulate.weight)
         nn.init.zeros_(self.modulate.bias)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         scale, shift = self.modulate(condition)[:, :, None, None].chunk(2, dim=1)
-        y = torch.addcmul(shift, self.norm(self.spread(x)), 1 + scale)
-        mixed: Tensor = x + self.shrink(F.hardswish(self.grow(y)))
+        y = torch.addcmul(shift, self.norm(self.depthwise(x)), 1 + scale)
+        mixed: Tensor = x + self.project(F.hardswish(self.expand(y)))
         return mixed
 
 
@@ -53,20 +53,20 @@ class Level(nn.Module):
         self, width: int, entries: int, given: int, features: int, above: int, condition: int, inner: int, depth: int
     ) -> None:
         super().__init__()
-        self.enter = nn.Conv2d(given, width, 1)
+        self.stem = nn.Conv2d(given, width, 1)
         self.features = nn.Sequential(nn.GroupNorm(1, features), nn.Conv2d(features, width, 1)) if features else None
         self.above = nn.Conv2d(above, width, 1) if above else None
         self.blocks = nn.ModuleList(Block(width, inner, condition) for _ in range(depth))
-        self.calm = nn.GroupNorm(1, width)  # the sum over the blocks can grow, the logits must not with it
-        self.leave = nn.Conv2d(width, entries, 1)
-        nn.init.zeros_(self.leave.weight)  # training starts from the prior
-        nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
+        self.norm = nn.GroupNorm(1, width)  # the sum over the blocks can grow, the logits must not with it
+        self.head = nn.Conv2d(width, entries, 1)
+        nn.init.zeros_(self.head.weight)  # training starts from the prior
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     def forward(
         self, given: Tensor, features: Tensor | None, above: Tensor | None, condition: Tensor, size: tuple[int, ...],
         level: int,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
-        x = self.enter(given)
+        x = self.stem(given)
         if self.features is not None and features is not None:
             x = x + fit(self.features(features), given.shape[2:], size, level)
         if self.above is not None and above is not None:
@@ -76,5 +76,5 @@ class Level(nn.Module):
             x = x + finer[:, :, rows : rows + given.shape[2], columns : columns + given.shape[3]]
         for block in self.blocks:
             x = block(x, condition)
-        x = self.calm(x)
-        return self.leave(x), x
+        x = self.norm(x)
+        return self.head(x), x

@@ -7,14 +7,14 @@ from amortex.amortized.predictor import MaskPredictor
 from amortex.classifiers.classifier import Classifier, load_classifier
 from amortex.core.errors import InputError
 from amortex.obfuscations import OBFUSCATION_NAMES
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms import Transform, Wavelet
 
 
 def build_classifier(settings: Mapping[str, Any]) -> Classifier:
     """The classifier that settings name."""
     names = ("classifier", "weights", "num_classes", "class_names", "model_args")
-    config = {name: settings[name] for name in ("img_size", "mean", "std")}
+    config = {name: settings[name] for name in ("input_size", "mean", "std")}
     return load_classifier(*(settings[name] for name in names), **config)
 
 
@@ -32,7 +32,7 @@ def build_rate_distortion(settings: Mapping[str, Any], classifier: Classifier, t
 
 
 def build_predictor(settings: dict[str, Any], classifier: Classifier | None = None) -> MaskPredictor:
-    """The untrained predictor of an `AmortizedExplainer`'s hyper-parameters, with the `classifier` unless it is built.
+    """The untrained predictor of an `AmortizedTrainingModule`'s hyper-parameters, with the `classifier` unless it is built.
 
     Raises:
         InputError: what the classifier, the transform or the predictor refuse, and unknown obfuscations.

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from amortex.amortized.build import build_predictor
+from amortex.amortized.legacy import upgrade_weights
 from amortex.amortized.predictor import MaskPredictor
 from amortex.classifiers.classifier import Classifier
 from amortex.core.errors import InputError
@@ -118,6 +119,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, torch.Te
         raise InputError(f"{path} is no amortex explainer: it lacks {error}") from error
     for table in (settings, identity):
         refuse_objects(table, path)
+    weights = upgrade_weights(weights)
     refuse_tensors(weights, path)
     largest = max((size for value in weights.values() for size in value.shape), default=0)
     if any(isinstance(settings.get(key), int) and settings[key] > largest for key in ("width", "condition")):

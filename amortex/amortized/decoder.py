@@ -48,12 +48,12 @@ class Decoder(nn.Module):
         # the map whose stride is nearest to the level's, on a log scale
         distance = [[abs(torch.tensor(s).log2().item() - level) for s in strides] for level in range(1, levels + 1)]
         self.sources = [min(range(len(strides)), key=row.__getitem__) if row else -1 for row in distance]
-        self.describe = nn.Sequential(
+        self.embed = nn.Sequential(
             nn.Linear(head_size + (6 if informed else 3), condition), nn.Hardswish(), nn.Linear(condition, condition),
             nn.LayerNorm(condition),
         )  # fmt: skip
         # rows have length 1: large weights, so that a step of Adam, alike in all of them, is small beside the sum
-        nn.init.uniform_(self.describe[0].weight, -1.0, 1.0)  # type: ignore[arg-type]
+        nn.init.uniform_(self.embed[0].weight, -1.0, 1.0)  # type: ignore[arg-type]
         self.stages = nn.ModuleList()
         above, summary = 0, condition
         for level in range(levels, 0, -1):
@@ -69,24 +69,24 @@ class Decoder(nn.Module):
         self.slope = nn.Parameter(torch.full((), 2.0))
         self.bias = nn.Parameter(torch.zeros(levels + 1))  # of the low-pass, and of each level
         # distortion against rate: mostly of what is known in numbers, and at first of nothing else
-        self.expect = nn.Linear(6 if informed else 3, condition)
-        self.refine = nn.Linear(summary, condition)
+        self.curve_stem = nn.Linear(6 if informed else 3, condition)
+        self.curve_head = nn.Linear(summary, condition)
         self.curve = nn.Linear(condition, rates)
-        nn.init.zeros_(self.refine.weight)
+        nn.init.zeros_(self.curve_head.weight)
         nn.init.constant_(self.curve.bias, -2.5)  # distortions between 0.8 and 0.1 to begin with
 
     def forward(self, evidence: Evidence) -> tuple[Tensor, Tensor, Hidden]:
         """``(B, k)`` logits, ``(B, rates)`` numbers that `Prediction.curve` is made of, and what the refiner uses."""
-        reference, features = evidence.reference, evidence.features
-        layout = reference.layout
-        size = layout.image_size
+        encoded, features = evidence.encoded, evidence.features
+        layout = encoded.layout
+        size = layout.size
         numbers = known_numbers(evidence)
         parts = [numbers]
         if features.head is not None:  # the row of the class
-            parts.append(F.normalize(features.head[reference.target], dim=1))
-        condition = self.describe(torch.cat(parts, 1))
+            parts.append(F.normalize(features.head[encoded.target], dim=1))
+        condition = self.embed(torch.cat(parts, 1))
         prior, given = self.given(evidence)
-        maps = features.maps if self.encoder is None else self.encoder(reference.image)
+        maps = features.maps if self.encoder is None else self.encoder(encoded.image)
         above, stages, summary = None, [], [condition]
         logits = [prior] * (self.levels + 1)
         for stage, level in zip(self.stages, range(self.levels, 0, -1), strict=True):
@@ -101,16 +101,16 @@ class Decoder(nn.Module):
             summary += [above.mean((2, 3)), above.amax((2, 3))]
         flat = layout.join(logits) + self.slope * prior + self.bias[layout.level]
         # what to expect must not bend the masks
-        expected = self.expect(numbers) + self.refine(torch.cat(summary, 1).detach())
+        expected = self.curve_stem(numbers) + self.curve_head(torch.cat(summary, 1).detach())
         return flat, self.curve(F.hardswish(expected)), Hidden(condition, tuple(stages))
 
     def given(self, evidence: Evidence) -> tuple[Tensor, list[Tensor]]:
         """The prior ``(B, k)``, and what the stages see: a list of ``(B, channels, h, w)``, low-pass first."""
-        layout = evidence.reference.layout
+        layout = evidence.encoded.layout
         prior = evidence.guess
         known = [evidence.contrast]
-        if evidence.look is not None:
-            damage, effect = signals(evidence.look)
+        if evidence.probe is not None:
+            damage, effect = signals(evidence.probe)
             known += [damage, effect]
             prior = standardise(damage + TRUST * prior)
         shared = [evidence.spread / 4, *([] if evidence.activation is None else evidence.activation.unbind(1))]
@@ -123,9 +123,9 @@ class Decoder(nn.Module):
 
 def known_numbers(evidence: Evidence) -> Tensor:
     """``(B, 3)`` of the class's probability, with a look ``(B, 6)`` also of what was left of it there."""
-    p = evidence.reference.probabilities.gather(1, evidence.reference.target[:, None])
+    p = evidence.encoded.probabilities.gather(1, evidence.encoded.target[:, None])
     numbers = [p, p.square(), (1 - p + 1e-4).log() / 4]
-    if evidence.look is not None:
-        kept = evidence.look.kept[:, None]
+    if evidence.probe is not None:
+        kept = evidence.probe.log_probability[:, None]
         numbers += [kept.exp(), kept.clamp(min=-12) / 4, p * kept.exp()]
     return torch.cat(numbers, 1)

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from amortex.amortized.budget import masks_of_rate
 from amortex.amortized.checkpoints import CONFIG, WEIGHTS, load_predictor, read
-from amortex.amortized.evidence import Look, observe
+from amortex.amortized.evidence import GradientProbe, observe
 from amortex.amortized.predictor import MaskPredictor
 from amortex.core.errors import InputError
-from amortex.core.noise_streams import Draws
+from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers import Explanation, picture
 from amortex.io.files import write_atomically
 
@@ -57,7 +57,7 @@ def push(folder: Path, repository: str) -> None:
 class Graph(nn.Module):
     """What the ONNX file computes: image and rate -> class probabilities, mask and explanation picture.
 
-    A graph cannot hold the look at the gradient: explainers that take one get what it saw (see `Look`, but for the
+    A graph cannot hold the look at the gradient: explainers that take one get what it saw (see `GradientProbe`, but for the
     slope) as further inputs; and learned refinement is not part of it.
     """
 
@@ -67,16 +67,16 @@ class Graph(nn.Module):
 
     def forward(
         self, image: Tensor, rate: Tensor, damage: Tensor | None = None, effect: Tensor | None = None,
-        kept: Tensor | None = None,
+        log_probability: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-        """``(B, C, H, W)`` in [0, 1], ``(B,)`` and a `Look` -> ``(B, M)``, ``(B, k)``, ``(B, 1, H, W)``."""
+        """``(B, C, H, W)`` in [0, 1], ``(B,)`` and a `GradientProbe` -> ``(B, M)``, ``(B, k)``, ``(B, 1, H, W)``."""
         rd = self.predictor.rate_distortion
         evidence = observe(rd, self.predictor.backbone, image)
-        if damage is not None and effect is not None and kept is not None:
-            evidence = evidence._replace(look=Look(damage, effect, kept))
+        if damage is not None and effect is not None and log_probability is not None:
+            evidence = evidence._replace(probe=GradientProbe(damage, effect, log_probability))
         logits, *_ = self.predictor.decoder(evidence)
         mask = masks_of_rate(logits, rate)
-        return evidence.reference.probabilities, mask, picture(rd, Explanation(evidence.reference, mask, mask))
+        return evidence.encoded.probabilities, mask, picture(rd, Explanation(evidence.encoded, mask, mask))
 
 
 def export_onnx(predictor: MaskPredictor, file: Path) -> None:
@@ -92,7 +92,7 @@ def export_onnx(predictor: MaskPredictor, file: Path) -> None:
         raise InputError(f"{error.name} is missing: pip install 'amortex[onnx]'") from error
     predictor = predictor.cpu().eval()
     image = torch.rand(2, *predictor.rate_distortion.classifier.input_size, generator=torch.Generator().manual_seed(0))
-    names = ["image", "rate", *(Look._fields[:3] if predictor.gradient else ())]
+    names = ["image", "rate", *(GradientProbe._fields[:3] if predictor.gradient else ())]
     outputs = ["probabilities", "mask", "picture"]
     graph = Graph(predictor).eval()
     with torch.no_grad():
@@ -117,9 +117,11 @@ def _inputs(predictor: MaskPredictor, image: Tensor) -> tuple[Tensor, ...]:
     rate = torch.full((len(image),), 0.05)
     if not predictor.gradient:
         return image, rate
-    evidence = observe(predictor.rate_distortion, predictor.backbone, image, draws=Draws.of(image, stream="look"))
-    assert evidence.look is not None
-    return image, rate, *evidence.look[:3]
+    evidence = observe(
+        predictor.rate_distortion, predictor.backbone, image, streams=NoiseStreams.of(image, stream="look")
+    )
+    assert evidence.probe is not None
+    return image, rate, *evidence.probe[:3]
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -5,19 +5,19 @@ import math
 import torch
 from torch import Tensor
 
-from amortex.amortized.predictor import path_optimizer as way
+from amortex.amortized import path_optimizer
 from amortex.amortized.budget import masks_through
 from amortex.amortized.predictor import CHOICES, RATES, Prediction
 from amortex.core.masks import energy, top_share
-from amortex.core.noise_streams import Draws
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.core.noise_streams import NoiseStreams
+from amortex.rate_distortion.pipeline import RateDistortion
 
-NUDGE = 1 / 64  # of the first mask, for the order of the refined one
+TIE_BREAK_WEIGHT = 1 / 64  # of the first mask, for the order of the refined one
 CHOICE_SAMPLES = 16  # noise draws per rate when rates are measured to choose one
 CONFIRMATION_SAMPLES = 64  # fresh draws that confirm a bound
 
 
-class Trace:
+class MaskPath:
     """Masks of every rate: those of a prediction, or through `refined` ones and, at high rates, on the `way` beyond.
 
     An image walks that way once, when a mask is first asked for that lies on it.
@@ -37,27 +37,27 @@ class Trace:
         self, rd: RateDistortion, prediction: Prediction, refined: Tensor | None, hard: bool, seed: int = 0
     ) -> None:
         self.rd, self.prediction, self.refined, self.hard, self.seed = rd, prediction, refined, hard, seed
-        self.reference = prediction.reference
+        self.encoded = prediction.encoded
         self.passes = torch.zeros_like(prediction.logits[:, 0])
         if refined is not None:
-            self._start = way.begin(refined.float())
+            self._start = path_optimizer.begin(refined.float())
             self._half, self._walked = self._start.clone(), torch.zeros_like(self.passes, dtype=torch.bool)
-        self.choice, self.confirmation = map(self.reference.samples, (CHOICE_SAMPLES, CONFIRMATION_SAMPLES))
+        self.choice, self.confirmation = map(self.encoded.samples, (CHOICE_SAMPLES, CONFIRMATION_SAMPLES))
 
     def mask(self, rate: Tensor) -> Tensor:
         """Masks ``(B, k)`` of rates ``(B,)``."""
         if not self.hard:
             return self.prediction.mask(rate) if self.refined is None else self._through(self.refined, rate)
-        rows = zip(self.order.split(1), rate.tolist(), energy(self.reference.coefficients).split(1), strict=True)
+        rows = zip(self.order.split(1), rate.tolist(), energy(self.encoded.coefficients).split(1), strict=True)
         return torch.cat([top_share(relevance, one, tie) for relevance, one, tie in rows])
 
     def _through(self, refined: Tensor, rate: Tensor) -> Tensor:
         """Masks ``(B, k)`` of rates ``(B,)`` through `refined` ones, and beyond the start of the `way` on it."""
         own = self._start.mean(1)
-        beyond = (rate > 1.001 * own) & (rate < 1) & (own < way.HALF) & ~self._walked
+        beyond = (rate > 1.001 * own) & (rate < 1) & (own < path_optimizer.HALF) & ~self._walked
         some = beyond.nonzero()[:, 0]
         if len(some):
-            half, passes = way.half_way(self.rd, self.reference.of(some), self._start[some], self.seed)
+            half, passes = path_optimizer.midpoints(self.rd, self.encoded.of(some), self._start[some], self.seed)
             self._half[some], self._walked = half, self._walked | beyond
             self.passes[some] += passes
         return masks_through(refined, rate, self._start, self._half)
@@ -69,7 +69,7 @@ class Trace:
         """
         if self.refined is None:
             return self.prediction.logits
-        return self.refined.clamp(1e-6, 1 - 1e-6).logit() + NUDGE * self.prediction.logits
+        return self.refined.clamp(1e-6, 1 - 1e-6).logit() + TIE_BREAK_WEIGHT * self.prediction.logits
 
     @property
     def own(self) -> Tensor:
@@ -79,8 +79,8 @@ class Trace:
 
     def rates(self) -> Tensor:
         """Rates to choose from, ``(B, R)``, rising: evenly spaced on a log scale, and those of the refined masks."""
-        rates = torch.logspace(math.log10(RATES[0]), 0, CHOICES // 4, device=self.reference.image.device)
-        rates = rates.expand(len(self.reference.image), -1)
+        rates = torch.logspace(math.log10(RATES[0]), 0, CHOICES // 4, device=self.encoded.image.device)
+        rates = rates.expand(len(self.encoded.image), -1)
         return rates if self.refined is None else torch.cat([rates, self.own[:, None]], 1).sort(1).values
 
     def best(self, lambda_k: float) -> Tensor:
@@ -111,9 +111,9 @@ class Trace:
         mean, high = (torch.full_like(self.passes, math.inf) for _ in range(2))
         some = images.nonzero()[:, 0]
         if len(some):
-            reference, mask = self.reference.of(some), self.mask(torch.where(images, rate, 0.0))[some]
-            outcome = self.rd(reference, mask, Draws.of(reference.image, self.seed, stream), samples)
+            encoded, mask = self.encoded.of(some), self.mask(torch.where(images, rate, 0.0))[some]
+            outcome = self.rd(encoded, mask, NoiseStreams.of(encoded.image, self.seed, stream), samples)
             mean[some] = outcome.distortion.mean(1).to(mean)
-            high[some] = mean[some] if reference.scale is None else outcome.interval()[1].to(mean)
+            high[some] = mean[some] if encoded.scale is None else outcome.interval()[1].to(mean)
             self.passes += samples * images
         return mean, high

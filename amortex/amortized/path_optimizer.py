@@ -14,26 +14,26 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from amortex.amortized.budget import raised
-from amortex.core.noise_streams import Draws
-from amortex.rate_distortion.encoded_batch import Reference
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.core.noise_streams import NoiseStreams
+from amortex.rate_distortion.encoded_batch import EncodedBatch
+from amortex.rate_distortion.pipeline import RateDistortion
 
 START = 0.06  # all rises evenly up to this rate, so that masks of lower rates cost no steps
 HALF = 0.5
 RATES = (0.15, 0.3, 0.5, 0.7)  # of the draws of each step, along the way
-STEPS, SETTLED = 24, 10  # the mean of the masks after the last ones is less noisy than the last
+STEPS, AVERAGED_TAIL = 24, 10  # the mean of the masks after the last ones is less noisy than the last
 PASSES = 3 * len(RATES) * STEPS  # classifier passes of these steps, per image
 LR, LAST = 0.06, 0.2  # of the first step, and the share of it that the last one has
 NEAR = 0.15  # root of the distortion below which steps become smaller
 BETAS, EPS = (0.8, 0.9), 0.1  # of Adam; its epsilon is relative to the gradient of the image
 SMOOTH = 5  # entries: what one draw says of an entry is noise, neighbours agree
 RISE = 0.01  # of the distortion, that counts
-LOOKS, SAMPLES = (0.1, 0.2, 0.3, 0.5, 0.7), 32  # rates and noise draws that it is measured with
+MEASURED_RATES, SAMPLES = (0.1, 0.2, 0.3, 0.5, 0.7), 32  # rates and noise draws that it is measured with
 ERRORS = 1.5  # standard errors on top of what is measured
 ROUNDS, AGAIN = 5, 0.04  # of further steps at most, and the first learning rate of each
 FOCUS = 8  # how much more weight rates up to which distortion rises have in these
-KEY = repr((START, HALF, RATES, STEPS, SETTLED, LR, LAST, NEAR, BETAS, EPS, SMOOTH)) + repr(
-    (RISE, LOOKS, SAMPLES, ERRORS, ROUNDS, AGAIN, FOCUS)
+KEY = repr((START, HALF, RATES, STEPS, AVERAGED_TAIL, LR, LAST, NEAR, BETAS, EPS, SMOOTH)) + repr(
+    (RISE, MEASURED_RATES, SAMPLES, ERRORS, ROUNDS, AGAIN, FOCUS)
 )
 
 
@@ -42,7 +42,7 @@ def begin(mask: Tensor) -> Tensor:
     return raised(mask, START)
 
 
-def half_way(rd: RateDistortion, reference: Reference, start: Tensor, seed: int = 0) -> tuple[Tensor, Tensor]:
+def midpoints(rd: RateDistortion, encoded: EncodedBatch, start: Tensor, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Masks ``(B, k)`` of rate `HALF` that the way from `start` ``(B, k)`` to the full mask leads through.
 
     Projected Adam, as in CartoonX, but on the mean distortion at `RATES` along the way, and at a rate that is kept
@@ -53,117 +53,122 @@ def half_way(rd: RateDistortion, reference: Reference, start: Tensor, seed: int 
     Returns:
         the masks, and how many classifier passes they took, ``(B,)``.
     """
-    found = [Ways(rd, reference.of(some), start[some], seed).halves() for some in rd.chunks(len(start), len(RATES))]
+    found = [
+        PathOptimizer(rd, encoded.of(some), start[some], seed).optimize() for some in rd.chunks(len(start), len(RATES))
+    ]
     masks, passes = zip(*found, strict=True)
     return torch.cat(masks), torch.cat(passes)
 
 
-class Ways(NamedTuple):
+class PathOptimizer(NamedTuple):
     """The ways of some images, as many as go through the classifier together."""
 
     rd: RateDistortion
-    reference: Reference
+    encoded: EncodedBatch
     start: Tensor  # (B, k)
     seed: int
 
-    def of(self, images: Tensor) -> "Ways":
-        return self._replace(reference=self.reference.of(images), start=self.start[images])
+    def of(self, images: Tensor) -> "PathOptimizer":
+        return self._replace(encoded=self.encoded.of(images), start=self.start[images])
 
-    def draws(self, stream: str) -> Draws:
-        return Draws.of(self.reference.image, self.seed, stream)
+    def streams(self, stream: str) -> NoiseStreams:
+        return NoiseStreams.of(self.encoded.image, self.seed, stream)
 
-    def halves(self) -> tuple[Tensor, Tensor]:
-        """See `half_way`."""
+    def optimize(self) -> tuple[Tensor, Tensor]:
+        """See `midpoints`."""
         alike = self.start.new_ones(len(self.start), len(RATES))
-        half, miss = self.steps(raised(self.start, HALF), alike, LR, self.draws("way"))
-        passes = torch.full_like(miss, PASSES)
-        distortion, rise = torch.zeros_like(half[:, : len(LOOKS)]), torch.zeros_like(miss)
-        some = (miss > RISE).nonzero()[:, 0]  # where it is small on the way, it rose nowhere (GAP.md)
+        midpoint, running_distortion = self.steps(raised(self.start, HALF), alike, LR, self.streams("way"))
+        passes = torch.full_like(running_distortion, PASSES)
+        distortion, rise = (
+            torch.zeros_like(midpoint[:, : len(MEASURED_RATES)]),
+            torch.zeros_like(running_distortion),
+        )
+        some = (running_distortion > RISE).nonzero()[:, 0]  # where it is small on the way, it rose nowhere (GAP.md)
         if len(some):
-            distortion[some], rise[some] = self.of(some).look(half[some])
-            passes[some] += self.look_passes
+            distortion[some], rise[some] = self.of(some).measure(midpoint[some])
+            passes[some] += self.measure_passes
         for again in range(ROUNDS):
             some = (rise > RISE).nonzero()[:, 0]
             if not len(some):
                 break
             ways = self.of(some)
-            other, _ = ways.steps(half[some], focus(distortion[some]), AGAIN, ways.draws(f"way again {again}"))
-            measured = ways.look(other)
-            passes[some] += PASSES + self.look_passes
+            other, _ = ways.steps(midpoint[some], focus(distortion[some]), AGAIN, ways.streams(f"way again {again}"))
+            measured = ways.measure(other)
+            passes[some] += PASSES + self.measure_passes
             better = measured[1] < rise[some]
-            for kept, new in zip((half, distortion, rise), (other, *measured), strict=True):
+            for kept, new in zip((midpoint, distortion, rise), (other, *measured), strict=True):
                 kept[some[better]] = new[better]
-            if self.reference.scale is None:  # without noise the same steps would follow
+            if self.encoded.scale is None:  # without noise the same steps would follow
                 rise[some[~better]] = 0
-        return half, passes
+        return midpoint, passes
 
     @property
     def samples(self) -> int:
         """Noise draws of a look."""
-        return self.reference.samples(SAMPLES)
+        return self.encoded.samples(SAMPLES)
 
     @property
-    def look_passes(self) -> int:
-        return len(LOOKS) * self.samples
+    def measure_passes(self) -> int:
+        return len(MEASURED_RATES) * self.samples
 
-    def look(self, half: Tensor) -> tuple[Tensor, Tensor]:
-        """Distortions ``(B, R)`` at `LOOKS`; and the largest rise from a rate to a higher one (zero, where there is
+    def measure(self, midpoint: Tensor) -> tuple[Tensor, Tensor]:
+        """Distortions ``(B, R)`` at `MEASURED_RATES`; and the largest rise from a rate to a higher one (zero, where there is
         none) with `ERRORS` standard errors on top, ``(B,)``. All looks at an image are on the same draws.
         """
-        masks = [raised(self.start, rate, half) for rate in LOOKS]
-        outputs = self.rd.probabilities(self.reference, masks, self.draws("way look"), self.samples)
-        found = torch.stack([self.rd.distortions(self.reference, part) for part in outputs], 1).to(half)
+        masks = [raised(self.start, rate, midpoint) for rate in MEASURED_RATES]
+        outputs = self.rd.probabilities(self.encoded, masks, self.streams("way look"), self.samples)
+        found = torch.stack([self.rd.distortions(self.encoded, part) for part in outputs], 1).to(midpoint)
         rises = found[:, None] - found[:, :, None]  # (B, from, to, draws)
         high = rises.mean(3) + ERRORS * rises.std(3, correction=0) / self.samples**0.5
         return found.mean(2), high.triu().flatten(1).amax(1)
 
-    def steps(self, half: Tensor, weights: Tensor, first_lr: float, draws: Draws) -> tuple[Tensor, Tensor]:
-        """Masks ``(B, k)`` after `STEPS` steps from `half`, and the mean distortion ``(B,)`` along the way to them."""
-        first, second, settled = (torch.zeros_like(half) for _ in range(3))
-        miss = torch.zeros_like(half[:, :1])
+    def steps(self, midpoint: Tensor, weights: Tensor, first_lr: float, streams: NoiseStreams) -> tuple[Tensor, Tensor]:
+        """Masks ``(B, k)`` after `STEPS` steps from `midpoint`, and the mean distortion ``(B,)`` along the way to them."""
+        first, second, settled = (torch.zeros_like(midpoint) for _ in range(3))
+        running_distortion = torch.zeros_like(midpoint[:, :1])
         for step in range(STEPS):
-            distortion, gradient = self.slope(half, weights, draws)
+            distortion, gradient = self.slope(midpoint, weights, streams)
             first = torch.lerp(gradient, first, BETAS[0])
             second = torch.lerp(gradient.square(), second, BETAS[1])
-            miss = torch.lerp(distortion[:, None], miss, BETAS[0])
+            running_distortion = torch.lerp(distortion[:, None], running_distortion, BETAS[0])
             ahead, behind = (1 - beta ** (step + 1) for beta in BETAS)
             deviation = (second / behind).sqrt() + EPS * (second / behind).mean(1, keepdim=True).sqrt()
-            near = ((miss / ahead).clamp(min=0).sqrt() / NEAR).clamp(max=1)
+            near = ((running_distortion / ahead).clamp(min=0).sqrt() / NEAR).clamp(max=1)
             lr = first_lr * (1 - (1 - LAST) * step / STEPS) * near
-            half = half - lr * (first / ahead) / deviation.clamp(min=1e-20)
-            half = torch.maximum(half.clamp(max=1), self.start)
-            half = raised(self.start, HALF, half)  # back to the rate, from above or from below
-            if step >= STEPS - SETTLED:
-                settled += half / SETTLED
-        return torch.maximum(settled.clamp(max=1), self.start), miss[:, 0]
+            midpoint = midpoint - lr * (first / ahead) / deviation.clamp(min=1e-20)
+            midpoint = torch.maximum(midpoint.clamp(max=1), self.start)
+            midpoint = raised(self.start, HALF, midpoint)  # back to the rate, from above or from below
+            if step >= STEPS - AVERAGED_TAIL:
+                settled += midpoint / AVERAGED_TAIL
+        return torch.maximum(settled.clamp(max=1), self.start), running_distortion[:, 0]
 
-    def slope(self, half: Tensor, weights: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        """Mean distortion along the way, ``(B,)``; by `half`, the smoothed slope of the weighted one, ``(B, k)``."""
-        most = max(1, self.rd.internal_batch_size // len(half))
-        value, slope = torch.zeros_like(half[:, 0]), torch.zeros_like(half)
+    def slope(self, midpoint: Tensor, weights: Tensor, streams: NoiseStreams) -> tuple[Tensor, Tensor]:
+        """Mean distortion along the way, ``(B,)``; by `midpoint`, the smoothed slope of the weighted one, ``(B, k)``."""
+        most = max(1, self.rd.internal_batch_size // len(midpoint))
+        value, slope = torch.zeros_like(midpoint[:, 0]), torch.zeros_like(midpoint)
         for first in range(0, len(RATES), most):
             some = slice(first, first + most)
-            rates = half.new_tensor(RATES[some])
+            rates = midpoint.new_tensor(RATES[some])
             count = len(rates)
-            noise = self.rd.noise(self.reference, draws, slice(None), count)
+            noise = self.rd.noise(self.encoded, streams, slice(None), count)
             if noise is not None:
                 noise = tuple(band.flatten(0, 1)[:, None] for band in noise)
             with torch.enable_grad():
-                leaf = half.detach().requires_grad_()
+                leaf = midpoint.detach().requires_grad_()
                 lower, upper = (part.repeat_interleave(count, 0) for part in (self.start, leaf))
-                several = self.reference.repeat(count)
-                outputs = self.rd.outputs(several, raised(lower, rates.repeat(len(half)), upper), noise)
-                distortion = self.rd.distortions(several, outputs).to(half).view(-1, count)
+                several = self.encoded.repeat(count)
+                outputs = self.rd.outputs(several, raised(lower, rates.repeat(len(midpoint)), upper), noise)
+                distortion = self.rd.distortions(several, outputs).to(midpoint).view(-1, count)
                 (gradient,) = torch.autograd.grad((weights[:, some] * distortion).sum() / len(RATES), leaf)
             value += distortion.detach().nan_to_num(0).sum(1) / len(RATES)
             slope += gradient.nan_to_num(0, 0, 0)
-        bands = self.reference.layout.split(slope)
+        bands = self.encoded.layout.split(slope)
         smooth = [F.avg_pool2d(band, SMOOTH, 1, SMOOTH // 2, count_include_pad=False) for band in bands]
-        return value, self.reference.layout.join(smooth)
+        return value, self.encoded.layout.join(smooth)
 
 
 def focus(distortion: Tensor) -> Tensor:
-    """Weights ``(B, R)`` of `RATES` by how little distortion ``(B, R + 1)`` at `LOOKS` falls up to there."""
+    """Weights ``(B, R)`` of `RATES` by how little distortion ``(B, R + 1)`` at `MEASURED_RATES` falls up to there."""
     lowest = distortion.cummin(1).values[:, :-1]
     lack = (distortion[:, 1:] - lowest + RISE).clamp(min=0)
     return 1 + FOCUS * lack / distortion.mean(1, keepdim=True).clamp(min=1e-6)

@@ -11,17 +11,24 @@ from amortex.amortized.backbone import Backbone
 from amortex.amortized.budget import masks_of_rate
 from amortex.amortized.decoder import Decoder
 from amortex.amortized.encoder import Encoder
-from amortex.amortized.evidence import Evidence, look, observe
-from amortex.amortized.refiner import FIRST_PRICE, HASTE, MOST_HASTE, Hidden, begin, price
+from amortex.amortized.evidence import Evidence, observe, probe
+from amortex.amortized.refiner import (
+    FIRST_LAMBDA,
+    INITIAL_LAMBDA_SCALE,
+    LARGEST_INITIAL_LAMBDA_SCALE,
+    Hidden,
+    begin,
+    lambda_t,
+)
 from amortex.core.errors import InputError
-from amortex.core.noise_streams import Draws
-from amortex.rate_distortion.encoded_batch import Reference
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.core.noise_streams import NoiseStreams
+from amortex.rate_distortion.encoded_batch import EncodedBatch
+from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms import Wavelet
 
 RATES = (0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.5, 0.8)  # where the curve has its corners
-AMPLE = 1.5  # learned refinement begins with masks of more than the rate that is expected to be best
-SETTLED = 8  # the share of the steps whose masks are averaged, as a divisor
+INITIAL_RATE_FACTOR = 1.5  # learned refinement begins with masks of more than the rate that is expected to be best
+AVERAGED_TAIL = 8  # the share of the steps whose masks are averaged, as a divisor
 CHOICES = 64  # rates that compete for a lambda_k, evenly spaced on a log scale
 
 
@@ -34,8 +41,8 @@ class Prediction(NamedTuple):
     hidden: Hidden
 
     @property
-    def reference(self) -> Reference:
-        return self.evidence.reference
+    def encoded(self) -> EncodedBatch:
+        return self.evidence.encoded
 
     def mask(self, rate: float | Tensor) -> Tensor:
         """Masks ``(B, k)`` of mean `rate`, a number or one per image ``(B,)``."""
@@ -55,8 +62,8 @@ class Prediction(NamedTuple):
         """The rate ``(B,)`` of lowest predicted ``D + lambda_k * R``."""
         rates = torch.logspace(torch.tensor(RATES[0]).log10().item(), 0, CHOICES, device=self.logits.device)
         rates = rates.expand(len(self.logits), -1)
-        price = torch.as_tensor(lambda_k, device=self.logits.device, dtype=torch.float32).reshape(-1, 1)
-        best = (self.distortion(rates) + price * rates).argmin(1, keepdim=True)
+        lambda_t = torch.as_tensor(lambda_k, device=self.logits.device, dtype=torch.float32).reshape(-1, 1)
+        best = (self.distortion(rates) + lambda_t * rates).argmin(1, keepdim=True)
         return rates.gather(1, best)[:, 0]
 
 
@@ -109,16 +116,16 @@ class MaskPredictor(nn.Module):
         self,
         image: Tensor,
         target: Tensor | None = None,
-        draws: Draws | None = None,
+        streams: NoiseStreams | None = None,
         decoder: nn.Module | None = None,
     ) -> Prediction:
         """Predict for images ``(B, C, H, W)`` in [0, 1] and classes `target` ``(B,)``, by default the predicted ones.
 
-        `draws` makes the noise of the look at the gradient; another `decoder` (averaged weights) can stand in.
+        `streams` makes the noise of the look at the gradient; another `decoder` (averaged weights) can stand in.
         """
-        if self.gradient and draws is None:
-            draws = Draws.of(image, stream="look")
-        evidence = observe(self.rate_distortion, self.backbone, image, target, draws if self.gradient else None)
+        if self.gradient and streams is None:
+            streams = NoiseStreams.of(image, stream="look")
+        evidence = observe(self.rate_distortion, self.backbone, image, target, streams if self.gradient else None)
         logits, raw, hidden = (decoder or self.decoder)(evidence)
         falling = F.softplus(raw.float()).flip(1).cumsum(1).flip(1)
         return Prediction(evidence, logits, falling, hidden)
@@ -129,7 +136,7 @@ class MaskPredictor(nn.Module):
         prediction: Prediction,
         lambda_k: float | Tensor,
         steps: int,
-        draws: Draws,
+        streams: NoiseStreams,
         mask: Tensor | None = None,
         on_step: Callable[[int, Tensor], None] | None = None,
         decoder: nn.Module | None = None,
@@ -137,22 +144,24 @@ class MaskPredictor(nn.Module):
         """Masks ``(B, k)`` after `steps` of learned refinement, each of one forward and backward pass.
 
         They are the mean of those after the last eighth of the steps. It starts from `mask`, by default the predicted
-        one of an `AMPLE` rate for the first price; `draws` makes the noise of the looks. The rate moves to where
-        `lambda_k`, a number or one per image, has it (see `price`); the fewer the steps, the higher the first price,
+        one of an `INITIAL_RATE_FACTOR` rate for the first price; `streams` makes the noise of the looks. The rate moves to where
+        `lambda_k`, a number or one per image, has it (see `lambda_t`); the fewer the steps, the higher the first price,
         since few steps cannot drop much.
         """
         refiner: Any = (decoder or self.decoder).refiner
-        prices = torch.as_tensor(lambda_k, device=prediction.logits.device, dtype=torch.float32)
-        prices = prices.expand(len(prediction.logits))
-        first = (prices * min(HASTE / max(1, steps), MOST_HASTE)).clamp(min=FIRST_PRICE)
+        lambdas = torch.as_tensor(lambda_k, device=prediction.logits.device, dtype=torch.float32)
+        lambdas = lambdas.expand(len(prediction.logits))
+        first = (lambdas * min(INITIAL_LAMBDA_SCALE / max(1, steps), LARGEST_INITIAL_LAMBDA_SCALE)).clamp(
+            min=FIRST_LAMBDA
+        )
         if mask is None:
-            rate = prediction.rate_for(torch.minimum(prices, first))
-            mask = prediction.mask((AMPLE * rate).clamp(max=RATES[-1]))
+            rate = prediction.rate_for(torch.minimum(lambdas, first))
+            mask = prediction.mask((INITIAL_RATE_FACTOR * rate).clamp(max=RATES[-1]))
         state, settled = begin(mask), torch.zeros_like(mask)
-        last = max(1, steps // SETTLED)  # single looks are noisy: the mean of these is better than the last one
+        last = max(1, steps // AVERAGED_TAIL)  # single looks are noisy: the mean of these is better than the last one
         for step in range(steps):
-            seen = look(self.rate_distortion, prediction.reference, state.mask, draws, slope=True)
-            now = price(prices, step, steps, first)
+            seen = probe(self.rate_distortion, prediction.encoded, state.mask, streams, slope=True)
+            now = lambda_t(lambdas, step, steps, first)
             state = refiner(prediction.evidence, prediction.hidden, now, state, seen)
             if step >= steps - last:
                 settled += state.mask / last

@@ -24,7 +24,7 @@ from amortex.explainers import (
     build_explainer,
 )
 from amortex.obfuscations import OBFUSCATION_NAMES
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms import Fourier, Transform, Wavelet
 
 # the options of each kind of explainer; an option that the chosen one does not have is refused
@@ -34,7 +34,7 @@ OPTIONS: dict[Any, tuple[str, ...]] = {
     Baseline: ("rate",),
     Ordering: ("rate",),
     MinimalImage: ("steps", "lr", "alpha"),
-    Amortized: ("lambda_k", "rate", "hard", "measure", "max_distortion", "looks", "refine"),
+    Amortized: ("lambda_k", "rate", "hard", "select_rate", "max_distortion", "learned_steps", "finetune_steps"),
 }
 
 
@@ -82,7 +82,7 @@ def build_classifier(options: argparse.Namespace) -> Classifier:
         options.num_classes,
         options.class_names,
         model_args(options),
-        img_size=options.input_size,
+        input_size=options.input_size,
         mean=options.mean,
         std=options.std,
     )
@@ -114,7 +114,7 @@ def _trained(options: argparse.Namespace) -> Explainer:
     built = None if isinstance(options.classifier, str) else build_classifier(options)
     overrides = changed(options, TRAINED if built is None else TRAINED[1:])
     if options.input_size is not None:
-        overrides["img_size"] = options.input_size
+        overrides["input_size"] = options.input_size
     overrides["internal_batch_size"] = options.internal_batch_size
     if changed(options, ["model_args"]):
         overrides["model_args"] = model_args(options)

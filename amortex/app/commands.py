@@ -21,7 +21,7 @@ from amortex.core.errors import InputError
 from amortex.data import ImageData
 from amortex.explaining.distributed import FileExplainer
 from amortex.training.callbacks import LastCheckpoint, relative
-from amortex.training.module import AmortizedExplainer
+from amortex.training.module import AmortizedTrainingModule
 
 KEYWORDS = ("", "null", "best", "last", "hpc", "registry")  # what Lightning takes for a checkpoint besides files
 # validation and explanations, too, look at gradients; the data shards itself
@@ -29,7 +29,7 @@ TRAINER = {"inference_mode": False, "use_distributed_sampler": False}
 LARGEST_SEED = 2**32 - 1  # of NumPy
 PRECISIONS = ("None", "16", "32", "bf16", "32-true", "16-mixed", "bf16-mixed")  # masks are float32
 MOST_DEVICES = max(64, os.cpu_count() or 1)  # each is a process: far more would exhaust the machine
-DEFAULTS = {name: value.default for name, value in inspect.signature(AmortizedExplainer).parameters.items()}
+DEFAULTS = {name: value.default for name, value in inspect.signature(AmortizedTrainingModule).parameters.items()}
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from torch import nn
 from typing_extensions import Unpack
 
 from amortex.app.building import build, choose, device
+from amortex.app.loaded_explainer import LoadedExplainer
 from amortex.app.options import check, from_keywords
-from amortex.app.pipeline import Pipeline
 from amortex.classifiers.classifier import DEFAULT_CLASSIFIER, Classifier
 from amortex.core.errors import InputError
 from amortex.core.process import prepare
@@ -28,10 +28,10 @@ class Options(TypedDict, total=False):
     init: str
     rate: float
     hard: bool
-    measure: bool
+    select_rate: bool
     max_distortion: float
-    looks: int
-    refine: int
+    learned_steps: int
+    finetune_steps: int
     alpha: float
     obfuscation: str
     distortion: str
@@ -57,7 +57,7 @@ def load_explainer(
     weights: str | Path = "auto",
     class_names: str | Path | Sequence[str] | None = None,
     **options: Unpack[Options],
-) -> Pipeline:
+) -> LoadedExplainer:
     """Load an explainer.
 
     Also makes the process fast and exact, see `amortex.core.process.prepare`.
@@ -94,4 +94,4 @@ def load_explainer(
         where = classifier.mean.device if asked.device == "auto" else where
         own = asked.compile or classifier.mean.device != where
         asked.classifier = copy.deepcopy(classifier) if own else classifier
-    return Pipeline(build(asked).to(where), asked.method)
+    return LoadedExplainer(build(asked).to(where), asked.method)

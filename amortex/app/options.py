@@ -81,11 +81,11 @@ def add_options(p: argparse.ArgumentParser) -> Any:
     )
     g.add_argument("--hard", action="store_true", default=None, help="amortized: keep exactly the top share")
     g.add_argument(
-        "--measure", action="store_true", default=None, help="amortized: choose the rate by measuring several"
+        "--select-rate", action="store_true", default=None, help="amortized: choose the rate by measuring several"
     )
     g.add_argument("--max-distortion", type=float, help="amortized: the sparsest mask that is surely below this")
-    g.add_argument("--looks", type=int, help="amortized: learned steps from the predicted mask; 0 for one pass")
-    g.add_argument("--refine", type=int, help="amortized: CartoonX steps that follow; default: 0")
+    g.add_argument("--learned-steps", type=int, help="amortized: learned steps from the predicted mask; 0 for one pass")
+    g.add_argument("--finetune-steps", type=int, help="amortized: CartoonX steps that follow; default: 0")
     g.add_argument("--alpha", type=float, help="sparsity weight of minimal; default: 100")
 
     g = p.add_argument_group("rate and distortion")

@@ -20,7 +20,7 @@ from amortex.core.process import end_with_launcher, out_of_memory, prepare
 from amortex.data import ImageData
 from amortex.data.packing import main as pack
 from amortex.training.callbacks import finish
-from amortex.training.module import AmortizedExplainer
+from amortex.training.module import AmortizedTrainingModule
 
 INTERRUPTED = 1  # with what Lightning exits when it is interrupted
 
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if arguments[:1] == ["explain"]:
             return explain(arguments[1:])
         status = TrainCLI(
-            AmortizedExplainer,
+            AmortizedTrainingModule,
             ImageData,
             args=given,
             seed_everything_default=0,

@@ -180,8 +180,8 @@ def load_classifier(
         num_classes: number of classes; by default read off the weight file, or the model's own.
         class_names: text file with one class name per line, or the names.
         model_args: further arguments of the model's constructor.
-        **data_config: overrides of timm's data config (input_size or img_size, the side of a square; mean, std,
-            interpolation, crop_pct, crop_mode).
+        **data_config: overrides of timm's data config: input_size (the side of a square, or ``(C, H, W)``), mean, std,
+            interpolation, crop_pct, crop_mode.
 
     Raises:
         InputError: an unknown name, weights that do not fit or cannot be had, a wrong class name file.
@@ -211,9 +211,10 @@ def _data_config(model: nn.Module, arguments: dict[str, Any], overrides: dict[st
     """timm's data config of a network, for as many channels as it was built for."""
     known = getattr(model, "pretrained_cfg", None) or {}
     channels, *size = known.get("input_size") or (3, 224, 224)
-    side = overrides.pop("img_size", None)
-    size = size if side is None else [side, side]
-    overrides.setdefault("input_size", (arguments.get("in_chans", channels), *size))
+    channels = arguments.get("in_chans", channels)
+    asked = overrides.pop("input_size", None)
+    size = [asked] * len(size) if isinstance(asked, int) else size if asked is None else list(asked)
+    overrides["input_size"] = tuple(size) if asked is not None and len(size) == 3 else (channels, *size)
     try:
         config: dict[str, Any] = resolve_data_config(overrides, model=model)
         return config

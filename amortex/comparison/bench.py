@@ -48,7 +48,7 @@ class Method:
 
 
 @dataclass(frozen=True)
-class Made:
+class TimedExplanation:
     """Explanations of a batch, and what each took: a share of the batch's seconds, and classifier passes."""
 
     explanation: Explanation
@@ -68,14 +68,14 @@ class Batch:
     def __init__(self, image: Tensor, store: Store, watch: Stopwatch) -> None:
         self.image, self.store, self.watch = image, store, watch
         self.digests = store.digests(image)
-        self._made: dict[str, Made] = {}
+        self._made: dict[str, TimedExplanation] = {}
 
     @property
     def device(self) -> str:
         """Its type, which what is kept belongs to: seconds are measured, too."""
         return self.image.device.type
 
-    def explain(self, method: Method, target: Tensor | None = None) -> Made:
+    def explain(self, method: Method, target: Tensor | None = None) -> TimedExplanation:
         """Explanations by a method, made once per batch; `target` ``(B,)`` for other than the predicted classes."""
         # by its settings: methods of one name differ between sections
         key = str((method.settings, None if target is None else target.tolist()))
@@ -84,7 +84,7 @@ class Batch:
                 self._made[key] = self._explain(method, target)
         return self._made[key]
 
-    def _explain(self, method: Method, target: Tensor | None) -> Made:
+    def _explain(self, method: Method, target: Tensor | None) -> TimedExplanation:
         if method.explainer.steps < COSTLY:
             return self._run(method, self.image, target)
         classes = ["predicted"] * len(self.image) if target is None else target.tolist()
@@ -98,21 +98,23 @@ class Batch:
                 rows[index] = {name: values[place].cpu() for name, values in flat(made).items()}
                 self.store.keep_tensors(self.digests[index], keys[index], rows[index])
         tensors = {name: torch.stack([row[name] for row in rows]).to(self.image.device) for name in rows[0]}
-        reference = method.explainer.rate_distortion.reference(self.image, target)
-        explanation = Explanation(reference, tensors["mask"], tensors["relevance"], tensors.get("signed"))
-        return Made(explanation, tensors["seconds"], tensors["passes"])
+        encoded = method.explainer.rate_distortion.encode(self.image, target)
+        explanation = Explanation(encoded, tensors["mask"], tensors["relevance"], tensors.get("signed"))
+        return TimedExplanation(explanation, tensors["seconds"], tensors["passes"])
 
-    def _run(self, method: Method, image: Tensor, target: Tensor | None) -> Made:
+    def _run(self, method: Method, image: Tensor, target: Tensor | None) -> TimedExplanation:
         synchronise(image.device)
         start, passes = time.perf_counter(), self.watch.passes
         explanation = method.explainer.explain(image, target)
         synchronise(image.device)
         seconds = (time.perf_counter() - start) / len(image)
         spent = (self.watch.passes - passes) / len(image)
-        return Made(explanation, image.new_full((len(image),), seconds), image.new_full((len(image),), spent))
+        return TimedExplanation(
+            explanation, image.new_full((len(image),), seconds), image.new_full((len(image),), spent)
+        )
 
 
-def flat(made: Made) -> dict[str, Tensor]:
+def flat(made: TimedExplanation) -> dict[str, Tensor]:
     """All but the reference, which costs one pass to make again."""
     explanation = made.explanation
     tensors = {"mask": explanation.mask, "relevance": explanation.relevance}

@@ -10,13 +10,13 @@ from amortex.amortized.predictor import MaskPredictor
 from amortex.comparison.bench import Batch, Method
 from amortex.comparison.studies import Protocol, Study
 from amortex.core.masks import energy, top_share
-from amortex.core.noise_streams import Draws
+from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers import RDE, Explainer, Preset
 from amortex.explainers.base import Explanation, OnStep
 from amortex.explainers.initial import Initial, sensitivity
 from amortex.metrics import OperatingPoint
-from amortex.rate_distortion.encoded_batch import Reference
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.encoded_batch import EncodedBatch
+from amortex.rate_distortion.pipeline import RateDistortion
 
 TEACHER, EMPTY, ORDERING = "CartoonX, converged", "empty mask", "from the sensitivity ordering"
 PASSES = {"ones": 0, "startgrad": 3, "sensitivity": 12}  # that a start takes: a forward is 1, forward and backward 3
@@ -36,9 +36,9 @@ class Constant(Explainer):
         super().__init__(rate_distortion)
         self.value = value
 
-    def _explain(self, reference: Reference, draws: Draws, on_step: OnStep) -> Explanation:
-        mask = reference.image.new_full((len(reference.image), reference.layout.k), self.value)
-        return Explanation(reference, mask, mask)
+    def _explain(self, encoded: EncodedBatch, streams: NoiseStreams, on_step: OnStep) -> Explanation:
+        mask = encoded.image.new_full((len(encoded.image), encoded.layout.k), self.value)
+        return Explanation(encoded, mask, mask)
 
     def settings(self) -> dict[str, str | int | float]:
         return {**super().settings(), "value": self.value}
@@ -50,11 +50,11 @@ class FromOrdering(RDE):
     That is ``0.2 / lambda_k`` (see the README's table of trivial answers).
     """
 
-    def _explain(self, reference: Reference, draws: Draws, on_step: OnStep) -> Explanation:
+    def _explain(self, encoded: EncodedBatch, streams: NoiseStreams, on_step: OnStep) -> Explanation:
         rd = self.rate_distortion
-        order = sensitivity(rd, reference, draws)
-        mask = top_share(order, min(0.2 / self.lambda_k, 1.0), energy(reference.coefficients))
-        return RDE(rd, self.lambda_k, self.preset, mask)._explain(reference, draws, on_step)
+        order = sensitivity(rd, encoded, streams)
+        mask = top_share(order, min(0.2 / self.lambda_k, 1.0), energy(encoded.coefficients))
+        return RDE(rd, self.lambda_k, self.preset, mask)._explain(encoded, streams, on_step)
 
     def settings(self) -> dict[str, str | int | float]:
         return {**super().settings(), "init": "ordering"}
@@ -80,10 +80,10 @@ def runners(
             left = budget - predictor.passes
             if left < 0:
                 continue
-            plain = Amortized(predictor, value, looks=0, refine=left // STEP, seed=seed)
+            plain = Amortized(predictor, value, learned_steps=0, finetune_steps=left // STEP, seed=seed)
             yield Method(f"{name}@{budget}", plain, "amortized", value)
             if predictor.decoder.refiner is not None:
-                learned = Amortized(predictor, value, looks=left // 3, seed=seed)
+                learned = Amortized(predictor, value, learned_steps=left // 3, seed=seed)
                 yield Method(f"{name}, learned steps@{budget}", learned, "amortized", value)
 
 
@@ -102,14 +102,14 @@ def effort(
             by_name.setdefault(method.name, []).append(method)
     for name, methods in by_name.items():
 
-        def measure(batch: Batch, methods: Sequence[Method] = methods) -> Tensor:
+        def evaluate(batch: Batch, methods: Sequence[Method] = methods) -> Tensor:
             columns = []
             for method in methods:
                 point = OperatingPoint(rd, method.lambda_k or 0.0, protocol.samples)
                 made = batch.explain(method)
-                columns.append(point.measure(made.explanation)[:, point.columns.index("objective")])
+                columns.append(point.evaluate(made.explanation)[:, point.columns.index("objective")])
             return torch.stack([*columns, made.passes], 1).double()
 
         columns = (*(f"J@{value:g}" for value in lambdas), "passes")
         settings = {"study": "effort", "samples": protocol.samples, "methods": [m.settings for m in methods]}
-        yield Study("effort", name, columns, measure, settings)
+        yield Study("effort", name, columns, evaluate, settings)

@@ -47,7 +47,7 @@ def draw(batch: Batch, method: Method) -> Tensor:
         return picture(method.explainer.rate_distortion, explanation)[:, 0]
     maps = explanation.relevance
     top = torch.quantile(maps, 0.99, dim=1, keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)
-    shown: Tensor = (maps / top).clamp(0, 1).unflatten(1, explanation.reference.layout.image_size)
+    shown: Tensor = (maps / top).clamp(0, 1).unflatten(1, explanation.encoded.layout.size)
     return shown
 
 

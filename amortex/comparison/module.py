@@ -30,7 +30,7 @@ class Comparison(lightning.LightningModule):
     """Compares explainers on the validation images of an `ImageData`, and leaves a report.
 
     Arguments:
-        classifier, weights, num_classes, class_names, model_args, img_size, mean, std: as `load_classifier`'s.
+        classifier, weights, num_classes, class_names, model_args, input_size, mean, std: as `load_classifier`'s.
         wavelet, levels, padding: of the transform.
         obfuscation: by name, as `explain.py` takes it.
         distortion: of the objective of RDE methods.
@@ -64,7 +64,7 @@ class Comparison(lightning.LightningModule):
         num_classes: int | None = None,
         class_names: str | None = None,
         model_args: dict[str, Any] | None = None,
-        img_size: int | None = None,
+        input_size: int | None = None,
         mean: list[float] | None = None,
         std: list[float] | None = None,
         wavelet: str = "db3",

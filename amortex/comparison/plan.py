@@ -5,15 +5,15 @@ from math import nan
 from typing import Any
 
 from amortex.amortized.build import build_rate_distortion
-from amortex.amortized.explainer import LOOKS, Amortized
+from amortex.amortized.explainer import DEFAULT_LEARNED_STEPS, Amortized
 from amortex.amortized.predictor import MaskPredictor
 from amortex.classifiers.classifier import Classifier
 from amortex.comparison.bench import Method
 from amortex.comparison.effort import effort
-from amortex.comparison.studies import Protocol, Study, Yardstick, leakage, mapped, native, sanity, scales, variants
+from amortex.comparison.studies import MetricSuite, Protocol, Study, leakage, mapped, native, sanity, scales, variants
 from amortex.core.errors import InputError
 from amortex.explainers import METHODS, RDE, Baseline, Ordering, build_explainer
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms import Fourier, Pixel, Transform, Wavelet
 
 SECTIONS = ("methods", "leakage", "sanity", "scales", "effort", "grid")
@@ -62,16 +62,16 @@ class Plan:
     def _studies(self) -> Iterator[Study]:
         h, wavelets = self.h, self.rate_distortion(self.transforms[Wavelet])
         rds = {kind: self.rate_distortion(transform) for kind, transform in self.transforms.items()}
-        yardsticks = {kind: Yardstick(rd, self.protocol) for kind, rd in rds.items()}
+        suites = {kind: MetricSuite(rd, self.protocol) for kind, rd in rds.items()}
         if "methods" in h.sections:
             for method in self.methods:
                 # with several lambda_k, rankings have an objective for none of them
-                yield native(method, yardsticks[type(method.transform)], h.lambda_k[0] if len(h.lambda_k) == 1 else nan)
+                yield native(method, suites[type(method.transform)], h.lambda_k[0] if len(h.lambda_k) == 1 else nan)
             for method in self.methods:
                 if method.on_pixels:
-                    yield mapped(method, yardsticks[Wavelet])
+                    yield mapped(method, suites[Wavelet])
         if "leakage" in h.sections:
-            for method in self._some(h.leaking, measure=True, learned=True):
+            for method in self._some(h.leaking, select_rate=True, learned=True):
                 yield leakage(method, self.protocol)
         if "sanity" in h.sections:
             for method in self._some(h.checked, learned=True):
@@ -105,26 +105,33 @@ class Plan:
             yield Method(label_of(name, value, lambdas), explainer, label, value)
 
     def _trained(
-        self, lambdas: Sequence[float], steps: Sequence[int], measure: bool = False, learned: bool = False
+        self, lambdas: Sequence[float], steps: Sequence[int], select_rate: bool = False, learned: bool = False
     ) -> Iterator[Method]:
-        """One pass, with CartoonX steps, and with `LOOKS`, the default, if `learned` steps are asked for and there."""
+        """One pass, with CartoonX steps, and with `DEFAULT_LEARNED_STEPS`, the default, if `learned` steps are asked for and there."""
         for name, predictor in self.predictors.items():
             for value in lambdas:
                 for count in steps:
-                    explainer = Amortized(predictor, value, measure=measure, looks=0, refine=count, seed=self.h.seed)
+                    explainer = Amortized(
+                        predictor,
+                        value,
+                        select_rate=select_rate,
+                        learned_steps=0,
+                        finetune_steps=count,
+                        seed=self.h.seed,
+                    )
                     row = name + (f" + {count} steps" if count else "")
                     yield Method(label_of(row, value, lambdas), explainer, "amortized", value)
                 if learned and predictor.decoder.refiner is not None:
                     explainer = Amortized(predictor, value, seed=self.h.seed)
-                    row = f"{name} + {LOOKS} learned steps"
+                    row = f"{name} + {DEFAULT_LEARNED_STEPS} learned steps"
                     yield Method(label_of(row, value, lambdas), explainer, "amortized", value)
 
-    def _some(self, names: Sequence[str], measure: bool = False, learned: bool = False) -> Iterator[Method]:
+    def _some(self, names: Sequence[str], select_rate: bool = False, learned: bool = False) -> Iterator[Method]:
         """Methods for a section of its own, at one lambda_k."""
         for name in names:
             yield from self._exact(name, [LEAKAGE_LAMBDA_K])
         # the predictor guesses rates for predicted classes only: others have to be measured
-        yield from self._trained([LEAKAGE_LAMBDA_K], [0], measure, learned)
+        yield from self._trained([LEAKAGE_LAMBDA_K], [0], select_rate, learned)
 
     def _variant(self, name: str, lambda_k: float = 5.0, wavelet: str | None = None, **changes: Any) -> Method:
         h = self.h

@@ -121,9 +121,9 @@ def _parts(f: Findings, settings: dict[str, Any], watch: Stopwatch, plots: list[
 
 def _protocol(f: Findings, h: dict[str, Any]) -> str:
     images = max((i.images for table in f.tables.values() for row in table.values() for i in row.values()), default=0)
-    prices = ", ".join(f"{value:g}" for value in h["lambda_k"])
+    lambdas = ", ".join(f"{value:g}" for value in h["lambda_k"])
     return f"""{images} images, classifier `{h["classifier"]}`, {h["wavelet"]}, {h["levels"]} levels, {h["padding"]}
-padding, obfuscation {h["obfuscation"]}, preset `{h["preset"]}`, lambda_k {prices}; {h["samples"]} noise draws per mask
+padding, obfuscation {h["obfuscation"]}, preset `{h["preset"]}`, lambda_k {lambdas}; {h["samples"]} noise draws per mask
 (seed {EVALUATION_SEED}, the same for all methods and rates), {h["insertion_steps"]} steps of insertion and deletion
 (trapezoid rule, zero baseline), {h["subsets"]} subsets of 20 % for mu-fidelity (zero baseline). Ties are broken by
 coefficient energy. Masks of rankings keep their top 5 %; relevance is the sum over channels of absolute attributions of

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from amortex.core.noise_streams import Draws
+from amortex.core.noise_streams import NoiseStreams
 from amortex.io.files import write_atomically
 
 
@@ -30,7 +30,7 @@ class Store:
     @staticmethod
     def digests(image: Tensor) -> list[str]:
         """A digest of each image of a batch."""
-        return [f"{seed:016x}" for seed in Draws.of(image, stream="store").seeds]
+        return [f"{seed:016x}" for seed in NoiseStreams.of(image, stream="store").seeds]
 
     def tensors(self, image: str, settings: dict[str, Any]) -> dict[str, Tensor] | None:
         """What `keep_tensors` kept, or None."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from amortex.comparison.bench import Batch, Method
 from amortex.core.masks import scale_profile
-from amortex.core.noise_streams import Draws
+from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.mapped import in_coefficients
 from amortex.explaining.batch import problem
 from amortex.metrics import (
@@ -27,7 +27,7 @@ from amortex.metrics import (
     randomised,
 )
 from amortex.metrics.classes import stages
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.pipeline import RateDistortion
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Study:
     section: str
     name: str
     columns: tuple[str, ...]
-    measure: Callable[[Batch], Tensor]
+    evaluate: Callable[[Batch], Tensor]
     settings: dict[str, Any]
 
 
@@ -71,13 +71,13 @@ def figures(study: Study, batch: Batch) -> Tensor:
     found = [one for one in known if one is not None]
     if len(found) == len(known):
         return torch.stack(found).to(batch.image.device)
-    values = study.measure(batch)
+    values = study.evaluate(batch)
     for digest, row in zip(batch.digests, values, strict=True):
         batch.store.keep_figures(digest, settings, study.columns, row)
     return values
 
 
-class Yardstick:
+class MetricSuite:
     """The metrics of an explanation, of one basis.
 
     Arguments:
@@ -108,43 +108,43 @@ def columns_of(metrics: Sequence[ExplanationMetric]) -> tuple[str, ...]:
     return tuple(name for metric in metrics for name in metric.columns)
 
 
-def native(method: Method, yardstick: Yardstick, lambda_k: float) -> Study:
+def native(method: Method, suite: MetricSuite, lambda_k: float) -> Study:
     """A method in the basis that its masks are over: curves, masks, what it took, and where its relevance lies.
 
     `lambda_k` is that of the objective of methods that have none of their own.
     """
-    metrics = [*yardstick.curves, *yardstick.masks(lambda_k if method.lambda_k is None else method.lambda_k)]
+    metrics = [*suite.curves, *suite.masks(lambda_k if method.lambda_k is None else method.lambda_k)]
     rd = method.explainer.rate_distortion
     layout = rd.transform.layout(rd.classifier.input_size[1:])
     levels = int(layout.level.max())
     scales = tuple(f"scale_{level}" for level in range(levels + 1)) if levels else ()
 
-    def measure(batch: Batch) -> Tensor:
+    def evaluate(batch: Batch) -> Tensor:
         made = batch.explain(method)
         with batch.watch.section(f"measuring: {method.name}"):
-            figures = [metric.measure(made.explanation).double() for metric in metrics]
+            figures = [metric.evaluate(made.explanation).double() for metric in metrics]
             if scales:
-                level = made.explanation.reference.layout.level
+                level = made.explanation.encoded.layout.level
                 profile = scale_profile(made.explanation.importance, level, levels).double()
                 figures.append(profile.where(profile.sum(1, keepdim=True) > 0, torch.nan))  # of an empty mask
             return torch.cat([*figures, made.seconds[:, None], made.passes[:, None]], 1)
 
-    settings = {"study": "native", "protocol": vars(yardstick.protocol), "lambda_k": lambda_k, **method.settings}
-    return Study("native", method.name, (*columns_of(metrics), *scales, "seconds", "passes"), measure, settings)
+    settings = {"study": "native", "protocol": vars(suite.protocol), "lambda_k": lambda_k, **method.settings}
+    return Study("native", method.name, (*columns_of(metrics), *scales, "seconds", "passes"), evaluate, settings)
 
 
-def mapped(method: Method, yardstick: Yardstick) -> Study:
+def mapped(method: Method, suite: MetricSuite) -> Study:
     """A pixel method as an order of coefficients."""
 
-    def measure(batch: Batch) -> Tensor:
+    def evaluate(batch: Batch) -> Tensor:
         explanation = batch.explain(method).explanation
         with batch.watch.section(f"measuring: {method.name}"):
-            explanation = in_coefficients(explanation, yardstick.rd)
-            return torch.cat([metric.measure(explanation).double() for metric in yardstick.curves], 1)
+            explanation = in_coefficients(explanation, suite.rd)
+            return torch.cat([metric.evaluate(explanation).double() for metric in suite.curves], 1)
 
-    settings = {"study": "mapped", "protocol": vars(yardstick.protocol), **method.settings}
-    settings["measured_in"] = yardstick.rd.transform.settings()
-    return Study("mapped", method.name, columns_of(yardstick.curves), measure, settings)
+    settings = {"study": "mapped", "protocol": vars(suite.protocol), **method.settings}
+    settings["measured_in"] = suite.rd.transform.settings()
+    return Study("mapped", method.name, columns_of(suite.curves), evaluate, settings)
 
 
 def leakage(method: Method, protocol: Protocol) -> Study:
@@ -152,13 +152,13 @@ def leakage(method: Method, protocol: Protocol) -> Study:
     metric = ClassLeakage(method.explainer.rate_distortion, protocol.samples)
     asked = replace(method, explainer=method.explainer.for_target())
 
-    def measure(batch: Batch) -> Tensor:
+    def evaluate(batch: Batch) -> Tensor:
         own = batch.explain(method).explanation
-        other = batch.explain(asked, other_classes(own.reference)).explanation
-        return metric.measure(own, other).double()
+        other = batch.explain(asked, other_classes(own.encoded)).explanation
+        return metric.evaluate(own, other).double()
 
     settings = {"study": "leakage", "samples": protocol.samples, **method.settings, "other": asked.settings}
-    return Study("leakage", method.name, metric.columns, measure, settings)
+    return Study("leakage", method.name, metric.columns, evaluate, settings)
 
 
 def sanity(method: Method) -> Study:
@@ -168,14 +168,14 @@ def sanity(method: Method) -> Study:
     columns = tuple(names[stage[-1]] or "the whole network" for stage in stages(model))
     metric = Sanity(columns)
 
-    def measure(batch: Batch) -> Tensor:
+    def evaluate(batch: Batch) -> Tensor:
         original = batch.explain(method).explanation
         with batch.watch.section(f"explaining by randomised classifiers: {method.name}"):
-            target = original.reference.target
+            target = original.encoded.target
             changed = [other.explain(batch.image, target) for other in randomised(method.explainer)]
-            return metric.measure(original, changed).double()
+            return metric.evaluate(original, changed).double()
 
-    return Study("sanity", method.name, columns, measure, {"study": "sanity", **method.settings})
+    return Study("sanity", method.name, columns, evaluate, {"study": "sanity", **method.settings})
 
 
 def scales(rd: RateDistortion, protocol: Protocol) -> Study:
@@ -183,16 +183,16 @@ def scales(rd: RateDistortion, protocol: Protocol) -> Study:
     layout = rd.transform.layout(rd.classifier.input_size[1:])
     levels = int(layout.level.max()) + 1
 
-    def measure(batch: Batch) -> Tensor:
-        reference = rd.reference(batch.image)
-        level = reference.layout.level
+    def evaluate(batch: Batch) -> Tensor:
+        encoded = rd.encode(batch.image)
+        level = encoded.layout.level
         masks = [(level != one).to(batch.image.dtype).expand(len(batch.image), -1) for one in range(levels)]
-        draws = Draws.evaluation(batch.image)
-        outputs = rd.probabilities(reference, masks, draws, protocol.samples)
-        return torch.stack([rd.distortions(reference, one).mean(1) for one in outputs], 1).double()
+        streams = NoiseStreams.evaluation(batch.image)
+        outputs = rd.probabilities(encoded, masks, streams, protocol.samples)
+        return torch.stack([rd.distortions(encoded, one).mean(1) for one in outputs], 1).double()
 
     settings = {"study": "scales", "samples": protocol.samples, **problem(rd)}
-    return Study("scales", "without", tuple(f"scale_{level}" for level in range(levels)), measure, settings)
+    return Study("scales", "without", tuple(f"scale_{level}" for level in range(levels)), evaluate, settings)
 
 
 def variants(
@@ -205,8 +205,8 @@ def variants(
                          **{parameter: value})  # fmt: skip
             point = OperatingPoint(one.explainer.rate_distortion, one.lambda_k or 0.0, protocol.samples)
 
-            def measure(batch: Batch, one: Method = one, point: OperatingPoint = point) -> Tensor:
-                return point.measure(batch.explain(one).explanation).double()
+            def evaluate(batch: Batch, one: Method = one, point: OperatingPoint = point) -> Tensor:
+                return point.evaluate(batch.explain(one).explanation).double()
 
             settings = {"study": "grid", "samples": protocol.samples, **one.settings}
-            yield Study("grid", one.name, point.columns, measure, settings), one
+            yield Study("grid", one.name, point.columns, evaluate, settings), one

@@ -32,7 +32,7 @@ class Layout:
 
     Arguments:
         bands: the coefficient tensors in order, as flattened into ``(..., k)``.
-        image_size: spatial size of the images that the coefficients describe.
+        size: spatial size of the images that the coefficients describe.
         groups: names of the groups that share noise statistics (CartoonX, section 4.1).
         group: ``(k,)`` int64, index into `groups` of each entry.
         level: ``(k,)`` int64, 1 is the finest scale; 0 marks the low-pass or a transform without scales.
@@ -41,7 +41,7 @@ class Layout:
     """
 
     bands: tuple[Band, ...]
-    image_size: tuple[int, ...]
+    size: tuple[int, ...]
     groups: tuple[str, ...]
     group: Tensor
     level: Tensor

@@ -19,7 +19,7 @@ EVALUATION_SEED = 12345
 WORTH_THREADS = 2**15  # numbers per draw; below, handing a draw to a thread costs more than filling it
 
 
-class Draws:
+class NoiseStreams:
     """A stream of random numbers per image.
 
     Arguments:
@@ -33,7 +33,7 @@ class Draws:
         self._buffer = torch.empty(0, device=self.device)
 
     @classmethod
-    def of(cls, image: Tensor, seed: int = 0, stream: str = "optimise") -> "Draws":
+    def of(cls, image: Tensor, seed: int = 0, stream: str = "optimise") -> "NoiseStreams":
         """Streams for each image of a batch ``(B, C, H, W)``; `seed` is the run's."""
         pixels = [one.data for one in image.detach().float().cpu().flatten(1).contiguous().numpy()]
         threads = torch.get_num_threads()
@@ -42,14 +42,14 @@ class Draws:
         return cls(list(hashes), image.device)
 
     @classmethod
-    def evaluation(cls, image: Tensor, seed: int = EVALUATION_SEED) -> "Draws":
+    def evaluation(cls, image: Tensor, seed: int = EVALUATION_SEED) -> "NoiseStreams":
         """The streams that measure explanations: the same for all methods, and none that an explainer has seen."""
         return cls.of(image, seed, "evaluate")
 
     @classmethod
     def numbered(
         cls, numbers: Sequence[int], seed: int = 0, stream: str = "train", device: torch.device | str = "cpu"
-    ) -> "Draws":
+    ) -> "NoiseStreams":
         """Streams for the samples of these numbers, whatever their pixels: what training uses."""
         return cls([_hash(number.to_bytes(8, "little"), f"{seed}/{stream}") for number in numbers], device)
 

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from amortex.core.errors import InputError
 from amortex.core.masks import energy, top_share
-from amortex.core.noise_streams import Draws
-from amortex.rate_distortion.encoded_batch import Reference
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.core.noise_streams import NoiseStreams
+from amortex.rate_distortion.encoded_batch import EncodedBatch
+from amortex.rate_distortion.pipeline import RateDistortion
 
 # Called after each step of an iterative method with the number of steps done and the masks (B, k) so far.
 OnStep = Callable[[int, Tensor], None]
@@ -29,7 +29,7 @@ class Explanation:
         extra: further results per image, ``(B,)`` each.
     """
 
-    reference: Reference
+    encoded: EncodedBatch
     mask: Tensor
     relevance: Tensor
     signed: Tensor | None = None
@@ -72,11 +72,11 @@ class Explainer(nn.Module, ABC):
             return self._start(image, target, on_step or (lambda step, mask: None))
 
     def _start(self, image: Tensor, target: Tensor | None, on_step: OnStep) -> Explanation:
-        reference = self.rate_distortion.reference(image, target)
-        return self._explain(reference, Draws.of(image, self.seed, "optimise"), on_step)
+        encoded = self.rate_distortion.encode(image, target)
+        return self._explain(encoded, NoiseStreams.of(image, self.seed, "optimise"), on_step)
 
     @abstractmethod
-    def _explain(self, reference: Reference, draws: Draws, on_step: OnStep) -> Explanation: ...
+    def _explain(self, encoded: EncodedBatch, streams: NoiseStreams, on_step: OnStep) -> Explanation: ...
 
     def attribute(self, inputs: Tensor, target: int | Sequence[int] | Tensor | None = None) -> Tensor:
         """Captum's signature: a non-negative map of relevance of the shape of `inputs` ``(B, C, H, W)``.
@@ -86,7 +86,7 @@ class Explainer(nn.Module, ABC):
         if target is not None:
             target = torch.as_tensor(target, device=inputs.device).expand(len(inputs))
         explanation = self.explain(inputs, target)
-        spatial = self.rate_distortion.transform.spatial_map(explanation.importance, explanation.reference.coefficients)
+        spatial = self.rate_distortion.transform.spatial_map(explanation.importance, explanation.encoded.coefficients)
         return spatial[:, None].expand_as(inputs).to(inputs.dtype)
 
     def for_target(self) -> "Explainer":
@@ -104,7 +104,7 @@ class Explainer(nn.Module, ABC):
 
 def picture(rate_distortion: RateDistortion, explanation: Explanation) -> Tensor:
     """The explanation as a grey picture ``clamp(T^-1(s * T(grey(x))), 0, 1)``, ``(B, 1, H, W)`` (CartoonX, sec. 3)."""
-    coefficients = explanation.reference.coefficients
+    coefficients = explanation.encoded.coefficients
     with torch.no_grad():
         masks = coefficients.layout.split(explanation.mask[:, None])
         # transforms are linear: the mean of the channels' coefficients is what the grey image has
@@ -113,13 +113,13 @@ def picture(rate_distortion: RateDistortion, explanation: Explanation) -> Tensor
 
 
 def ranking(
-    reference: Reference, relevance: Tensor, rate: float, signed: Tensor | None = None, on_step: OnStep | None = None
+    encoded: EncodedBatch, relevance: Tensor, rate: float, signed: Tensor | None = None, on_step: OnStep | None = None
 ) -> Explanation:
     """An explanation by relevance ``(B, k)``: its mask keeps the top share `rate`, ties broken by energy."""
-    mask = top_share(relevance, rate, energy(reference.coefficients))
+    mask = top_share(relevance, rate, energy(encoded.coefficients))
     if on_step is not None:
         on_step(1, mask)
-    return Explanation(reference, mask, relevance, signed)
+    return Explanation(encoded, mask, relevance, signed)
 
 
 def check_pixels(image: Tensor) -> None:

@@ -10,16 +10,16 @@ from torch.nn import functional as F
 
 from amortex.core.errors import InputError
 from amortex.core.masks import energy
-from amortex.core.noise_streams import Draws, normal, uniform
+from amortex.core.noise_streams import NoiseStreams, normal, uniform
 from amortex.explainers.base import Explainer, Explanation, OnStep, check_share, ranking
 from amortex.explainers.initial import sensitivity
 from amortex.explainers.modified_backprop import guided, last_maps, relevance_propagation
-from amortex.rate_distortion.encoded_batch import Reference
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.encoded_batch import EncodedBatch
+from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.rate_distortion.scores import class_gradient
 
 # images (B, C, H, W) and their draws -> signed attribution (B, C, H, W), or (B, 1, H, W) for maps
-Attribution = Callable[[RateDistortion, Reference, Draws], Tensor]
+Attribution = Callable[[RateDistortion, EncodedBatch, NoiseStreams], Tensor]
 IG_STEPS = 100  # of the CartoonX paper, as the SmoothGrad settings
 SMOOTHGRAD_SAMPLES, SMOOTHGRAD_SPREAD = 10, 0.1
 LIME_SAMPLES, LIME_SEGMENTS = 500, 50
@@ -60,14 +60,14 @@ class Baseline(Explainer):
             raise InputError(f"unknown attribution {name!r}: use one of {', '.join(ATTRIBUTIONS)}")
         self.name, self.rate = name, check_share(rate)
 
-    def _explain(self, reference: Reference, draws: Draws, on_step: OnStep) -> Explanation:
+    def _explain(self, encoded: EncodedBatch, streams: NoiseStreams, on_step: OnStep) -> Explanation:
         rd, parts = self.rate_distortion, []
-        for some in rd.chunks(len(reference.image)):
-            own = Draws(draws.seeds[some], draws.device)
-            parts.append(ATTRIBUTIONS[self.name](rd, reference.of(some), own).detach())
+        for some in rd.chunks(len(encoded.image)):
+            own = NoiseStreams(streams.seeds[some], streams.device)
+            parts.append(ATTRIBUTIONS[self.name](rd, encoded.of(some), own).detach())
         attribution = torch.cat(parts).contiguous()
         relevance = attribution.abs().sum(1).flatten(1)
-        return ranking(reference, relevance, self.rate, attribution.sum(1).flatten(1), on_step)
+        return ranking(encoded, relevance, self.rate, attribution.sum(1).flatten(1), on_step)
 
     def settings(self) -> dict[str, str | int | float]:
         return {**super().settings(), "name": self.name, "rate": self.rate}
@@ -91,71 +91,71 @@ class Ordering(Explainer):
             raise InputError(f"unknown ordering {name!r}: use random, magnitude or sensitivity")
         self.name, self.rate = name, check_share(rate)
 
-    def _explain(self, reference: Reference, draws: Draws, on_step: OnStep) -> Explanation:
+    def _explain(self, encoded: EncodedBatch, streams: NoiseStreams, on_step: OnStep) -> Explanation:
         if self.name == "random":
-            relevance = draws.fill(uniform, slice(None), 1, (reference.layout.k,), reference.image.dtype)[:, 0].clone()
+            relevance = streams.fill(uniform, slice(None), 1, (encoded.layout.k,), encoded.image.dtype)[:, 0].clone()
         elif self.name == "magnitude":
-            relevance = energy(reference.coefficients)
+            relevance = energy(encoded.coefficients)
         else:
-            relevance = sensitivity(self.rate_distortion, reference, draws)
-        return ranking(reference, relevance, self.rate, on_step=on_step)
+            relevance = sensitivity(self.rate_distortion, encoded, streams)
+        return ranking(encoded, relevance, self.rate, on_step=on_step)
 
     def settings(self) -> dict[str, str | int | float]:
         return {**super().settings(), "name": self.name, "rate": self.rate}
 
 
-def saliency(rd: RateDistortion, reference: Reference, draws: Draws) -> Tensor:
-    return class_gradient(rd, reference.image, reference.target)
+def saliency(rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams) -> Tensor:
+    return class_gradient(rd, encoded.image, encoded.target)
 
 
-def smoothgrad(rd: RateDistortion, reference: Reference, draws: Draws) -> Tensor:
-    image = reference.image
-    noise = draws.fill(normal, slice(None), SMOOTHGRAD_SAMPLES, tuple(image.shape[1:]), image.dtype)
+def smoothgrad(rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams) -> Tensor:
+    image = encoded.image
+    noise = streams.fill(normal, slice(None), SMOOTHGRAD_SAMPLES, tuple(image.shape[1:]), image.dtype)
     inputs = (image[:, None] + SMOOTHGRAD_SPREAD * noise).flatten(0, 1)
-    targets = reference.target.repeat_interleave(SMOOTHGRAD_SAMPLES)
+    targets = encoded.target.repeat_interleave(SMOOTHGRAD_SAMPLES)
     gradient: Tensor = class_gradient(rd, inputs, targets).unflatten(0, (len(image), -1)).mean(1)
     return gradient
 
 
-def integrated_gradients(rd: RateDistortion, reference: Reference, draws: Draws) -> Tensor:
+def integrated_gradients(rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams) -> Tensor:
     method = captum("IntegratedGradients")(rd.classifier)
     attribution: Tensor = method.attribute(
-        reference.image, 0.0, reference.target, n_steps=IG_STEPS, internal_batch_size=rd.internal_batch_size
+        encoded.image, 0.0, encoded.target, n_steps=IG_STEPS, internal_batch_size=rd.internal_batch_size
     ).float()
     return attribution
 
 
-def guided_backprop(rd: RateDistortion, reference: Reference, draws: Draws) -> Tensor:
+def guided_backprop(rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams) -> Tensor:
     with guided(rd.classifier):
-        return class_gradient(rd, reference.image, reference.target)
+        return class_gradient(rd, encoded.image, encoded.target)
 
 
-def lrp(rd: RateDistortion, reference: Reference, draws: Draws) -> Tensor:
-    return relevance_propagation(rd.classifier, reference.image, reference.target)
+def lrp(rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams) -> Tensor:
+    return relevance_propagation(rd.classifier, encoded.image, encoded.target)
 
 
-def gradcam(rd: RateDistortion, reference: Reference, draws: Draws) -> Tensor:
-    maps, gradient = last_maps(rd.classifier, reference.image, reference.target)
-    return _activation_map(maps, gradient.mean((2, 3)), reference)
+def gradcam(rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams) -> Tensor:
+    maps, gradient = last_maps(rd.classifier, encoded.image, encoded.target)
+    return _activation_map(maps, gradient.mean((2, 3)), encoded)
 
 
-def gradcam_pp(rd: RateDistortion, reference: Reference, draws: Draws) -> Tensor:
-    maps, gradient = last_maps(rd.classifier, reference.image, reference.target)
+def gradcam_pp(rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams) -> Tensor:
+    maps, gradient = last_maps(rd.classifier, encoded.image, encoded.target)
     # of exp(logit), whose higher derivatives are powers of the gradient (eq. 19)
     square, cube = gradient.square(), gradient.pow(3)
     denominator = 2 * square + maps.sum((2, 3), keepdim=True) * cube
     alpha = square / torch.where(denominator == 0, 1.0, denominator)
-    return _activation_map(maps, (alpha * gradient.clamp(min=0)).sum((2, 3)), reference)
+    return _activation_map(maps, (alpha * gradient.clamp(min=0)).sum((2, 3)), encoded)
 
 
-def guided_gradcam(rd: RateDistortion, reference: Reference, draws: Draws) -> Tensor:
-    return guided_backprop(rd, reference, draws) * gradcam(rd, reference, draws)
+def guided_gradcam(rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams) -> Tensor:
+    return guided_backprop(rd, encoded, streams) * gradcam(rd, encoded, streams)
 
 
-def lime(rd: RateDistortion, reference: Reference, draws: Draws) -> Tensor:
+def lime(rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams) -> Tensor:
     method, maps = captum("Lime")(rd.classifier), []
-    for index, seed in enumerate(draws.seeds):
-        image, target = reference.image[index : index + 1], reference.target[index : index + 1]
+    for index, seed in enumerate(streams.seeds):
+        image, target = encoded.image[index : index + 1], encoded.target[index : index + 1]
         pixels = image[0].permute(1, 2, 0).cpu().double().numpy()
         segments = torch.from_numpy(slic(pixels, LIME_SEGMENTS, start_label=0)).to(image.device)
         with torch.random.fork_rng():  # Captum draws from torch's global generator
@@ -172,9 +172,9 @@ def lime(rd: RateDistortion, reference: Reference, draws: Draws) -> Tensor:
     return torch.cat(maps).float()
 
 
-def _activation_map(maps: Tensor, weights: Tensor, reference: Reference) -> Tensor:
+def _activation_map(maps: Tensor, weights: Tensor, encoded: EncodedBatch) -> Tensor:
     combined = torch.einsum("bdhw,bd->bhw", maps, weights).clamp(min=0)
-    return F.interpolate(combined[:, None], reference.image.shape[2:], mode="bilinear")
+    return F.interpolate(combined[:, None], encoded.image.shape[2:], mode="bilinear")
 
 
 def captum(name: str) -> Callable[..., Any]:

@@ -37,13 +37,13 @@ class Continuation:
         self.smoothed: Tensor | None = None
         self.healthy, self.seen_healthy = mask.clone(), torch.zeros_like(full, dtype=torch.bool)
 
-    def price(self, progress: float, distortion: Tensor) -> Tensor:
+    def lambda_t(self, progress: float, distortion: Tensor) -> Tensor:
         """Price ``(B,)`` at a `progress` in [0, 1), given the step's mean distortion ``(B,)``."""
         self.smoothed = distortion if self.smoothed is None else torch.lerp(distortion, self.smoothed, SMOOTHING)
         self.damage = (self.smoothed - self.full) / self.span
         left = max(0.0, 1 - progress / DURATION)
-        price: Tensor = self.lambda_k + self.extra * left**2 * (1 - self.damage / self.tolerance).clamp(0, 1)
-        return price
+        lambda_t: Tensor = self.lambda_k + self.extra * left**2 * (1 - self.damage / self.tolerance).clamp(0, 1)
+        return lambda_t
 
     def settle(self, progress: float, before: Tensor, mask: Tensor) -> None:
         """Late in the run, keep in place those entries at zero that were so `before` the step.

@@ -7,15 +7,15 @@ from torch import Tensor
 
 from amortex.core.errors import InputError
 from amortex.core.masks import ranks
-from amortex.core.noise_streams import Draws
-from amortex.rate_distortion.encoded_batch import Reference
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.core.noise_streams import NoiseStreams
+from amortex.rate_distortion.encoded_batch import EncodedBatch
+from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.rate_distortion.scores import class_gradient
 
 Initial = Literal["ones", "startgrad", "sensitivity"]
 
 
-def initial_mask(init: Initial | Tensor, rd: RateDistortion, reference: Reference, draws: Draws) -> Tensor:
+def initial_mask(init: Initial | Tensor, rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams) -> Tensor:
     """Masks ``(B, k)`` to start from: one of the named starts, or given masks.
 
     ``ones`` is CartoonX's own; ``startgrad`` the rank transform of the gradient's magnitude in the coefficient
@@ -24,25 +24,27 @@ def initial_mask(init: Initial | Tensor, rd: RateDistortion, reference: Referenc
     Raises:
         InputError: an unknown name, or given masks of another shape or outside [0, 1].
     """
-    shape = (len(reference.image), reference.layout.k)
+    shape = (len(encoded.image), encoded.layout.k)
     if isinstance(init, Tensor):
         if init.shape != shape:
             raise InputError(f"the given initial mask has shape {tuple(init.shape)}, not {shape}")
         if not bool(((init >= 0) & (init <= 1)).all()):
             raise InputError("the given initial mask leaves [0, 1]")
-        return init.detach().to(reference.image)
+        return init.detach().to(encoded.image)
     if init == "ones":
-        return reference.image.new_ones(shape)
+        return encoded.image.new_ones(shape)
     if init == "startgrad":
-        gradient = class_gradient(rd, reference.image, reference.target)
-        return ranks(rd.transform.pullback(gradient, reference.coefficients).flat.abs().sum(1))
+        gradient = class_gradient(rd, encoded.image, encoded.target)
+        return ranks(rd.transform.pullback(gradient, encoded.coefficients).flat.abs().sum(1))
     if init == "sensitivity":
-        return ranks(sensitivity(rd, reference, draws))
+        return ranks(sensitivity(rd, encoded, streams))
     raise InputError(f"unknown start {init!r}: use one of {', '.join(get_args(Initial))}, or a mask")
 
 
 @torch.no_grad()
-def sensitivity(rd: RateDistortion, reference: Reference, draws: Draws, samples: int = 4, level: float = 0.5) -> Tensor:
+def sensitivity(
+    rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams, samples: int = 4, level: float = 0.5
+) -> Tensor:
     """First-order damage to the output from obfuscating each entry, ``(B, k)``.
 
     The mean squared change ``(h - mean)^2 + sigma^2`` of a coefficient under obfuscation, times the squared gradient
@@ -50,21 +52,21 @@ def sensitivity(rd: RateDistortion, reference: Reference, draws: Draws, samples:
     are noisy themselves (all masks at `level`). Unlike magnitude it sees that a small coefficient of a loud group is
     worth keeping: it silences noise.
     """
-    samples = reference.samples(samples)
+    samples = encoded.samples(samples)
     parts = []
-    for some in rd.chunks(len(reference.image)):
-        parts.append(torch.stack([_damage(rd, reference, draws, some, level) for _ in range(samples)]).mean(0))
+    for some in rd.chunks(len(encoded.image)):
+        parts.append(torch.stack([_damage(rd, encoded, streams, some, level) for _ in range(samples)]).mean(0))
     return torch.cat(parts)
 
 
-def _damage(rd: RateDistortion, reference: Reference, draws: Draws, images: slice, level: float) -> Tensor:
+def _damage(rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams, images: slice, level: float) -> Tensor:
     """`sensitivity` of some of the images, at one noisy input."""
-    part, layout = reference.of(images), reference.layout
+    part, layout = encoded.of(images), encoded.layout
     change = (part.coefficients.flat - layout.join(part.location)).abs().square()
     if part.scale is not None:
         change = change + layout.join(part.scale).square()
     mask = part.image.new_full((len(part.image), layout.k), level)
-    noisy = rd.obfuscate(part, mask, rd.noise(part, draws, images, 1))[:, 0]
+    noisy = rd.obfuscate(part, mask, rd.noise(part, streams, images, 1))[:, 0]
     gradient = class_gradient(rd, noisy, part.target, of_log_probability=True)
     pulled = rd.transform.pullback(gradient, part.coefficients).flat
     return (pulled.abs().square() * change).sum(1)

@@ -3,7 +3,7 @@
 import torch
 
 from amortex.explainers.base import Explanation, ranking
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms.supports import support_means
 from amortex.transforms.wavelet import Wavelet
 
@@ -15,11 +15,11 @@ def in_coefficients(explanation: Explanation, rd: RateDistortion, rate: float = 
     support of its basis function. The mask keeps the share `rate`.
     """
     assert isinstance(rd.transform, Wavelet)
-    pixels = explanation.reference
-    reference = rd.reference(pixels.image, pixels.target, pixels.probabilities)
-    maps = explanation.relevance.unflatten(1, pixels.layout.image_size)
+    pixels = explanation.encoded
+    encoded = rd.encode(pixels.image, pixels.target, pixels.probabilities)
+    maps = explanation.relevance.unflatten(1, pixels.layout.size)
     with torch.no_grad():
         relevance = support_means(
-            rd.transform.wavelet, rd.transform.mode, reference.layout, maps
-        ) * reference.coefficients.flat.abs().sum(1)
-    return ranking(reference, relevance, rate)
+            rd.transform.wavelet, rd.transform.mode, encoded.layout, maps
+        ) * encoded.coefficients.flat.abs().sum(1)
+    return ranking(encoded, relevance, rate)

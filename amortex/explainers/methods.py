@@ -8,7 +8,7 @@ from amortex.explainers.baselines import ATTRIBUTIONS, Baseline, Ordering
 from amortex.explainers.minimal_image import MinimalImage, StaticMinimalImage
 from amortex.explainers.rde import RDE
 from amortex.explainers.wam import WAM
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms import Fourier, Pixel, Transform, Wavelet
 
 # name -> the explainer, its fixed arguments, and the transform that its masks are over

@@ -7,11 +7,11 @@ from torch import Tensor
 
 from amortex.core.errors import InputError
 from amortex.core.masks import energy, order
-from amortex.core.noise_streams import Draws
+from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.base import Explainer, Explanation, OnStep
 from amortex.explainers.wam import WAM
-from amortex.rate_distortion.encoded_batch import Reference
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.encoded_batch import EncodedBatch
+from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.rate_distortion.scores import reduced_logits
 
 
@@ -39,25 +39,25 @@ class MinimalImage(Explainer):
             raise InputError("alpha must be at least 0, steps at least 1, the learning rate above 0 and finite")
         self.alpha, self.steps, self.lr = alpha, steps, lr
 
-    def _explain(self, reference: Reference, draws: Draws, on_step: OnStep) -> Explanation:
-        mask = reference.image.new_ones(len(reference.image), reference.layout.k)
+    def _explain(self, encoded: EncodedBatch, streams: NoiseStreams, on_step: OnStep) -> Explanation:
+        mask = encoded.image.new_ones(len(encoded.image), encoded.layout.k)
         mask.grad = torch.zeros_like(mask)
         optimiser = torch.optim.NAdam([mask], lr=self.lr)
         for step in range(self.steps):
             for some in self.rate_distortion.chunks(len(mask)):
-                mask.grad[some] = self._gradient(reference.of(some), mask[some])
+                mask.grad[some] = self._gradient(encoded.of(some), mask[some])
             optimiser.param_groups[0]["lr"] = self.lr * (1 + math.cos(math.pi * step / self.steps)) / 2
             optimiser.step()
             mask.clamp_(0, 1)
             on_step(step + 1, mask)
         mask.grad = None
-        return Explanation(reference, mask, mask)
+        return Explanation(encoded, mask, mask)
 
-    def _gradient(self, reference: Reference, mask: Tensor) -> Tensor:
+    def _gradient(self, encoded: EncodedBatch, mask: Tensor) -> Tensor:
         with torch.enable_grad():
             leaf = mask.detach().requires_grad_()
-            logits = reduced_logits(self.rate_distortion, reference, leaf)
-            objective = self.alpha * leaf.mean(-1) - logits.gather(1, reference.target[:, None])[:, 0]
+            logits = reduced_logits(self.rate_distortion, encoded, leaf)
+            objective = self.alpha * leaf.mean(-1) - logits.gather(1, encoded.target[:, None])[:, 0]
             return torch.autograd.grad(objective.sum(), leaf)[0]
 
     def settings(self) -> dict[str, str | int | float]:
@@ -86,34 +86,34 @@ class StaticMinimalImage(Explainer):
         self.wam = wam or WAM(rate_distortion, "smoothgrad", seed=seed)
         self.shares = shares
 
-    def _explain(self, reference: Reference, draws: Draws, on_step: OnStep) -> Explanation:
-        relevance = self.wam.attribution(reference, draws).flat.abs().sum(1)
+    def _explain(self, encoded: EncodedBatch, streams: NoiseStreams, on_step: OnStep) -> Explanation:
+        relevance = self.wam.attribution(encoded, streams).flat.abs().sum(1)
         # place of each entry in the order, from 0: "place < n" is the mask of the n first
-        place = torch.argsort(order(relevance, energy(reference.coefficients)), dim=-1)
+        place = torch.argsort(order(relevance, energy(encoded.coefficients)), dim=-1)
         shares = torch.logspace(-3, 0, self.shares, dtype=torch.float64)
-        kept = (shares * reference.layout.k).round().long().clamp(min=1).to(place.device)
-        insertion = self._first(reference, place, kept, delete=False)
-        deletion = torch.where(reference.predicted, self._first(reference, place, kept, delete=True), -1)
-        found = torch.where(insertion < 0, torch.full_like(insertion, reference.layout.k), insertion)
+        kept = (shares * encoded.layout.k).round().long().clamp(min=1).to(place.device)
+        insertion = self._first(encoded, place, kept, delete=False)
+        deletion = torch.where(encoded.predicted, self._first(encoded, place, kept, delete=True), -1)
+        found = torch.where(insertion < 0, torch.full_like(insertion, encoded.layout.k), insertion)
         mask = (place < found[:, None]).to(relevance.dtype)
         on_step(1, mask)
         extra = {
-            name: torch.where(count < 0, torch.nan, count / reference.layout.k)
+            name: torch.where(count < 0, torch.nan, count / encoded.layout.k)
             for name, count in (("insertion", insertion), ("deletion", deletion))
         }
-        return Explanation(reference, mask, relevance, extra=extra)
+        return Explanation(encoded, mask, relevance, extra=extra)
 
     @torch.no_grad()
-    def _first(self, reference: Reference, place: Tensor, kept: Tensor, delete: bool) -> Tensor:
+    def _first(self, encoded: EncodedBatch, place: Tensor, kept: Tensor, delete: bool) -> Tensor:
         """Per image the first of the counts `kept` to make the class right (deletion: wrong); -1 where none does."""
         size = self.rate_distortion.internal_batch_size
         hits = []
         for image in range(len(place)):
-            part = reference.of(slice(image, image + 1))
+            part = encoded.of(slice(image, image + 1))
             right = []
             for counts in kept.split(size):
                 mask = place[image] < counts[:, None]
-                mask = (~mask if delete else mask).to(reference.image.dtype)
+                mask = (~mask if delete else mask).to(encoded.image.dtype)
                 logits = reduced_logits(self.rate_distortion, part, mask)
                 right.append(logits.argmax(-1) == part.target)
             hits.append(~torch.cat(right) if delete else torch.cat(right))

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from amortex.core.errors import InputError
-from amortex.core.noise_streams import Draws
+from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.base import Explainer, Explanation, OnStep
 from amortex.explainers.continuation import Continuation
 from amortex.explainers.initial import Initial, initial_mask
-from amortex.rate_distortion.encoded_batch import Reference
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.encoded_batch import EncodedBatch
+from amortex.rate_distortion.pipeline import RateDistortion
 
 ENOUGH = 100  # steps after which a mask that costs more than the empty one will not get better; fewer are a trial
 
@@ -100,21 +100,23 @@ class RDE(Explainer):
             raise InputError(f"lambda_k must be a number of at least 0, not {self.lambda_k}")
         self.preset, self.init, self.steps = preset, init, preset.steps
 
-    def _explain(self, reference: Reference, draws: Draws, on_step: OnStep) -> Explanation:
+    def _explain(self, encoded: EncodedBatch, streams: NoiseStreams, on_step: OnStep) -> Explanation:
         preset, rd = self.preset, self.rate_distortion
-        mask = initial_mask(self.init, rd, reference, draws).clone()
+        mask = initial_mask(self.init, rd, encoded, streams).clone()
         mask.grad = torch.zeros_like(mask)
         optimiser = torch.optim.Adam([mask], lr=preset.lr, betas=preset.betas)
         course = None
         if preset.peak and not isinstance(self.init, Tensor):  # a high price would throw away what a given mask knows
-            ends = self._ends(reference, draws)
+            ends = self._ends(encoded, streams)
             course = Continuation(self.lambda_k, preset.peak, preset.tolerance, *ends, mask)
         survival = mask.clone()  # a given mask is an order already
         for step in range(preset.steps):
             progress = step / preset.steps
-            distortion, gradient = rd.value_and_gradient(reference, mask, draws, preset.samples)
-            price = course.price(progress, distortion) if course else torch.full_like(distortion, self.lambda_k)
-            mask.grad.copy_(gradient).add_(price[:, None] / reference.layout.k)  # the price is for the mean of the mask
+            distortion, gradient = rd.value_and_gradient(encoded, mask, streams, preset.samples)
+            lambda_t = course.lambda_t(progress, distortion) if course else torch.full_like(distortion, self.lambda_k)
+            mask.grad.copy_(gradient).add_(
+                lambda_t[:, None] / encoded.layout.k
+            )  # the price is for the mean of the mask
             if preset.schedule == "cosine":
                 optimiser.param_groups[0]["lr"] = preset.lr * (1 + math.cos(math.pi * progress)) / 2
             before = mask.clone()
@@ -129,14 +131,14 @@ class RDE(Explainer):
         if course and preset.steps >= ENOUGH:
             course.give_up(mask)
         # most entries end at zero: those that held out longer are the more relevant ones
-        return Explanation(reference, mask, mask + survival / (preset.steps + 1))
+        return Explanation(encoded, mask, mask + survival / (preset.steps + 1))
 
-    def _ends(self, reference: Reference, draws: Draws) -> tuple[Tensor, Tensor]:
+    def _ends(self, encoded: EncodedBatch, streams: NoiseStreams) -> tuple[Tensor, Tensor]:
         """Distortions of the full and of the empty mask, ``(B,)``."""
         rd = self.rate_distortion
-        full = rd.distortions(reference, reference.probabilities[:, None])[:, 0]
-        empty = reference.image.new_zeros(len(full), reference.layout.k)
-        return full, rd(reference, empty, draws, self.preset.samples).distortion.mean(1)
+        full = rd.distortions(encoded, encoded.probabilities[:, None])[:, 0]
+        empty = encoded.image.new_zeros(len(full), encoded.layout.k)
+        return full, rd(encoded, empty, streams, self.preset.samples).distortion.mean(1)
 
     def settings(self) -> dict[str, str | int | float]:
         preset = self.preset

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from amortex.core.errors import InputError
 from amortex.core.layout import Coefficients
-from amortex.core.noise_streams import Draws, normal
+from amortex.core.noise_streams import NoiseStreams, normal
 from amortex.explainers.base import Explainer, Explanation, OnStep, check_share, ranking
-from amortex.rate_distortion.encoded_batch import Reference
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.encoded_batch import EncodedBatch
+from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.rate_distortion.scores import class_gradient
 
 Variant = Literal["saliency", "smoothgrad", "integrated"]
@@ -56,11 +56,11 @@ class WAM(Explainer):
         if self.samples < 1:
             raise InputError(f"samples must be at least 1, not {samples}")
 
-    def attribution(self, reference: Reference, draws: Draws) -> Coefficients:
+    def attribution(self, encoded: EncodedBatch, streams: NoiseStreams) -> Coefficients:
         """Signed attribution per coefficient and channel."""
-        image, coefficients = reference.image, reference.coefficients
+        image, coefficients = encoded.image, encoded.coefficients
         if self.variant == "saliency":
-            gradient = class_gradient(self.rate_distortion, image, reference.target)
+            gradient = class_gradient(self.rate_distortion, image, encoded.target)
             return self._pullback(gradient, coefficients)
         weights = image.new_full((self.samples,), 1 / self.samples)
         if self.variant == "integrated":
@@ -71,8 +71,8 @@ class WAM(Explainer):
         per_chunk = 1 if rd.batch_invariant else max(1, rd.internal_batch_size // len(image))
         for first in range(0, len(weights), per_chunk):
             count = min(per_chunk, len(weights) - first)
-            inputs = self._inputs(image, draws, first, count)
-            targets = reference.target[:, None].expand(-1, count).flatten()
+            inputs = self._inputs(image, streams, first, count)
+            targets = encoded.target[:, None].expand(-1, count).flatten()
             part = class_gradient(self.rate_distortion, inputs.flatten(0, 1), targets)
             gradient += torch.einsum("s,bs...->b...", weights[first : first + count], part.unflatten(0, (-1, count)))
         pulled = self._pullback(gradient, coefficients)
@@ -81,20 +81,20 @@ class WAM(Explainer):
         # real part of conj(z) * gradient: the plain product for real coefficients
         return pulled.map(lambda g, z: (g * z.conj()).real if z.is_complex() else g * z, coefficients.bands)
 
-    def _explain(self, reference: Reference, draws: Draws, on_step: OnStep) -> Explanation:
-        attribution = self.attribution(reference, draws).flat
+    def _explain(self, encoded: EncodedBatch, streams: NoiseStreams, on_step: OnStep) -> Explanation:
+        attribution = self.attribution(encoded, streams).flat
         relevance = attribution.abs().sum(1)
         signed = None if attribution.is_complex() else attribution.sum(1)
-        return ranking(reference, relevance, self.rate, signed, on_step)
+        return ranking(encoded, relevance, self.rate, signed, on_step)
 
-    def _inputs(self, image: Tensor, draws: Draws, first: int, count: int) -> Tensor:
+    def _inputs(self, image: Tensor, streams: NoiseStreams, first: int, count: int) -> Tensor:
         """The inputs `first` .. of the average, ``(B, count, C, H, W)``."""
         if self.variant == "integrated":
             alpha = torch.arange(first, first + count, device=image.device).to(image.dtype) / self.samples
             return image[:, None] * alpha[:, None, None, None]
         low, high = image.flatten(1).aminmax(dim=1)
         sigma = (self.spread * (high - low))[:, None, None, None, None]
-        noise = draws.fill(
+        noise = streams.fill(
             normal,
             slice(None),
             count,

@@ -15,10 +15,10 @@ from amortex.core.process import out_of_memory
 from amortex.core.version import __version__
 from amortex.explainers.base import Explainer
 from amortex.explaining.folder import Writer
-from amortex.explaining.results import Explained, explain
+from amortex.explaining.results import ExplanationResult, explain
 from amortex.explaining.rows import Row
 from amortex.io.images import Preprocess, Source
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.pipeline import RateDistortion
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ def _batches(request: Request, sources: Sequence[Source]) -> Iterator[tuple[list
 
 def _measured(
     request: Request, batch: list[Source], images: Tensor, target: Tensor | None, results: Writer, bar: tqdm
-) -> Explained:
+) -> ExplanationResult:
     share = len(batch) / request.explainer.steps
     explained = explain(request.explainer, results.settings, batch, images, target, lambda *_: bar.update(share))
     explained.certificate(request.certificate_samples)

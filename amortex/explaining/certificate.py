@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from amortex.core.noise_streams import EVALUATION_SEED, Draws
+from amortex.core.noise_streams import EVALUATION_SEED, NoiseStreams
 from amortex.explainers.base import Explanation
-from amortex.rate_distortion.measure import RateDistortion, class_probability
+from amortex.rate_distortion.pipeline import RateDistortion, class_probability
 
 
 class Certificate(NamedTuple):
@@ -28,15 +28,15 @@ def certify(
     The interval is Student's t over draws, cut at zero. An obfuscation that is not random has no interval: its ends
     are the value; a single random draw has none either: its ends are NaN.
     """
-    reference = explanation.reference
-    outcome = rd(reference, explanation.mask, Draws.evaluation(reference.image, seed), samples)
+    encoded = explanation.encoded
+    outcome = rd(encoded, explanation.mask, NoiseStreams.evaluation(encoded.image, seed), samples)
     mean = outcome.distortion.mean(1)
-    low, high = (mean, mean) if reference.scale is None else outcome.interval()
+    low, high = (mean, mean) if encoded.scale is None else outcome.interval()
     return Certificate(
-        class_probability(reference),
+        class_probability(encoded),
         outcome.rate,
         mean,
         low,
         high,
-        outcome.probabilities.argmax(-1) == reference.target,
+        outcome.probabilities.argmax(-1) == encoded.target,
     )

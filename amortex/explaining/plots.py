@@ -101,7 +101,7 @@ def panel(
 def _all_frequencies(mask: Tensor, layout: Layout) -> Tensor:
     """A mask over `rfft2`'s half plane on the whole plane: opposite frequencies share an entry, zero is central."""
     half = mask.reshape(layout.bands[0].shape)
-    width = layout.image_size[1]
+    width = layout.size[1]
     mirrored = half.roll(-1, 0).flip(0)[:, 1 : (width + 1) // 2].flip(1)  # (-row, -column)
     plane: Tensor = torch.fft.fftshift(torch.cat([half, mirrored], dim=1))
     return plane

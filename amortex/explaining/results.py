@@ -18,13 +18,13 @@ from amortex.explaining.folder import Results, Writer
 from amortex.explaining.plots import panel, png, stacked
 from amortex.explaining.rows import Row
 from amortex.io.images import Source
-from amortex.rate_distortion.measure import class_probability
+from amortex.rate_distortion.pipeline import class_probability
 
 MOST_SHOWN = 8  # panels in a notebook
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Explained(Explanation):
+class ExplanationResult(Explanation):
     """The explanations of a batch; a notebook shows their panels.
 
     Arguments:
@@ -68,8 +68,8 @@ class Explained(Explanation):
 
         Of several, that of so many `samples`, by default of the most.
         """
-        rd, reference, known = self.explainer.rate_distortion, self.reference, self.explainer.settings()
-        target = int(reference.target[index])
+        rd, encoded, known = self.explainer.rate_distortion, self.encoded, self.explainer.settings()
+        target = int(encoded.target[index])
         measured = self._measured[samples or max(self._measured)]._asdict() if self._measured else {}
         return {
             "target": target,
@@ -80,8 +80,8 @@ class Explained(Explanation):
             "alpha": known.get("alpha"),
             "seconds": round(self.seconds, 3),
             "seed": known["seed"],
-            "measure": rd.distortion if bool(reference.predicted[index]) else "label_max",
-            "probability": class_probability(reference)[index].item(),
+            "distortion_name": rd.distortion if bool(encoded.predicted[index]) else "label_max",
+            "probability": class_probability(encoded)[index].item(),
             "rate": self.mask[index].mean().item(),
             **{name: values[index].item() for name, values in measured.items()},
             **{name: values[index].item() for name, values in self.extra.items()},
@@ -89,10 +89,10 @@ class Explained(Explanation):
 
     def panel(self, index: int = 0) -> Figure:
         """Image, explanation, mask and importance per scale, as ``explain.py`` draws them."""
-        reference = self.reference
+        encoded = self.encoded
         return panel(
-            reference.image[index].cpu(), self.picture[index].cpu(), self.mask[index].cpu(),
-            self.importance[index].cpu(), reference.layout, self._title(self.row(index)),
+            encoded.image[index].cpu(), self.picture[index].cpu(), self.mask[index].cpu(),
+            self.importance[index].cpu(), encoded.layout, self._title(self.row(index)),
         )  # fmt: skip
 
     def save(self, folder: str | Path, samples: int = 64, overwrite: bool = False) -> list[Row]:
@@ -108,7 +108,7 @@ class Explained(Explanation):
         Raises:
             InputError: the folder cannot be made, or holds results of other settings; a file is here for two classes.
         """
-        classes = zip((source.label for source in self.sources), self.reference.target.tolist(), strict=True)
+        classes = zip((source.label for source in self.sources), self.encoded.target.tolist(), strict=True)
         if len(set(classes)) > len({source.label for source in self.sources}):
             raise InputError("a folder holds one class of each image: save explanations of others to another folder")
         self.certificate(samples)
@@ -119,9 +119,9 @@ class Explained(Explanation):
 
     def write(self, index: int, source: Source, results: Writer, panels: bool = True) -> Row:
         """Write one image as `source`; its row of the summary, with an `error` where anything is not finite."""
-        reference = self.reference
+        encoded = self.encoded
         row, mask = self.row(index, results.settings["certificate_samples"]), self.mask[index]
-        values = (reference.probabilities[index], mask, self.relevance[index])
+        values = (encoded.probabilities[index], mask, self.relevance[index])
         if not (all(bool(one.isfinite().all()) for one in values) and math.isfinite(row["distortion"])):
             return results.fail(source, f"{source.path}: the classifier's output or its gradient is not finite")
         tensors = {"mask": mask}
@@ -130,7 +130,7 @@ class Explained(Explanation):
         if self.signed is not None:
             tensors["signed"] = self.signed[index]
         figure = self.panel(index) if panels else None
-        return results.add(source, row, self.picture[index], reference.layout, tensors, figure)
+        return results.add(source, row, self.picture[index], encoded.layout, tensors, figure)
 
     def _title(self, row: Row) -> list[str]:
         how = row["method"] + (f", {row['preset']}" if row["preset"] else "")
@@ -140,9 +140,11 @@ class Explained(Explanation):
             how += f", $\\alpha$ = {row['alpha']:g}"
         measured = f"rate {row['rate']:.2%}"
         if "distortion" in row:
-            measure = "distortion" if row["measure"] == "label_l2" else f"distortion ({row['measure']})"
+            distortion_name = (
+                "distortion" if row["distortion_name"] == "label_l2" else f"distortion ({row['distortion_name']})"
+            )
             measured += (
-                f"    {measure} {row['distortion']:.3f} [{row['ci_low']:.3f}, {row['ci_high']:.3f}]    "
+                f"    {distortion_name} {row['distortion']:.3f} [{row['ci_low']:.3f}, {row['ci_high']:.3f}]    "
                 f"class {'retained' if row['retained'] else 'not retained'}"
             )
         extra = "".join(
@@ -162,7 +164,7 @@ def line(label: str, row: Row) -> str:
     measured = "not measured yet: certificate()"
     if "distortion" in row:
         measured = (
-            f"distortion ({row['measure']}) {row['distortion']:.4f} [{row['ci_low']:.4f}, {row['ci_high']:.4f}], "
+            f"distortion ({row['distortion_name']}) {row['distortion']:.4f} [{row['ci_low']:.4f}, {row['ci_high']:.4f}], "
             f"class {'' if row['retained'] else 'not '}retained"
         )
     return (
@@ -178,10 +180,12 @@ def explain(
     images: Tensor,
     target: Tensor | None = None,
     on_step: OnStep | None = None,
-) -> Explained:
+) -> ExplanationResult:
     """Explain images ``(B, C, H, W)`` in [0, 1] for classes `target` ``(B,)``, by default the predicted ones."""
     start = time.perf_counter()
     explanation = explainer.explain(images, target, on_step)
     explanation.mask.isfinite().tolist()  # waits for the device, so that the time below is the explainer's
     seconds = (time.perf_counter() - start) / len(images)
-    return Explained(**vars(explanation), explainer=explainer, settings=settings, sources=sources, seconds=seconds)
+    return ExplanationResult(
+        **vars(explanation), explainer=explainer, settings=settings, sources=sources, seconds=seconds
+    )

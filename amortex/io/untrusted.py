@@ -9,7 +9,7 @@ import torch
 from amortex.core.errors import InputError
 
 NODES, NUMBER = 10_000, 1e6  # most values and largest number in settings
-MOST = {"img_size": 4096, "num_classes": 100_000, "levels": 10, "seed": 2**64}  # other largest numbers
+MOST = {"input_size": 4096, "num_classes": 100_000, "levels": 10, "seed": 2**64}  # other largest numbers
 MOST_ARGUMENT = 4096  # of a network's constructor
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from amortex.core.noise_streams import Draws
+from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.base import Explanation
 
 REPLICATES = 1000
@@ -77,19 +77,19 @@ class ImageMean(Metric):
 
 
 class ExplanationMetric(ImageMean, ABC):
-    """An `ImageMean` of what `measure` finds in explanations. Subclasses set the columns and implement it."""
+    """An `ImageMean` of what `evaluate` finds in explanations. Subclasses set the columns and implement it."""
 
     def update(self, explanation: Explanation) -> None:  # type: ignore[override]
-        self.accumulate(self.measure(explanation), seeds_of(explanation.reference.image))
+        self.accumulate(self.evaluate(explanation), seeds_of(explanation.encoded.image))
 
     @abstractmethod
-    def measure(self, explanation: Explanation) -> Tensor:
+    def evaluate(self, explanation: Explanation) -> Tensor:
         """Figures of each image, ``(B, columns)``."""
 
 
 def seeds_of(image: Tensor) -> tuple[int, ...]:
     """A seed per image, for its place in the bootstrap."""
-    return Draws.of(image, BOOTSTRAP_SEED, "bootstrap").seeds
+    return NoiseStreams.of(image, BOOTSTRAP_SEED, "bootstrap").seeds
 
 
 def weights(seed: int) -> Tensor:

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from amortex.amortized.backbone import Backbone
-from amortex.core.noise_streams import EVALUATION_SEED, Draws
+from amortex.core.noise_streams import EVALUATION_SEED, NoiseStreams
 from amortex.explainers.base import Explainer, Explanation
 from amortex.metrics import functional
 from amortex.metrics.base import ImageMean, seeds_of
 from amortex.rate_distortion.distortions import of_class
-from amortex.rate_distortion.encoded_batch import Reference
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.encoded_batch import EncodedBatch
+from amortex.rate_distortion.pipeline import RateDistortion
 
 
 class ClassLeakage(ImageMean):
@@ -33,23 +33,23 @@ class ClassLeakage(ImageMean):
 
     def update(self, own: Explanation, other: Explanation) -> None:  # type: ignore[override]
         """Add explanations of the predicted classes and of other ones."""
-        self.accumulate(self.measure(own, other), seeds_of(own.reference.image))
+        self.accumulate(self.evaluate(own, other), seeds_of(own.encoded.image))
 
-    def measure(self, own: Explanation, other: Explanation) -> Tensor:
+    def evaluate(self, own: Explanation, other: Explanation) -> Tensor:
         """``(B, 2)``."""
         return torch.stack([self._probability(explanation) for explanation in (own, other)], 1)
 
     def _probability(self, explanation: Explanation) -> Tensor:
-        reference = explanation.reference
-        outcome = self.rd(reference, explanation.mask, Draws.evaluation(reference.image), self.samples)
-        return of_class(outcome.probabilities, reference.target)
+        encoded = explanation.encoded
+        outcome = self.rd(encoded, explanation.mask, NoiseStreams.evaluation(encoded.image), self.samples)
+        return of_class(outcome.probabilities, encoded.target)
 
 
-def other_classes(reference: Reference, seed: int = EVALUATION_SEED) -> Tensor:
+def other_classes(encoded: EncodedBatch, seed: int = EVALUATION_SEED) -> Tensor:
     """A class other than the predicted one for each image, uniformly drawn, ``(B,)``."""
-    classes = reference.probabilities.shape[1]
-    predicted = reference.probabilities.argmax(1)
-    seeds = Draws.of(reference.image, seed, "other class").seeds
+    classes = encoded.probabilities.shape[1]
+    predicted = encoded.probabilities.argmax(1)
+    seeds = NoiseStreams.of(encoded.image, seed, "other class").seeds
     shift = torch.tensor([1 + seed % (classes - 1) for seed in seeds], device=predicted.device)
     return (predicted + shift) % classes
 
@@ -69,11 +69,11 @@ class Sanity(ImageMean):
 
     def update(self, original: Explanation, randomised: Sequence[Explanation]) -> None:  # type: ignore[override]
         """Add explanations by the classifier and by its randomised versions, one per stage."""
-        self.accumulate(self.measure(original, randomised), seeds_of(original.reference.image))
+        self.accumulate(self.evaluate(original, randomised), seeds_of(original.encoded.image))
 
-    def measure(self, original: Explanation, randomised: Sequence[Explanation]) -> Tensor:
+    def evaluate(self, original: Explanation, randomised: Sequence[Explanation]) -> Tensor:
         """``(B, stages)``."""
-        level = original.reference.layout.level
+        level = original.encoded.layout.level
         columns = [functional.spearman_within_levels(original.relevance, one.relevance, level) for one in randomised]
         return torch.stack([column.nanmean(1) for column in columns], 1)
 

@@ -9,7 +9,7 @@ from amortex.core.errors import InputError
 from amortex.explainers.base import Explanation
 from amortex.metrics import functional
 from amortex.metrics.base import ExplanationMetric
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.pipeline import RateDistortion
 
 
 class RateDistortionCurve(ExplanationMetric):
@@ -33,7 +33,7 @@ class RateDistortionCurve(ExplanationMetric):
         super().__init__([("out_" if self.noise_out else "") + name for name in columns + areas])
         self.rd, self.rates, self.samples = rd, tuple(rates), samples
 
-    def measure(self, explanation: Explanation) -> Tensor:
+    def evaluate(self, explanation: Explanation) -> Tensor:
         curve = functional.rate_distortion_curve(self.rd, explanation, self.rates, self.samples, self.noise_out)
         areas = [functional.area(self.rates, curve[kind], log) for kind in ("l2", "label_l2") for log in (False, True)]
         return torch.cat([*curve.values(), torch.stack(areas, 1)], 1)
@@ -70,7 +70,7 @@ class InsertionDeletion(ExplanationMetric):
         super().__init__(columns)
         self.rd, self.steps = rd, steps
 
-    def measure(self, explanation: Explanation) -> Tensor:
+    def evaluate(self, explanation: Explanation) -> Tensor:
         curves = functional.insertion_deletion(self.rd, explanation, self.steps)
         insertion, deletion = (torch.trapezoid(curves[name], dx=1 / self.steps) for name in ("insertion", "deletion"))
         areas = torch.stack([insertion, deletion, insertion - deletion], 1)

@@ -6,7 +6,7 @@ from torch import Tensor
 from amortex.explainers.base import Explanation
 from amortex.metrics import functional
 from amortex.metrics.base import ExplanationMetric
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.pipeline import RateDistortion
 
 
 class MuFidelity(ExplanationMetric):
@@ -26,11 +26,11 @@ class MuFidelity(ExplanationMetric):
         self.rd, self.subsets, self.share = rd, subsets, share
         self._known: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
 
-    def measure(self, explanation: Explanation) -> Tensor:
-        reference = explanation.reference
+    def evaluate(self, explanation: Explanation) -> Tensor:
+        encoded = explanation.encoded
         known = self._known
-        if known is None or not torch.equal(known[0], reference.image) or not torch.equal(known[1], reference.target):
-            chosen = functional.subsets(reference, self.subsets, self.share)
-            drops = functional.subset_drops(self.rd, reference, chosen)
-            known = self._known = (reference.image, reference.target, chosen, drops)
+        if known is None or not torch.equal(known[0], encoded.image) or not torch.equal(known[1], encoded.target):
+            chosen = functional.subsets(encoded, self.subsets, self.share)
+            drops = functional.subset_drops(self.rd, encoded, chosen)
+            known = self._known = (encoded.image, encoded.target, chosen, drops)
         return functional.mu_fidelity(explanation, *known[2:])[:, None]

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from amortex.core.errors import InputError
 from amortex.core.masks import energy, order
-from amortex.core.noise_streams import EVALUATION_SEED, Draws, uniform
+from amortex.core.noise_streams import EVALUATION_SEED, NoiseStreams, uniform
 from amortex.explainers.base import Explanation
 from amortex.rate_distortion.distortions import l2, of_class
-from amortex.rate_distortion.encoded_batch import Reference
-from amortex.rate_distortion.measure import RateDistortion, class_probability, softmax
+from amortex.rate_distortion.encoded_batch import EncodedBatch
+from amortex.rate_distortion.pipeline import RateDistortion, class_probability, softmax
 from amortex.rate_distortion.scores import reduced_logits
 
 RATES = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
@@ -29,7 +29,7 @@ CANNY = {"sigma": 1.0, "low_threshold": 0.1, "high_threshold": 0.2}  # of grey i
 
 def places(explanation: Explanation) -> Tensor:
     """The place of each entry in the order, from 0, ``(B, k)``: ``place < n`` keeps the n most relevant."""
-    return order(explanation.relevance, energy(explanation.reference.coefficients)).argsort(-1)
+    return order(explanation.relevance, energy(explanation.encoded.coefficients)).argsort(-1)
 
 
 def rate_distortion_curve(
@@ -46,16 +46,16 @@ def rate_distortion_curve(
     ``label_l2`` (``label_max`` for a class that is not predicted), ``(B, R)`` means over the draws, and ``retained``
     ``(B, R)``: whether the class of the mean output is the explained one, NaN where outputs are not finite.
     """
-    reference, place = explanation.reference, places(explanation)
+    encoded, place = explanation.encoded, places(explanation)
     masks = []
     for rate in rates:
-        top = place < round(rate * reference.layout.k)
-        masks.append((~top if noise_out else top).to(reference.image.dtype))
-    draws = Draws.evaluation(reference.image, seed)
-    outputs = rd.probabilities(reference, masks, draws, samples)  # (R, B, L, M)
-    distance = [l2(reference.probabilities, one, reference.target).mean(1) for one in outputs]
-    label = [rd.distortions(reference, one, "label_l2").mean(1) for one in outputs]
-    retained = kept(outputs.mean(2), reference.target).T.to(label[0].dtype)
+        top = place < round(rate * encoded.layout.k)
+        masks.append((~top if noise_out else top).to(encoded.image.dtype))
+    streams = NoiseStreams.evaluation(encoded.image, seed)
+    outputs = rd.probabilities(encoded, masks, streams, samples)  # (R, B, L, M)
+    distance = [l2(encoded.probabilities, one, encoded.target).mean(1) for one in outputs]
+    label = [rd.distortions(encoded, one, "label_l2").mean(1) for one in outputs]
+    retained = kept(outputs.mean(2), encoded.target).T.to(label[0].dtype)
     return {"l2": torch.stack(distance, 1), "label_l2": torch.stack(label, 1), "retained": retained}
 
 
@@ -89,13 +89,13 @@ def insertion_deletion(rd: RateDistortion, explanation: Explanation, steps: int 
     Shares 0, 1/steps, ..., 1; ``insertion`` and ``deletion`` are curves ``(B, steps + 1)``. No noise and no clipping;
     for the pixel transform the baseline is black (Petsiuk et al. 2018 in the coefficient domain, as WAM does).
     """
-    reference, place = explanation.reference, places(explanation)
-    counts = [round(step / steps * reference.layout.k) for step in range(steps + 1)]
-    ends = {count: reduced_probability(rd, reference, (place < count)[:, None])[:, 0] for count in (0, counts[-1])}
+    encoded, place = explanation.encoded, places(explanation)
+    counts = [round(step / steps * encoded.layout.k) for step in range(steps + 1)]
+    ends = {count: reduced_probability(rd, encoded, (place < count)[:, None])[:, 0] for count in (0, counts[-1])}
     curves = {}
     for name in ("insertion", "deletion"):
         tops = torch.stack([place < count for count in counts[1:-1]], 1)  # (B, steps - 1, k)
-        inner = reduced_probability(rd, reference, tops if name == "insertion" else ~tops)
+        inner = reduced_probability(rd, encoded, tops if name == "insertion" else ~tops)
         first, last = ends[0], ends[counts[-1]]
         if name == "deletion":
             first, last = last, first
@@ -104,30 +104,32 @@ def insertion_deletion(rd: RateDistortion, explanation: Explanation, steps: int 
 
 
 @torch.no_grad()
-def reduced_probability(rd: RateDistortion, reference: Reference, masks: Tensor) -> Tensor:
+def reduced_probability(rd: RateDistortion, encoded: EncodedBatch, masks: Tensor) -> Tensor:
     """Class probability on ``T^-1(z * m)`` for masks ``(B, N, k)`` -> ``(B, N)``, in chunks."""
     images = []
     for index in range(len(masks)):
-        part = reference.of(slice(index, index + 1))
+        part = encoded.of(slice(index, index + 1))
         logits = [
-            reduced_logits(rd, part, chunk.to(reference.image.dtype))
+            reduced_logits(rd, part, chunk.to(encoded.image.dtype))
             for chunk in masks[index].split(rd.internal_batch_size)
         ]
         images.append(of_class(softmax(torch.cat(logits))[None], part.target))
     return torch.cat(images)
 
 
-def subsets(reference: Reference, count: int, share: float, seed: int = EVALUATION_SEED) -> Tensor:
+def subsets(encoded: EncodedBatch, count: int, share: float, seed: int = EVALUATION_SEED) -> Tensor:
     """Random subsets of ``round(share k)`` entries per image: ``(B, count, k)`` bool, the same for every method."""
-    k = reference.layout.k
-    numbers = Draws.of(reference.image, seed, "subsets").fill(uniform, slice(None), count, (k,), reference.image.dtype)
+    k = encoded.layout.k
+    numbers = NoiseStreams.of(encoded.image, seed, "subsets").fill(
+        uniform, slice(None), count, (k,), encoded.image.dtype
+    )
     chosen = numbers.topk(round(share * k), dim=-1, sorted=False).indices
     return torch.zeros(numbers.shape, dtype=torch.bool, device=numbers.device).scatter_(-1, chosen, True)
 
 
-def subset_drops(rd: RateDistortion, reference: Reference, chosen: Tensor) -> Tensor:
+def subset_drops(rd: RateDistortion, encoded: EncodedBatch, chosen: Tensor) -> Tensor:
     """``Phi_c(x) - Phi_c(x with the subset set to zero)`` for subsets ``(B, N, k)`` -> ``(B, N)``."""
-    return class_probability(reference)[:, None] - reduced_probability(rd, reference, ~chosen)
+    return class_probability(encoded)[:, None] - reduced_probability(rd, encoded, ~chosen)
 
 
 def mu_fidelity(explanation: Explanation, chosen: Tensor, drops: Tensor) -> Tensor:
@@ -176,11 +178,11 @@ def conciseness_preciseness(rd: RateDistortion, explanation: Explanation) -> dic
     Information is the l1 norm of pixels or coefficients, or the exponential of the entropy of the squared, normalised
     coefficients (ShearletX; Kolek et al., CVPR 2023). NaN for an explanation without any.
     """
-    reference = explanation.reference
-    masks = reference.layout.split(explanation.mask[:, None])
-    picture = rd.picture(reference.coefficients.map(torch.mul, masks))
-    share = of_class(softmax(rd.classifier(picture)), reference.target) / class_probability(reference)
-    after, before = (information(rd, image) for image in (picture, reference.image))
+    encoded = explanation.encoded
+    masks = encoded.layout.split(explanation.mask[:, None])
+    picture = rd.picture(encoded.coefficients.map(torch.mul, masks))
+    share = of_class(softmax(rd.classifier(picture)), encoded.target) / class_probability(encoded)
+    after, before = (information(rd, image) for image in (picture, encoded.image))
     return {name: torch.where(after[name] > 0, share * before[name] / after[name], torch.nan) for name in INFORMATION}
 
 

@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor
 
-from amortex.core.noise_streams import Draws
+from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.base import Explanation, picture
 from amortex.metrics import functional
 from amortex.metrics.base import ExplanationMetric
 from amortex.metrics.functional import kept
 from amortex.rate_distortion.distortions import l2, of_class
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.pipeline import RateDistortion
 
 
 class OperatingPoint(ExplanationMetric):
@@ -28,15 +28,15 @@ class OperatingPoint(ExplanationMetric):
         super().__init__(("rate", "distortion", "l2", "objective", "retained", "target_probability"))
         self.rd, self.lambda_k, self.samples = rd, lambda_k, samples
 
-    def measure(self, explanation: Explanation) -> Tensor:
-        reference = explanation.reference
-        draws = Draws.evaluation(reference.image)
-        (outputs,) = self.rd.probabilities(reference, [explanation.mask], draws, self.samples)
+    def evaluate(self, explanation: Explanation) -> Tensor:
+        encoded = explanation.encoded
+        streams = NoiseStreams.evaluation(encoded.image)
+        (outputs,) = self.rd.probabilities(encoded, [explanation.mask], streams, self.samples)
         rate, mean = explanation.mask.mean(1), outputs.mean(1)
-        distortion = self.rd.distortions(reference, outputs).mean(1)
-        distance = l2(reference.probabilities, outputs, reference.target).mean(1)
-        retained = kept(mean, reference.target).to(rate)
-        probability = of_class(mean, reference.target)
+        distortion = self.rd.distortions(encoded, outputs).mean(1)
+        distance = l2(encoded.probabilities, outputs, encoded.target).mean(1)
+        retained = kept(mean, encoded.target).to(rate)
+        probability = of_class(mean, encoded.target)
         return torch.stack([rate, distortion, distance, distortion + self.lambda_k * rate, retained, probability], 1)
 
 
@@ -52,10 +52,10 @@ class ClassRetained(ExplanationMetric):
         super().__init__(("retained",))
         self.rd, self.samples = rd, samples
 
-    def measure(self, explanation: Explanation) -> Tensor:
-        reference = explanation.reference
-        outcome = self.rd(reference, explanation.mask, Draws.evaluation(reference.image), self.samples)
-        return kept(outcome.probabilities, reference.target)[:, None].to(explanation.mask)
+    def evaluate(self, explanation: Explanation) -> Tensor:
+        encoded = explanation.encoded
+        outcome = self.rd(encoded, explanation.mask, NoiseStreams.evaluation(encoded.image), self.samples)
+        return kept(outcome.probabilities, encoded.target)[:, None].to(explanation.mask)
 
 
 class ConcisenessPreciseness(ExplanationMetric):
@@ -71,7 +71,7 @@ class ConcisenessPreciseness(ExplanationMetric):
         super().__init__([f"cp_{name}" for name in functional.INFORMATION])
         self.rd = rd
 
-    def measure(self, explanation: Explanation) -> Tensor:
+    def evaluate(self, explanation: Explanation) -> Tensor:
         return torch.stack(list(functional.conciseness_preciseness(self.rd, explanation).values()), 1)
 
 
@@ -86,6 +86,6 @@ class Hallucination(ExplanationMetric):
         super().__init__(("hallucination",))
         self.rd = rd
 
-    def measure(self, explanation: Explanation) -> Tensor:
+    def evaluate(self, explanation: Explanation) -> Tensor:
         drawn = picture(self.rd, explanation)
-        return functional.hallucination(explanation.reference.image, drawn)[:, None]
+        return functional.hallucination(explanation.encoded.image, drawn)[:, None]

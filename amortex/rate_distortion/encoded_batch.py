@@ -10,7 +10,7 @@ from torch import Tensor
 from amortex.core.layout import Coefficients, Layout
 
 
-class Reference(NamedTuple):
+class EncodedBatch(NamedTuple):
     """What is known about a batch of images before any mask: everything that all draws share."""
 
     image: Tensor  # (B, C, H, W) in [0, 1]
@@ -33,16 +33,16 @@ class Reference(NamedTuple):
         """How many of so many noise draws there are: one where the replacement is not random, as all are the same."""
         return 1 if self.scale is None else wanted
 
-    def of(self, images: slice | Tensor) -> "Reference":
+    def of(self, images: slice | Tensor) -> "EncodedBatch":
         """The same for some of the images: a slice, or their indices."""
         return self._map(lambda values: values[images])
 
-    def repeat(self, times: int) -> "Reference":
+    def repeat(self, times: int) -> "EncodedBatch":
         """Each image so many times in a row."""
         return self if times == 1 else self._map(lambda values: values.repeat_interleave(times, 0))
 
-    def _map(self, function: Callable[[Tensor], Tensor]) -> "Reference":
-        return Reference(
+    def _map(self, function: Callable[[Tensor], Tensor]) -> "EncodedBatch":
+        return EncodedBatch(
             function(self.image),
             self.coefficients.map(function),
             tuple(map(function, self.location)),
@@ -64,10 +64,10 @@ class Outcome(NamedTuple):
 
         A single draw has none: its ends are NaN (those of an obfuscation that is not random are set by the caller).
         """
-        draws = self.distortion.shape[1]
+        streams = self.distortion.shape[1]
         mean = self.distortion.mean(1)
-        if draws == 1:
+        if streams == 1:
             margin = torch.full_like(mean, torch.nan)
         else:
-            margin = float(student.ppf(0.975, draws - 1)) * self.distortion.std(1) / draws**0.5
+            margin = float(student.ppf(0.975, streams - 1)) * self.distortion.std(1) / streams**0.5
         return (mean - margin).clamp(min=0), mean + margin

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from amortex.rate_distortion.encoded_batch import Reference
-from amortex.rate_distortion.measure import RateDistortion
+from amortex.rate_distortion.encoded_batch import EncodedBatch
+from amortex.rate_distortion.pipeline import RateDistortion
 
 
 def class_gradient(rd: RateDistortion, image: Tensor, target: Tensor, of_log_probability: bool = False) -> Tensor:
@@ -23,8 +23,8 @@ def class_gradient(rd: RateDistortion, image: Tensor, target: Tensor, of_log_pro
     return torch.cat(gradients)
 
 
-def reduced_logits(rd: RateDistortion, reference: Reference, mask: Tensor) -> Tensor:
+def reduced_logits(rd: RateDistortion, encoded: EncodedBatch, mask: Tensor) -> Tensor:
     """Logits on ``T^-1(z * m)`` for masks ``(N, k)``; N is the number of images, or anything for a single image."""
-    masks = reference.layout.split(mask[:, None])
-    logits: Tensor = rd.classifier(rd.transform.inverse(reference.coefficients.map(torch.mul, masks)))
+    masks = encoded.layout.split(mask[:, None])
+    logits: Tensor = rd.classifier(rd.transform.inverse(encoded.coefficients.map(torch.mul, masks)))
     return logits

@@ -21,7 +21,7 @@ from amortex.core.errors import InputError
 from amortex.explainers import Explanation, picture
 from amortex.explaining.plots import panel, png, training_curve
 from amortex.io.files import INCOMPLETE, write_atomically
-from amortex.training.module import AmortizedExplainer
+from amortex.training.module import AmortizedTrainingModule
 
 COLUMNS = ("name", "class", "probability", "rate", "distortion", "retained")
 
@@ -99,7 +99,7 @@ class PanelLogger(Callback):
         self.history: list[dict[str, float]] = []
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        known = cast(AmortizedExplainer, pl_module).settings.lambda_k
+        known = cast(AmortizedTrainingModule, pl_module).settings.lambda_k
         if self.lambda_k not in known:
             raise InputError(f"the panels show lambda_k {self.lambda_k:g}, which is not validated: {known}")
 
@@ -116,26 +116,26 @@ class PanelLogger(Callback):
             return
         prediction: Prediction = outputs["prediction"]
         measured: dict[str, Tensor] = outputs["measured"]
-        reference, key = prediction.reference, f"{self.lambda_k:g}"
+        encoded, key = prediction.encoded, f"{self.lambda_k:g}"
         mask = prediction.mask(measured[f"val/rate_{key}"]).cpu()
-        self.level = reference.layout.level.cpu()
-        module = cast(AmortizedExplainer, pl_module)
+        self.level = encoded.layout.level.cpu()
+        module = cast(AmortizedTrainingModule, pl_module)
         classifier = module.predictor.rate_distortion.classifier
         names = batch.get("name") or [f"image {int(index)}" for index in batch["index"]]
-        probability = reference.probabilities.gather(1, reference.target[:, None])[:, 0]
+        probability = encoded.probabilities.gather(1, encoded.target[:, None])[:, 0]
         columns = (probability, *(measured[f"val/{kind}_{key}"] for kind in ("rate", "distortion", "retained")))
         for index, numbers in enumerate(torch.stack([c.float() for c in columns], 1).tolist()):
             name = f"{len(self.rows):02d}_{Path(names[index]).stem}"  # names need not be unique
-            label = classifier.class_name(int(reference.target[index]))
+            label = classifier.class_name(int(encoded.target[index]))
             self.rows.append((name, label, *numbers[:3], bool(numbers[3])))
             if len(self.values) < self.images:
                 self.panels[name] = self._panel(module, prediction, mask, index, self.rows[-1])
                 self.values.append(mask[index])
 
     def _panel(
-        self, module: AmortizedExplainer, prediction: Prediction, mask: Tensor, index: int, row: tuple[Any, ...]
+        self, module: AmortizedTrainingModule, prediction: Prediction, mask: Tensor, index: int, row: tuple[Any, ...]
     ) -> bytes:
-        one = prediction.reference.of(slice(index, index + 1))
+        one = prediction.encoded.of(slice(index, index + 1))
         own = mask[index : index + 1].to(one.image.device)
         shown = picture(module.predictor.rate_distortion, Explanation(one, own, own))[0]
         _, label, probability, rate, distortion, retained = row
@@ -144,7 +144,7 @@ class PanelLogger(Callback):
             f"amortized, step {module.global_step}, $\\lambda k$ = {self.lambda_k:g}    rate {rate:.2%}    "
             f"distortion {distortion:.3f}    class {'' if retained else 'not '}retained",
         ]
-        return png(panel(one.image[0].cpu(), shown.cpu(), mask[index], mask[index], prediction.reference.layout, title))
+        return png(panel(one.image[0].cpu(), shown.cpu(), mask[index], mask[index], prediction.encoded.layout, title))
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero or trainer.sanity_checking:
@@ -163,7 +163,7 @@ class PanelLogger(Callback):
         if not trainer.is_global_zero or trainer.sanity_checking:
             return
         row = {"step": float(pl_module.global_step)}
-        for value in cast(AmortizedExplainer, pl_module).settings.lambda_k:
+        for value in cast(AmortizedTrainingModule, pl_module).settings.lambda_k:
             row[f"{value:g}"] = trainer.callback_metrics[f"val/best_objective_{value:g}"].item()
             row[f"predicted {value:g}"] = trainer.callback_metrics[f"val/objective_{value:g}"].item()
             if f"val/refined_{value:g}" in trainer.callback_metrics:

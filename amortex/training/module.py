@@ -34,7 +34,7 @@ def check(**conditions: tuple[bool, str]) -> None:
             raise InputError(f"{name} must be {wanted}")
 
 
-class AmortizedExplainer(Validation):
+class AmortizedTrainingModule(Validation):
     """Trains a `MaskPredictor`: obfuscate what the predicted mask drops, and keep the class all the same.
 
     The loss is `Objective`; labels are never used.
@@ -42,7 +42,7 @@ class AmortizedExplainer(Validation):
     All randomness is a function of (`seed`, sample number), so that a resumed run repeats an uninterrupted one.
 
     Arguments:
-        classifier, weights, num_classes, class_names, model_args, img_size, mean, std: as `load_classifier`'s.
+        classifier, weights, num_classes, class_names, model_args, input_size, mean, std: as `load_classifier`'s.
         wavelet, levels, padding: of the transform.
         obfuscation: by name, as `explain.py` takes it.
         distortion: what the predictor learns to expect, and what validation measures.
@@ -78,7 +78,7 @@ class AmortizedExplainer(Validation):
         num_classes: int | None = None,
         class_names: str | None = None,
         model_args: dict[str, Any] | None = None,
-        img_size: int | None = None,
+        input_size: int | None = None,
         mean: list[float] | None = None,
         std: list[float] | None = None,
         wavelet: str = "db3",

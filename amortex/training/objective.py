@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from amortex.amortized.budget import masks_of_rate
 from amortex.amortized.predictor import MaskPredictor, Prediction
-from amortex.core.noise_streams import Draws, uniform
+from amortex.core.noise_streams import NoiseStreams, uniform
 from amortex.explainers import RDE, Preset
 from amortex.rate_distortion.distortions import surrogate
 from amortex.training.refinement import Refinement
@@ -27,7 +27,7 @@ class Objective:
 
     Arguments:
         predictor: what is trained.
-        settings: of `AmortizedExplainer`, which explains them.
+        settings: of `AmortizedTrainingModule`, which explains them.
 
     References:
         Amortized optimisation of the RDE objective (Kolek et al., ECCV 2022, eq. 2-5).
@@ -44,7 +44,7 @@ class Objective:
         """
         h, rd = self.settings, self.predictor.rate_distortion
         with torch.set_grad_enabled(not h.refine_only):
-            prediction = self.predictor(image, draws=Draws.numbered(numbers, h.seed, "look", image.device))
+            prediction = self.predictor(image, streams=NoiseStreams.numbered(numbers, h.seed, "look", image.device))
         if h.refine_only:
             return self.refinement(prediction, numbers)
         rate = self.rates(numbers, done).to(image.device)
@@ -54,13 +54,15 @@ class Objective:
         mask = masks_of_rate(prediction.logits.repeat_interleave(h.masks, 0), rate.flatten())
         if mask.requires_grad:  # an image whose noisy outputs are not finite must not cost the others their step
             mask.register_hook(lambda gradient: gradient.nan_to_num(0, 0, 0))
-        reference = prediction.reference.repeat(h.masks)
+        encoded = prediction.encoded.repeat(h.masks)
         same_noise = [number for number in numbers for _ in range(h.masks)]
-        noise = rd.noise(reference, Draws.numbered(same_noise, h.seed, "train", image.device), slice(None), h.samples)
-        outputs = rd.outputs(reference, mask, noise)
-        divergence = surrogate(reference.probabilities, outputs, reference.target, reference.predicted)
+        noise = rd.noise(
+            encoded, NoiseStreams.numbered(same_noise, h.seed, "train", image.device), slice(None), h.samples
+        )
+        outputs = rd.outputs(encoded, mask, noise)
+        divergence = surrogate(encoded.probabilities, outputs, encoded.target, encoded.predicted)
         divergence = divergence.mean(1).unflatten(0, rate.shape)
-        distortion = rd.distortions(reference, outputs.detach()).mean(1).unflatten(0, rate.shape).nan_to_num(0, 0, 0)
+        distortion = rd.distortions(encoded, outputs.detach()).mean(1).unflatten(0, rate.shape).nan_to_num(0, 0, 0)
         surprise = (prediction.distortion(rate) - distortion).square()
         rises = F.pad((distortion.diff(dim=1) > RISE).to(distortion), (1, 0))
         loss = torch.where(divergence.isfinite(), divergence * (1 + h.monotone * rises) + surprise, 0.0).mean()
@@ -85,9 +87,9 @@ class Objective:
         lambda_k = h.lambda_k[step % len(h.lambda_k)]  # the same on all devices
         preset = Preset("warm-up", h.teacher_steps, samples=2, lr=2e-2, schedule="constant")
         teacher = RDE(rd, lambda_k, preset, prediction.mask(rate).detach())
-        draws = Draws.numbered(numbers, h.seed, "teacher", rate.device)
+        streams = NoiseStreams.numbered(numbers, h.seed, "teacher", rate.device)
         with torch.no_grad():
-            wanted = teacher._explain(prediction.reference, draws, lambda step, mask: None).mask
+            wanted = teacher._explain(prediction.encoded, streams, lambda step, mask: None).mask
         usable = wanted.isfinite().all(1)  # where the classifier's outputs were
         wanted = wanted.nan_to_num(0, 0, 0)
         mask = prediction.mask(wanted.mean(1)).clamp(1e-6, 1 - 1e-6)
@@ -100,7 +102,9 @@ class Objective:
         h = self.settings
         moved = min(1.0, done / h.curriculum) if h.curriculum else 1.0
         interval = torch.lerp(torch.tensor(h.first_rates).log(), torch.tensor(h.rates).log(), moved)
-        part = Draws.numbered(numbers, h.seed, "rate").fill(uniform, slice(None), 1, (h.masks,), torch.float32)[:, 0]
+        part = NoiseStreams.numbered(numbers, h.seed, "rate").fill(uniform, slice(None), 1, (h.masks,), torch.float32)[
+            :, 0
+        ]
         near = NEAR * (h.masks > 1)
         share = part[:, :1] * (1 - near) + F.pad(part[:, 1:].sort(1).values * near, (1, 0))
         return torch.lerp(interval[0], interval[1], share).exp()

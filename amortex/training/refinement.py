@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from amortex.amortized.evidence import look
+from amortex.amortized.evidence import probe
 from amortex.amortized.predictor import RATES, MaskPredictor, Prediction
-from amortex.amortized.refiner import FIRST_PRICE, begin, price, wanted, worth
-from amortex.core.noise_streams import Draws, uniform
+from amortex.amortized.refiner import FIRST_LAMBDA, begin, lambda_t, marginal_gain, target_probability
+from amortex.core.noise_streams import NoiseStreams, uniform
 
 SPREAD = 1.5  # how far beyond the interval of lambda_k prices are drawn, as a factor
 STARTS = (0.5, 4.0)  # the masks to begin with have the rate that the predictor expects to be best, times this
@@ -26,7 +26,7 @@ class Refinement:
 
     Arguments:
         predictor: with a refiner.
-        settings: of `AmortizedExplainer`.
+        settings: of `AmortizedTrainingModule`.
     """
 
     def __init__(self, predictor: MaskPredictor, settings: Any) -> None:
@@ -37,26 +37,31 @@ class Refinement:
         h, rd = self.settings, self.predictor.rate_distortion
         refiner: Any = self.predictor.decoder.refiner
         device = prediction.logits.device
-        part = Draws.numbered(numbers, h.seed, "price", device).fill(uniform, slice(None), 1, (4,), torch.float32)
+        part = NoiseStreams.numbered(numbers, h.seed, "price", device).fill(
+            uniform, slice(None), 1, (4,), torch.float32
+        )
         last, first, starts, pace = part[:, 0].unbind(1)
         last = between(last, min(h.lambda_k) / SPREAD, max(h.lambda_k) * SPREAD)
-        first = torch.minimum(between(first, FIRST_PRICE, max(h.lambda_k) * SPREAD), last)  # anywhere on the way
+        first = torch.minimum(between(first, FIRST_LAMBDA, max(h.lambda_k) * SPREAD), last)  # anywhere on the way
         with torch.no_grad():
             rate = prediction.rate_for(first) * between(starts, *STARTS)
             state = begin(prediction.mask(rate.clamp(RATES[0], RATES[-1])))
         evidence, hidden = prediction.evidence, prediction.hidden
         hidden = hidden._replace(condition=hidden.condition.detach(), stages=tuple(s.detach() for s in hidden.stages))
-        draws, target = Draws.numbered(numbers, h.seed, "refine", device), wanted(prediction.reference)
+        streams, target = (
+            NoiseStreams.numbered(numbers, h.seed, "refine", device),
+            target_probability(prediction.encoded),
+        )
         steps = h.refine_steps * between(pace, QUICKEST, 1.0)
-        seen = look(rd, prediction.reference, state.mask, draws, slope=True)
+        seen = probe(rd, prediction.encoded, state.mask, streams, slope=True)
         loss, costs = torch.zeros((), device=device), []
         for step in range(h.refine_steps):
-            lambda_k = price(last, step, steps, first)
+            lambda_k = lambda_t(last, step, steps, first)
             state = refiner(evidence, hidden, lambda_k, state, seen)
             mask = state.mask
-            seen = look(rd, prediction.reference, mask.detach(), draws, slope=True)
-            distortion = (seen.kept.exp() - target).square()
-            gradient = (lambda_k[:, None] - worth(prediction.reference, seen)) / mask.shape[1]
+            seen = probe(rd, prediction.encoded, mask.detach(), streams, slope=True)
+            distortion = (seen.log_probability.exp() - target).square()
+            gradient = (lambda_k[:, None] - marginal_gain(prediction.encoded, seen)) / mask.shape[1]
             loss = loss + (mask * gradient).sum(1).mean() / h.refine_steps
             costs.append((distortion + lambda_k * mask.detach().mean(1)).mean())
             state = state._replace(logits=state.logits.detach())

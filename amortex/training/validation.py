@@ -8,15 +8,15 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from amortex.amortized.predictor import RATES, MaskPredictor, Prediction
-from amortex.core.noise_streams import Draws
-from amortex.rate_distortion.encoded_batch import Reference
+from amortex.core.noise_streams import NoiseStreams
+from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.training.objective import RISE
 
 Batch = dict[str, Any]
 
 
 class Validation(lightning.LightningModule):
-    """The part of `AmortizedExplainer` that validates and tests, with averaged weights."""
+    """The part of `AmortizedTrainingModule` that validates and tests, with averaged weights."""
 
     predictor: MaskPredictor
     average: AveragedModel
@@ -34,16 +34,16 @@ class Validation(lightning.LightningModule):
     def validation_step(self, batch: Batch, batch_index: int) -> dict[str, Any]:
         h, image = self.settings, batch["image"]
         prediction = self.predict_masks(image)
-        reference = prediction.reference
+        encoded = prediction.encoded
         measured: dict[str, Tensor] = {}
-        grid = torch.stack([self._measure(reference, prediction.mask(rate))[0] for rate in RATES], 1)
+        grid = torch.stack([self._measure(encoded, prediction.mask(rate))[0] for rate in RATES], 1)
         expected = prediction.curve
         measured["val/curve_error"] = (expected - grid).abs().mean(1)
         measured["val/rises"] = (grid.diff(dim=1) > RISE).any(1).float()
         rates = torch.tensor(RATES, device=grid.device)
         for value in h.lambda_k:
             rate = prediction.rate_for(value)
-            distortion, retained = self._measure(reference, prediction.mask(rate))
+            distortion, retained = self._measure(encoded, prediction.mask(rate))
             measured[f"val/rate_{value:g}"] = rate
             measured[f"val/distortion_{value:g}"] = distortion
             measured[f"val/objective_{value:g}"] = distortion + value * rate
@@ -51,9 +51,13 @@ class Validation(lightning.LightningModule):
             measured[f"val/retained_{value:g}"] = retained.float()
             if h.refine_steps:
                 mask = self.predictor.refine(
-                    prediction, value, h.refine_steps, Draws.of(image, h.seed, "refine"), decoder=self.average.module
+                    prediction,
+                    value,
+                    h.refine_steps,
+                    NoiseStreams.of(image, h.seed, "refine"),
+                    decoder=self.average.module,
                 )
-                measured[f"val/refined_{value:g}"] = self._measure(reference, mask)[0] + value * mask.mean(1)
+                measured[f"val/refined_{value:g}"] = self._measure(encoded, mask)[0] + value * mask.mean(1)
         name = "refined" if h.refine_steps else "objective"
         objectives = [measured[f"val/{name}_{value:g}"] for value in h.lambda_k]
         measured["val/objective"] = torch.stack(objectives).mean(0)
@@ -77,8 +81,8 @@ class Validation(lightning.LightningModule):
     test_step = validation_step
     on_test_epoch_start, on_test_epoch_end = on_validation_epoch_start, on_validation_epoch_end
 
-    def _measure(self, reference: Reference, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def _measure(self, encoded: EncodedBatch, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Distortion ``(B,)`` on noise that training never sees, and whether the class is retained."""
-        draws = Draws.of(reference.image, stream="evaluate")
-        outcome = self.predictor.rate_distortion(reference, mask, draws, self.settings.validation_samples)
-        return outcome.distortion.mean(1), outcome.probabilities.argmax(-1) == reference.target
+        streams = NoiseStreams.of(encoded.image, stream="evaluate")
+        outcome = self.predictor.rate_distortion(encoded, mask, streams, self.settings.validation_samples)
+        return outcome.distortion.mean(1), outcome.probabilities.argmax(-1) == encoded.target

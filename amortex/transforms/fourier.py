@@ -43,7 +43,7 @@ class Fourier(Transform):
         return Coefficients((spectrum,), self.layout(tuple(x.shape[2:]), x.device))
 
     def inverse(self, coefficients: Coefficients) -> Tensor:
-        (spectrum,), size = coefficients.bands, coefficients.layout.image_size
+        (spectrum,), size = coefficients.bands, coefficients.layout.size
         image: Tensor = torch.fft.irfftn(spectrum, s=size, dim=tuple(range(2, spectrum.ndim)), norm="ortho")
         return image
 

@@ -27,7 +27,7 @@ class Pixel(Transform):
         return coefficients.bands[0]
 
     def spatial_map(self, relevance: Tensor, coefficients: Coefficients) -> Tensor:
-        spatial: Tensor = relevance.unflatten(-1, coefficients.layout.image_size)
+        spatial: Tensor = relevance.unflatten(-1, coefficients.layout.size)
         return spatial
 
 

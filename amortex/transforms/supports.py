@@ -23,7 +23,7 @@ def support_means(wavelet: str, mode: str, layout: Layout, maps: Tensor) -> Tens
         """Means for the positions of a band, ``(B, rows, columns)``."""
         rows, columns = (
             torch.from_numpy(_supports(wavelet, mode, level, kind, pixels)).to(maps)
-            for kind, pixels in zip(kinds, layout.image_size, strict=True)
+            for kind, pixels in zip(kinds, layout.size, strict=True)
         )
         return rows @ maps @ columns.mT
 

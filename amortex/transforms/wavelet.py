@@ -88,7 +88,7 @@ class Wavelet(Transform):
 
     def inverse(self, coefficients: Coefficients) -> Tensor:
         low, *details = coefficients.bands
-        height, width = coefficients.layout.image_size
+        height, width = coefficients.layout.size
         with torch.autocast(low.device.type, enabled=False):
             for detail in reversed(details):
                 # an odd size inverts to one row or column too many
@@ -104,10 +104,10 @@ class Wavelet(Transform):
         layout = coefficients.layout
         low, *details = layout.split(relevance)
         with torch.autocast(relevance.device.type, enabled=False):
-            total = self._upsample(low, self.levels, "aa", layout.image_size)
+            total = self._upsample(low, self.levels, "aa", layout.size)
             for level, detail in enumerate(details, start=1):
                 for kinds, band in zip(("da", "ad", "dd"), detail.unbind(1), strict=True):
-                    total = total + self._upsample(band, level, kinds, layout.image_size)
+                    total = total + self._upsample(band, level, kinds, layout.size)
         return total
 
     def _upsample(self, band: Tensor, level: int, kinds: str, size: tuple[int, ...]) -> Tensor:

@@ -12,10 +12,10 @@ from torch.nn import functional as F
 from amortex.classifiers.classifier import Classifier
 from amortex.core.errors import InputError
 from amortex.core.layout import Coefficients
-from amortex.core.noise_streams import Draws
+from amortex.core.noise_streams import NoiseStreams
 from amortex.obfuscations import Gaussian, Obfuscation
 from amortex.rate_distortion.distortions import DISTORTIONS, DistortionName, label_max, of_class
-from amortex.rate_distortion.encoded_batch import Outcome, Reference
+from amortex.rate_distortion.encoded_batch import EncodedBatch, Outcome
 from amortex.rate_distortion.noise import AddNoise, channels_last
 from amortex.transforms import Transform, Wavelet
 
@@ -77,13 +77,13 @@ class RateDistortion(nn.Module):
         """Most images that go through the classifier together."""
         return 1 if self.batch_invariant else self.internal_batch_size
 
-    def chunks(self, images: int, draws: int = 1) -> Iterator[slice]:
+    def chunks(self, images: int, streams: int = 1) -> Iterator[slice]:
         """Slices of so many images, each of those that go through the classifier together, in so many draws."""
-        size = max(1, self.images_at_once // draws)
+        size = max(1, self.images_at_once // streams)
         return (slice(start, min(start + size, images)) for start in range(0, images, size))
 
     @torch.no_grad()
-    def reference(self, image: Tensor, target: Tensor | None = None, probabilities: Tensor | None = None) -> Reference:
+    def encode(self, image: Tensor, target: Tensor | None = None, probabilities: Tensor | None = None) -> EncodedBatch:
         """Coefficients, replacement statistics and reference output of images ``(B, C, H, W)`` in [0, 1].
 
         `target` ``(B,)`` defaults to the predicted classes; `probabilities` ``(B, M)`` are computed unless known.
@@ -98,7 +98,7 @@ class RateDistortion(nn.Module):
             scales += [] if replacement.scale is None else [replacement.scale]
             outputs += [softmax(self.classifier(chunk))] if probabilities is None else []
         probabilities = torch.cat(outputs)
-        return Reference(
+        return EncodedBatch(
             image,
             Coefficients(tuple(map(torch.cat, zip(*bands, strict=True))), layout),
             layout.split(torch.cat(locations)),
@@ -107,56 +107,58 @@ class RateDistortion(nn.Module):
             probabilities.argmax(-1) if target is None else target,
         )
 
-    def obfuscate(self, reference: Reference, mask: Tensor, noise: tuple[Tensor, ...] | None) -> Tensor:
+    def obfuscate(self, encoded: EncodedBatch, mask: Tensor, noise: tuple[Tensor, ...] | None) -> Tensor:
         """``y = clamp(T^-1(s h + (1 - s) v), 0, 1)`` for masks s ``(B, k)`` -> ``(B, L, C, H, W)``.
 
         `noise` is unit noise per band, ``(B, L, C, *positions)``; None means a ``v`` that is not random.
         """
-        mixed = self.mix(reference, mask, noise)
+        mixed = self.mix(encoded, mask, noise)
         images: Tensor = self.picture(mixed).unflatten(0, (len(mask), -1))
         return images
 
-    def mix(self, reference: Reference, mask: Tensor, noise: tuple[Tensor, ...] | None) -> Coefficients:
+    def mix(self, encoded: EncodedBatch, mask: Tensor, noise: tuple[Tensor, ...] | None) -> Coefficients:
         """``s h + (1 - s) v``, the draws in the batch: ``(B L, C, *positions)`` per band."""
         bands = []
         for index, (h, s) in enumerate(
-            zip(reference.coefficients.bands, reference.layout.split(mask[:, None]), strict=True)
+            zip(encoded.coefficients.bands, encoded.layout.split(mask[:, None]), strict=True)
         ):
-            location = reference.location[index]
+            location = encoded.location[index]
             kept = torch.addcmul(location, s, h - location) if not h.is_complex() else location + s * (h - location)
             kept = kept[:, None]
-            if noise is not None and reference.scale is not None:
+            if noise is not None and encoded.scale is not None:
                 # (1 - s) sigma is small, the noise is large: one fused pass over it
-                spread = ((1 - s) * reference.scale[index])[:, None]
-                spatial = len(reference.layout.image_size)
+                spread = ((1 - s) * encoded.scale[index])[:, None]
+                spatial = len(encoded.layout.size)
                 spread = spread.expand(kept.shape).to(kept.real.dtype)  # in full: contiguous for the pass over it
                 kept = AddNoise.apply(channels_last(kept, spatial), channels_last(spread, spatial), noise[index])
             bands.append(kept)
-        return Coefficients(tuple(band.flatten(0, 1) for band in bands), reference.layout)
+        return Coefficients(tuple(band.flatten(0, 1) for band in bands), encoded.layout)
 
     def picture(self, coefficients: Coefficients) -> Tensor:
         """``clamp(T^-1(c), 0, 1)``, ``(B, C, H, W)``."""
         return F.hardtanh(self.transform.inverse(coefficients), 0.0, 1.0)  # clamp, but with one kernel backward
 
-    def forward(self, reference: Reference, mask: Tensor, draws: Draws, samples: int = 64) -> Outcome:
+    def forward(self, encoded: EncodedBatch, mask: Tensor, streams: NoiseStreams, samples: int = 64) -> Outcome:
         """Measure masks ``(B, k)`` over `samples` fresh draws, without gradients."""
-        (outputs,) = self.probabilities(reference, [mask], draws, samples)
-        return Outcome(self.distortions(reference, outputs), mask.mean(-1), outputs.mean(1))
+        (outputs,) = self.probabilities(encoded, [mask], streams, samples)
+        return Outcome(self.distortions(encoded, outputs), mask.mean(-1), outputs.mean(1))
 
     @torch.no_grad()
-    def probabilities(self, reference: Reference, masks: Sequence[Tensor], draws: Draws, samples: int) -> Tensor:
+    def probabilities(
+        self, encoded: EncodedBatch, masks: Sequence[Tensor], streams: NoiseStreams, samples: int
+    ) -> Tensor:
         """``Phi(y)`` of R masks ``(B, k)`` per image, each under the same fresh draws: ``(R, B, L, M)``."""
         images = []
-        for some, counts in self._chunks(reference, samples):
-            part, chunks = reference.of(some), []
+        for some, counts in self._chunks(encoded, samples):
+            part, chunks = encoded.of(some), []
             for count in counts:
-                noise = self.noise(part, draws, some, count)
+                noise = self.noise(part, streams, some, count)
                 chunks.append(torch.stack([self.outputs(part, mask[some], noise) for mask in masks]))
             images.append(torch.cat(chunks, dim=2))
         return torch.cat(images, dim=1)
 
     def value_and_gradient(
-        self, reference: Reference, mask: Tensor, draws: Draws, samples: int
+        self, encoded: EncodedBatch, mask: Tensor, streams: NoiseStreams, samples: int
     ) -> tuple[Tensor, Tensor]:
         """Mean distortion ``(B,)`` over `samples` draws and its gradient with respect to the mask, ``(B, k)``.
 
@@ -164,11 +166,11 @@ class RateDistortion(nn.Module):
         """
         values = torch.zeros_like(mask[:, 0])
         gradients = torch.zeros_like(mask)
-        for some, counts in self._chunks(reference, samples):
-            part = reference.of(some)
+        for some, counts in self._chunks(encoded, samples):
+            part = encoded.of(some)
             total = sum(counts)
             for count in counts:
-                noise = self.noise(part, draws, some, count)
+                noise = self.noise(part, streams, some, count)
                 with torch.enable_grad():
                     leaf = mask[some].detach().requires_grad_()
                     distortion = self.distortions(part, self.outputs(part, leaf, noise)).sum(1) / total
@@ -177,53 +179,55 @@ class RateDistortion(nn.Module):
                 gradients[some] += gradient
         return values, gradients
 
-    def _chunks(self, reference: Reference, samples: int) -> Iterator[tuple[slice, list[int]]]:
+    def _chunks(self, encoded: EncodedBatch, samples: int) -> Iterator[tuple[slice, list[int]]]:
         """Slices of images, each with the sizes of its chunks of draws."""
-        samples = reference.samples(samples)
-        for some in self.chunks(len(reference.image)):
+        samples = encoded.samples(samples)
+        for some in self.chunks(len(encoded.image)):
             most = max(1, self.internal_batch_size // (some.stop - some.start))
             counts = [most] * (samples // most) + ([samples % most] if samples % most else [])
             yield some, counts
 
-    def noise(self, reference: Reference, draws: Draws, images: slice, samples: int) -> tuple[Tensor, ...] | None:
-        """Unit noise per band, ``(B, samples, C, *positions)``, of some of the images of `draws`, if there is any."""
-        if reference.scale is None:
+    def noise(
+        self, encoded: EncodedBatch, streams: NoiseStreams, images: slice, samples: int
+    ) -> tuple[Tensor, ...] | None:
+        """Unit noise per band, ``(B, samples, C, *positions)``, of some of the images of `streams`, if there is any."""
+        if encoded.scale is None:
             return None
-        layout, channels = reference.layout, reference.image.shape[1]
+        layout, channels = encoded.layout, encoded.image.shape[1]
         parts = 2 if layout.is_complex else 1
-        flat = draws.fill(
-            self.obfuscation.noise_, images, samples, (channels * layout.k * parts,), reference.image.dtype
+        flat = streams.fill(
+            self.obfuscation.noise_, images, samples, (channels * layout.k * parts,), encoded.image.dtype
         )
         if layout.is_complex:  # variance one in all, half of it in each part
             flat = torch.view_as_complex(flat.unflatten(-1, (-1, 2))) / 2**0.5
-        sizes = [channels * band[0, 0].numel() for band in reference.coefficients.bands]
+        sizes = [channels * band[0, 0].numel() for band in encoded.coefficients.bands]
         # each band in the memory order of `channels_last`: positions, channels, orientations
-        last, bands = range(-len(layout.image_size), 0), []
+        last, bands = range(-len(layout.size), 0), []
         for part, band in zip(flat.split(sizes, dim=-1), layout.bands, strict=True):
             inner, positions = band.shape[: last[0]], band.shape[last[0] :]
             part = part.unflatten(-1, (*positions, channels, *inner))
             bands.append(part.movedim(tuple(range(2, 2 + len(last))), tuple(last)))
         return tuple(bands)
 
-    def outputs(self, reference: Reference, mask: Tensor, noise: tuple[Tensor, ...] | None) -> Tensor:
+    def outputs(self, encoded: EncodedBatch, mask: Tensor, noise: tuple[Tensor, ...] | None) -> Tensor:
         """``Phi(y)``, ``(B, L, M)``."""
-        y = self.obfuscate(reference, mask, noise)
+        y = self.obfuscate(encoded, mask, noise)
         outputs: Tensor = softmax(self.classifier(y.flatten(0, 1))).unflatten(0, y.shape[:2])
         return outputs
 
-    def distortions(self, reference: Reference, outputs: Tensor, name: DistortionName | None = None) -> Tensor:
+    def distortions(self, encoded: EncodedBatch, outputs: Tensor, name: DistortionName | None = None) -> Tensor:
         """Distortions of outputs ``Phi(y)`` ``(B, L, M)`` from the reference, ``(B, L)``; by default its own."""
-        p, target = reference.probabilities, reference.target
+        p, target = encoded.probabilities, encoded.target
         return torch.where(
-            reference.predicted[:, None],
+            encoded.predicted[:, None],
             DISTORTIONS[name or self.distortion](p, outputs, target),
             label_max(p, outputs, target),
         )
 
 
-def class_probability(reference: Reference) -> Tensor:
+def class_probability(encoded: EncodedBatch) -> Tensor:
     """Probability of the explained class on the clean image, ``(B,)``."""
-    return of_class(reference.probabilities, reference.target)
+    return of_class(encoded.probabilities, encoded.target)
 
 
 def softmax(logits: Tensor) -> Tensor:

@@ -13,14 +13,14 @@ from amortex.classifiers.classifier import Classifier
 from amortex.core.errors import InputError
 from amortex.explainers import Explainer
 from amortex.explaining.batch import Request, settings
-from amortex.explaining.results import Explained, explain
+from amortex.explaining.results import ExplanationResult, explain
 from amortex.io.images import Photograph, Preprocess, Source
 
 Images = Tensor | Photograph | Sequence[Photograph]
 Target = int | str | Sequence[int | str] | Tensor | None
 
 
-class Pipeline:
+class LoadedExplainer:
     """What `load_explainer` returns.
 
     Images are a tensor ``(B, C, H, W)`` with pixels in [0, 1], or a path, a PIL image, or a list of these, which are
@@ -40,7 +40,7 @@ class Pipeline:
         """The classifier that is explained: frozen, on pixels in [0, 1]."""
         return self.explainer.rate_distortion.classifier
 
-    def explain(self, images: Images, target: Target = None) -> Explained:
+    def explain(self, images: Images, target: Target = None) -> ExplanationResult:
         """Explain images, all at once.
 
         Returns:
