@@ -2,45 +2,18 @@
 
 import pytest
 import torch
+import wandb
 from torch import nn
 
 from amortex.classifiers.classifier import Classifier
-
-
-def build_classifier(model: nn.Module, size: tuple[int, int, int], name: str) -> Classifier:
-    config = {"input_size": size, "mean": (0.5,), "std": (0.5,), "interpolation": "bicubic", "crop_pct": 0.875}
-    return Classifier(model, {**config, "crop_mode": "center"}, name, weights="random")
-
-
-def smooth_net(classes: int, seed: int) -> nn.Module:
-    """A small convolutional net without kinks, with logits some units apart."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        net = nn.Sequential(
-            nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Tanh(),
-            nn.Conv2d(8, 8, 3, stride=2, padding=1), nn.Tanh(),
-            nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, classes),
-        )  # fmt: skip
-        with torch.no_grad():
-            net[-1].weight *= 20
-    return net
+from helpers.classifiers import build_classifier, relu_net, smooth_net
+from helpers.photographs import photographs
 
 
 @pytest.fixture(scope="session")
 def tiny_classifier() -> Classifier:
     """float32, 3x32x32, 5 classes."""
     return build_classifier(smooth_net(5, seed=0), (3, 32, 32), "tiny")
-
-
-def relu_net(classes: int, seed: int) -> nn.Module:
-    """A small convolutional net with ReLU modules and feature maps in front of its linear head."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return nn.Sequential(
-            nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ReLU(),
-            nn.Conv2d(8, 8, 3, stride=2, padding=1), nn.ReLU6(),
-            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, classes),
-        )  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -74,3 +47,12 @@ def images() -> torch.Tensor:
 def images64() -> torch.Tensor:
     """``(4, 3, 16, 16)`` float64 in [0, 1]."""
     return torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The current folder: an empty one with photographs in ``photos``."""
+    photographs(tmp_path / "photos", *(f"{i}.png" for i in range(12)))
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    wandb.teardown()  # its service would go on in this test's folder

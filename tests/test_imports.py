@@ -1,4 +1,4 @@
-"""Imports point one way."""
+"""Imports point one way between the folders of the package."""
 
 import ast
 from graphlib import CycleError, TopologicalSorter
@@ -9,71 +9,74 @@ import pytest
 import amortex
 
 ROOT = Path(amortex.__file__).parent
-# A part imports only from its own layer and those before it.
+# A folder imports only from folders above it; folders on one line do not import each other.
 LAYERS = (
-    {"files", "rows", "types", "process", "folding", "schedules", "noise", "released", "untrusted"},
-    {
-        "draws",
-        "masks",
-        "class_names",
-        "classifiers",
-        "weights",
-        "embedded",
-        "images",
-        "transforms",
-        "obfuscations",
-        "distortions",
-        "reference",
-    },
-    {"rate_distortion"},
-    {"predictors"},
-    {"explainers"},
-    {"certificate"},
-    {"metrics"},
-    {"checkpoints", "data", "refinement", "objective", "plots", "results"},
-    {"explained"},
-    {"inference", "pipeline", "sharing", "validation"},
-    {"training"},
-    {"callbacks", "export", "packing", "comparison"},
-    {"options", "building", "library", "cli", "commands", "train_cli"},
+    ("core",),
+    ("io",),
+    ("transforms",),
+    ("obfuscations",),
+    ("classifiers",),
+    ("rate_distortion",),
+    ("explainers",),
+    ("amortized",),
+    ("explaining",),
+    ("metrics", "data"),
+    ("training", "comparison"),
+    ("app",),
 )
-LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
+LEVELS = {folder: level for level, folders in enumerate(LAYERS) for folder in folders}
+FOLDERS = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 
 
-def parts() -> dict[str, list[Path]]:
-    """Top-level modules and subpackages with their files."""
-    found: dict[str, list[Path]] = {}
-    for file in ROOT.rglob("*.py"):
-        name = file.relative_to(ROOT).parts[0].removesuffix(".py")
-        if name != "__init__":
-            found.setdefault(name, []).append(file)
-    return found
+def module_name(file: Path) -> str:
+    parts = ("amortex", *file.relative_to(ROOT).with_suffix("").parts)
+    return ".".join(parts).removesuffix(".__init__")
 
 
-def imports_of(files: list[Path]) -> set[str]:
-    """Other parts of amortex that the files import, anywhere in them."""
-    names = set()
-    for file in files:
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom):
-                assert node.level == 0, f"{file}: imports are absolute"
-                module = node.module or ""
-                names |= {f"{module}.{alias.name}" for alias in node.names} if module == "amortex" else {module}
-            elif isinstance(node, ast.Import):
-                names |= {alias.name for alias in node.names}
-    return {name.split(".")[1] for name in names if name.startswith("amortex.") and name != "amortex.__version__"}
+MODULES = {module_name(file): file for file in ROOT.rglob("*.py")}
 
 
-@pytest.mark.parametrize("part", sorted(parts()))
-def test_imports_point_to_earlier_layers(part):
-    assert part in LEVEL, f"give {part} a place in LAYERS"
-    later = {other for other in imports_of(parts()[part]) if LEVEL[other] > LEVEL[part]}
-    assert not later, f"{part} must not import {', '.join(sorted(later))}"
+def imported_modules(name: str) -> set[str]:
+    """The modules of amortex that this module imports, anywhere in it."""
+    imported = set()
+    for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: imports are absolute"
+            submodules = {f"{node.module}.{alias.name}" for alias in node.names}
+            # `from package import name` reads the package's `__init__` unless every name is a module
+            imported |= submodules & MODULES.keys()
+            if not submodules <= MODULES.keys():
+                imported.add(node.module)
+    return imported & MODULES.keys()
 
 
-def test_no_parts_import_each_other():
-    graph = {part: imports_of(files) - {part} for part, files in parts().items()}
-    assert graph["rate_distortion"] >= {"transforms", "types"}  # the parsing sees something
+def imported_folders(folder: str) -> set[str]:
+    """The other folders that a folder imports from."""
+    inside = [name for name in MODULES if name.split(".")[1:2] == [folder]]
+    names = set().union(*(imported_modules(name) for name in inside))
+    return {name.split(".")[1] for name in names if "." in name} - {folder}
+
+
+def test_every_folder_has_a_layer():
+    assert sorted(LEVELS) == FOLDERS
+    assert {path.name for path in ROOT.glob("*.py")} == {"__init__.py"}
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_folder_imports_only_from_earlier_layers(folder):
+    forbidden = {name for name in imported_folders(folder) if LEVELS[name] >= LEVELS[folder]}
+    assert not forbidden, f"{folder} must not import from {', '.join(sorted(forbidden))}"
+
+
+def test_the_imports_are_read():
+    assert imported_folders("rate_distortion") >= {"core", "transforms", "obfuscations", "classifiers"}
+    assert imported_folders("app") >= {"training", "comparison"}
+
+
+def test_no_modules_import_each_other():
+    graph = {name: imported_modules(name) - {name} for name in MODULES}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:

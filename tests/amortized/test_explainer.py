@@ -1,0 +1,246 @@
+"""The amortized explainer: what can be asked of its rate, and `explain.py` with a trained explainer."""
+
+import json
+import math
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from amortex.amortized.checkpoints import CONFIG, load_predictor
+from amortex.amortized.explainer import Amortized
+from amortex.amortized.mask_path import CHOICE_SAMPLES, MaskPath
+from amortex.amortized.predictor import MaskPredictor
+from amortex.app import explain_cli as cli
+from amortex.classifiers.classifier import load_classifier
+from amortex.core.errors import InputError
+from amortex.core.noise_streams import NoiseStreams
+from amortex.explaining.certificate import certify
+from amortex.obfuscations import Constant, Zero
+from amortex.rate_distortion.pipeline import RateDistortion
+from amortex.transforms import Wavelet
+from helpers.explaining import explain
+from helpers.photographs import photographs
+from helpers.releases import write_release
+
+
+@pytest.fixture(scope="module")
+def predictor(tiny_classifier):
+    torch.manual_seed(0)
+    return MaskPredictor(RateDistortion(tiny_classifier, Wavelet("haar", 2))).eval()
+
+
+@pytest.fixture
+def release(tmp_path):
+    return write_release(tmp_path / "release")
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.05, 1.0])
+def test_soft_masks_have_the_rate_and_hard_ones_keep_the_share(rate, predictor, images):
+    soft = Amortized(predictor, rate=rate).explain(images)
+    torch.testing.assert_close(soft.mask.mean(1), torch.full((3,), rate), rtol=1e-4, atol=0)
+    hard = Amortized(predictor, rate=rate, hard=True).explain(images)
+    k = hard.mask.shape[1]
+    assert hard.mask.sum(1).tolist() == [round(rate * k)] * 3
+    assert set(hard.mask.unique().tolist()) <= {0.0, 1.0}
+    kept, dropped = (torch.where(hard.mask == v, soft.relevance, torch.nan) for v in (1, 0))
+    if rate < 1:
+        assert (kept.nan_to_num(2).amin(1) >= dropped.nan_to_num(-1).amax(1) - 1e-6).all()
+
+
+def test_inference_mode_does_not_matter(predictor, images):
+    expected = Amortized(predictor, finetune_steps=2).explain(images).mask
+    with torch.inference_mode():
+        assert torch.equal(Amortized(predictor, finetune_steps=2).explain(images.clone()).mask, expected)
+
+
+def test_measuring_finds_a_rate_at_least_as_good_and_counts_its_passes(predictor, images):
+    guess, best = Amortized(predictor, 0.5), Amortized(predictor, 0.5, select_rate=True)
+    rd = predictor.rate_distortion
+    values = []
+    for explainer in (guess, best):
+        explanation = explainer.explain(images)
+        outcome = rd(explanation.encoded, explanation.mask, NoiseStreams.of(images, stream="check"), 64)
+        values.append(outcome.distortion.mean(1) + 0.5 * outcome.rate)
+    assert (values[1] <= values[0] + 0.02).all()
+    assert guess.explain(images).extra["passes"].tolist() == [4] * 3
+    passes = best.explain(images).extra["passes"]
+    assert ((passes - 4) % CHOICE_SAMPLES == 0).all()
+    assert passes.max() <= 4 + 16 * CHOICE_SAMPLES
+    assert best.explain(images[1:2]).extra["passes"] == passes[1]
+
+
+def test_rates_whose_price_alone_is_too_high_are_not_measured(predictor, images):
+    trace = MaskPath(predictor.rate_distortion, predictor(images), None, hard=False)
+    chosen = trace.best(1e3)
+    assert torch.equal(chosen, trace.rates()[:, 0])
+    assert trace.passes.tolist() == [trace.choice] * 3
+    freely = MaskPath(predictor.rate_distortion, predictor(images), None, hard=False)
+    assert torch.equal(freely.best(0.0), torch.ones(3))  # the full mask, which is the last, has no distortion
+    assert freely.passes.tolist() == [16 * trace.choice] * 3
+
+
+def test_without_noise_there_is_one_draw_to_measure(tiny_classifier, images):
+    rd = RateDistortion(tiny_classifier, Wavelet("haar", 2), Zero())
+    predictor, seen = MaskPredictor(rd).eval(), []
+    handle = tiny_classifier.model.register_forward_pre_hook(lambda module, args: seen.append(len(args[0])))
+    measured = Amortized(predictor, select_rate=True).explain(images[:1])
+    forward = sum(seen)
+    handle.remove()
+    passes = measured.extra["passes"].item()
+    assert 4 < passes <= 4 + 16
+    assert forward <= passes
+    assert Amortized(predictor, finetune_steps=3).explain(images[:1]).extra["passes"].item() == 4 + 3 * 3
+
+
+def test_rates_whose_distortion_is_no_number_are_not_chosen():
+    classifier = load_classifier("helpers.networks.NanOnNoise", "random", input_size=32, mean=[0.5], std=[0.5])
+    predictor = MaskPredictor(RateDistortion(classifier, Wavelet("haar", 2))).eval()
+    smooth = torch.linspace(0, 1, 32).expand(1, 3, 32, 32)
+    explanation = Amortized(predictor, select_rate=True).explain(smooth)
+    outcome = predictor.rate_distortion(explanation.encoded, explanation.mask, NoiseStreams.of(smooth), 4)
+    assert outcome.distortion.isfinite().all()
+
+
+def test_the_sparsest_mask_below_a_distortion(predictor, images):
+    rd = predictor.rate_distortion
+    rates = []
+    for bound in (0.5, 0.02, 1e-3):
+        explanation = Amortized(predictor, max_distortion=bound).explain(images)
+        certificate = certify(rd, explanation, 64)
+        rates.append(certificate.rate)
+        full = rd(explanation.encoded, torch.ones_like(explanation.mask), NoiseStreams.of(images), 4).distortion.mean(1)
+        assert (certificate.distortion < torch.maximum(full + 1e-6, torch.full_like(full, bound))).all()
+    assert (torch.stack(rates).diff(dim=0) >= 0).all()
+    assert rates[2].min() > rates[0].max()
+
+
+def test_a_bound_is_confirmed_where_it_held_at_first(predictor, images):
+    trace = MaskPath(predictor.rate_distortion, predictor(images[:1]), None, hard=False)
+    known, measured, streams, actual = trace.rates()[0].tolist(), [], set(), trace._measure
+
+    def measure(rate, wanted, stream, samples):
+        mean, high = actual(rate, wanted, stream, samples)
+        if not wanted.any():
+            return mean, high
+        measured.append((index := known.index(rate.item()), samples))
+        streams.add(stream)
+        holds = index in ((3, 9) if samples == trace.choice else (4, 9))
+        return mean, torch.tensor([0.0 if holds else 1.0])
+
+    trace._measure = measure
+    assert trace.below(0.5).item() == known[9]
+    chosen = [index for index, samples in measured if samples == trace.choice]
+    assert chosen == list(range(10))  # and none beyond
+    assert [index for index, samples in measured if samples == trace.confirmation] == [3, 9]
+    assert len(streams) == 12  # no noise is used twice
+    assert trace.passes.item() == 10 * trace.choice + 2 * trace.confirmation
+
+
+def test_where_no_distortion_is_a_number_the_mask_is_full(images):
+    classifier = load_classifier("helpers.networks.NanOnWhite", input_size=32, mean=[0.5], std=[0.5])
+    predictor = MaskPredictor(RateDistortion(classifier, Wavelet("haar", 2), Constant())).eval()
+    white = torch.ones_like(images[:1])
+    for arguments in ({"select_rate": True}, {"max_distortion": 0.1}):
+        assert (Amortized(predictor, **arguments).explain(white).mask == 1).all()
+
+
+def test_relevance_ranks_where_the_mask_is_full(predictor, images):
+    for hard in (False, True):
+        explanation = Amortized(predictor, rate=1.0, hard=hard).explain(images)
+        assert (explanation.mask == 1).all()
+        assert explanation.relevance.std(1).min() > 0
+
+
+def test_refining_lowers_the_objective(predictor, images):
+    rd, values = predictor.rate_distortion, []
+    for refine in (0, 30):
+        steps = []
+        explainer = Amortized(predictor, 1.0, finetune_steps=refine)
+        explanation = explainer.explain(images, on_step=lambda step, mask, seen=steps: seen.append(step))
+        assert len(steps) == explainer.steps
+        outcome = rd(explanation.encoded, explanation.mask, NoiseStreams.of(images, stream="check"), 64)
+        values.append((outcome.distortion.mean(1) + outcome.rate).mean().item())
+    assert values[1] < values[0]
+
+
+def test_results_repeat_and_do_not_depend_on_the_batch(predictor, images):
+    explainer = Amortized(predictor, 1.0)
+    together = explainer.explain(images).mask
+    assert torch.equal(explainer.explain(images).mask, together)
+    for index in range(3):
+        alone = explainer.explain(images[index : index + 1]).mask
+        torch.testing.assert_close(alone[0], together[index], rtol=0, atol=1e-4)
+    assert explainer.attribute(images, target=2).shape == images.shape
+
+
+@pytest.mark.parametrize("arguments", [
+    {"rate": 0.0}, {"rate": 1.1}, {"rate": 0.1, "select_rate": True}, {"max_distortion": 0.0}, {"finetune_steps": -1},
+    {"max_distortion": 0.1, "rate": 0.1}, {"finetune_steps": 2, "hard": True},
+    {"finetune_steps": 2, "rate": 0.1}, {"lambda_k": math.nan}, {"lambda_k": -1.0},
+])  # fmt: skip
+def test_settings_that_make_no_sense_are_refused(arguments, predictor):
+    with pytest.raises(InputError):
+        Amortized(predictor, **arguments)
+
+
+def test_explain_with_a_trained_explainer(release, tmp_path, capsys):
+    folder = photographs(tmp_path / "in", "a.png", "b.png")
+    ours = ("--explainer", release)
+    assert explain(folder, "--out", tmp_path / "out", *ours, "--rate", 0.1) == 0
+    mask = load_file(tmp_path / "out/a_mask.safetensors")
+    names = {"low", "level1", "level2"}
+    assert set(mask) == names | {f"relevance.{name}" for name in names}
+    total = sum(mask[name].sum().item() for name in names) / sum(mask[name].numel() for name in names)
+    assert total == pytest.approx(0.1, rel=1e-3)
+    rows = [json.loads(line) for line in (tmp_path / "out/summary.jsonl").read_text().splitlines()]
+    assert [row["method"] for row in rows] == ["amortized"] * 2
+    assert all(row["ci_low"] <= row["distortion"] <= row["ci_high"] for row in rows)
+    for options in (("--lambda-k", 2), ("--select-rate",), ("--max-distortion", 0.1), ("--finetune-steps", 2),
+                    ("--target", 1)):  # fmt: skip
+        assert explain(folder, "--out", tmp_path / options[0], *ours, *options) == 0
+    said = capsys.readouterr()
+    assert not said.err
+    rows = [json.loads(line) for line in (tmp_path / "--measure/summary.jsonl").read_text().splitlines()]
+    assert ("masks do not keep their class" in said.out) == (not all(row["retained"] for row in rows))
+    rows = [json.loads(line) for line in (tmp_path / "--target/summary.jsonl").read_text().splitlines()]
+    assert ("try --method cartoonx" in said.out) == (not any(row["retained"] for row in rows))
+
+
+@pytest.mark.parametrize(("bound", "none"), [("1e-12", True), ("0.9", False)])
+def test_a_full_mask_for_want_of_a_sparser_one_is_said(bound, none, release, tmp_path, capsys):
+    folder = photographs(tmp_path / "in", "a.png", "b.png")
+    arguments = [str(folder), "--explainer", str(release), "--out", str(tmp_path / "out"), "--max-distortion", bound]
+    assert cli.main([*arguments, "--classifier", "helpers.networks.TinyNet"]) == 0
+    assert ("no mask of those tried stays below that distortion for 2 of 2" in capsys.readouterr().out) == none
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--method", "amortized", "--num-classes", 5), "there is no explainer for"),
+        (("--explainer", "release", "--method", "cartoonx"), "cartoonx needs no --explainer"),
+        (("--explainer", "nowhere"), "no explainer at"),
+        (("--explainer", "release", "--num-classes", 7), "another classifier weights"),
+        (("--explainer", "release", "--wavelet", "haar"), "another transform wavelet"),
+        (("--explainer", "release", "--steps", 7), "amortized has no --steps"),
+        (("--explainer", "release", "--classifier", "tf_efficientnet_lite0"), "if you trust it"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_one_line(arguments, why, release, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    photographs(tmp_path / "in", "a.png")
+    assert explain("in", "--out", "out", *arguments) == 2
+    error = capsys.readouterr().err
+    assert why in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_release_is_refused(release):
+    original = json.loads((release / CONFIG).read_text())
+    for change in ({"settings": {**original["settings"], "levels": "x"}}, {"settings": {"classifier": "resnet18"}},
+                   {"settings": [1]}, {"identity": []}, {"identity": {}}):  # fmt: skip
+        (release / CONFIG).write_text(json.dumps({**original, **change}))
+        with pytest.raises(InputError):
+            load_predictor(release, classifier="helpers.networks.TinyNet")

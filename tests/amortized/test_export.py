@@ -1,0 +1,71 @@
+"""Releases and ONNX files compute what the trained predictor does."""
+
+import json
+
+import onnxruntime
+import pytest
+import torch
+
+from amortex.amortized.checkpoints import CONFIG, WEIGHTS, load_predictor
+from amortex.amortized.export import ONNX, export_onnx, main, push
+from amortex.amortized.predictor import MaskPredictor
+from amortex.core.errors import InputError
+from amortex.rate_distortion.pipeline import RateDistortion
+from amortex.training.module import AmortizedTrainingModule
+from amortex.transforms import Wavelet
+
+NETWORK = {
+    "classifier": "helpers.networks.TinyNet",
+    "input_size": 32,
+    "mean": [0.5],
+    "std": [0.5],
+    "levels": 2,
+    "width": 8,
+}
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    torch.manual_seed(0)
+    module = AmortizedTrainingModule(**NETWORK, gradient=False)
+    content = {"state_dict": module.state_dict(), "hyper_parameters": dict(module.hparams)}
+    module.on_save_checkpoint(content)
+    torch.save(content, tmp_path / "run.ckpt")
+    return tmp_path / "run.ckpt"
+
+
+def test_a_release_holds_what_the_checkpoint_does(checkpoint, tmp_path, images, capsys):
+    assert main([str(checkpoint), str(tmp_path / "release"), "--classifier", "helpers.networks.TinyNet"]) == 0
+    assert "explainer of helpers.networks.TinyNet" in capsys.readouterr().out
+    (tmp_path / "release" / ONNX).touch()  # of yesterday's weights
+    assert main([str(checkpoint), str(tmp_path / "release"), "--classifier", "helpers.networks.TinyNet"]) == 0
+    assert {path.name for path in (tmp_path / "release").iterdir()} == {CONFIG, WEIGHTS}
+    masks = [
+        load_predictor(path, classifier="helpers.networks.TinyNet")(images).mask(0.1)
+        for path in (checkpoint, tmp_path / "release")
+    ]
+    assert torch.equal(*masks)
+    settings = json.loads((tmp_path / "release" / CONFIG).read_text())
+    assert settings["identity"]["transform_wavelet"] == "db3"
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+def test_onnx_files_compute_the_same_for_any_batch(gradient, tiny_classifier, tmp_path, images):
+    torch.manual_seed(0)
+    predictor = MaskPredictor(RateDistortion(tiny_classifier, Wavelet("haar", 2)), gradient=gradient, width=8).eval()
+    export_onnx(predictor, tmp_path / ONNX)
+    session = onnxruntime.InferenceSession(tmp_path / ONNX, providers=["CPUExecutionProvider"])
+    assert len(session.get_inputs()) == (5 if gradient else 2)
+    prediction = predictor(images)
+    given = {"image": images, "rate": torch.tensor([0.02, 0.1, 0.5])}
+    if gradient:
+        given |= {key: value for key, value in prediction.evidence.probe._asdict().items() if value is not None}
+    _, mask, picture = session.run(None, {name: value.numpy() for name, value in given.items()})
+    torch.testing.assert_close(torch.from_numpy(mask), prediction.mask(given["rate"]).detach(), rtol=0, atol=1e-4)
+    assert picture.shape == (3, 1, 32, 32)
+
+
+def test_what_the_hub_answers_is_told_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.HfApi.create_repo", lambda *_, **__: (_ for _ in ()).throw(OSError("no\nway")))
+    with pytest.raises(InputError, match="cannot upload to me/mine: no; log in"):
+        push(tmp_path, "me/mine")

@@ -1,0 +1,241 @@
+"""Learned refinement: its gradient against autograd, that it learns, and training it on top of a trained explainer."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from amortex.amortized.checkpoints import load_predictor
+from amortex.amortized.evidence import probe
+from amortex.amortized.explainer import Amortized
+from amortex.amortized.mask_path import MaskPath
+from amortex.amortized.predictor import MaskPredictor
+from amortex.amortized.refiner import KL_WEIGHT, begin
+from amortex.classifiers.classifier import load_classifier
+from amortex.core.errors import InputError
+from amortex.core.noise_streams import NoiseStreams
+from amortex.rate_distortion.pipeline import RateDistortion
+from amortex.training.module import AmortizedTrainingModule
+from amortex.training.refinement import Refinement
+from amortex.transforms import Wavelet
+from helpers.photographs import photographs
+from helpers.predictors import stirred
+from helpers.training import fit, metrics, versions
+
+
+class Settings:
+    seed, refine_steps, lambda_k = 0, 1, (1.0, 5.0)
+
+
+@pytest.fixture
+def predictor(tiny_classifier):
+    torch.manual_seed(0)
+    predictor = MaskPredictor(RateDistortion(tiny_classifier, Wavelet("haar", 2)), width=8, refiner=True)
+    return predictor.eval()
+
+
+def test_a_look_also_finds_the_gradient_by_the_mask(smooth_classifier, images64):
+    rd = RateDistortion(smooth_classifier, Wavelet("haar", 2))
+    encoded = rd.encode(images64)
+    mask = torch.rand(4, encoded.layout.k, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    rd.internal_batch_size = 3  # chunks of 3 and 1
+    found = probe(rd, encoded, mask, NoiseStreams.of(images64, stream="look"), slope=True)
+    assert probe(rd, encoded, mask, NoiseStreams.of(images64, stream="look")).slope is None
+    torch.testing.assert_close(found[:3], probe(rd, encoded, mask, NoiseStreams.of(images64, stream="look"))[:3])
+    noise = rd.noise(encoded, NoiseStreams.of(images64, stream="look"), slice(None), 1)
+    leaf = mask.clone().requires_grad_()
+    kept = rd.outputs(encoded, leaf, noise)[:, 0].log().gather(1, encoded.target[:, None])
+    torch.testing.assert_close(found.slope, torch.autograd.grad(kept.sum(), leaf)[0])
+
+
+def test_the_untrained_refiner_moves_nothing_and_a_stirred_one_does(predictor, images):
+    prediction = predictor(images)
+    mask = prediction.mask(0.2)
+    streams = [NoiseStreams.of(images, stream="refine") for _ in range(2)]
+    torch.testing.assert_close(predictor.refine(prediction, 2.0, 3, streams[0], mask), mask, rtol=0, atol=2e-5)
+    moved = stirred(predictor).refine(prediction, 2.0, 3, streams[1], mask)
+    assert (moved - mask).abs().amax(1).min() > 0.01
+    free = predictor.refine(prediction, 0.0, 3, NoiseStreams.of(images, stream="refine"), mask)
+    assert free.isfinite().all()
+    dear = predictor.refine(prediction, 50.0, 3, NoiseStreams.of(images, stream="refine"), mask)
+    assert (dear - moved).abs().max() > 1e-3  # it knows the price
+
+
+def test_many_steps_end_with_the_mean_of_the_last_masks(predictor, images):
+    prediction, masks = stirred(predictor)(images), []
+    mask = predictor.refine(
+        prediction, 2.0, 17, NoiseStreams.of(images, stream="refine"), on_step=lambda step, now: masks.append(now)
+    )
+    torch.testing.assert_close(mask, (masks[-1] + masks[-2]) / 2)
+    assert not torch.equal(masks[-1], masks[-2])
+    assert torch.equal(
+        predictor.refine(prediction, 2.0, 0, NoiseStreams.of(images), mask).round(decimals=3), mask.round(decimals=3)
+    )
+
+
+def test_one_step_has_the_gradient_of_the_objective(predictor, images):
+    """Against autograd through the obfuscation and the classifier, where training cuts the graph at the mask."""
+    stirred(predictor)
+    rd, numbers = predictor.rate_distortion, [0, 1, 2]
+    refiner = predictor.decoder.refiner
+    prediction = predictor(images, streams=NoiseStreams.numbered(numbers, 0, "look"))
+    loss, measured = Refinement(predictor, Settings)(prediction, numbers)
+    found = torch.autograd.grad(loss, list(refiner.parameters()))
+
+    seen: dict[str, torch.Tensor] = {}
+    handle = refiner.register_forward_hook(
+        lambda module, inputs, state: seen.update(lambda_t=inputs[2], old=inputs[3][0])
+    )
+    Refinement(predictor, Settings)(prediction, numbers)
+    handle.remove()
+    streams = NoiseStreams.numbered(numbers, 0, "refine")
+    start = begin(seen["old"].sigmoid())
+    state = refiner(prediction.evidence, prediction.hidden, seen["price"], start._replace(logits=seen["old"]),
+                    probe(rd, prediction.encoded, seen["old"].sigmoid(), streams, slope=True))  # fmt: skip
+    q = rd.outputs(prediction.encoded, state.mask, rd.noise(prediction.encoded, streams, slice(None), 1))[:, 0]
+    q, p = (
+        values.gather(1, prediction.encoded.target[:, None])[:, 0] for values in (q, prediction.encoded.probabilities)
+    )
+    distortion = (q - p).square()
+    divergence = -(p * q.log() + (1 - p) * (1 - q).log())
+    rate = state.mask.mean(1)
+    expected = torch.autograd.grad(
+        (distortion + KL_WEIGHT * divergence + seen["price"] * rate).mean(), list(refiner.parameters())
+    )
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(measured["refine_last"], (distortion + seen["price"] * rate).mean())
+
+
+def test_it_learns_to_lower_the_objective(predictor, images):
+    class Several(Settings):
+        refine_steps = 3
+
+    objective, numbers = Refinement(predictor, Several), [0, 1, 2]
+    optimizer = torch.optim.Adam(predictor.decoder.refiner.parameters(), lr=1e-2)
+    costs = []
+    for _ in range(30):
+        with torch.no_grad():
+            prediction = predictor(images, streams=NoiseStreams.numbered(numbers, 0, "look"))
+        loss, measured = objective(prediction, numbers)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        costs.append(measured["refine_last"].item())
+    assert costs[-1] < 0.8 * costs[0]
+
+
+def test_refinement_is_trained_on_top_of_a_trained_explainer(folder, capsys):
+    assert fit(steps=2, every=2) == 0
+    first = versions(folder)[0] / "checkpoints/last.ckpt"
+    more = ("--model.start", first, "--model.refine_steps", 2, "--model.refine_only", "true", "--model.lr", 0.01)
+    assert fit(*more, steps=4, every=2) == 0
+    run = versions(folder)[1]
+    last = run / "checkpoints/last.ckpt"
+    before, after = (torch.load(path, weights_only=True)["state_dict"] for path in (first, last))
+    averaged = [key for key in after if key.startswith("average.module.")]
+    changed = [key for key in averaged if key not in before or not torch.equal(before[key], after[key])]
+    assert changed
+    assert all(key.startswith("average.module.refiner.") for key in changed)
+    assert set(metrics(run, "train/refine_last")) == {0, 1, 2, 3}
+    predictor = load_predictor(last, classifier="helpers.networks.TinyNet")
+    explainer = Amortized(predictor, learned_steps=3)
+    photographs(Path("more"), "a.png")
+    image = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    seen: list[int] = []
+    explanation = explainer.explain(image, on_step=lambda step, mask: seen.append(step))
+    assert seen == [1, 2, 3]
+    assert explanation.extra["passes"].tolist() == [4 + 3 * 3] * 2
+    # a run goes on where it stopped, not where it started
+    assert fit("--ckpt_path", last, steps=6, every=2) == 0
+    assert set(metrics(versions(folder)[2], "train/refine_last")) == {4, 5}
+    assert fit("--model.start", last, "--model.width", 16, steps=2) == 2
+    assert "is built otherwise" in capsys.readouterr().err
+    assert fit("--model.start", "nowhere.ckpt", steps=2) == 2
+    assert "no explainer at nowhere.ckpt" in capsys.readouterr().err
+
+
+def test_both_are_trained_together(folder):
+    assert fit("--model.refine_steps", 2, "--model.lr", 0.01, steps=3, every=3) == 0
+    weights = torch.load(versions(folder)[0] / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    assert weights["predictor.decoder.slope"] != 2.0  # where training starts
+    assert weights["predictor.decoder.refiner.shift.weight"].abs().sum() > 0
+    for name in ("train/loss", "train/refine_first", "train/refine_last"):
+        assert metrics(versions(folder)[0], name)
+
+
+@pytest.mark.parametrize("arguments", [
+    {}, {"rate": 0.1}, {"rate": 0.9}, {"rate": 0.1, "hard": True}, {"hard": True}, {"select_rate": True},
+    {"select_rate": True, "hard": True}, {"max_distortion": 0.02},
+])  # fmt: skip
+def test_whatever_is_asked_of_the_rate_holds_for_refined_masks_in_any_batch(arguments, predictor, images):
+    explainer = Amortized(stirred(predictor), 0.5, learned_steps=3, **arguments)
+    together = explainer.explain(images)
+    rates = together.mask.mean(1)
+    if "rate" in arguments:
+        tolerance = 0.5 / together.mask.shape[1] if "hard" in arguments else 1e-5
+        torch.testing.assert_close(rates, torch.full((3,), arguments["rate"]), rtol=0, atol=tolerance)
+    if "hard" in arguments:
+        assert set(together.mask.unique().tolist()) <= {0.0, 1.0}
+    if "max_distortion" in arguments:
+        outcome = predictor.rate_distortion(
+            together.encoded, together.mask, NoiseStreams.of(images, stream="check"), 64
+        )
+        assert ((outcome.distortion.mean(1) < 0.02) | (rates == 1)).all()
+    for index in range(3):
+        alone = explainer.explain(images[index : index + 1])
+        torch.testing.assert_close(alone.mask[0], together.mask[index], rtol=0, atol=1e-4)
+        assert alone.extra["passes"].item() == together.extra["passes"][index].item()
+
+
+def test_batch_invariant_masks_are_equal_to_the_last_bit(predictor, images):
+    predictor.rate_distortion.batch_invariant = True
+    explainer, seen = Amortized(stirred(predictor), learned_steps=3), []
+    together = explainer.explain(images, on_step=lambda step, mask: seen.append(step))
+    assert seen == [1, 2, 3]
+    for index in range(3):
+        alone = explainer.explain(images[index : index + 1])
+        assert torch.equal(alone.mask[0], together.mask[index])
+        assert torch.equal(alone.relevance[0], together.relevance[index])
+    walking = Amortized(predictor, rate=0.4, learned_steps=3)
+    assert torch.equal(walking.explain(images[1:2]).mask[0], walking.explain(images).mask[1])
+    given = explainer.explain(images, torch.tensor([1, 2, 3]))
+    assert given.encoded.target.tolist() == [1, 2, 3]
+    assert torch.equal(explainer.explain(images[1:2], torch.tensor([2])).mask[0], given.mask[1])
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, {"hard": True}, {"hard": True, "select_rate": True}, {"max_distortion": 0.1}]
+)
+def test_outputs_that_are_not_finite_cost_their_own_image_alone(arguments, images):
+    classifier = load_classifier("helpers.networks.NanOnWhite", input_size=32, mean=[0.5], std=[0.5])
+    predictor = MaskPredictor(RateDistortion(classifier, Wavelet("haar", 2)), width=8, refiner=True).eval()
+    explainer = Amortized(stirred(predictor), learned_steps=2, **arguments)
+    white = torch.cat([images[:1], torch.ones_like(images[:1])])
+    torch.testing.assert_close(
+        explainer.explain(white).mask[0], explainer.explain(images[:1]).mask[0], rtol=0, atol=1e-4
+    )
+
+
+def test_the_first_mask_ranks_what_refined_ones_do_not_tell_apart(predictor, images):
+    prediction = predictor(images, streams=NoiseStreams.of(images, stream="look"))
+    chosen = torch.arange(prediction.logits.shape[1]) % 10 == 0
+    refined = torch.where(chosen, 0.9, 6e-6).repeat(3, 1)
+    mask = MaskPath(predictor.rate_distortion, prediction, refined, hard=True).mask(torch.full((3,), 0.4))
+    assert mask[:, chosen].all()
+    kept, dropped = (torch.where(mask[:, ~chosen] == v, prediction.logits[:, ~chosen], torch.nan) for v in (1, 0))
+    assert (kept.nan_to_num(torch.inf).amin(1) >= dropped.nan_to_num(-torch.inf).amax(1) - 1e-4).all()
+
+
+def test_looks_need_an_explainer_that_learned_them(tiny_classifier, predictor):
+    plain = MaskPredictor(RateDistortion(tiny_classifier, Wavelet("haar", 2)), width=8)
+    with pytest.raises(InputError, match="learned no refinement"):
+        Amortized(plain, learned_steps=1)
+    for arguments in ({"learned_steps": -1}, {"learned_steps": 2, "finetune_steps": 2, "rate": 0.1}):
+        with pytest.raises(InputError):
+            Amortized(predictor, **arguments)
+    for arguments in ({"refine_steps": -1}, {"refine_only": True}):
+        with pytest.raises(InputError, match="refine_steps"):
+            AmortizedTrainingModule(
+                "helpers.networks.TinyNet", input_size=32, mean=[0.5], std=[0.5], levels=2, **arguments
+            )

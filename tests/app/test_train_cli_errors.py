@@ -1,0 +1,85 @@
+"""Training refuses bad settings, and what are no explainers, in one line."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from amortex.amortized.checkpoints import CONFIG, WEIGHTS, load_predictor
+from amortex.app import train_cli
+from amortex.classifiers.classifier import load_classifier
+from amortex.core.errors import InputError
+from helpers.training import ROOT, TINY, fit, versions
+
+
+def test_checkpoints_of_strangers_run_nothing_and_untrained_explainers_explain_nothing(folder, capsys):
+    def run(command: str, *arguments: str) -> str:
+        common = ("--config", str(ROOT / "configs/base.yaml"), "--data.train", "photos", "--data.predict", "photos")
+        assert train_cli.main([command, *common, *arguments]) == 2
+        return next(line for line in capsys.readouterr().err.splitlines() if line.startswith("train.py:"))
+
+    assert fit(steps=2, every=2) == 0
+    last = versions(folder)[0] / "checkpoints/last.ckpt"
+    assert "if you trust it" in run("predict", "--ckpt_path", str(last))
+    checkpoint = torch.load(last, weights_only=True)
+    checkpoint["hyper_parameters"] |= {"classifier": "resnet18", "model_args": {"checkpoint_path": "evil.pth"}}
+    torch.save(checkpoint, "loading.ckpt")
+    assert "would load other files" in run("predict", "--ckpt_path=loading.ckpt")
+    Path("broken.ckpt").write_bytes(last.read_bytes()[:1000])
+    assert "cannot read an explainer" in run("fit", "--ckpt_path", "broken.ckpt")
+    assert "download the checkpoint first" in run("fit", "--ckpt_path", "https://example.org/last.ckpt")
+    for command in ("predict", "validate", "test"):
+        assert "this explainer is untrained" in run(command, *TINY)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--data.train", "nowhere"), "nowhere"),
+        (("--model.classifier", "resnet-5"), "timm has no model"),
+        (("--model.rates", "[0.5, 0.1]"), "rates must be intervals"),
+        (("--model.obfuscation", "fog"), "unknown obfuscation"),
+        (("--trainer.max_steps", "-1"), "max_steps"),
+        (("--trainer.devices", "4000000000"), "trainer.devices is the number on this machine"),
+        (("--trainer.precision", "bf16-true"), "trainer.precision is one of"),
+        (("--trainer.inference_mode", "true"), "explanations need gradients"),
+        (("--trainer.accumulate_grad_batches", "0"), "accumulate_grad_batches must be at least 1"),
+        (("--model.lambda_k", "[0.0, 2.5]", "--model.refine_steps", "2"), "lambda_k must be finite numbers"),
+        (("--model.lambda_k", "[2.5, .inf]"), "lambda_k must be finite"),
+        (("--model.validation_samples", "0"), "validation_samples must be at least 1"),
+        (("--model.weight_decay", "-1"), "weight_decay must be at least 0"),
+        (("--model.refine_only", "true"), "refine_steps must be at least 0, and above it for refine_only"),
+        (("--model.lr", ".nan"), "lr must be above 0"),
+        (("--model.clip", ".nan"), "clip must be above 0"),
+        (("--data.seed", "99999999999999999999"), "seed is 99999999999999999999"),
+    ],
+)
+def test_bad_settings_end_with_one_line(arguments, why, folder, capsys):
+    assert fit(*arguments) == 2
+    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("train.py:")]
+    assert len(error) == 1
+    assert why in error[0]
+
+
+def test_files_that_are_no_explainers_are_refused(folder):
+    (folder / "text.ckpt").write_text("hello")
+    (folder / "junk.ckpt").write_text("junk")
+    torch.save({"state_dict": {}}, folder / "other.ckpt")
+    torch.save({"run": os.system}, folder / "code.ckpt")
+    (folder / "empty").mkdir()
+    (folder / "popen").mkdir()
+    config = {"settings": {"classifier": "subprocess.Popen", "model_args": {"args": ["touch", "run"]}}, "identity": {}}
+    (folder / "popen" / CONFIG).write_text(json.dumps(config))
+    save_file({"slope": torch.zeros(1)}, folder / "popen" / WEIGHTS)
+    for name, why in {"no.ckpt": "no explainer at", "text.ckpt": "cannot read",
+                      "junk.ckpt": "it is none, is damaged", "other.ckpt": "no amortex explainer",
+                      "code.ckpt": "cannot read", "empty": "cannot read",
+                      "popen": "if you trust it"}.items():  # fmt: skip
+        with pytest.raises(InputError, match=why):
+            load_predictor(folder / name)
+    with pytest.raises(InputError, match=r"no class of torch\.nn\.Module"):
+        load_classifier("subprocess.Popen", model_args={"args": ["touch", "run"]})
+    assert not (folder / "run").exists()

@@ -1,0 +1,153 @@
+"""Two processes do what one does, are resumed by one, and end together when one is killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from amortex.app.explain_cli import main as explain
+from amortex.app.train_cli import main
+from helpers.explaining import TINY as EXPLAIN
+from helpers.explaining import flat_mask, rows
+from helpers.photographs import photographs
+from helpers.training import ROOT, TINY, metrics, versions
+
+BASE = ("--config", str(ROOT / "configs/base.yaml"), *TINY, "--data.val_images", "5", "--data.train")
+TWO = ("--trainer.devices", "2", "--trainer.strategy", "ddp")
+CARTOONX = ("--method", "cartoonx", "--steps", "3", "--samples", "1", "--batch-size", "2", *EXPLAIN)
+LAST = "runs/explainer/version_0/checkpoints/last.ckpt"
+
+
+def run(*command: str, at: Path, **more: str) -> subprocess.CompletedProcess:
+    """In processes of their own; returns when none of them is left, since they hold the pipes."""
+    path = f"{ROOT / 'tests'}{os.pathsep}{ROOT}"
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **more}
+    return subprocess.run(
+        [sys.executable, *command], cwd=at, env=environment, capture_output=True, text=True, timeout=300
+    )
+
+
+def weights(file: Path) -> dict[str, torch.Tensor]:
+    return torch.load(file, weights_only=True)["state_dict"]
+
+
+def same_rows(found: list[dict], expected: list[dict]) -> None:
+    """In the order of the inputs, with the same results to rounding."""
+    assert [row["file"] for row in found] == sorted(row["file"] for row in expected)
+    for row, other in zip(found, sorted(expected, key=lambda row: row["file"]), strict=True):
+        assert row == pytest.approx({**other, "seconds": row["seconds"]}, abs=1e-4)
+
+
+def without_explain_options(*names: str) -> list[str]:
+    """The options of `explain.py` that `train.py explain` has, too."""
+    options = list(CARTOONX)
+    place = options.index("--device")
+    return [*options[:place], *options[place + 2 :], *names]
+
+
+@pytest.fixture
+def sides(folder, monkeypatch):
+    """Folders for the files of one process and of two, beside photographs, two of one name and one broken."""
+    photographs(folder / "photos", "0.jpg")
+    (folder / "photos/bad.png").write_text("no image")
+    for name in ("one", "two"):
+        (folder / name).mkdir()
+    monkeypatch.chdir(folder / "one")
+    return folder / "one", folder / "two"
+
+
+def test_two_processes_do_what_one_does(sides):
+    one, two = sides
+    learning = ("--model.warm_up", "1", "--model.teacher_steps", "2", "--model.refine_steps", "2")
+    long = ("--trainer.max_steps", "4", "--trainer.val_check_interval", "2")
+
+    def commands(batch: int, *trainer: str) -> list[list[str]]:
+        base = [*BASE, "../photos", "--data.batch_size", str(batch), *trainer]
+        more = [*base, "--ckpt_path", LAST]
+        by_cartoonx = without_explain_options("--out", "cartoonx", "--trainer.accelerator", "cpu", *trainer)
+        return [
+            ["fit", *base, *learning, *long],
+            ["validate", *more],
+            ["predict", *more, "--data.predict", "../photos"],
+            ["explain", "../photos", "--classifier", "helpers.networks.TinyNet", *by_cartoonx],
+        ]
+
+    assert [main(command) for command in commands(4)] == [0, 0, 1, 1]
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    done = run(*torchrun, str(ROOT / "tests/helpers/every_process.py"), json.dumps(commands(2, *TWO)), at=two)
+    assert done.returncode == 0, done.stderr
+    statuses = sorted(line for line in done.stdout.splitlines() if line.startswith("statuses"))
+    assert statuses == ["statuses [0, 0, 0, 0]", "statuses [0, 0, 1, 1]"]
+
+    (trained, validated, _), (trained2, validated2, _) = versions(one), versions(two)  # predict leaves one, too
+    names = ("train/loss", "train/distortion", "train/refine_last", "train/gradient_norm", "val/objective", "val/rises")
+    for name in names:
+        expected = metrics(trained, name)
+        assert expected
+        assert metrics(trained2, name) == pytest.approx(expected, abs=1e-4, rel=1e-4), name
+    for name in ("val/objective", "val/curve_error", "val/retained_1"):  # five images: shares of three and two
+        assert metrics(validated2, name) == pytest.approx(metrics(validated, name), abs=1e-4), name
+    expected = weights(trained / "checkpoints/last.ckpt")
+    for name, value in weights(trained2 / "checkpoints/last.ckpt").items():
+        torch.testing.assert_close(value, expected[name], rtol=0, atol=1e-4)
+    assert len(list((trained2 / "panels").glob("*.png"))) == 2 * 3  # of the share of rank zero
+
+    for out in ("runs/predictions", "cartoonx"):
+        same_rows(rows(two / out), rows(one / out))
+        names = sorted(str(file.relative_to(one)) for file in (one / out).rglob("*"))
+        assert sorted(str(file.relative_to(two)) for file in (two / out).rglob("*")) == names
+    assert len(rows(two / "cartoonx")) == 14
+    assert sum("bad.png" in row["error"] for row in rows(two / "cartoonx")) == 1
+    assert done.stderr.count("1 of 14 files could not be explained") == 2
+
+
+def test_a_killed_rank_ends_training_and_one_process_resumes_it(sides):
+    one, two = sides
+    refine = ("--model.refine_steps", "2", "--model.refine_only", "true", "--trainer.max_steps", "5",
+              "--trainer.val_check_interval", "2", "--trainer.callbacks+=helpers.callbacks.Poison")  # fmt: skip
+    base = ("fit", *BASE, "../photos", *refine, "--data.batch_size")
+    assert main([*base, "4"]) == 0
+    kill = ("--trainer.callbacks+=helpers.callbacks.KillAt", "--trainer.callbacks.rank=1", "--trainer.callbacks.step=3")
+    done = run(str(ROOT / "train.py"), *base, "2", *TWO, *kill, at=two)
+    assert done.returncode not in (0, None)
+    assert "another process of this run has ended" in done.stderr or "terminated with code -9" in done.stderr
+    os.chdir(two)
+    last = Path("runs/explainer/version_0/checkpoints/last.ckpt")
+    assert torch.load(last, weights_only=True)["global_step"] == 2
+    assert main([*base, "4", "--ckpt_path", str(last)]) == 0
+    expected = weights(one / "runs/explainer/version_0/checkpoints/last.ckpt")
+    resumed = weights(versions(two)[1] / "checkpoints/last.ckpt")
+    assert metrics(versions(two)[1], "train/gradient_norm").keys() == {2, 3, 4}
+    norms = metrics(versions(one)[0], "train/gradient_norm")
+    assert [step for step, norm in norms.items() if norm != norm] == [1]  # a step that all ranks skip
+    start = weights(last)
+    moved = {name for name, value in resumed.items() if not torch.equal(value, start[name])}
+    assert any("refiner" in name for name in moved)
+    assert not any(name.startswith("predictor.decoder.") and "refiner" not in name for name in moved)
+    for name, value in resumed.items():
+        torch.testing.assert_close(value, expected[name], rtol=0, atol=1e-4)
+
+
+def test_a_killed_launcher_leaves_no_process_and_nothing_is_lost_or_done_twice(sides):
+    one, two = sides
+    network = ("--classifier", "helpers.networks.Mortal")
+    assert explain(["../photos", *network, *CARTOONX, "--out", "cartoonx"]) == 1
+    own = without_explain_options("--out", "cartoonx", "--trainer.accelerator", "cpu")
+    command = ("explain", "../photos", *network, *own)
+    done = run(str(ROOT / "train.py"), *command, *TWO, at=two, MORTAL="0", MORTAL_SHARD="cartoonx/.rows-0.jsonl")
+    assert done.returncode == -signal.SIGKILL
+    before = {path: path.stat().st_mtime_ns for path in two.rglob("*_mask.safetensors")}
+    assert 2 <= len(before) < 13
+    os.chdir(two)
+    assert main(list(command)) == 1
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+    same_rows(rows(two / "cartoonx"), rows(one / "cartoonx"))
+    for row in rows(one / "cartoonx"):
+        if not row["error"]:
+            mask, other = (flat_mask(side / "cartoonx" / row["mask"]) for side in sides)
+            torch.testing.assert_close(mask, other, rtol=0, atol=1e-3)

@@ -1,0 +1,126 @@
+"""Networks from timm, class paths and files; nothing in a file is executed."""
+
+import json
+import pickle
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from amortex.classifiers.classifier import load_classifier
+from amortex.core.errors import InputError
+from helpers import networks
+
+SMALL = "test_efficientnet"  # timm's smallest
+
+
+def batch(size: int = 32) -> torch.Tensor:
+    return torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "pth", "half", "checkpoint", "data parallel"])
+def test_weights_come_from_a_file_and_so_does_the_number_of_classes(tmp_path, kind):
+    network = timm.create_model(SMALL, num_classes=7).eval()
+    if kind == "half":
+        network = network.half().float()
+    state, file = network.state_dict(), tmp_path / ("weights.safetensors" if kind == "safetensors" else "weights.pth")
+    if kind == "safetensors":
+        save_file(state, file)
+    else:
+        if kind == "half":
+            state = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
+        elif kind == "data parallel":
+            state = {"module." + key: value for key, value in state.items()}
+        torch.save({"epoch": 3, "state_dict": state} if kind == "checkpoint" else state, file)
+    classifier = load_classifier(SMALL, str(file), mean=(0.5,), std=(0.5,))
+    assert classifier.num_classes == 7
+    assert classifier.weights == str(file)
+    with torch.no_grad():
+        torch.testing.assert_close(classifier(batch(160)), network(batch(160) * 2 - 1))
+
+
+def test_class_path_with_arguments_and_weights(tmp_path):
+    network = networks.TinyNet(width=6, num_classes=3)
+    torch.save(network.state_dict(), tmp_path / "net.pth")
+    classifier = load_classifier(
+        "helpers.networks.TinyNet", str(tmp_path / "net.pth"), num_classes=3, model_args={"width": 6}
+    )
+    assert classifier.num_classes == 3
+    assert torch.equal(classifier.model.head.weight, network.head.weight)
+
+
+def test_a_pickle_that_would_execute_code_is_refused_and_does_not_run(tmp_path):
+    class Attack:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "executed"), "w"))
+
+    torch.save({"weight": Attack()}, tmp_path / "zip.pth")
+    (tmp_path / "bare.pth").write_bytes(pickle.dumps(Attack(), protocol=2))
+    for name in ("zip.pth", "bare.pth"):
+        with pytest.raises(InputError, match="cannot read weights") as caught:
+            load_classifier("helpers.networks.TinyNet", str(tmp_path / name))
+        assert "\n" not in str(caught.value)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_files_without_fitting_weights_are_refused(tmp_path):
+    (tmp_path / "text.safetensors").write_text("no weights")
+    (tmp_path / "empty.pth").touch()
+    torch.save([1, 2], tmp_path / "list.pth")
+    torch.save(timm.create_model("test_vit").state_dict(), tmp_path / "vit.pth")
+    for name, why in {
+        "text.safetensors": "cannot read weights",
+        "empty.pth": "cannot read weights",
+        "list.pth": "cannot read weights|no state dict",
+        "vit.pth": "do not fit EfficientNet: Missing key",
+        "missing.pth": "no weight file",
+    }.items():
+        with pytest.raises(InputError, match=why) as caught:
+            load_classifier(SMALL, str(tmp_path / name))
+        assert "\n" not in str(caught.value)
+
+
+def test_timm_model_in_a_local_folder_with_its_own_labels(tmp_path):
+    network = timm.create_model(SMALL, num_classes=2).eval()
+    save_file(network.state_dict(), tmp_path / "model.safetensors")
+    cfg = {"input_size": [3, 64, 64], "mean": [0, 0, 0], "std": [1, 1, 1], "classifier": "classifier"}
+    labels = {"label_names": ["n1", "n2"], "label_descriptions": {"n1": "moth", "n2": "bee, honey bee"}}
+    config = {"architecture": SMALL, "num_classes": 2, "pretrained_cfg": cfg, **labels}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    classifier = load_classifier(f"local-dir:{tmp_path}")
+    assert (classifier.input_size, classifier.num_classes, classifier.class_name(1)) == ((3, 64, 64), 2, "bee")
+    torch.testing.assert_close(classifier(batch(64)), network(batch(64)).detach())
+    with pytest.raises(InputError, match="comes with 2 classes; a head of 3 would be untrained"):
+        load_classifier(f"local-dir:{tmp_path}", num_classes=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("resnet5", "resnet50"),
+        ("efficientnt_b0", "efficientnet_b0"),
+        ("resnet5O.a1_in1k", "resnet50"),
+        ("timm/resnet18.a1_in1k", "hf-hub:timm/resnet18.a1_in1k"),
+        ("helpers.networks.TinyNett", "cannot build"),
+        ("no_such_package.Net", "importable package.module.Class"),
+        ("helpers.networks.Broken", "no such layer"),
+        ("pathlib.Path", "no class of torch.nn.Module"),
+        ("helpers.networks.NoClassifier", "no classifier"),
+        ("local-dir:/nowhere", "check its arguments|give its weights"),
+    ],
+)
+def test_names_that_lead_nowhere_get_a_hint(name, hint):
+    with pytest.raises(InputError, match=hint) as caught:
+        load_classifier(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unreachable_hub_is_told_in_one_line(monkeypatch):
+    def unreachable(*arguments, **more):
+        raise ConnectionError("cannot reach the hub\nRetrying\nmany lines")
+
+    monkeypatch.setattr(timm, "create_model", unreachable)
+    with pytest.raises(InputError, match=r"cannot build resnet18: .*cannot reach the hub; give its weights") as caught:
+        load_classifier("resnet18")
+    assert "\n" not in str(caught.value)

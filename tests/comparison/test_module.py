@@ -1,0 +1,228 @@
+"""The comparison end to end: report, cache, several devices, methods that are not available."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import wandb
+
+from amortex.app import train_cli
+from amortex.classifiers.classifier import load_classifier
+from amortex.comparison import Comparison
+from amortex.comparison.bench import Batch, Method
+from amortex.comparison.stopwatch import Stopwatch
+from amortex.comparison.store import Store
+from amortex.comparison.studies import Protocol, scales
+from amortex.explainers import WAM, MinimalImage
+from amortex.explaining import distributed as sharing
+from amortex.rate_distortion.pipeline import RateDistortion
+from amortex.transforms import Wavelet
+from helpers.classifiers import build_classifier, smooth_net
+from helpers.photographs import photographs
+from helpers.releases import write_release
+
+ROOT = Path(__file__).parents[2]
+TINY = (
+    "--model.classifier", "helpers.networks.TinyNet", "--model.input_size", "32", "--model.mean", "[0.5]",
+    "--model.std", "[0.5]", "--model.levels", "2", "--model.samples", "2", "--model.insertion_steps", "4",
+    "--model.subsets", "4",
+    "--model.methods", "[cartoonx,wam_sg,saliency,guided_backprop,random_pixels]", "--model.checked", "[wam_sg]",
+    "--model.leaking", "[wam_sg]", "--model.sections", "[methods,leakage,sanity,scales]", "--model.gallery", "1",
+    "--data.val", "photos", "--data.val_images", "5", "--data.batch_size", "2",
+    "--data.workers", "0", "--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false",
+    "--trainer.logger", "false",
+)  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    photographs(tmp_path / "photos", *(f"{i}.png" for i in range(5)))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def compare(*arguments: str) -> int:
+    return train_cli.main(["compare", *TINY, *arguments])
+
+
+def table(folder: Path, name: str) -> dict[tuple[str, str], dict[str, str]]:
+    with open(folder / f"{name}.csv", newline="") as file:
+        return {(row["row"], row["column"]): row for row in csv.DictReader(file)}
+
+
+def test_a_report_and_a_rerun_from_the_cache(folder, capsys):
+    assert compare() == 0
+    report = (folder / "report/report.md").read_text()
+    assert "guided backprop" in report  # TinyNet has no ReLU: said, not dropped
+    assert "not available" in report
+    for name in ("rate_distortion", "noise_out", "operating_points", "pareto", "mapped", "scales", "gallery/0"):
+        assert (folder / "report" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert f"({name}.png)" in report
+    native = table(folder / "report", "native")
+    assert native["cartoonx", "rate"]["images"] == "5"
+    assert float(native["cartoonx", "passes"]["mean"]) >= 3 * 2 * 2000
+    assert float(native["cartoonx", "l2@1"]["mean"]) < 1e-5
+    rows = [json.loads(line) for line in (folder / "report/images.jsonl").read_text().splitlines()]
+    assert len([row for row in rows if row["row"] == "cartoonx" and row["table"] == "native"]) == 5
+    first = {file.name: file.read_bytes() for file in (folder / "report").glob("*.csv")}
+    assert compare("--model.gallery", "0") == 0
+    assert "explaining: cartoonx" in report
+    assert "explaining: cartoonx" not in (folder / "report/report.md").read_text()
+    assert first == {file.name: file.read_bytes() for file in (folder / "report").glob("*.csv")}
+
+
+def test_the_report_is_in_an_offline_wandb_run_as_well(folder, request):
+    config = ("--config", str(ROOT / "configs/compare/cpu.yaml"))
+    light = ("--model.methods", "[wam_sg]", "--model.sections", "[methods]", "--model.cache", "null")
+    request.addfinalizer(wandb.teardown)  # its service would go on in this test's folder
+    quiet = [value for value in TINY if value not in ("--trainer.logger", "false", "--trainer.enable_progress_bar")]
+    assert train_cli.main(["compare", *config, *quiet, *light]) == 0
+    (offline,) = (folder / "runs/wandb").glob("offline-run-*")
+    media = {path.parent.name + "/" + path.name.split("_")[0] for path in offline.rglob("*.png")}
+    assert "report/rate" in media
+    assert list(offline.rglob("native*.table.json"))
+
+
+@pytest.mark.parametrize("explaining", [True, False])
+def test_a_signal_to_end_is_not_kept_until_a_batch_is_done(explaining, folder, monkeypatch):
+    owner, name = (sharing, "settings") if explaining else (Comparison, "_usable")
+    handlers, inner = [], getattr(owner, name)
+
+    def noting(*arguments):
+        handlers.append(signal.getsignal(signal.SIGTERM))
+        return inner(*arguments)
+
+    monkeypatch.setattr(owner, name, noting)
+    if explaining:
+        network = ("--classifier", "helpers.networks.TinyNet", "--input-size", "32", "--mean", "0.5", "--std", "0.5")
+        assert train_cli.main(["explain", "photos", "--method", "wam", "--levels", "2", *network]) == 0
+    else:
+        assert compare("--model.sections", "[scales]", "--model.gallery", "0") == 0
+    assert set(handlers) == {signal.SIG_DFL}
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL  # as it was before
+
+
+def test_unknown_names_are_refused(folder, capsys):
+    assert compare("--model.methods", "[nonsense]") == 2
+    assert "unknown method 'nonsense'" in capsys.readouterr().err
+    assert not (folder / "report").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--model.lambda_k", "[-1.0]"), "lambda_k must be numbers of at least 0"),
+        (("--model.num_classes", "1", "--model.sections", "[leakage]"), "this classifier has one"),
+        (("--trainer.precision", "bf16-true"), "trainer.precision is one of"),
+    ],
+)
+def test_settings_that_make_no_sense_get_one_line(arguments, why, folder, capsys):
+    assert compare(*arguments) == 2
+    assert why in capsys.readouterr().err
+    assert not (folder / "report").exists()
+
+
+def test_figures_belong_to_a_device(images, tiny_classifier, tmp_path, monkeypatch):
+    rd, store, made = RateDistortion(tiny_classifier, Wavelet("haar", 2)), Store(tmp_path), []
+    method = Method("minimal", MinimalImage(rd, steps=12), "exact")
+    run = Batch._run
+    monkeypatch.setattr(Batch, "_run", lambda self, *args: made.append(1) or run(self, *args))
+    for device in ("cpu", "cpu", "cuda"):
+        monkeypatch.setattr(Batch, "device", property(lambda self, device=device: device))
+        Batch(images[:1], store, Stopwatch([])).explain(method)
+    assert len(made) == 2
+
+
+def test_methods_of_one_name_are_told_apart_and_a_damaged_cache_is_made_again(images, tmp_path):
+    classifier = build_classifier(smooth_net(5, seed=0), (3, 32, 32), "tiny")  # of its own: the watch stays on it
+    rd = RateDistortion(classifier, Wavelet("haar", 2))
+    batch = Batch(images, Store(tmp_path), Stopwatch([classifier]))
+    few, many = (batch.explain(Method("wam", WAM(rd, rate=rate), "exact")).explanation.mask for rate in (0.1, 0.5))
+    assert few.mean() < 0.2 < many.mean()
+    minimal = Method("minimal", MinimalImage(rd, steps=12), "exact")
+    first = batch.explain(minimal)
+    assert first.passes.tolist() == [3 * 12 + 1] * 3
+    (damaged, *others) = tmp_path.rglob("*.safetensors")
+    assert len(others) == 2
+    damaged.write_bytes(b"no safetensors")
+    again = Batch(images, Store(tmp_path), Stopwatch([])).explain(minimal)
+    torch.testing.assert_close(again.explanation.mask, first.explanation.mask, rtol=0, atol=1e-4)
+
+
+def test_classifiers_that_differ_in_their_arguments_or_normalisation_share_no_figures():
+    kinds = ({}, {"model_args": {"sharpness": 5.0}}, {"mean": [0.1]})
+    keys = set()
+    for kind in kinds:
+        classifier = load_classifier("helpers.networks.TinyNet", input_size=32, **{"mean": [0.5], "std": [0.5], **kind})
+        rd = RateDistortion(classifier, Wavelet("haar", 2))
+        keys |= {str(Method("wam", WAM(rd), "exact").settings), str(scales(rd, Protocol()).settings)}
+    assert len(keys) == 2 * len(kinds)
+
+
+def test_training_seconds_belong_to_an_explainer(folder, capsys):
+    assert compare("--model.training_seconds.nobody", "10") == 2
+    assert "the break-even of 'nobody' needs an explainer of that name" in capsys.readouterr().err
+
+
+def test_effort_is_counted_in_passes_and_every_start_keeps_to_its_budget(folder):
+    few = ("--data.val_images", "1", "--data.batch_size", "1", "--model.effort_lambda_k", "[1, 5]")
+    assert compare("--model.sections", "[effort]", "--model.budgets", "[4, 20]", *few) == 0
+    effort = table(folder / "report", "effort")
+    assert float(effort["from ones@1", "J@5"]["mean"]) == pytest.approx(5.0, abs=1e-4)
+    assert float(effort["empty mask", "passes"]["mean"]) == 1  # the class itself
+    for start in ("ones", "startgrad", "sensitivity", "the sensitivity ordering"):
+        assert ("from " + start + "@4", "passes") not in effort  # less than one step
+        assert 20 - 6 < float(effort[f"from {start}@20", "passes"]["mean"]) - 1 <= 20
+    assert float(effort["CartoonX, converged", "J@1"]["mean"]) < float(effort["from ones@20", "J@1"]["mean"])
+    assert "Amortization gap" in (folder / "report/report.md").read_text()
+
+
+def test_trained_explainers_keep_to_their_budgets_and_have_rows_of_their_own(folder):
+    write_release(folder / "mine", refine_steps=1)
+    few = (
+        "--data.val_images",
+        "1",
+        "--data.batch_size",
+        "1",
+        "--model.effort_lambda_k",
+        "[1]",
+        "--model.lambda_k",
+        "[1]",
+    )
+    ours = ("--model.explainers.mine", "mine", "--model.budgets", "[1, 4, 16]", "--model.refine", "[2]")
+    assert compare("--model.methods", "[magnitude]", "--model.sections", "[methods, effort]", *ours, *few) == 0
+    effort, native = (table(folder / "report", name) for name in ("effort", "native"))
+    passes = {row: float(found["mean"]) for (row, column), found in effort.items() if column == "passes"}
+    assert "mine@1" not in passes  # a look takes four
+    assert [passes[row] for row in ("mine@4", "mine@16", "mine, learned steps@16")] == [4, 16, 16]
+    assert float(effort["mine@4", "J@1"]["mean"]) == float(effort["mine, learned steps@4", "J@1"]["mean"])
+    assert float(native["mine + 2 steps", "passes"]["mean"]) == 4 + 2 * 6
+    assert float(native["mine", "objective"]["mean"]) > 0
+
+
+def test_two_processes_give_the_figures_of_one(folder):
+    light = ("--model.methods", "[wam_sg,saliency,random_pixels]", "--model.sections", "[methods,scales]",
+             "--model.cache", "null", "--model.gallery", "0")  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests'}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1"}
+    found = []
+    for devices in ("1", "2"):
+        command = [sys.executable, str(ROOT / "train.py"), "compare", *TINY, *light, "--model.out", f"out{devices}",
+                   "--trainer.devices", devices]  # fmt: skip
+        command += ["--trainer.strategy", "ddp"] if devices == "2" else []
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        found.append({name: table(folder / f"out{devices}", name) for name in ("native", "mapped", "scales")})
+    for name, one in found[0].items():
+        for key, row in one.items():
+            if key[1] == "seconds":
+                continue
+            other = found[1][name][key]
+            assert row["images"] == other["images"] == "5"  # none twice: five images on two processes
+            for column in ("mean", "low", "high"):
+                assert float(row[column]) == pytest.approx(float(other[column]), abs=2e-5, nan_ok=True), key

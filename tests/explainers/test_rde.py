@@ -1,0 +1,215 @@
+"""Optimised masks on a toy problem whose optimum is known, and what determines them."""
+
+import pytest
+import scipy.optimize
+import torch
+from torch import nn
+
+from amortex.core.errors import InputError
+from amortex.core.layout import Coefficients
+from amortex.core.noise_streams import NoiseStreams
+from amortex.explainers import PRESETS, RDE, WAM, Preset
+from amortex.explainers.initial import sensitivity
+from amortex.obfuscations import Constant, Gaussian
+from amortex.rate_distortion.pipeline import RateDistortion
+from amortex.transforms import Fourier, Pixel, Wavelet
+from helpers.classifiers import build_classifier
+
+HAAR = Wavelet("haar", 2, "periodization")  # orthonormal: the analysis of an image reads off its coefficients
+KNOWN = (20, 75, 131, 200)
+LOUD = 0.8  # their value in the toy images
+STRENGTH, BIAS = 12.0, -4.0
+SHORT = Preset("short", steps=250, samples=2, lr=4e-2, schedule="cosine")
+CONTINUED = SHORT.but(peak=8.0)
+
+
+class ReadsFourCoefficients(nn.Module):
+    """Logits ``(strength * mean of four coefficients / loud + bias, 0)``; all else is ignored."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layout = HAAR.layout((16, 16))
+        unit = torch.zeros(1, 1, layout.k)
+        unit[..., list(KNOWN)] = 1 / (12 * LOUD)  # the mean over four entries and three channels
+        self.register_buffer("weight", HAAR.inverse(Coefficients(layout.split(unit), layout)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # halved: the test classifiers' normalisation, (x - 0.5) / 0.5, doubles details
+        score = STRENGTH * (x * self.weight).sum((1, 2, 3)) / 2 + BIAS
+        return torch.stack([score, torch.zeros_like(score)], dim=1)
+
+
+@pytest.fixture(scope="module")
+def toy_classifier():
+    return build_classifier(ReadsFourCoefficients(), (3, 16, 16), "toy")
+
+
+@pytest.fixture(scope="module")
+def toy_images() -> torch.Tensor:
+    """Grey, with weak details everywhere but for four loud ones: nothing is ever clipped."""
+    layout = HAAR.layout((16, 16))
+    flat = 0.02 * torch.randn(2, 3, layout.k, generator=torch.Generator().manual_seed(0))
+    flat[..., layout.level == 0] = 4 * 0.5  # of the constant image 0.5 at two levels
+    flat[..., list(KNOWN)] = LOUD
+    return HAAR.inverse(Coefficients(layout.split(flat), layout))
+
+
+def objective(rd: RateDistortion, image: torch.Tensor, mask: torch.Tensor, lambda_k: float) -> torch.Tensor:
+    encoded = rd.encode(image)
+    outcome = rd(encoded, mask, NoiseStreams.of(image, 99, "evaluate"), 64)
+    return outcome.distortion.mean(1) + lambda_k * outcome.rate
+
+
+def test_toy_images_are_what_the_tests_take_them_for(toy_classifier, toy_images):
+    assert 0 < toy_images.min() < toy_images.max() < 1
+    expected = torch.full((2,), STRENGTH + BIAS)
+    torch.testing.assert_close(toy_classifier(toy_images)[:, 0], expected, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("obfuscation", [Constant(), Gaussian()], ids=lambda o: type(o).__name__)
+@pytest.mark.parametrize("preset", [SHORT, "fast"], ids=["short", "fast"])
+@pytest.mark.parametrize("init", ["ones", "startgrad", "sensitivity"])
+def test_mask_finds_the_coefficients_that_matter(obfuscation, preset, init, toy_classifier, toy_images):
+    rd = RateDistortion(toy_classifier, HAAR, obfuscation)
+    mask = RDE(rd, lambda_k=2.0, preset=preset, init=init).explain(toy_images).mask
+    known = torch.zeros(256, dtype=torch.bool)
+    known[list(KNOWN)] = True
+    assert mask[:, known].min() > 0.5
+    assert mask[:, ~known].max() < 0.01
+
+
+def test_continuation_does_not_hold_a_start_that_is_ruined_or_given(toy_classifier, toy_images):
+    rd = RateDistortion(toy_classifier, HAAR, Gaussian())
+    half = torch.full((2, 256), 0.25)
+    for init in (half, half / 10):
+        mask = RDE(rd, lambda_k=2.0, preset="fast", init=init).explain(toy_images).mask
+        assert objective(rd, toy_images, mask, 2.0).max() < objective(rd, toy_images, init, 2.0).min() / 2
+
+
+@pytest.mark.parametrize(("preset", "slack"), [(SHORT, 0.02), (CONTINUED, 0.02), ("fast", 0.1), ("converged", 0.05)])
+def test_mask_reaches_the_known_optimum(preset, slack, toy_classifier, toy_images):
+    lambda_k = 2.0
+    rd = RateDistortion(toy_classifier, HAAR, Constant())
+    mask = RDE(rd, lambda_k=lambda_k, preset=preset).explain(toy_images).mask
+    probability = rd.encode(toy_images).probabilities[0, 0].item()
+
+    def by_formula(s: float) -> float:  # all four alike by symmetry, all others zero
+        kept = torch.tensor(STRENGTH * s + BIAS).sigmoid().item()
+        return (kept - probability) ** 2 + lambda_k * 4 * s / 256
+
+    best = scipy.optimize.minimize_scalar(by_formula, bounds=(0.2, 1), method="bounded", options={"xatol": 1e-6})
+    assert best.fun < by_formula(0) / 10
+    for value in objective(rd, toy_images, mask, lambda_k).tolist():
+        assert best.fun - 1e-4 < value < best.fun * (1 + slack)
+    assert mask[:, list(KNOWN)].mean(1).tolist() == pytest.approx([best.x] * 2, abs=0.1)
+
+
+def test_objective_ends_well_below_the_full_and_the_empty_mask(smooth_classifier, images64):
+    rd = RateDistortion(smooth_classifier, Wavelet("haar", 2))
+    mask = RDE(rd, lambda_k=0.05, preset=SHORT.but(steps=150)).explain(images64).mask
+    value, full, empty = (objective(rd, images64, m, 0.05) for m in (mask, torch.ones_like(mask), 0 * mask))
+    assert (value < 0.85 * torch.minimum(full, empty)).all()
+
+
+@pytest.mark.parametrize("lambda_k", [0.5, 5.0, 100.0])
+def test_no_mask_costs_more_than_the_empty_one(lambda_k, smooth_classifier, images64):
+    rd = RateDistortion(smooth_classifier, Wavelet("haar", 2))
+    mask = RDE(rd, lambda_k, PRESETS["fast"].but(steps=100)).explain(images64).mask
+    value, empty = (objective(rd, images64, m, lambda_k) for m in (mask, 0 * mask))
+    assert (value < empty + 0.03).all()  # it is told by two draws a step
+
+
+def test_relevance_tells_zeros_apart(smooth_classifier, images64):
+    explanation = RDE(RateDistortion(smooth_classifier, Wavelet("haar", 2)), 0.2, "fast").explain(images64)
+    zeros = explanation.relevance[explanation.mask == 0]
+    assert len(zeros) > 100
+    assert len(zeros.unique()) > len(zeros) / 2
+    soft = ((explanation.mask > 0) & (explanation.mask < 1)).any(1)
+    assert soft.any()
+    assert torch.equal(explanation.importance[soft], explanation.mask[soft])
+
+
+def test_rate_falls_with_lambda(smooth_classifier, images64):
+    rd = RateDistortion(smooth_classifier, Wavelet("haar", 2))
+    rates = [RDE(rd, x, SHORT.but(steps=60)).explain(images64).mask.mean() for x in (0.0, 0.1, 10.0)]
+    assert rates[0] > rates[1] > rates[2]
+    assert rates[2] < 0.01
+
+
+@pytest.mark.parametrize("preset", ["fast", "converged"])
+def test_mask_does_not_depend_on_the_batch(preset, smooth_classifier, images64):
+    few = PRESETS[preset].but(steps=25)
+    together = RDE(RateDistortion(smooth_classifier, Wavelet("db2", 2)), 0.2, few).explain(images64).mask
+    for index in range(4):
+        rd = RateDistortion(smooth_classifier, Wavelet("db2", 2), internal_batch_size=3)
+        alone = RDE(rd, 0.2, few).explain(images64[index : index + 1]).mask
+        torch.testing.assert_close(alone[0], together[index], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("transform", [Wavelet("db2", 2), Pixel(), Fourier(2)], ids=lambda t: type(t).__name__)
+def test_batch_invariant_masks_are_equal_to_the_last_bit(transform, tiny_classifier, images):
+    rd = RateDistortion(tiny_classifier, transform, batch_invariant=True)
+    explainer = RDE(rd, 0.2, PRESETS["fast"].but(steps=25))
+    together = explainer.explain(images).mask
+    for index in range(3):
+        assert torch.equal(explainer.explain(images[index : index + 1]).mask[0], together[index])
+
+
+@pytest.mark.parametrize("variant", ["saliency", "smoothgrad", "integrated"])
+def test_batch_invariant_rankings_are_equal_to_the_last_bit(variant, tiny_classifier, images):
+    rd = RateDistortion(tiny_classifier, Wavelet("db2", 2), batch_invariant=True)
+    encoded, sizes = rd.encode(images), set()
+    handle = tiny_classifier.model.register_forward_pre_hook(lambda module, args: sizes.add(len(args[0])))
+    together = WAM(rd, variant).explain(images).relevance
+    marginal_gain = sensitivity(rd, encoded, NoiseStreams.of(images))
+    handle.remove()
+    for index in range(3):
+        one = images[index : index + 1]
+        assert torch.equal(WAM(rd, variant).explain(one).relevance[0], together[index])
+        assert torch.equal(sensitivity(rd, rd.encode(one), NoiseStreams.of(one))[0], marginal_gain[index])
+    assert sizes == {1}  # libraries choose their kernels by it
+
+
+def test_another_class_is_explained_by_another_mask(smooth_classifier, images64):
+    rd = RateDistortion(smooth_classifier, Wavelet("haar", 2))
+    predicted = rd.encode(images64).target
+    explainer = RDE(rd, 0.05, SHORT.but(steps=80))
+    own, other = explainer.explain(images64).mask, explainer.explain(images64, (predicted + 1) % 4).mask
+    assert ((own - other).abs().mean(1) > 0.01).all()
+
+
+def test_published_preset_moves_an_entry_by_its_learning_rate_per_step(smooth_classifier, images64):
+    rd = RateDistortion(smooth_classifier, Wavelet("haar", 2))
+    paper = PRESETS["paper"]
+    assert (paper.steps, paper.samples, paper.lr, paper.schedule) == (2000, 64, 1e-3, "constant")
+    masks = []
+    RDE(rd, 50.0, paper.but(steps=3, samples=1)).explain(images64, on_step=lambda n, mask: masks.append(mask.clone()))
+    assert [mask.min().item() for mask in masks] == pytest.approx([0.999, 0.998, 0.997], abs=2e-4)
+
+
+def test_changed_presets_say_so_in_their_name():
+    fast = PRESETS["fast"]
+    assert fast.but() is fast
+    assert fast.but(steps=None, lr=fast.lr) is fast
+    changed = fast.but(steps=200, samples=None, lr=0.001)
+    assert changed.name == "fast, steps=200, lr=0.001"
+    assert (changed.steps, changed.samples, changed.lr) == (200, fast.samples, 0.001)
+    assert {preset.name for preset in PRESETS.values()} == set(PRESETS)
+
+
+def test_settings_tell_everything_that_changes_the_result(tiny_classifier):
+    rd = RateDistortion(tiny_classifier, HAAR)
+    settings = RDE(rd, 3.0, SHORT, "startgrad", seed=4).settings()
+    assert settings["preset"] == "short"
+    assert (settings["steps"], settings["samples"], settings["lr"], settings["seed"]) == (250, 2, 4e-2, 4)
+    assert (settings["lambda_k"], settings["init"], settings["schedule"]) == (3.0, "startgrad", "cosine")
+    assert RDE(rd, preset="paper").settings()["lambda_k"] == PRESETS["paper"].lambda_k
+
+
+@pytest.mark.parametrize("arguments", [
+    {"preset": "slow"}, {"preset": SHORT.but(steps=0)}, {"preset": SHORT.but(samples=0)}, {"preset": SHORT.but(lr=0.0)},
+    {"lambda_k": -1.0}, {"lambda_k": float("nan")}, {"lambda_k": float("inf")}, {"preset": SHORT.but(lr=float("nan"))},
+])  # fmt: skip
+def test_settings_out_of_range_are_refused(arguments, tiny_classifier):
+    with pytest.raises(InputError):
+        RDE(RateDistortion(tiny_classifier, HAAR), **arguments)

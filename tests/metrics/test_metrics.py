@@ -1,0 +1,178 @@
+"""Metrics against closed forms and brute force, on classifiers whose answers are known."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from scipy import stats
+from torch import nn
+
+from amortex.core.errors import InputError
+from amortex.explainers import Explanation
+from amortex.metrics import (
+    METRICS,
+    InsertionDeletion,
+    MuFidelity,
+    NoiseOutCurve,
+    RateDistortionCurve,
+    functional,
+    seeds_of,
+)
+from amortex.rate_distortion.pipeline import RateDistortion
+from amortex.transforms import Pixel, Wavelet
+from helpers.classifiers import build_classifier
+
+
+@pytest.fixture
+def rd(tiny_classifier):
+    return RateDistortion(tiny_classifier, Wavelet("haar", 2))
+
+
+def explanation_of(rd, images, seed=0, signed=False):
+    encoded = rd.encode(images)
+    values = torch.randn(len(images), encoded.layout.k, generator=torch.Generator().manual_seed(seed)).to(images)
+    mask = (values > 0.5).to(images)
+    return Explanation(encoded, mask, values.abs(), values if signed else None)
+
+
+@pytest.mark.parametrize("kind", METRICS, ids=lambda kind: kind.__name__)
+def test_metric_contract(kind, rd, images):
+    metric = kind(rd, **({"samples": 2} if "samples" in kind.__init__.__annotations__ else {}))
+    explanation = explanation_of(rd, images)
+    values = metric.measure(explanation)
+    assert values.shape == (3, len(metric.columns))
+    assert not values.isinf().any()
+    metric.update(explanation)
+    found = metric.compute()
+    assert tuple(found) == metric.columns
+    for name, column in zip(metric.columns, values.T, strict=True):
+        if column.isfinite().all():
+            assert found[name].mean == pytest.approx(column.mean().item(), abs=1e-5)
+            assert found[name].low <= found[name].mean + 1e-9
+            assert found[name].images == 3
+    alone = kind(rd, **({"samples": 2} if "samples" in kind.__init__.__annotations__ else {}))
+    for index in (2, 0, 1):  # neither order nor batch matters
+        part = slice(index, index + 1)
+        alone.update(Explanation(explanation.encoded.of(part), explanation.mask[part], explanation.relevance[part]))
+    for name, interval in alone.compute().items():
+        assert interval == pytest.approx(found[name], abs=1e-4, nan_ok=True)
+
+
+class LinearProbability(nn.Module):
+    """Two classes, the logit of the first a sum of weighted pixels; the second 0."""
+
+    def __init__(self, weights: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("weights", weights)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logit = ((x + 1) / 2 * self.weights).flatten(1).sum(1)  # normalisation with 0.5, undone
+        return torch.stack([logit, torch.zeros_like(logit)], 1)
+
+
+def linear(weights):
+    return RateDistortion(build_classifier(LinearProbability(weights), (3, 8, 8), "linear"), Pixel())
+
+
+def test_insertion_deletion_and_mu_fidelity_of_a_linear_model_by_brute_force():
+    generator = torch.Generator().manual_seed(0)
+    weights, x = (
+        torch.randn(1, 1, 8, 8, generator=generator).expand(1, 3, 8, 8),
+        torch.rand(2, 3, 8, 8, generator=generator),
+    )
+    rd = linear(weights)
+    encoded = rd.encode(x, torch.zeros(2, dtype=torch.long))
+    share = (x * weights).sum(1).flatten(1)  # of each pixel in the logit: the exact attribution
+    explanation = Explanation(encoded, (share > 0).float(), share.abs(), share)
+    curves = functional.insertion_deletion(rd, explanation, 4)
+    for image in range(2):
+        order = share[image].abs().argsort(descending=True)
+        for step in range(5):
+            top, rest = order[: 16 * step], order[16 * step :]
+            assert curves["insertion"][image, step] == pytest.approx(share[image, top].sum().sigmoid().item(), abs=1e-5)
+            assert curves["deletion"][image, step] == pytest.approx(share[image, rest].sum().sigmoid().item(), abs=1e-5)
+    areas = InsertionDeletion(rd, 4).measure(explanation)
+    torch.testing.assert_close(areas[:, 0], torch.trapezoid(curves["insertion"], dx=0.25))
+    torch.testing.assert_close(areas[:, 2], areas[:, 0] - areas[:, 1])
+    chosen = functional.subsets(encoded, 64, 0.2)
+    assert (chosen.sum(-1) == round(0.2 * 64)).all()
+    drops = functional.subset_drops(rd, encoded, chosen)
+    for image in range(2):
+        parts = [share[image, one].sum() for one in chosen[image]]
+        expected = [share[image].sum().sigmoid() - (share[image].sum() - part).sigmoid() for part in parts]
+        torch.testing.assert_close(drops[image], torch.stack(expected), atol=1e-5, rtol=0)
+        pearson = stats.pearsonr(torch.stack(parts).numpy(), torch.stack(expected).numpy()).statistic
+        assert MuFidelity(rd, 64).measure(explanation)[image, 0].item() == pytest.approx(pearson, abs=1e-4)
+
+
+def test_the_oracle_wins_where_the_relevant_entries_are_known():
+    weights = torch.zeros(1, 3, 8, 8)
+    weights[..., 2:4, 2:4] = torch.tensor([[4.0, -4.0], [-4.0, 4.0]])  # four pixels decide
+    rd, x = linear(weights), torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(2))
+    encoded = rd.encode(x)
+    oracle = weights.abs().sum(1).flatten(1).expand(3, -1)
+    noise = torch.rand(3, 64, generator=torch.Generator().manual_seed(3))
+    rates = (0.0, 4 / 64, 0.25, 0.5, 1.0)
+    best, other = (
+        functional.rate_distortion_curve(rd, Explanation(encoded, one, one), rates, 16) for one in (oracle, noise)
+    )
+    assert best["l2"][:, 1:].max() < 1e-4  # from the rate of the four pixels on
+    assert other["l2"][:, 1:4].mean() > 0.05
+    assert (best["retained"][:, 1:] == 1).all()
+    out = NoiseOutCurve(rd, rates, 16).measure(Explanation(encoded, oracle, oracle))
+    curve = RateDistortionCurve(rd, rates, 16).measure(Explanation(encoded, oracle, oracle))
+    torch.testing.assert_close(out[:, 1], curve[:, 0])  # without the four pixels it is as with nothing
+
+
+def test_curves_of_one_interval_are_refused(rd):
+    with pytest.raises(InputError, match="at least 2 steps, not 1"):
+        InsertionDeletion(rd, 1)
+
+
+def test_areas_of_known_curves():
+    rates = (0.0, 0.005, 0.05, 1.0)
+    values = torch.tensor([[1.0, 1.0, 1.0, 1.0], [0.0, 0.005, 0.05, 1.0]])
+    torch.testing.assert_close(functional.area(rates, values), torch.tensor([1.0, 0.5]))
+    assert functional.area(rates, values, logarithmic=True)[0].item() == pytest.approx(1.0)
+
+
+def test_rank_correlation_within_levels_matches_scipy():
+    a, b = (torch.randn(1, 40, generator=torch.Generator().manual_seed(s)).round() for s in (0, 1))  # with ties
+    level = torch.arange(40) // 20
+    for one, found in enumerate(functional.spearman_within_levels(a, b, level)[0]):
+        on = level == one
+        assert found.item() == pytest.approx(stats.spearmanr(a[0, on].numpy(), b[0, on].numpy()).statistic)
+
+
+def test_conciseness_of_the_whole_image_is_one_and_it_hallucinates_nothing(rd, images):
+    explanation = explanation_of(rd, images)
+    whole = Explanation(explanation.encoded, torch.ones_like(explanation.mask), explanation.relevance)
+    for values in functional.conciseness_preciseness(rd, whole).values():
+        torch.testing.assert_close(values, torch.ones(3), atol=1e-4, rtol=0)
+    square = torch.zeros(1, 1, 32, 32)
+    square[..., 8:24, 8:24] = 1.0
+    assert functional.hallucination(square, square).item() == 0
+    assert functional.hallucination(square, torch.zeros_like(square)).item() == 0
+    assert functional.hallucination(square, square.roll(6, -1)).item() > 0.2
+    assert functional.hallucination(torch.zeros_like(square), square).isnan()
+
+
+def test_a_class_is_neither_kept_nor_lost_where_outputs_are_no_numbers():
+    outputs = torch.tensor([[0.9, 0.1], [0.2, 0.8], [torch.nan, torch.nan]])
+    assert functional.kept(outputs, torch.zeros(3, dtype=torch.long)).tolist() == pytest.approx(
+        [1, 0, math.nan], nan_ok=True
+    )
+
+
+def test_one_empty_mask_does_not_hide_the_profiles_of_others(rd, images):
+    explanation = explanation_of(rd, images)
+    soft = torch.full_like(explanation.mask, 0.3)
+    soft[0] = 0
+    importance = replace(explanation, mask=soft).importance
+    assert torch.equal(importance[0], explanation.relevance[0])
+    assert torch.equal(importance[1:], soft[1:])
+
+
+def test_seeds_belong_to_images(images):
+    assert seeds_of(images)[1] == seeds_of(images[1:2])[0]

@@ -1,0 +1,51 @@
+"""The objective of training: what a step measures, what imitation aims at."""
+
+import pytest
+import torch
+
+from amortex.core.noise_streams import NoiseStreams
+from amortex.explainers import RDE, Preset
+from amortex.rate_distortion.distortions import surrogate
+from amortex.training.module import AmortizedTrainingModule
+
+
+def test_masks_of_an_image_share_their_noise_and_rises_count_more(monkeypatch):
+    size = {"input_size": 32, "mean": [0.5], "std": [0.5], "levels": 2, "width": 8}
+    module = AmortizedTrainingModule("helpers.networks.TinyNet", masks=3, monotone=0.0, **size)
+    images, seen = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)), {}
+    rd = module.predictor.rate_distortion
+    outputs = rd.outputs
+
+    def spy(encoded, mask, noise):
+        seen.update(encoded=encoded, mask=mask, noise=noise, outputs=outputs(encoded, mask, noise))
+        return seen["outputs"]
+
+    monkeypatch.setattr(rd, "outputs", spy)
+    plain, measured = module.objective(images, [5, 6], done=1.0, step=0)
+    assert (seen["mask"].mean(1).view(2, 3).diff(dim=1) > 0).all()
+    for band in seen["noise"]:
+        assert torch.equal(band[0], band[2])
+        assert not torch.equal(band[0], band[3])
+    distortion = rd.distortions(seen["reference"], seen["outputs"]).view(2, 3)
+    rises = distortion.diff(dim=1) > 0.01
+    assert measured["rises"].item() == pytest.approx(rises.float().sum().item() / 6)
+    module.hparams.monotone = 2.0
+    harder, _ = module.objective(images, [5, 6], done=1.0, step=0)
+    encoded = seen["reference"]
+    divergence = surrogate(encoded.probabilities, seen["outputs"], encoded.target, encoded.predicted).view(2, 3)
+    assert (harder - plain).item() == pytest.approx(2 * (divergence[:, 1:] * rises).sum().item() / 6, abs=1e-6)
+
+
+def test_imitation_ends_at_the_teacher(tiny_classifier):
+    module = AmortizedTrainingModule(
+        "helpers.networks.TinyNet", input_size=32, mean=[0.5], std=[0.5], levels=2, width=8, warm_up=1, teacher_steps=3
+    )
+    image = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    prediction = module.predictor(image)
+    rd, rate = module.predictor.rate_distortion, torch.tensor([0.1, 0.3])
+    preset = Preset("warm-up", 3, 2, 2e-2, "constant")
+    start = prediction.mask(rate)
+    teacher = RDE(rd, module.settings.lambda_k[3], preset, start.detach())
+    wanted = teacher._explain(prediction.encoded, NoiseStreams.numbered([6, 7], 0, "teacher"), lambda *_: None).mask
+    expected = torch.nn.functional.binary_cross_entropy(prediction.mask(wanted.mean(1)), wanted)
+    torch.testing.assert_close(module.objective.imitate(prediction, rate, [6, 7], step=3), expected)
