@@ -10,7 +10,8 @@ TINY = (
     "--model.classifier", "helpers.networks.TinyNet", "--model.input_size", "32", "--model.mean", "[0.5]",
     "--model.std", "[0.5]", "--model.levels", "2", "--model.validation_samples", "2", "--model.width", "8",
     "--data.workers", "0", "--data.batch_size", "4", "--trainer.accelerator", "cpu",
-    "--trainer.enable_progress_bar", "false", "--trainer.log_every_n_steps", "1", "--trainer.enable_model_summary", "false",
+    "--trainer.enable_progress_bar", "false", "--trainer.log_every_n_steps", "1",
+    "--trainer.enable_model_summary", "false",
 )  # fmt: skip
 
 
