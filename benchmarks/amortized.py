@@ -20,8 +20,8 @@ from amortex.amortized.predictor import MaskPredictor, Prediction
 from amortex.core.masks import energy, top_share
 from amortex.core.noise_streams import NoiseStreams
 from amortex.core.process import prepare
-from amortex.explainers import WAM
 from amortex.explainers.initial import sensitivity
+from amortex.explainers.wam import WAM
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
 

@@ -12,7 +12,8 @@ import torch
 from common import arguments, default_problem, measure
 
 from amortex.core.noise_streams import NoiseStreams
-from amortex.explainers import PRESETS, RDE
+from amortex.explainers.presets import PRESETS
+from amortex.explainers.rde import RDE
 
 
 def main() -> None:

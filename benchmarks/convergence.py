@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from tqdm import tqdm
 
-from amortex.explainers import PRESETS, RDE, Preset
+from amortex.explainers.presets import PRESETS, Preset
+from amortex.explainers.rde import RDE
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
 

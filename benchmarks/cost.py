@@ -19,7 +19,9 @@ from torch import nn
 
 from amortex.amortized.explainer import Amortized
 from amortex.core.process import prepare
-from amortex.explainers import RDE, Preset, picture
+from amortex.explainers.base import picture
+from amortex.explainers.presets import Preset
+from amortex.explainers.rde import RDE
 from amortex.training.module import AmortizedTrainingModule
 
 CARTOONX_STEPS = 2000

@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from amortex.amortized.checkpoints import load_predictor
 from amortex.amortized.released import released
-from amortex.classifiers.classifier import DEFAULT_CLASSIFIER, load_classifier
+from amortex.classifiers.classifier import load_classifier
+from amortex.classifiers.default import DEFAULT_CLASSIFIER
 from amortex.comparison.bench import Batch
 from amortex.comparison.effort import TEACHER, effort
 from amortex.comparison.stopwatch import Stopwatch

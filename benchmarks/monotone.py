@@ -16,7 +16,7 @@ from amortex.amortized.explainer import DEFAULT_LEARNED_STEPS
 from amortex.amortized.mask_path import MaskPath
 from amortex.amortized.predictor import MaskPredictor
 from amortex.amortized.released import released
-from amortex.classifiers.classifier import DEFAULT_CLASSIFIER
+from amortex.classifiers.default import DEFAULT_CLASSIFIER
 from amortex.core.noise_streams import NoiseStreams
 from amortex.core.process import prepare
 

@@ -10,8 +10,9 @@ from common import arguments, default_problem, measure
 
 from amortex.core.masks import energy, top_share
 from amortex.core.noise_streams import NoiseStreams
-from amortex.explainers import RDE, WAM
 from amortex.explainers.initial import sensitivity
+from amortex.explainers.rde import RDE
+from amortex.explainers.wam import WAM
 from amortex.rate_distortion.pipeline import RateDistortion
 
 

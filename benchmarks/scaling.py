@@ -20,7 +20,8 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from amortex.core.process import prepare
-from amortex.explainers import RDE, Preset
+from amortex.explainers.presets import Preset
+from amortex.explainers.rde import RDE
 from amortex.training.module import AmortizedTrainingModule
 
 BATCH = 8

@@ -18,7 +18,9 @@ from torch import nn
 
 from amortex.classifiers.classifier import Classifier, load_classifier
 from amortex.core.process import prepare
-from amortex.explainers import RDE, WAM, Preset
+from amortex.explainers.presets import Preset
+from amortex.explainers.rde import RDE
+from amortex.explainers.wam import WAM
 from amortex.rate_distortion.pipeline import RateDistortion
 
 

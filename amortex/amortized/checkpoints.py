@@ -9,33 +9,39 @@ import torch
 from safetensors.torch import load_file
 
 from amortex.amortized.build import build_predictor
-from amortex.amortized.legacy import upgrade_weights
+from amortex.amortized.config import PredictorConfig
+from amortex.amortized.legacy import upgrade_identity, upgrade_settings, upgrade_weights
 from amortex.amortized.predictor import MaskPredictor
 from amortex.classifiers.classifier import Classifier
 from amortex.core.errors import InputError
 from amortex.io.untrusted import refuse_bomb, refuse_objects, refuse_tensors
+from amortex.rate_distortion.problem import Problem
 
 WEIGHTS, CONFIG = "explainer.safetensors", "explainer.json"  # of a release
 LOADING = {"checkpoint_path", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"}  # timm's
 AVERAGE = "average.module."  # prefix of the running mean of the weights in a checkpoint
 
 
-def load_predictor(path: str | Path, built: Classifier | None = None, **overrides: Any) -> MaskPredictor:
+def load_predictor(path: str | Path, classifier: str | Classifier | None = None, **overrides: Any) -> MaskPredictor:
     """The trained predictor of a checkpoint (``.ckpt``) or a release (a folder), with its classifier.
 
     Arguments:
         path: checkpoint file or release folder. Nothing in it is executed.
-        built: a classifier that is loaded already, instead of what the file names.
-        **overrides: other settings, such as ``weights`` where the classifier's weight file has moved.
+        classifier: one that is loaded already; or the class path that the file names, which says that it is trusted.
+        **overrides: other fields of its `Problem`, such as ``weights`` where the classifier's weight file has moved.
 
     Raises:
         InputError: the file is missing, broken or no explainer, or belongs to another classifier or transform.
     """
     settings, identity, weights = read(Path(path))
-    named = overrides.get("classifier", getattr(built, "name", None))
-    refuse_code(settings, named, path)
+    loaded = classifier if isinstance(classifier, Classifier) else None
+    if isinstance(classifier, str):
+        overrides["classifier"] = classifier
+    refuse_code(settings, overrides.get("classifier", getattr(loaded, "name", None)), path)
     try:
-        predictor = build_predictor({**settings, **overrides}, built)
+        problem = Problem.of({**settings["problem"], **overrides})
+        config = PredictorConfig.of(settings["predictor"])
+        predictor = build_predictor(problem, config, settings["refinement"].get("steps", 0) > 0, loaded)
     except InputError:
         raise
     except Exception as error:  # settings of any kind break a network's constructor with any type of error
@@ -74,10 +80,11 @@ def refuse_code(settings: dict[str, Any], named: str | None, path: str | Path) -
     Raises:
         InputError: the file names a class path that is not `named` by the user, or arguments that make timm load files.
     """
-    loading = LOADING & set(settings.get("model_args") or {})
+    problem, predictor = settings["problem"], settings["predictor"]
+    loading = LOADING & set(problem.get("model_args") or {})
     if loading:
         raise InputError(f"{path} asks for {', '.join(sorted(loading))}, which would load other files: it is refused")
-    encoder, name = (str(settings.get(key)) for key in ("encoder", "classifier"))
+    encoder, name = str(predictor.get("encoder")), str(problem.get("classifier"))
     if not (encoder == "None" or timm.is_model(encoder.split(".")[0])):
         raise InputError(f"{path} names the encoder {encoder!r}, which timm does not know: it is refused")
     if not (timm.is_model(name.split(".")[0]) or name == named):
@@ -119,9 +126,12 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, torch.Te
         raise InputError(f"{path} is no amortex explainer: it lacks {error}") from error
     for table in (settings, identity):
         refuse_objects(table, path)
-    weights = upgrade_weights(weights)
+    settings, identity, weights = upgrade_settings(settings), upgrade_identity(identity), upgrade_weights(weights)
+    if not all(isinstance(settings.get(group), dict) for group in ("problem", "predictor", "refinement")):
+        raise InputError(f"{path} is no amortex explainer: it lacks groups of settings")
     refuse_tensors(weights, path)
     largest = max((size for value in weights.values() for size in value.shape), default=0)
-    if any(isinstance(settings.get(key), int) and settings[key] > largest for key in ("width", "condition")):
+    sizes = [settings["predictor"].get(key) for key in ("width", "condition")]
+    if any(isinstance(size, int) and size > largest for size in sizes):
         raise InputError(f"{path} has settings of a network larger than the weights: it is damaged")
     return settings, identity, weights

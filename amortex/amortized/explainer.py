@@ -13,7 +13,8 @@ from amortex.classifiers.classifier import digest
 from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.base import Explainer, Explanation, OnStep, check_share
-from amortex.explainers.rde import RDE, Preset
+from amortex.explainers.presets import Preset
+from amortex.explainers.rde import RDE
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 
 DEFAULT_LEARNED_STEPS = 8  # by default

@@ -16,7 +16,7 @@ from amortex.amortized.evidence import GradientProbe, observe
 from amortex.amortized.predictor import MaskPredictor
 from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams
-from amortex.explainers import Explanation, picture
+from amortex.explainers.base import Explanation, picture
 from amortex.io.files import write_atomically
 
 ONNX = "explainer.onnx"
@@ -133,10 +133,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--push", metavar="REPOSITORY", help="upload the folder to this repository of the hub")
     parser.add_argument("--classifier", help="its class path, if it is not one of timm's: it runs that code")
     options = parser.parse_args(arguments)
-    named = {} if options.classifier is None else {"classifier": options.classifier}
-    load_predictor(options.checkpoint, **named)  # refused before anything is written
+    load_predictor(options.checkpoint, options.classifier)  # refused before anything is written
     release(options.checkpoint, options.folder)
-    predictor = load_predictor(options.folder, **named)  # what was written can be read
+    predictor = load_predictor(options.folder, options.classifier)  # what was written can be read
     size = (options.folder / WEIGHTS).stat().st_size / 2**20
     if options.onnx:
         export_onnx(predictor, options.folder / ONNX)

@@ -1,20 +1,48 @@
-"""What checkpoints and releases of version 0.1 are called today: keys of weights."""
+"""Files of version 0.1 in today's words: settings, identities and keys of weights."""
 
 from typing import Any
 
 DECODER = {"describe": "embed", "expect": "curve_stem", "refine": "curve_head"}
 LAYERS = {
-    "spread": "depthwise",
-    "grow": "expand",
-    "shrink": "project",
-    "enter": "stem",
-    "leave": "head",
-    "calm": "norm",
-}
+    "spread": "depthwise", "grow": "expand", "shrink": "project", "enter": "stem", "leave": "head", "calm": "norm",
+}  # fmt: skip
+# group of settings -> its settings, and what they were called
+GROUPS: dict[str, dict[str, str]] = {
+    "problem": {
+        name: name
+        for name in (
+            "classifier", "weights", "num_classes", "class_names", "model_args", "mean", "std", "wavelet", "levels",
+            "padding", "obfuscation", "distortion", "internal_batch_size",
+        )
+    } | {"input_size": "img_size"},
+    "predictor": {name: name for name in ("features", "encoder", "gradient", "width", "condition")},
+    "objective": {
+        name: name
+        for name in ("masks", "samples", "monotone", "first_rates", "rates", "curriculum", "warm_up", "teacher_steps")
+    },
+    "refinement": {"steps": "refine_steps", "only": "refine_only"},
+    "optimizer": {name: name for name in ("lr", "weight_decay", "ema", "clip")},
+}  # fmt: skip
+
+
+def upgrade_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings in groups; those that are grouped already stay as they are."""
+    if "problem" in settings:
+        return settings
+    old_names = {old for names in GROUPS.values() for old in names.values()}
+    grouped: dict[str, Any] = {key: value for key, value in settings.items() if key not in old_names}
+    for group, names in GROUPS.items():
+        grouped[group] = {new: settings[old] for new, old in names.items() if old in settings}
+    return grouped
+
+
+def upgrade_identity(identity: dict[str, Any]) -> dict[str, Any]:
+    """What weights belong to, under today's names."""
+    return {{"transform_mode": "transform_padding"}.get(key, key): value for key, value in identity.items()}
 
 
 def upgrade_weights(weights: dict[str, Any]) -> dict[str, Any]:
-    """Weights of a decoder under today's names; today's own stay as they are."""
+    """Weights of a decoder under today's names."""
     return {".".join(_segments(key)): value for key, value in weights.items()}
 
 

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from amortex.amortized.backbone import Backbone
 from amortex.amortized.budget import masks_of_rate
+from amortex.amortized.config import PredictorConfig
 from amortex.amortized.decoder import Decoder
 from amortex.amortized.encoder import Encoder
 from amortex.amortized.evidence import Evidence, observe, probe
@@ -24,7 +25,7 @@ from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
-from amortex.transforms import Wavelet
+from amortex.transforms.wavelet import Wavelet
 
 RATES = (0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.5, 0.8)  # where the curve has its corners
 INITIAL_RATE_FACTOR = 1.5  # learned refinement begins with masks of more than the rate that is expected to be best
@@ -72,13 +73,7 @@ class MaskPredictor(nn.Module):
 
     Arguments:
         rate_distortion: classifier and wavelet transform.
-        features: whether to read the classifier's feature maps; a black box has none.
-        encoder: timm name of a network to learn feature maps with instead, from the image: for classifiers that are
-            black boxes. It must be one without batch normalisation, such as ``convnext_atto``.
-        gradient: whether to take one look at the gradient of the class's score, at the cost of one forward and
-            backward pass.
-        width: of the decoder (channels at level 2).
-        condition: size of the vector that tells the decoder of the class.
+        config: how it is built.
         refiner: whether to learn refinement, too.
 
     Raises:
@@ -86,31 +81,21 @@ class MaskPredictor(nn.Module):
     """
 
     def __init__(
-        self,
-        rate_distortion: RateDistortion,
-        features: bool = True,
-        encoder: str | None = None,
-        gradient: bool = True,
-        width: int = 32,
-        condition: int = 64,
-        refiner: bool = False,
+        self, rate_distortion: RateDistortion, config: PredictorConfig | None = None, refiner: bool = False
     ) -> None:
         super().__init__()
-        transform = rate_distortion.transform
+        self.config = config = config or PredictorConfig()
+        transform, classifier = rate_distortion.transform, rate_distortion.classifier
         if not isinstance(transform, Wavelet):
             raise InputError(f"the mask predictor works on wavelet coefficients, not on {type(transform).__name__}")
-        self.rate_distortion, self.gradient = rate_distortion, gradient
-        self.backbone = Backbone(rate_distortion.classifier, features)
-        self.settings: dict[str, Any] = {
-            "features": features, "encoder": encoder, "gradient": gradient, "width": width, "condition": condition,
-            "refiner": refiner,
-        }  # fmt: skip
-        b = self.backbone
-        own = None if encoder is None else Encoder(encoder, rate_distortion.classifier)
-        channels, strides = (b.channels, b.strides) if own is None else (own.channels, own.strides)
+        self.rate_distortion, self.gradient = rate_distortion, config.gradient
+        self.backbone = Backbone(classifier, config.features)
+        encoder = None if config.encoder is None else Encoder(config.encoder, classifier)
+        maps = self.backbone if encoder is None else encoder
         self.decoder = Decoder(
-            transform.levels, channels, strides, b.head_size, gradient, width, condition, len(RATES), own, refiner
-        )
+            transform.levels, maps.channels, maps.strides, self.backbone.head_size, config.gradient, config.width,
+            config.condition, len(RATES), encoder, refiner,
+        )  # fmt: skip
 
     def forward(
         self,
@@ -174,26 +159,12 @@ class MaskPredictor(nn.Module):
         """Classifier passes of a prediction: a forward pass is 1, forward and backward 3."""
         return 4 if self.gradient else 1
 
-    def identity(self) -> dict[str, Any]:
-        """What a decoder's weights belong to, as plain values: classifier, transform, obfuscation, distortion."""
-        rd = self.rate_distortion
-        config = rd.classifier.data_config
-        return {
-            "classifier": rd.classifier.name,
-            "classifier_weights": rd.classifier.fingerprint(),
-            "num_classes": rd.classifier.num_classes,
-            **{f"classifier_{key}": list(v) if isinstance(v, tuple) else v for key, v in config.items()},
-            **{f"transform_{key}": value for key, value in rd.transform.settings().items()},
-            "obfuscation": type(rd.obfuscation).__name__.lower(),
-            "distortion": rd.distortion,
-        }
-
     def refuse_others(self, identity: dict[str, Any]) -> None:
         """Raises InputError where weights with this `identity` belong to something else than what is here.
 
         The size of the images may differ: the decoder is convolutional.
         """
-        own = self.identity()
+        own = self.rate_distortion.identity()
         for key in own:
             if key != "classifier_input_size" and identity.get(key) != own[key]:
                 raise InputError(

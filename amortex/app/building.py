@@ -10,32 +10,17 @@ from amortex.amortized.explainer import Amortized
 from amortex.amortized.released import released
 from amortex.app.options import AMORTIZED, CLASSIFIER, TRAINED, changed, model_args, own_weights
 from amortex.classifiers.classifier import Classifier, load_classifier
+from amortex.classifiers.default import DEFAULT_CLASSIFIER
 from amortex.core.errors import InputError
-from amortex.explainers import (
-    METHODS,
-    PRESETS,
-    RDE,
-    WAM,
-    Baseline,
-    Explainer,
-    MinimalImage,
-    Ordering,
-    StaticMinimalImage,
-    build_explainer,
-)
-from amortex.obfuscations import OBFUSCATION_NAMES
-from amortex.rate_distortion.pipeline import RateDistortion
-from amortex.transforms import Fourier, Transform, Wavelet
+from amortex.explainers import METHODS, build_explainer
+from amortex.explainers.base import Explainer
+from amortex.explainers.baselines import Baseline
+from amortex.explainers.presets import PRESETS
+from amortex.rate_distortion.problem import Problem
 
-# the options of each kind of explainer; an option that the chosen one does not have is refused
-OPTIONS: dict[Any, tuple[str, ...]] = {
-    RDE: ("preset", "lambda_k", "steps", "samples", "lr", "init"),
-    WAM: ("rate", "samples"),
-    Baseline: ("rate",),
-    Ordering: ("rate",),
-    MinimalImage: ("steps", "lr", "alpha"),
-    Amortized: ("lambda_k", "rate", "hard", "select_rate", "max_distortion", "learned_steps", "finetune_steps"),
-}
+AMORTIZED_OPTIONS = (
+    "lambda_k", "rate", "hard", "select_rate", "max_distortion", "learned_steps", "finetune_steps",
+)  # fmt: skip
 
 
 def choose(options: argparse.Namespace) -> None:
@@ -65,86 +50,70 @@ def build(options: argparse.Namespace) -> Explainer:
     return explainer
 
 
-def build_classifier(options: argparse.Namespace) -> Classifier:
-    """The classifier that the options name or hold.
+def problem_of(options: argparse.Namespace) -> Problem:
+    """What the options say of the classifier and of how masks are measured."""
+    name = options.classifier if isinstance(options.classifier, str) else DEFAULT_CLASSIFIER
+    entry = METHODS.get(options.method)
+    settings = {**vars(options), "classifier": name, "model_args": model_args(options)}
+    settings["obfuscation"] = options.obfuscation or (entry.obfuscation if entry else "gaussian")
+    return Problem.of(settings | ({"transform": entry.transform} if entry else {}))
+
+
+def given_classifier(options: argparse.Namespace) -> Classifier | None:
+    """The classifier that the options hold instead of its name.
 
     Raises:
         InputError: as `load_classifier`; options for a classifier that is loaded already.
     """
+    if isinstance(options.classifier, str):
+        return None
     if isinstance(options.classifier, Classifier):
         given = changed(options, CLASSIFIER)
         if given:
             raise InputError(f"{next(iter(given))} belongs to load_classifier: this classifier is loaded already")
         return options.classifier
     return load_classifier(
-        options.classifier,
-        options.weights,
-        options.num_classes,
-        options.class_names,
-        model_args(options),
-        input_size=options.input_size,
-        mean=options.mean,
-        std=options.std,
-    )
+        options.classifier, options.weights, options.num_classes, options.class_names, model_args(options),
+        input_size=options.input_size, mean=options.mean, std=options.std,
+    )  # fmt: skip
 
 
-def given_to(kind: Any, options: argparse.Namespace) -> dict[str, Any]:
-    """Those options of this kind of explainer that are given.
+def method_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Those options of the method that are given.
 
     Raises:
-        InputError: an option of another kind is given.
+        InputError: an option of another method is given.
     """
-    allowed, given = OPTIONS.get(kind, ()), {}
-    for name in dict.fromkeys(name for names in OPTIONS.values() for name in names):
-        value = getattr(options, name)
-        if value is None:
-            continue
+    allowed = AMORTIZED_OPTIONS if options.method == AMORTIZED else METHODS[options.method].options
+    known = dict.fromkeys((*(name for entry in METHODS.values() for name in entry.options), *AMORTIZED_OPTIONS))
+    given = {name: getattr(options, name) for name in known if getattr(options, name) is not None}
+    for name in given:
         if name not in allowed:
             has = ", ".join("--" + other.replace("_", "-") for other in allowed) or "no options of its own"
             raise InputError(
                 f"{options.method} has no --{name.replace('_', '-')}; it has {has}; or choose another --method"
             )
-        given[name] = value
     return given
 
 
 def _trained(options: argparse.Namespace) -> Explainer:
     """The trained explainer of a file, with the classifier it was trained for."""
-    given = given_to(Amortized, options)
-    built = None if isinstance(options.classifier, str) else build_classifier(options)
-    overrides = changed(options, TRAINED if built is None else TRAINED[1:])
+    given, classifier = method_options(options), given_classifier(options)
+    overrides = changed(options, TRAINED if classifier is None else TRAINED[1:])
     if options.input_size is not None:
         overrides["input_size"] = options.input_size
-    overrides["internal_batch_size"] = options.internal_batch_size
     if changed(options, ["model_args"]):
         overrides["model_args"] = model_args(options)
-    predictor = load_predictor(options.explainer, built, **overrides)
-    predictor.rate_distortion.batch_invariant = options.batch_invariant
+    overrides |= {"internal_batch_size": options.internal_batch_size, "batch_invariant": options.batch_invariant}
+    predictor = load_predictor(options.explainer, overrides.pop("classifier", classifier), **overrides)
     return Amortized(predictor, seed=options.seed, **given)
 
 
 def _exact(options: argparse.Namespace) -> Explainer:
     """The exact explainer that the options ask for."""
-    kind, _, transform_kind = METHODS[options.method]
-    given = given_to(kind, options)
-    classifier = build_classifier(options)
-    transform: Transform = transform_kind()
-    if transform_kind is Wavelet:
-        transform = Wavelet(options.wavelet, options.levels, options.padding)
-    elif transform_kind is Fourier:
-        transform = Fourier(options.levels)
-    transform.layout(classifier.input_size[1:])  # refuses what is not exact before anything is written
-    # minimal images set the rest to zero, and are measured as they are made
-    obfuscation = options.obfuscation or ("zero" if kind in (MinimalImage, StaticMinimalImage) else "gaussian")
-    rd = RateDistortion(
-        classifier,
-        transform,
-        OBFUSCATION_NAMES[obfuscation](),
-        options.distortion,
-        options.internal_batch_size,
-        options.batch_invariant,
-    )
-    if kind is RDE:
+    given = method_options(options)
+    rd = problem_of(options).build(given_classifier(options))
+    if "preset" in METHODS[options.method].options:
         preset = PRESETS[given.pop("preset", "fast")]
         given["preset"] = preset.but(**{name: given.pop(name, None) for name in ("steps", "samples", "lr")})
     return build_explainer(options.method, rd, seed=options.seed, **given)

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ from amortex.core.errors import InputError
 from amortex.data import ImageData
 from amortex.explaining.distributed import FileExplainer
 from amortex.training.callbacks import LastCheckpoint, relative
+from amortex.training.config import plain_values
 from amortex.training.module import AmortizedTrainingModule
 
 KEYWORDS = ("", "null", "best", "last", "hpc", "registry")  # what Lightning takes for a checkpoint besides files
@@ -29,7 +31,21 @@ TRAINER = {"inference_mode": False, "use_distributed_sampler": False}
 LARGEST_SEED = 2**32 - 1  # of NumPy
 PRECISIONS = ("None", "16", "32", "bf16", "32-true", "16-mixed", "bf16-mixed")  # masks are float32
 MOST_DEVICES = max(64, os.cpu_count() or 1)  # each is a process: far more would exhaust the machine
-DEFAULTS = {name: value.default for name, value in inspect.signature(AmortizedTrainingModule).parameters.items()}
+
+
+def default_settings() -> dict[str, Any]:
+    """Defaults of the training module's settings, ``problem.classifier`` and so on."""
+    defaults: dict[str, Any] = {}
+    for name, parameter in inspect.signature(AmortizedTrainingModule).parameters.items():
+        default: Any = parameter.default
+        if is_dataclass(default):
+            defaults |= {f"{name}.{field.name}": getattr(default, field.name) for field in fields(default)}
+        else:
+            defaults[name] = default
+    return defaults
+
+
+DEFAULTS = default_settings()
 
 
 @contextmanager
@@ -93,6 +109,14 @@ class TrainCLI(OneLineCLI):
         if value not in KEYWORDS or Path(value).is_file():
             read(Path(value))
 
+    def _parse_ckpt_path(self) -> None:
+        """Take over the checkpoint's settings; Lightning's own way does not know how older versions kept them."""
+        if self.config.get("subcommand") and self.checkpoint is not None:
+            settings = read(self.checkpoint)[0]
+            settings.pop("_instantiator", None)
+            with as_input_errors():
+                self.config = self.parser.parse_object({self.config.subcommand: {"model": settings}}, self.config)
+
     @property
     def checkpoint(self) -> Path | None:
         """The file that the run goes on from."""
@@ -102,9 +126,9 @@ class TrainCLI(OneLineCLI):
     def before_instantiate_classes(self) -> None:
         asked, found = (config[config.subcommand].get("model") for config in (self.asked, self.config))
         if self.checkpoint is not None and asked:
-            refuse_code(found.as_dict(), asked.classifier, self.checkpoint)
+            refuse_code(found.as_dict(), asked.problem.classifier, self.checkpoint)
         for name, value in (asked or {}).items():
-            if plain(value) not in (plain(DEFAULTS[name]), plain(found[name])):
+            if plain_values(value) not in (plain_values(DEFAULTS[name]), plain_values(found[name])):
                 say(f"train.py: {name} is {value} from now on, {found[name]} in the checkpoint", file=sys.stderr)
                 found[name] = value
 
@@ -208,8 +232,3 @@ def explain(arguments: Sequence[str]) -> int:
 @rank_zero_only
 def say(text: str, file: Any = None) -> None:
     print(text, file=file)
-
-
-def plain(value: Any) -> Any:
-    """Sequences as lists: checkpoints, configurations and defaults have them in several types."""
-    return list(value) if isinstance(value, tuple) else value

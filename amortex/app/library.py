@@ -11,7 +11,8 @@ from typing_extensions import Unpack
 from amortex.app.building import build, choose, device
 from amortex.app.loaded_explainer import LoadedExplainer
 from amortex.app.options import check, from_keywords
-from amortex.classifiers.classifier import DEFAULT_CLASSIFIER, Classifier
+from amortex.classifiers.classifier import Classifier
+from amortex.classifiers.default import DEFAULT_CLASSIFIER
 from amortex.core.errors import InputError
 from amortex.core.process import prepare
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from amortex.classifiers.classifier import Classifier
 from amortex.core.errors import InputError
-from amortex.explainers import Explainer
+from amortex.explainers.base import Explainer
 from amortex.explaining.batch import Request, settings
 from amortex.explaining.results import ExplanationResult, explain
 from amortex.io.images import Photograph, Preprocess, Source

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
-from amortex.classifiers.classifier import DEFAULT_CLASSIFIER
+from amortex.classifiers.default import DEFAULT_CLASSIFIER
 from amortex.core.errors import InputError
-from amortex.explainers import METHODS, PRESETS
-from amortex.explainers.initial import Initial
-from amortex.obfuscations import OBFUSCATION_NAMES
-from amortex.rate_distortion.distortions import DISTORTIONS
-from amortex.transforms.wavelet import Mode
+from amortex.explainers import METHODS
+from amortex.explainers.presets import PRESETS, Initial
+from amortex.obfuscations import OBFUSCATIONS
+from amortex.rate_distortion.problem import DistortionName
+from amortex.transforms import Padding
 
 AMORTIZED = "amortized"
 # options that an explainer's file sets; given all the same, they must agree with it
@@ -89,11 +89,11 @@ def add_options(p: argparse.ArgumentParser) -> Any:
     g.add_argument("--alpha", type=float, help="sparsity weight of minimal; default: 100")
 
     g = p.add_argument_group("rate and distortion")
-    g.add_argument("--obfuscation", choices=OBFUSCATION_NAMES, help="default: gaussian; zero for minimal images")
-    g.add_argument("--distortion", choices=DISTORTIONS, default="label_l2", help="default: %(default)s")
+    g.add_argument("--obfuscation", choices=tuple(OBFUSCATIONS), help="default: gaussian; zero for minimal images")
+    g.add_argument("--distortion", choices=get_args(DistortionName), default="label_l2", help="default: %(default)s")
     g.add_argument("--wavelet", default="db3", help="any discrete wavelet of PyWavelets; default: %(default)s")
     g.add_argument("--levels", type=int, default=5, help="wavelet levels, Fourier octaves; default: %(default)s")
-    g.add_argument("--padding", choices=get_args(Mode), default="zero", help="default: %(default)s")
+    g.add_argument("--padding", choices=get_args(Padding), default="zero", help="default: %(default)s")
     g.add_argument(
         "--certificate-samples", type=int, default=64, help="fresh draws per certificate; default: %(default)s"
     )

@@ -11,11 +11,10 @@ from timm.data import resolve_data_config
 from torch import Tensor, nn
 
 from amortex.classifiers.class_names import index_of, known_class_names, read_class_names
+from amortex.classifiers.default import DEFAULT_CLASSIFIER
 from amortex.classifiers.folding import fold_batch_norms
 from amortex.classifiers.weights import build_network
 from amortex.core.errors import InputError
-
-DEFAULT_CLASSIFIER = "tf_efficientnet_lite0"
 
 
 class Classifier(nn.Module):

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from amortex.comparison.stopwatch import Stopwatch, synchronise
 from amortex.comparison.store import Store
-from amortex.explainers import Explainer, Explanation
+from amortex.explainers.base import Explainer, Explanation
 from amortex.explaining.batch import Request, settings
-from amortex.transforms import Pixel, Transform
+from amortex.transforms.base import Transform
+from amortex.transforms.pixel import Pixel
 
 COSTLY = 10  # steps of an explainer from which on its explanations are kept on disk
 

@@ -11,9 +11,10 @@ from amortex.comparison.bench import Batch, Method
 from amortex.comparison.studies import Protocol, Study
 from amortex.core.masks import energy, top_share
 from amortex.core.noise_streams import NoiseStreams
-from amortex.explainers import RDE, Explainer, Preset
-from amortex.explainers.base import Explanation, OnStep
-from amortex.explainers.initial import Initial, sensitivity
+from amortex.explainers.base import Explainer, Explanation, OnStep
+from amortex.explainers.initial import sensitivity
+from amortex.explainers.presets import Initial, Preset
+from amortex.explainers.rde import RDE
 from amortex.metrics import OperatingPoint
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from amortex.comparison.bench import Batch, Method
-from amortex.explainers import picture
+from amortex.explainers.base import picture
 from amortex.explaining.plots import INK, png
 from amortex.io.files import write_atomically
 

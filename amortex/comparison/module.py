@@ -9,9 +9,7 @@ import lightning
 import torch
 from torch import Tensor, nn
 
-from amortex.amortized.build import build_classifier
 from amortex.amortized.checkpoints import load_predictor
-from amortex.classifiers.classifier import DEFAULT_CLASSIFIER
 from amortex.comparison.bench import Batch
 from amortex.comparison.effort import TEACHER
 from amortex.comparison.gallery import write_gallery
@@ -23,17 +21,18 @@ from amortex.comparison.studies import Study, figures
 from amortex.core.errors import InputError
 from amortex.core.process import ends_at_once
 from amortex.metrics import AmortizationGap, BreakEven, ImageMean, Interval, seeds_of
-from amortex.rate_distortion.distortions import DistortionName
+from amortex.rate_distortion.problem import Problem
+
+PROBLEM = Problem(internal_batch_size=64)  # a constant, since the signature shows it to the command line
+# a trained explainer is measured as the comparison measures, not as its file says
+OF_EXPLAINERS = ("wavelet", "levels", "padding", "obfuscation", "distortion", "internal_batch_size")
 
 
 class Comparison(lightning.LightningModule):
     """Compares explainers on the validation images of an `ImageData`, and leaves a report.
 
     Arguments:
-        classifier, weights, num_classes, class_names, model_args, input_size, mean, std: as `load_classifier`'s.
-        wavelet, levels, padding: of the transform.
-        obfuscation: by name, as `explain.py` takes it.
-        distortion: of the objective of RDE methods.
+        problem: what is explained, and how masks are measured; its distortion is the objective of RDE methods.
         sections: what to measure: ``methods`` (tables and curves), ``leakage``, ``sanity``, ``scales``, ``effort``
             (quality against compute) and ``grid`` (CartoonX's settings).
         methods: exact, classical and trivial methods, by the names that `explain.py` knows.
@@ -50,7 +49,6 @@ class Comparison(lightning.LightningModule):
         gallery: how many images are shown.
         out: folder of the report.
         cache: folder that keeps explanations and figures by content, so that a rerun costs nothing; null for none.
-        internal_batch_size: most obfuscated images in memory at once.
         seed: of the explainers.
 
     Raises:
@@ -59,19 +57,7 @@ class Comparison(lightning.LightningModule):
 
     def __init__(
         self,
-        classifier: str = DEFAULT_CLASSIFIER,
-        weights: str = "auto",
-        num_classes: int | None = None,
-        class_names: str | None = None,
-        model_args: dict[str, Any] | None = None,
-        input_size: int | None = None,
-        mean: list[float] | None = None,
-        std: list[float] | None = None,
-        wavelet: str = "db3",
-        levels: int = 5,
-        padding: str = "zero",
-        obfuscation: str = "gaussian",
-        distortion: DistortionName = "label_l2",
+        problem: Problem = PROBLEM,
         sections: tuple[str, ...] = ("methods", "leakage", "sanity", "scales"),
         methods: tuple[str, ...] = ALL,
         explainers: dict[str, str] | None = None,
@@ -89,7 +75,6 @@ class Comparison(lightning.LightningModule):
         gallery: int = 4,
         out: str = "report",
         cache: str | None = "report/cache",
-        internal_batch_size: int = 64,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -99,14 +84,13 @@ class Comparison(lightning.LightningModule):
             raise InputError(f"lambda_k must be numbers of at least 0, not {lambda_k}")
         if min(effort_lambda_k, default=0.0) <= 0 or min(budgets, default=0) < 1:
             raise InputError("effort_lambda_k must be above 0, and budgets at least 1")
-        self.save_hyperparameters()
-        self.classifier = build_classifier(self.hparams)
-        same = {name: self.hparams[name] for name in
-                ("wavelet", "levels", "padding", "obfuscation", "distortion", "internal_batch_size")}  # fmt: skip
+        self.save_hyperparameters(ignore="problem")
+        self.problem, self.classifier = problem, problem.build_classifier()
+        same = {name: getattr(problem, name) for name in OF_EXPLAINERS}
         predictors = {name: load_predictor(path, self.classifier, **same) for name, path in (explainers or {}).items()}
         if "leakage" in sections and self.classifier.num_classes < 2:
             raise InputError("leakage is about other classes, and this classifier has one: leave out that section")
-        self.plan = Plan(self.hparams, self.classifier, predictors)
+        self.plan = Plan(self.hparams, problem, self.classifier, predictors)
         for name in training_seconds or {}:
             if name not in predictors or "cartoonx" not in methods or "methods" not in sections:
                 raise InputError(
@@ -212,7 +196,7 @@ class Comparison(lightning.LightningModule):
             tables[section][name] = dict.fromkeys(row, Interval(torch.nan, torch.nan, torch.nan, 0))
         failed, pictures = ([name for one in lists for name in one] for lists in (failed, pictures))
         findings = Findings(tables, gaps, breaks, reasons, failed, sorted(pictures))
-        write_report(self.folder, findings, dict(self.hparams), self.plan.methods, self.watch)
+        write_report(self.folder, findings, {**self.problem.settings(), **self.hparams}, self.plan.methods, self.watch)
         with open(self.folder / "images.jsonl", "w", encoding="utf-8") as file:
             for rank in range(self.trainer.world_size):
                 file.write(self._rows(rank).read_text(encoding="utf-8"))

@@ -1,10 +1,10 @@
 """From settings to methods and studies: what a comparison measures."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from math import nan
 from typing import Any
 
-from amortex.amortized.build import build_rate_distortion
 from amortex.amortized.explainer import DEFAULT_LEARNED_STEPS, Amortized
 from amortex.amortized.predictor import MaskPredictor
 from amortex.classifiers.classifier import Classifier
@@ -12,9 +12,11 @@ from amortex.comparison.bench import Method
 from amortex.comparison.effort import effort
 from amortex.comparison.studies import MetricSuite, Protocol, Study, leakage, mapped, native, sanity, scales, variants
 from amortex.core.errors import InputError
-from amortex.explainers import METHODS, RDE, Baseline, Ordering, build_explainer
+from amortex.explainers import METHODS, build_explainer
+from amortex.explainers.rde import RDE
 from amortex.rate_distortion.pipeline import RateDistortion
-from amortex.transforms import Fourier, Pixel, Transform, Wavelet
+from amortex.rate_distortion.problem import Problem
+from amortex.transforms import TRANSFORMS
 
 SECTIONS = ("methods", "leakage", "sanity", "scales", "effort", "grid")
 ALL = ("cartoonx", "pixel_rde", "wam_sg", "wam_ig", "minimal", "saliency", "smoothgrad", "integrated_gradients",
@@ -34,6 +36,7 @@ class Plan:
 
     Arguments:
         h: settings of a `Comparison`.
+        problem: its problem.
         classifier: to explain.
         predictors: trained explainers by name.
 
@@ -41,7 +44,7 @@ class Plan:
         InputError: unknown names.
     """
 
-    def __init__(self, h: Any, classifier: Classifier, predictors: dict[str, MaskPredictor]) -> None:
+    def __init__(self, h: Any, problem: Problem, classifier: Classifier, predictors: dict[str, MaskPredictor]) -> None:
         for kind, names, known in (
             ("section", h.sections, SECTIONS),
             ("method", [*h.methods, *h.leaking, *h.checked], METHODS),
@@ -49,27 +52,23 @@ class Plan:
             for name in names:
                 if name not in known:
                     raise InputError(f"unknown {kind} {name!r}: use {', '.join(known)}")
-        self.h, self.classifier, self.predictors = h, classifier, predictors
+        self.h, self.problem, self.classifier, self.predictors = h, problem, classifier, predictors
         self.protocol = Protocol(h.samples, h.insertion_steps, h.subsets)
-        self.transforms: dict[type[Transform], Transform] = {
-            Wavelet: Wavelet(h.wavelet, h.levels, h.padding), Pixel: Pixel(), Fourier: Fourier(h.levels)
-        }  # fmt: skip
         self.methods = [m for name in h.methods for m in self._exact(name, h.lambda_k)]
         self.methods += self._trained(h.lambda_k, [0, *h.refine], learned=True)
         self.varied: list[Method] = []
         self.studies = list(self._studies())
 
     def _studies(self) -> Iterator[Study]:
-        h, wavelets = self.h, self.rate_distortion(self.transforms[Wavelet])
-        rds = {kind: self.rate_distortion(transform) for kind, transform in self.transforms.items()}
-        suites = {kind: MetricSuite(rd, self.protocol) for kind, rd in rds.items()}
+        h, wavelets = self.h, self.rate_distortion("wavelet")
+        suites = {name: MetricSuite(self.rate_distortion(name), self.protocol) for name in TRANSFORMS}
         if "methods" in h.sections:
             for method in self.methods:
                 # with several lambda_k, rankings have an objective for none of them
-                yield native(method, suites[type(method.transform)], h.lambda_k[0] if len(h.lambda_k) == 1 else nan)
+                yield native(method, suites[method.transform.name], h.lambda_k[0] if len(h.lambda_k) == 1 else nan)
             for method in self.methods:
                 if method.on_pixels:
-                    yield mapped(method, suites[Wavelet])
+                    yield mapped(method, suites["wavelet"])
         if "leakage" in h.sections:
             for method in self._some(h.leaking, select_rate=True, learned=True):
                 yield leakage(method, self.protocol)
@@ -89,20 +88,18 @@ class Plan:
         """The row of a method, or, where it has one for each lambda_k, the first of them."""
         return label_of(name, self.h.lambda_k[0], self.h.lambda_k)
 
-    def rate_distortion(self, transform: Transform, **changes: Any) -> RateDistortion:
-        return build_rate_distortion({**self.h, **changes}, self.classifier, transform)
+    def rate_distortion(self, transform: str, **changes: Any) -> RateDistortion:
+        return replace(self.problem, transform=transform, **changes).build(self.classifier)
 
     def _exact(self, name: str, lambdas: Sequence[float]) -> Iterator[Method]:
-        h = self.h
-        kind, _, transform = METHODS[name]
-        rd = self.rate_distortion(self.transforms[transform])
-        label = "classical" if kind is Baseline else "trivial" if kind is Ordering else "exact"
-        if kind is not RDE:
-            yield Method(name, build_explainer(name, rd, seed=h.seed), label)
+        h, entry = self.h, METHODS[name]
+        rd = self.rate_distortion(entry.transform)
+        if "lambda_k" not in entry.options:
+            yield Method(name, build_explainer(name, rd, seed=h.seed), entry.kind)
             return
         for value in lambdas:
             explainer = build_explainer(name, rd, lambda_k=value, preset=h.preset, seed=h.seed)
-            yield Method(label_of(name, value, lambdas), explainer, label, value)
+            yield Method(label_of(name, value, lambdas), explainer, entry.kind, value)
 
     def _trained(
         self, lambdas: Sequence[float], steps: Sequence[int], select_rate: bool = False, learned: bool = False
@@ -133,10 +130,8 @@ class Plan:
         # the predictor guesses rates for predicted classes only: others have to be measured
         yield from self._trained([LEAKAGE_LAMBDA_K], [0], select_rate, learned)
 
-    def _variant(self, name: str, lambda_k: float = 5.0, wavelet: str | None = None, **changes: Any) -> Method:
-        h = self.h
-        transform = self.transforms[Wavelet] if wavelet is None else Wavelet(wavelet, h.levels, h.padding)
-        explainer = RDE(self.rate_distortion(transform, **changes), lambda_k, h.preset, seed=h.seed)
+    def _variant(self, name: str, lambda_k: float = 5.0, **changes: Any) -> Method:
+        explainer = RDE(self.rate_distortion("wavelet", **changes), lambda_k, self.h.preset, seed=self.h.seed)
         return Method(name, explainer, "exact", lambda_k)
 
 

@@ -47,7 +47,7 @@ class ImageData(lightning.LightningDataModule):
         val_root, val_split: as for training; default the training root, and ``validation`` (Imagenette: ``val``).
         predict: a folder (with all below it) or a file to explain with ``predict``.
         val_images: how many validation images, evenly spaced over their list; at most half of a training folder.
-        size: side of the square images in pixels; default the classifier's.
+        input_size: side of the square images in pixels; default the classifier's.
         data_config: timm's data config (input_size, interpolation, crop_pct, crop_mode), over what `configure` gets.
         batch_size: images per device and batch: the global batch has `devices` times as many.
         workers: processes that load images, for each device; 0 loads in the training process.
@@ -70,7 +70,7 @@ class ImageData(lightning.LightningDataModule):
         val_split: str | None = None,
         predict: str | None = None,
         val_images: int = 64,
-        size: int | None = None,
+        input_size: int | None = None,
         data_config: dict[str, Any] | None = None,
         batch_size: int = 8,
         workers: int = 2,
@@ -79,7 +79,7 @@ class ImageData(lightning.LightningDataModule):
         download: bool = False,
     ) -> None:
         super().__init__()
-        lowest = (("size", size, 8), ("batch_size", batch_size, 1), ("val_images", val_images, 1),
+        lowest = (("input_size", input_size, 8), ("batch_size", batch_size, 1), ("val_images", val_images, 1),
                   ("workers", workers, 0), ("seed", seed, 0), ("cache_gib", cache_gib, 0))  # fmt: skip
         for name, value, least in lowest:
             if value is not None and not least <= value < MOST:
@@ -88,7 +88,7 @@ class ImageData(lightning.LightningDataModule):
         self.val_name, self.val_root, self.val_split = val, val_root, val_split
         self.val_images, self.batch_size, self.workers, self.seed = val_images, batch_size, workers, seed
         self.predict, self.cache_gib, self.download = predict, cache_gib, download
-        self.overrides = dict(data_config or {}) | ({} if size is None else {"size": size})
+        self.overrides = dict(data_config or {}) | ({} if input_size is None else {"side": input_size})
         self.configure({})
         self.train_images: Readable | Stream | None = None
         self.val_source: Readable | None = None
@@ -96,7 +96,7 @@ class ImageData(lightning.LightningDataModule):
     def configure(self, data_config: dict[str, Any]) -> None:
         """Take over a classifier's data config, before the loaders are made; what the constructor was given stays."""
         config = {**DEFAULT_CONFIG, **data_config, **self.overrides}
-        side = config.pop("size", None)
+        side = config.pop("side", None)
         if side is not None:
             config["input_size"] = (config["input_size"][0], side, side)
         self.data_config = config

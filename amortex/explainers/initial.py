@@ -1,6 +1,6 @@
 """Where the optimisation of a mask starts."""
 
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -8,11 +8,10 @@ from torch import Tensor
 from amortex.core.errors import InputError
 from amortex.core.masks import ranks
 from amortex.core.noise_streams import NoiseStreams
+from amortex.explainers.presets import Initial
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.rate_distortion.scores import class_gradient
-
-Initial = Literal["ones", "startgrad", "sensitivity"]
 
 
 def initial_mask(init: Initial | Tensor, rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams) -> Tensor:

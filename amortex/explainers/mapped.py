@@ -20,6 +20,6 @@ def in_coefficients(explanation: Explanation, rd: RateDistortion, rate: float = 
     maps = explanation.relevance.unflatten(1, pixels.layout.size)
     with torch.no_grad():
         relevance = support_means(
-            rd.transform.wavelet, rd.transform.mode, encoded.layout, maps
+            rd.transform.wavelet, rd.transform.padding, encoded.layout, maps
         ) * encoded.coefficients.flat.abs().sum(1)
     return ranking(encoded, relevance, rate)

@@ -1,8 +1,6 @@
 """Rate-distortion explanations by optimisation: CartoonX, Pixel RDE and Fourier RDE, one loop on three transforms."""
 
 import math
-from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,51 +9,12 @@ from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.base import Explainer, Explanation, OnStep
 from amortex.explainers.continuation import Continuation
-from amortex.explainers.initial import Initial, initial_mask
+from amortex.explainers.initial import initial_mask
+from amortex.explainers.presets import PRESETS, Initial, Preset
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
 
 ENOUGH = 100  # steps after which a mask that costs more than the empty one will not get better; fewer are a trial
-
-
-@dataclass(frozen=True)
-class Preset:
-    """How a mask is optimised; `name` goes into every output.
-
-    Arguments:
-        steps: gradient steps N.
-        samples: noise draws per step L.
-        lr: Adam's learning rate; with a schedule, its first value.
-        schedule: ``constant``, or ``cosine`` down to zero.
-        betas: Adam's decay rates.
-        peak, tolerance: of the continuation in the price of the mask (see `Continuation`); peak 0 means none.
-        lambda_k: the sparsity weight used when none is asked for.
-    """
-
-    name: str
-    steps: int
-    samples: int
-    lr: float
-    schedule: Literal["constant", "cosine"]
-    betas: tuple[float, float] = (0.9, 0.999)
-    peak: float = 0.0
-    tolerance: float = 0.15
-    lambda_k: float = 5.0
-
-    def but(self, **changes: float | None) -> "Preset":
-        """The preset with the changes that are not None, its name telling so: ``fast, steps=200``."""
-        changed = {key: value for key, value in changes.items() if value is not None and value != getattr(self, key)}
-        name = ", ".join([self.name, *(f"{key}={value:g}" for key, value in changed.items())])
-        return replace(self, name=name, **changed) if changed else self  # type: ignore[arg-type]
-
-
-PRESETS = {
-    # Published, not converged: an entry moves by at most steps * lr = 2 in all (Kolek et al., ECCV 2022, section 5).
-    "paper": Preset("paper", steps=2000, samples=64, lr=1e-3, schedule="constant", lambda_k=20.0),
-    # Tuned with benchmarks/convergence.py: more steps pay, more draws per step do not.
-    "converged": Preset("converged", steps=2000, samples=2, lr=5e-2, schedule="cosine", betas=(0.9, 0.99), peak=1000.0),
-    "fast": Preset("fast", steps=800, samples=2, lr=5e-2, schedule="cosine", betas=(0.9, 0.99), peak=1000.0),
-}
 
 
 class RDE(Explainer):

@@ -9,7 +9,13 @@ import torch
 from amortex.core.errors import InputError
 
 NODES, NUMBER = 10_000, 1e6  # most values and largest number in settings
-MOST = {"input_size": 4096, "num_classes": 100_000, "levels": 10, "seed": 2**64}  # other largest numbers
+MOST = {
+    "input_size": 4096,
+    "img_size": 4096,
+    "num_classes": 100_000,
+    "levels": 10,
+    "seed": 2**64,
+}  # other largest numbers
 MOST_ARGUMENT = 4096  # of a network's constructor
 
 
@@ -45,18 +51,18 @@ def refuse_objects(settings: Any, path: str | Path) -> None:
     """
     if not isinstance(settings, dict):
         raise InputError(f"{path} is no amortex explainer: its settings are no table")
-    if not isinstance(settings.get("model_args"), dict | None):
-        raise InputError(f"{path} has model_args that are no table: it is damaged")
     todo: list[tuple[Any, Any, bool]] = [(key, value, key == "model_args") for key, value in settings.items()]
     for key, value, argument in todo:  # the list grows meanwhile
         if not isinstance(key, str):
             raise InputError(f"{path} has settings beyond measure: it is damaged")
         if "class_path" in key or (argument and isinstance(value, str) and set(value) & set("{:")):
             raise InputError(f"{path} names a class in its settings, or hides a table in text: it is refused")
+        if key == "model_args" and not isinstance(value, dict | None):
+            raise InputError(f"{path} has model_args that are no table: it is damaged")
         if isinstance(value, dict | list | tuple) and len(todo) + len(value) > NODES:
             raise InputError(f"{path} has settings beyond measure: it is damaged")
         if isinstance(value, dict):
-            todo += [(inner, item, argument) for inner, item in value.items()]
+            todo += [(inner, item, argument or inner == "model_args") for inner, item in value.items()]
         elif isinstance(value, list | tuple):
             todo += [(key, item, argument) for item in value]
         elif isinstance(value, int | float):

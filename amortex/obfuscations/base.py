@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from amortex.core.layout import Coefficients
-from amortex.transforms import Transform
+from amortex.transforms.base import Transform
 
 
 class Replacement(NamedTuple):
@@ -21,6 +21,11 @@ class Replacement(NamedTuple):
 
 class Obfuscation:
     """A strategy of obfuscation. Subclasses define `replacement`, random ones also `noise_`."""
+
+    @property
+    def name(self) -> str:
+        """Its name in outputs."""
+        return type(self).__name__.lower()
 
     def replacement(self, image: Tensor, coefficients: Coefficients, transform: Transform) -> Replacement:
         """The distribution that replaces the `coefficients` of `image` ``(B, C, H, W)``."""

@@ -5,7 +5,7 @@ from torchvision.transforms.v2.functional import gaussian_blur
 
 from amortex.core.layout import Coefficients
 from amortex.obfuscations.base import Obfuscation, Replacement
-from amortex.transforms import Transform
+from amortex.transforms.base import Transform
 
 
 class Blur(Obfuscation):

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from amortex.core.layout import Coefficients
 from amortex.obfuscations.base import Obfuscation, Replacement
-from amortex.transforms import Transform
+from amortex.transforms.base import Transform
 
 
 class Zero(Obfuscation):

@@ -6,7 +6,7 @@ from torch import Tensor
 from amortex.core.layout import Coefficients
 from amortex.core.noise_streams import normal
 from amortex.obfuscations.base import Obfuscation, Replacement, group_moments
-from amortex.transforms import Transform
+from amortex.transforms.base import Transform
 
 
 class Gaussian(Obfuscation):

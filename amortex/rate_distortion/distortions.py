@@ -5,13 +5,11 @@ classes ``(B,)`` to distortions ``(B, L)``.
 """
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 Distortion = Callable[[Tensor, Tensor, Tensor], Tensor]
-DistortionName = Literal["label_l2", "label_max", "l2", "kl"]
 
 
 def of_class(probabilities: Tensor, target: Tensor) -> Tensor:

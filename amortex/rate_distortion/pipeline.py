@@ -4,6 +4,7 @@ Teachers, training and metrics all go through `RateDistortion`; nothing else in 
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +14,14 @@ from amortex.classifiers.classifier import Classifier
 from amortex.core.errors import InputError
 from amortex.core.layout import Coefficients
 from amortex.core.noise_streams import NoiseStreams
-from amortex.obfuscations import Gaussian, Obfuscation
-from amortex.rate_distortion.distortions import DISTORTIONS, DistortionName, label_max, of_class
+from amortex.obfuscations.base import Obfuscation
+from amortex.obfuscations.gaussian import Gaussian
+from amortex.rate_distortion.distortions import DISTORTIONS, label_max, of_class
 from amortex.rate_distortion.encoded_batch import EncodedBatch, Outcome
 from amortex.rate_distortion.noise import AddNoise, channels_last
-from amortex.transforms import Transform, Wavelet
+from amortex.rate_distortion.problem import DistortionName
+from amortex.transforms.base import Transform
+from amortex.transforms.wavelet import Wavelet
 
 
 class RateDistortion(nn.Module):
@@ -62,8 +66,21 @@ class RateDistortion(nn.Module):
         self.batch_invariant = batch_invariant
 
     def __repr__(self) -> str:
-        obfuscation = type(self.obfuscation).__name__.lower()
-        return f"RateDistortion({self.classifier}, {self.transform}, {obfuscation!r}, {self.distortion!r})"
+        return f"RateDistortion({self.classifier}, {self.transform}, {self.obfuscation.name!r}, {self.distortion!r})"
+
+    def identity(self) -> dict[str, Any]:
+        """What measurements and a decoder's weights belong to, as plain values."""
+        classifier = self.classifier
+        config = {key: list(v) if isinstance(v, tuple) else v for key, v in classifier.data_config.items()}
+        return {
+            "classifier": classifier.name,
+            "classifier_weights": classifier.fingerprint(),
+            "num_classes": classifier.num_classes,
+            **{f"classifier_{key}": value for key, value in config.items()},
+            **{f"transform_{key}": value for key, value in self.transform.settings().items()},
+            "obfuscation": self.obfuscation.name,
+            "distortion": self.distortion,
+        }
 
     def back_off(self) -> bool:
         """Halve `internal_batch_size`, after memory ran out; whether that could be done, which is once."""

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from amortex.amortized.predictor import Prediction
 from amortex.core.errors import InputError
-from amortex.explainers import Explanation, picture
+from amortex.explainers.base import Explanation, picture
 from amortex.explaining.plots import panel, png, training_curve
 from amortex.io.files import INCOMPLETE, write_atomically
 from amortex.training.module import AmortizedTrainingModule
@@ -99,7 +99,7 @@ class PanelLogger(Callback):
         self.history: list[dict[str, float]] = []
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        known = cast(AmortizedTrainingModule, pl_module).settings.lambda_k
+        known = cast(AmortizedTrainingModule, pl_module).lambda_k
         if self.lambda_k not in known:
             raise InputError(f"the panels show lambda_k {self.lambda_k:g}, which is not validated: {known}")
 
@@ -163,7 +163,7 @@ class PanelLogger(Callback):
         if not trainer.is_global_zero or trainer.sanity_checking:
             return
         row = {"step": float(pl_module.global_step)}
-        for value in cast(AmortizedTrainingModule, pl_module).settings.lambda_k:
+        for value in cast(AmortizedTrainingModule, pl_module).lambda_k:
             row[f"{value:g}"] = trainer.callback_metrics[f"val/best_objective_{value:g}"].item()
             row[f"predicted {value:g}"] = trainer.callback_metrics[f"val/objective_{value:g}"].item()
             if f"val/refined_{value:g}" in trainer.callback_metrics:

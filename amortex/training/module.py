@@ -1,6 +1,7 @@
 """Training of amortized explainers: the rate-distortion objective, through Lightning."""
 
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,15 +12,16 @@ from torch.optim.swa_utils import AveragedModel
 
 from amortex.amortized.build import build_predictor
 from amortex.amortized.checkpoints import start_from
+from amortex.amortized.config import PredictorConfig
 from amortex.amortized.explainer import Amortized
 from amortex.amortized.predictor import MaskPredictor
-from amortex.classifiers.classifier import DEFAULT_CLASSIFIER
 from amortex.core.errors import InputError
 from amortex.explaining.batch import Request
 from amortex.explaining.distributed import explain_shared
 from amortex.explaining.rows import Row
 from amortex.io.images import Source
-from amortex.rate_distortion.distortions import DistortionName
+from amortex.rate_distortion.problem import Problem
+from amortex.training.config import ObjectiveConfig, OptimizerConfig, RefinementConfig, plain_values, require
 from amortex.training.objective import Objective
 from amortex.training.schedules import one_cycle, running_mean
 from amortex.training.validation import Batch, Validation
@@ -27,11 +29,9 @@ from amortex.training.validation import Batch, Validation
 BAD_STEPS = 50  # in a row without a finite gradient, after which training gives up
 
 
-def check(**conditions: tuple[bool, str]) -> None:
-    """Raises InputError for the first setting that does not hold, with what it must be."""
-    for name, (holds, wanted) in conditions.items():
-        if not holds:
-            raise InputError(f"{name} must be {wanted}")
+# as constants, since the signature shows them to the command line
+PROBLEM, PREDICTOR, OBJECTIVE = Problem(internal_batch_size=64), PredictorConfig(), ObjectiveConfig()
+REFINEMENT, OPTIMIZER = RefinementConfig(), OptimizerConfig()
 
 
 class AmortizedTrainingModule(Validation):
@@ -42,28 +42,14 @@ class AmortizedTrainingModule(Validation):
     All randomness is a function of (`seed`, sample number), so that a resumed run repeats an uninterrupted one.
 
     Arguments:
-        classifier, weights, num_classes, class_names, model_args, input_size, mean, std: as `load_classifier`'s.
-        wavelet, levels, padding: of the transform.
-        obfuscation: by name, as `explain.py` takes it.
-        distortion: what the predictor learns to expect, and what validation measures.
-        features, encoder, gradient, width, condition: of the `MaskPredictor`.
-        lr, weight_decay: of AdamW; the learning rate follows one cycle over the trainer's `max_steps`.
-        masks: masks per image and step, of different rates, under the same noise.
-        samples: noise draws per mask.
-        monotone: how much more a mask counts whose distortion is above that of the next lower rate.
-        first_rates, rates: intervals from which rates are drawn log-uniformly, at the start and after the curriculum.
-        curriculum: share of the steps over which the interval moves.
-        warm_up: steps at the start that imitate a teacher instead: the masks that `teacher_steps` steps of CartoonX
-            reach from the predicted ones. They are biased targets (clipped, unfinished), so it is off by default.
-        teacher_steps: of CartoonX, two draws each.
-        refine_steps: steps of learned refinement, per image and training step; 0 means there is none to learn.
-        refine_only: train nothing else.
+        problem: what is explained, and how masks are measured; its distortion is what the predictor learns to expect.
+        predictor: how the `MaskPredictor` is built.
+        objective: what the loss is made of.
+        refinement: what is learned of refinement.
+        optimizer: how the weights move.
         start: a checkpoint or release whose weights training starts from.
-        ema: decay of the running mean of the weights, which is what is validated and exported.
-        clip: largest norm of the gradient.
         lambda_k: sparsity weights at which the objective is validated.
         validation_samples: noise draws per mask in validation.
-        internal_batch_size: most obfuscated images in memory at once in validation.
         compile: whether to compile the classifier: may be faster on GPUs.
         seed: of all randomness.
 
@@ -73,77 +59,41 @@ class AmortizedTrainingModule(Validation):
 
     def __init__(
         self,
-        classifier: str = DEFAULT_CLASSIFIER,
-        weights: str = "auto",
-        num_classes: int | None = None,
-        class_names: str | None = None,
-        model_args: dict[str, Any] | None = None,
-        input_size: int | None = None,
-        mean: list[float] | None = None,
-        std: list[float] | None = None,
-        wavelet: str = "db3",
-        levels: int = 5,
-        padding: str = "zero",
-        obfuscation: str = "gaussian",
-        distortion: DistortionName = "label_l2",
-        features: bool = True,
-        encoder: str | None = None,
-        gradient: bool = True,
-        width: int = 32,
-        condition: int = 64,
-        lr: float = 3e-3,
-        weight_decay: float = 0.01,
-        masks: int = 2,
-        samples: int = 1,
-        monotone: float = 4.0,
-        first_rates: tuple[float, float] = (0.3, 0.98),
-        rates: tuple[float, float] = (0.01, 0.95),
-        curriculum: float = 0.4,
-        warm_up: int = 0,
-        teacher_steps: int = 10,
-        refine_steps: int = 0,
-        refine_only: bool = False,
+        problem: Problem = PROBLEM,
+        predictor: PredictorConfig = PREDICTOR,
+        objective: ObjectiveConfig = OBJECTIVE,
+        refinement: RefinementConfig = REFINEMENT,
+        optimizer: OptimizerConfig = OPTIMIZER,
         start: str | None = None,
-        ema: float = 0.998,
-        clip: float = 1.0,
         lambda_k: tuple[float, ...] = (1.0, 2.5, 5.0, 10.0),
         validation_samples: int = 4,
-        internal_batch_size: int = 64,
         compile: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        for low, high in (first_rates, rates):
-            if not 0 < low < high < 1:
-                raise InputError(f"rates must be intervals within (0, 1), not ({low}, {high})")
-        check(
-            ema=(0 <= ema < 1, "in [0, 1)"),
-            curriculum=(0 <= curriculum <= 1, "in [0, 1]"),
-            lr=(0 < lr < math.inf, "above 0 and finite"),
-            clip=(clip > 0, "above 0"),
-            weight_decay=(0 <= weight_decay < math.inf, "at least 0 and finite"),
-            monotone=(0 <= monotone < math.inf, "at least 0 and finite"),
-            masks=(masks >= 1, "at least 1"),
-            samples=(samples >= 1, "at least 1"),
-            teacher_steps=(teacher_steps >= 1, "at least 1"),
-            validation_samples=(validation_samples >= 1, "at least 1"),
-            refine_steps=(refine_steps >= refine_only, "at least 0, and above it for refine_only"),
-            lambda_k=(
-                bool(lambda_k) and all((value > 0 or not refine_steps) and 0 <= value < math.inf for value in lambda_k),
-                "finite numbers of at least 0, above it with refine_steps",
-            ),
-        )
-        if refine_steps and distortion != "label_l2":
-            raise InputError(f"refinement is learned for the distortion label_l2 alone, not for {distortion}")
-        self.save_hyperparameters(ignore="compile")  # a matter of the machine
-        self.predictor: MaskPredictor = build_predictor(dict(self.hparams))
+        require(validation_samples >= 1, "validation_samples", "at least 1")
+        lowest = "above 0" if refinement.steps else "at least 0"
+        positive = all((value > 0 or not refinement.steps) and 0 <= value < math.inf for value in lambda_k)
+        require(bool(lambda_k) and positive, "lambda_k", f"finite numbers {lowest}")
+        if refinement.steps and problem.distortion != "label_l2":
+            raise InputError(f"refinement is learned for the distortion label_l2 alone, not for {problem.distortion}")
+        groups: dict[str, Any] = {
+            "problem": problem, "predictor": predictor, "objective": objective, "refinement": refinement,
+            "optimizer": optimizer,
+        }  # fmt: skip
+        plain = {name: plain_values(asdict(group)) for name, group in groups.items()}
+        plain |= {"start": start, "lambda_k": list(lambda_k), "validation_samples": validation_samples, "seed": seed}
+        self.save_hyperparameters(plain)  # without `compile`: a matter of the machine
+        self.problem, self.optimizer_config, self.refinement, self.seed = problem, optimizer, refinement, seed
+        self.lambda_k, self.validation_samples, self.start = tuple(lambda_k), validation_samples, start
+        self.predictor: MaskPredictor = build_predictor(problem, predictor, refinement.steps > 0)
         if compile:
             self.predictor.rate_distortion.classifier.compile()
-        if refine_only:
+        if refinement.only:
             for name, parameter in self.predictor.decoder.named_parameters():
                 parameter.requires_grad_(name.startswith("refiner."))
-        self.objective = Objective(self.predictor, self.hparams)
-        self.average = AveragedModel(self.predictor.decoder, avg_fn=running_mean(ema)).requires_grad_(False)
+        self.objective = Objective(self.predictor, objective, refinement, self.lambda_k, seed)
+        self.average = AveragedModel(self.predictor.decoder, avg_fn=running_mean(optimizer.ema)).requires_grad_(False)
         self.bad_steps = torch.zeros((), dtype=torch.long)
 
     @property
@@ -153,14 +103,14 @@ class AmortizedTrainingModule(Validation):
 
     def setup(self, stage: str) -> None:
         """Begin with the weights of `start`, unless a run goes on."""
-        if stage != "fit" or not self.settings.start or self.trainer.ckpt_path:
+        if stage != "fit" or not self.start or self.trainer.ckpt_path:
             return
-        start_from(self.predictor, Path(self.settings.start))
+        start_from(self.predictor, Path(self.start))
 
     def on_train_start(self) -> None:
         """A resumed optimiser has the checkpoint's settings: they are this run's from now on."""
         for optimizer, config in zip(self.trainer.optimizers, self.trainer.lr_scheduler_configs, strict=True):
-            schedule, h = config.scheduler, self.settings
+            schedule, h = config.scheduler, self.optimizer_config
             assert isinstance(schedule, torch.optim.lr_scheduler.LambdaLR)
             schedule.base_lrs = [h.lr] * len(optimizer.param_groups)
             for group, factor in zip(optimizer.param_groups, schedule.lr_lambdas, strict=True):
@@ -188,7 +138,7 @@ class AmortizedTrainingModule(Validation):
     def limit_gradient(self) -> Tensor:
         """Norm of the gradient, clipped from then on; a gradient that is not finite counts as zero."""
         parameters = list(self.predictor.decoder.parameters())
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.settings.clip)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.optimizer_config.clip)
         for parameter in parameters:
             if parameter.grad is not None:
                 parameter.grad.nan_to_num_(0, 0, 0)
@@ -200,7 +150,7 @@ class AmortizedTrainingModule(Validation):
         self.average.update_parameters(self.predictor.decoder)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        h, steps = self.settings, self.trainer.max_steps
+        h, steps = self.optimizer_config, self.trainer.max_steps
         if steps < 1:
             raise InputError("training needs the number of steps: give --trainer.max_steps")
         trained = [parameter for parameter in self.predictor.decoder.parameters() if parameter.requires_grad]
@@ -229,7 +179,7 @@ class AmortizedTrainingModule(Validation):
 
         Explanations go where the trainer's other files go.
         """
-        explainer = Amortized(self.predictor, seed=self.settings.seed)
+        explainer = Amortized(self.predictor, seed=self.seed)
         request = Request(explainer, "amortized", batch_size=cast(Any, self.trainer).datamodule.batch_size)
         return explain_shared(self.trainer, request, batch, Path(self.trainer.default_root_dir, "predictions"))
 
@@ -239,7 +189,7 @@ class AmortizedTrainingModule(Validation):
         return {key: value for key, value in super().state_dict(*args, **kwargs).items() if key.startswith(kept)}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["amortex"] = self.predictor.identity()
+        checkpoint["amortex"] = self.predictor.rate_distortion.identity()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.predictor.refuse_others(checkpoint.get("amortex", {}))

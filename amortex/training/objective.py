@@ -1,7 +1,5 @@
 """What training minimises: the distortion of masks whose rates are given, so that none can collapse."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -9,8 +7,10 @@ from torch.nn import functional as F
 from amortex.amortized.budget import masks_of_rate
 from amortex.amortized.predictor import MaskPredictor, Prediction
 from amortex.core.noise_streams import NoiseStreams, uniform
-from amortex.explainers import RDE, Preset
+from amortex.explainers.presets import Preset
+from amortex.explainers.rde import RDE
 from amortex.rate_distortion.distortions import surrogate
+from amortex.training.config import ObjectiveConfig, RefinementConfig
 from amortex.training.refinement import Refinement
 
 NEAR = 0.3  # how far apart the rates of an image are at most, as a share of the interval's logarithm
@@ -27,25 +27,36 @@ class Objective:
 
     Arguments:
         predictor: what is trained.
-        settings: of `AmortizedTrainingModule`, which explains them.
+        config: what the loss is made of.
+        refinement: what is learned of refinement.
+        lambda_k: sparsity weights that a teacher and refinement are asked for.
+        seed: of all randomness.
 
     References:
         Amortized optimisation of the RDE objective (Kolek et al., ECCV 2022, eq. 2-5).
     """
 
-    def __init__(self, predictor: MaskPredictor, settings: Any) -> None:
-        self.predictor, self.settings = predictor, settings
-        self.refinement = Refinement(predictor, settings)
+    def __init__(
+        self,
+        predictor: MaskPredictor,
+        config: ObjectiveConfig,
+        refinement: RefinementConfig,
+        lambda_k: tuple[float, ...],
+        seed: int = 0,
+    ) -> None:
+        self.predictor, self.config, self.lambda_k, self.seed = predictor, config, lambda_k, seed
+        self.refinement_config = refinement
+        self.refinement = Refinement(predictor, refinement, lambda_k, seed)
 
     def __call__(self, image: Tensor, numbers: list[int], done: float, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of images ``(B, C, H, W)`` in [0, 1], and what to log of it.
 
         `numbers` are those of the samples, which all randomness follows from; `done` is the share of training behind.
         """
-        h, rd = self.settings, self.predictor.rate_distortion
-        with torch.set_grad_enabled(not h.refine_only):
-            prediction = self.predictor(image, streams=NoiseStreams.numbered(numbers, h.seed, "look", image.device))
-        if h.refine_only:
+        h, rd = self.config, self.predictor.rate_distortion
+        with torch.set_grad_enabled(not self.refinement_config.only):
+            prediction = self.predictor(image, streams=NoiseStreams.numbered(numbers, self.seed, "look", image.device))
+        if self.refinement_config.only:
             return self.refinement(prediction, numbers)
         rate = self.rates(numbers, done).to(image.device)
         if step < h.warm_up:
@@ -57,7 +68,7 @@ class Objective:
         encoded = prediction.encoded.repeat(h.masks)
         same_noise = [number for number in numbers for _ in range(h.masks)]
         noise = rd.noise(
-            encoded, NoiseStreams.numbered(same_noise, h.seed, "train", image.device), slice(None), h.samples
+            encoded, NoiseStreams.numbered(same_noise, self.seed, "train", image.device), slice(None), h.samples
         )
         outputs = rd.outputs(encoded, mask, noise)
         divergence = surrogate(encoded.probabilities, outputs, encoded.target, encoded.predicted)
@@ -76,18 +87,18 @@ class Objective:
         self, loss: Tensor, measured: dict[str, Tensor], prediction: Prediction, numbers: list[int]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """With the loss of the refiner, if there is one."""
-        if not self.settings.refine_steps:
+        if not self.refinement_config.steps:
             return loss, measured
         more, found = self.refinement(prediction, numbers)
         return loss + more, {**measured, **found}
 
     def imitate(self, prediction: Prediction, rate: Tensor, numbers: list[int], step: int) -> Tensor:
         """Cross-entropy to a teacher's masks, at their rates; the teacher starts from masks of `rate` ``(B,)``."""
-        h, rd = self.settings, self.predictor.rate_distortion
-        lambda_k = h.lambda_k[step % len(h.lambda_k)]  # the same on all devices
+        h, rd = self.config, self.predictor.rate_distortion
+        lambda_k = self.lambda_k[step % len(self.lambda_k)]  # the same on all devices
         preset = Preset("warm-up", h.teacher_steps, samples=2, lr=2e-2, schedule="constant")
         teacher = RDE(rd, lambda_k, preset, prediction.mask(rate).detach())
-        streams = NoiseStreams.numbered(numbers, h.seed, "teacher", rate.device)
+        streams = NoiseStreams.numbered(numbers, self.seed, "teacher", rate.device)
         with torch.no_grad():
             wanted = teacher._explain(prediction.encoded, streams, lambda step, mask: None).mask
         usable = wanted.isfinite().all(1)  # where the classifier's outputs were
@@ -99,12 +110,12 @@ class Objective:
 
     def rates(self, numbers: list[int], done: float) -> Tensor:
         """Rates of samples ``(B, masks)``, rising: one in the curriculum's interval, on a log scale, and neighbours."""
-        h = self.settings
+        h = self.config
         moved = min(1.0, done / h.curriculum) if h.curriculum else 1.0
         interval = torch.lerp(torch.tensor(h.first_rates).log(), torch.tensor(h.rates).log(), moved)
-        part = NoiseStreams.numbered(numbers, h.seed, "rate").fill(uniform, slice(None), 1, (h.masks,), torch.float32)[
-            :, 0
-        ]
+        part = NoiseStreams.numbered(numbers, self.seed, "rate").fill(
+            uniform, slice(None), 1, (h.masks,), torch.float32
+        )[:, 0]
         near = NEAR * (h.masks > 1)
         share = part[:, :1] * (1 - near) + F.pad(part[:, 1:].sort(1).values * near, (1, 0))
         return torch.lerp(interval[0], interval[1], share).exp()

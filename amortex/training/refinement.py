@@ -10,6 +10,7 @@ from amortex.amortized.evidence import probe
 from amortex.amortized.predictor import RATES, MaskPredictor, Prediction
 from amortex.amortized.refiner import FIRST_LAMBDA, begin, lambda_t, marginal_gain, target_probability
 from amortex.core.noise_streams import NoiseStreams, uniform
+from amortex.training.config import RefinementConfig
 
 SPREAD = 1.5  # how far beyond the interval of lambda_k prices are drawn, as a factor
 STARTS = (0.5, 4.0)  # the masks to begin with have the rate that the predictor expects to be best, times this
@@ -26,43 +27,47 @@ class Refinement:
 
     Arguments:
         predictor: with a refiner.
-        settings: of `AmortizedTrainingModule`.
+        config: how many steps.
+        lambda_k: sparsity weights, beyond whose interval some are drawn.
+        seed: of all randomness.
     """
 
-    def __init__(self, predictor: MaskPredictor, settings: Any) -> None:
-        self.predictor, self.settings = predictor, settings
+    def __init__(
+        self, predictor: MaskPredictor, config: RefinementConfig, lambda_k: tuple[float, ...], seed: int = 0
+    ) -> None:
+        self.predictor, self.config, self.lambda_k, self.seed = predictor, config, lambda_k, seed
 
     def __call__(self, prediction: Prediction, numbers: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of predictions for the samples of these `numbers`, and what to log of it."""
-        h, rd = self.settings, self.predictor.rate_distortion
+        rd = self.predictor.rate_distortion
         refiner: Any = self.predictor.decoder.refiner
         device = prediction.logits.device
-        part = NoiseStreams.numbered(numbers, h.seed, "price", device).fill(
+        part = NoiseStreams.numbered(numbers, self.seed, "price", device).fill(
             uniform, slice(None), 1, (4,), torch.float32
         )
         last, first, starts, pace = part[:, 0].unbind(1)
-        last = between(last, min(h.lambda_k) / SPREAD, max(h.lambda_k) * SPREAD)
-        first = torch.minimum(between(first, FIRST_LAMBDA, max(h.lambda_k) * SPREAD), last)  # anywhere on the way
+        last = between(last, min(self.lambda_k) / SPREAD, max(self.lambda_k) * SPREAD)
+        first = torch.minimum(between(first, FIRST_LAMBDA, max(self.lambda_k) * SPREAD), last)  # anywhere on the way
         with torch.no_grad():
             rate = prediction.rate_for(first) * between(starts, *STARTS)
             state = begin(prediction.mask(rate.clamp(RATES[0], RATES[-1])))
         evidence, hidden = prediction.evidence, prediction.hidden
         hidden = hidden._replace(condition=hidden.condition.detach(), stages=tuple(s.detach() for s in hidden.stages))
         streams, target = (
-            NoiseStreams.numbered(numbers, h.seed, "refine", device),
+            NoiseStreams.numbered(numbers, self.seed, "refine", device),
             target_probability(prediction.encoded),
         )
-        steps = h.refine_steps * between(pace, QUICKEST, 1.0)
+        steps = self.config.steps * between(pace, QUICKEST, 1.0)
         seen = probe(rd, prediction.encoded, state.mask, streams, slope=True)
         loss, costs = torch.zeros((), device=device), []
-        for step in range(h.refine_steps):
+        for step in range(self.config.steps):
             lambda_k = lambda_t(last, step, steps, first)
             state = refiner(evidence, hidden, lambda_k, state, seen)
             mask = state.mask
             seen = probe(rd, prediction.encoded, mask.detach(), streams, slope=True)
             distortion = (seen.log_probability.exp() - target).square()
             gradient = (lambda_k[:, None] - marginal_gain(prediction.encoded, seen)) / mask.shape[1]
-            loss = loss + (mask * gradient).sum(1).mean() / h.refine_steps
+            loss = loss + (mask * gradient).sum(1).mean() / self.config.steps
             costs.append((distortion + lambda_k * mask.detach().mean(1)).mean())
             state = state._replace(logits=state.logits.detach())
         return loss, {"refine_first": costs[0], "refine_last": costs[-1], "refine_rate": state.mask.mean()}

@@ -10,6 +10,7 @@ from torch.optim.swa_utils import AveragedModel
 from amortex.amortized.predictor import RATES, MaskPredictor, Prediction
 from amortex.core.noise_streams import NoiseStreams
 from amortex.rate_distortion.encoded_batch import EncodedBatch
+from amortex.training.config import RefinementConfig
 from amortex.training.objective import RISE
 
 Batch = dict[str, Any]
@@ -19,12 +20,11 @@ class Validation(lightning.LightningModule):
     """The part of `AmortizedTrainingModule` that validates and tests, with averaged weights."""
 
     predictor: MaskPredictor
+    refinement: RefinementConfig
+    lambda_k: tuple[float, ...]
+    validation_samples: int
+    seed: int
     average: AveragedModel
-
-    @property
-    def settings(self) -> Any:
-        """The constructor's arguments."""
-        return self.hparams
 
     def predict_masks(self, image: Tensor) -> Prediction:
         """Prediction of the averaged weights for images ``(B, C, H, W)`` in [0, 1]."""
@@ -32,7 +32,7 @@ class Validation(lightning.LightningModule):
         return prediction
 
     def validation_step(self, batch: Batch, batch_index: int) -> dict[str, Any]:
-        h, image = self.settings, batch["image"]
+        image = batch["image"]
         prediction = self.predict_masks(image)
         encoded = prediction.encoded
         measured: dict[str, Tensor] = {}
@@ -41,7 +41,7 @@ class Validation(lightning.LightningModule):
         measured["val/curve_error"] = (expected - grid).abs().mean(1)
         measured["val/rises"] = (grid.diff(dim=1) > RISE).any(1).float()
         rates = torch.tensor(RATES, device=grid.device)
-        for value in h.lambda_k:
+        for value in self.lambda_k:
             rate = prediction.rate_for(value)
             distortion, retained = self._measure(encoded, prediction.mask(rate))
             measured[f"val/rate_{value:g}"] = rate
@@ -49,17 +49,17 @@ class Validation(lightning.LightningModule):
             measured[f"val/objective_{value:g}"] = distortion + value * rate
             measured[f"val/best_objective_{value:g}"] = (grid + value * rates).amin(1)
             measured[f"val/retained_{value:g}"] = retained.float()
-            if h.refine_steps:
+            if self.refinement.steps:
                 mask = self.predictor.refine(
                     prediction,
                     value,
-                    h.refine_steps,
-                    NoiseStreams.of(image, h.seed, "refine"),
+                    self.refinement.steps,
+                    NoiseStreams.of(image, self.seed, "refine"),
                     decoder=self.average.module,
                 )
                 measured[f"val/refined_{value:g}"] = self._measure(encoded, mask)[0] + value * mask.mean(1)
-        name = "refined" if h.refine_steps else "objective"
-        objectives = [measured[f"val/{name}_{value:g}"] for value in h.lambda_k]
+        name = "refined" if self.refinement.steps else "objective"
+        objectives = [measured[f"val/{name}_{value:g}"] for value in self.lambda_k]
         measured["val/objective"] = torch.stack(objectives).mean(0)
         self.measured.append(measured)
         return {"prediction": prediction, "measured": measured}
@@ -84,5 +84,5 @@ class Validation(lightning.LightningModule):
     def _measure(self, encoded: EncodedBatch, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Distortion ``(B,)`` on noise that training never sees, and whether the class is retained."""
         streams = NoiseStreams.of(encoded.image, stream="evaluate")
-        outcome = self.predictor.rate_distortion(encoded, mask, streams, self.settings.validation_samples)
+        outcome = self.predictor.rate_distortion(encoded, mask, streams, self.validation_samples)
         return outcome.distortion.mean(1), outcome.probabilities.argmax(-1) == encoded.target

@@ -15,6 +15,11 @@ class Transform(nn.Module, ABC):
     dimensions. ``inverse(forward(x)) == x`` up to rounding, and gradients of both are exact.
     """
 
+    @property
+    def name(self) -> str:
+        """Its name in `amortex.transforms.TRANSFORMS`, and in outputs."""
+        return type(self).__name__.lower()
+
     @abstractmethod
     def layout(self, size: tuple[int, ...], device: torch.device | None = None) -> Layout:
         """Layout of the coefficients of images of spatial `size`, its index tensors on `device`."""

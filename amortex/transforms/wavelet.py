@@ -3,7 +3,7 @@
 import warnings
 from functools import lru_cache
 from math import prod
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import pywt
@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from amortex.core.errors import InputError
 from amortex.core.layout import Band, Coefficients, Layout
+from amortex.transforms import Padding
 from amortex.transforms.base import Transform
 from amortex.transforms.supports import hats
 from amortex.transforms.synthesis import Synthesis, synthesise
@@ -22,7 +23,6 @@ with warnings.catch_warnings():  # its import of pkg_resources warns; pyproject.
     warnings.simplefilter("ignore")
     from pytorch_wavelets.dwt.lowlevel import afb1d, sfb1d
 
-Mode = Literal["zero", "symmetric", "reflect", "periodization"]
 
 # The non-separable synthesis costs length**2 operations per coefficient, but is one dense channels-last
 # convolution, which beats two separable passes on CPU and GPU until the filters get long.
@@ -34,15 +34,15 @@ class Wavelet(Transform):
 
     Equal to ``pywt.wavedec2`` coefficient by coefficient, with orientations in its order (horizontal,
     vertical, diagonal). Each image size is checked once against PyWavelets when it is first seen; a
-    combination of wavelet, mode and size that is not exact is refused.
+    combination of wavelet, padding and size that is not exact is refused.
 
     Arguments:
         wavelet: any discrete wavelet name of PyWavelets (`pywt.wavelist(kind="discrete")`).
         levels: number of levels J.
-        mode: how images are continued beyond their border (PyWavelets' names).
+        padding: how images are continued beyond their border (PyWavelets' names).
 
     Raises:
-        InputError: unknown wavelet or mode, `levels` < 1, or (on first use) an inexact combination.
+        InputError: unknown wavelet or padding, `levels` < 1, or (on first use) an inexact combination.
 
     References:
         CartoonX uses db3, J = 5, zero padding (Kolek et al., ECCV 2022, section 4).
@@ -51,15 +51,15 @@ class Wavelet(Transform):
     53959
     """
 
-    def __init__(self, wavelet: str = "db3", levels: int = 5, mode: Mode = "zero") -> None:
+    def __init__(self, wavelet: str = "db3", levels: int = 5, padding: Padding = "zero") -> None:
         super().__init__()
         if wavelet not in pywt.wavelist(kind="discrete"):
             raise InputError(f"unknown wavelet {wavelet!r}: use a discrete wavelet of PyWavelets, e.g. haar, db3, sym4")
-        if mode not in get_args(Mode):
-            raise InputError(f"padding mode {mode!r} is not offered: use one of {', '.join(get_args(Mode))}")
+        if padding not in get_args(Padding):
+            raise InputError(f"padding {padding!r} is not offered: use one of {', '.join(get_args(Padding))}")
         if levels < 1:
             raise InputError(f"a wavelet transform needs at least one level, not {levels}")
-        self.wavelet, self.levels, self.mode = wavelet, levels, mode
+        self.wavelet, self.levels, self.padding = wavelet, levels, padding
         w = pywt.Wavelet(wavelet)
         self.length = w.dec_len
 
@@ -79,7 +79,7 @@ class Wavelet(Transform):
             self._refuse_if_inexact(size)
             self._exact.add(size)
         with torch.inference_mode(False):  # it outlives that mode
-            return _layout(self.wavelet, self.levels, self.mode, size, device)
+            return _layout(self.wavelet, self.levels, self.padding, size, device)
 
     def forward(self, x: Tensor) -> Coefficients:
         layout = self.layout(tuple(x.shape[2:]), x.device)
@@ -113,7 +113,7 @@ class Wavelet(Transform):
     def _upsample(self, band: Tensor, level: int, kinds: str, size: tuple[int, ...]) -> Tensor:
         """``(B, h, w)`` -> ``(B, H, W)``; `kinds` names the filter along each axis, ``a`` low-pass, ``d`` high-pass."""
         rows, columns = (
-            hats(self.wavelet, self.mode, level, kind, pixels, entries).to(band)
+            hats(self.wavelet, self.padding, level, kind, pixels, entries).to(band)
             for kind, pixels, entries in zip(kinds, size, band.shape[1:], strict=True)
         )
         return rows @ band @ columns.mT
@@ -146,20 +146,20 @@ class Wavelet(Transform):
         return self._filters[key]
 
     def settings(self) -> dict[str, str | int]:
-        return {**super().settings(), "wavelet": self.wavelet, "levels": self.levels, "mode": self.mode}
+        return {**super().settings(), "wavelet": self.wavelet, "levels": self.levels, "padding": self.padding}
 
     def _analyse(self, low: Tensor) -> tuple[Tensor, ...]:
         """Image -> bands."""
         batch, channels = low.shape[:2]
-        if self.mode == "zero" and self.length <= LONGEST_NONSEPARABLE:
+        if self.padding == "zero" and self.length <= LONGEST_NONSEPARABLE:
             return self._analyse_at_once(low)
         lo, hi = self._filter("analysis", low).reshape(2, 1, 1, 1, self.length)
         details = []
         for _ in range(self.levels):
             # colour channels go into the batch: faster than one convolution group each
             low = low.reshape(batch * channels, 1, *low.shape[-2:])
-            rows = afb1d(low, lo, hi, mode=self.mode, dim=3)
-            quad = afb1d(rows.flatten(0, 1)[:, None], lo.mT, hi.mT, mode=self.mode, dim=2)
+            rows = afb1d(low, lo, hi, mode=self.padding, dim=3)
+            quad = afb1d(rows.flatten(0, 1)[:, None], lo.mT, hi.mT, mode=self.padding, dim=2)
             quad = quad.reshape(batch, channels, 4, *quad.shape[-2:])  # low, horizontal, vertical, diagonal
             low = quad[:, :, 0]
             details.append(quad[:, :, 1:])
@@ -179,12 +179,12 @@ class Wavelet(Transform):
 
     def _synthesise(self, low: Tensor, detail: Tensor) -> Tensor:
         """One level up: ``(B, C, h, w)`` and ``(B, C, 3, h, w)`` -> ``(B, C, 2 h - ..., 2 w - ...)``."""
-        if self.mode == "periodization" or self.length > LONGEST_NONSEPARABLE:
+        if self.padding == "periodization" or self.length > LONGEST_NONSEPARABLE:
             lo, hi = self._filter("synthesis", low).reshape(2, 1, 1, 1, self.length)
             horizontal, vertical, diagonal = detail.unbind(2)
-            left = sfb1d(low, horizontal, lo.mT, hi.mT, mode=self.mode, dim=2)
-            right = sfb1d(vertical, diagonal, lo.mT, hi.mT, mode=self.mode, dim=2)
-            image: Tensor = sfb1d(left, right, lo, hi, mode=self.mode, dim=3)
+            left = sfb1d(low, horizontal, lo.mT, hi.mT, mode=self.padding, dim=2)
+            right = sfb1d(vertical, diagonal, lo.mT, hi.mT, mode=self.padding, dim=2)
+            image: Tensor = sfb1d(left, right, lo, hi, mode=self.padding, dim=3)
             return image
         quad = torch.cat([low, detail.flatten(1, 2)], dim=1).contiguous(memory_format=torch.channels_last)
         phases, dense = (self._kernel(name, low.shape[1], low) for name in ("phases", "dense"))
@@ -194,11 +194,11 @@ class Wavelet(Transform):
         """Compare one random image of this size with PyWavelets, there and back."""
         image = np.random.default_rng(0).random(size)
         x = torch.from_numpy(image)[None, None]
-        layout = _layout(self.wavelet, self.levels, self.mode, size, None)
+        layout = _layout(self.wavelet, self.levels, self.padding, size, None)
         try:
             with warnings.catch_warnings():  # PyWavelets warns where all coefficients feel the border
                 warnings.simplefilter("ignore")
-                reference = pywt.wavedec2(image, self.wavelet, mode=self.mode, level=self.levels)
+                reference = pywt.wavedec2(image, self.wavelet, mode=self.padding, level=self.levels)
             expected = [reference[0], *(np.stack(detail) for detail in reference[:0:-1])]
             bands = self._analyse(x)
             exact = all(np.allclose(band[0, 0], e, rtol=0, atol=1e-9) for band, e in zip(bands, expected, strict=True))
@@ -208,17 +208,17 @@ class Wavelet(Transform):
             exact = False
         if not exact:
             raise InputError(
-                f"the wavelet transform {self.wavelet}, {self.levels} levels, mode {self.mode!r} is not exact for "
-                f"images of size {'x'.join(map(str, size))}: use mode 'zero', fewer levels or larger images"
+                f"the wavelet transform {self.wavelet}, {self.levels} levels, padding {self.padding!r} is not exact for "
+                f"images of size {'x'.join(map(str, size))}: use padding 'zero', fewer levels or larger images"
             )
 
 
 @lru_cache(maxsize=16)
-def _layout(wavelet: str, levels: int, mode: Mode, size: tuple[int, ...], device: torch.device | None) -> Layout:
+def _layout(wavelet: str, levels: int, padding: Padding, size: tuple[int, ...], device: torch.device | None) -> Layout:
     length = pywt.Wavelet(wavelet).dec_len
     shapes = [size]
     for _ in range(levels):
-        shapes.append(tuple(pywt.dwt_coeff_len(n, length, mode) for n in shapes[-1]))
+        shapes.append(tuple(pywt.dwt_coeff_len(n, length, padding) for n in shapes[-1]))
     bands = [Band("low", shapes[-1])]
     bands += [Band(f"level{j}", (3, *shapes[j])) for j in range(1, levels + 1)]
     index = torch.arange(levels + 1, device=device)

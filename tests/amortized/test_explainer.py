@@ -16,9 +16,9 @@ from amortex.classifiers.classifier import load_classifier
 from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams
 from amortex.explaining.certificate import certify
-from amortex.obfuscations import Constant, Zero
+from amortex.obfuscations.constant import Constant, Zero
 from amortex.rate_distortion.pipeline import RateDistortion
-from amortex.transforms import Wavelet
+from amortex.transforms.wavelet import Wavelet
 from helpers.explaining import explain
 from helpers.photographs import photographs
 from helpers.releases import write_release

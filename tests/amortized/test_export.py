@@ -12,7 +12,7 @@ from amortex.amortized.predictor import MaskPredictor
 from amortex.core.errors import InputError
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.training.module import AmortizedTrainingModule
-from amortex.transforms import Wavelet
+from amortex.transforms.wavelet import Wavelet
 
 NETWORK = {
     "classifier": "helpers.networks.TinyNet",

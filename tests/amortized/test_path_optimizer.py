@@ -14,9 +14,9 @@ from amortex.amortized.mask_path import MaskPath
 from amortex.amortized.predictor import MaskPredictor
 from amortex.classifiers.classifier import load_classifier
 from amortex.core.noise_streams import NoiseStreams
-from amortex.obfuscations import Zero
+from amortex.obfuscations.constant import Zero
 from amortex.rate_distortion.pipeline import RateDistortion
-from amortex.transforms import Wavelet
+from amortex.transforms.wavelet import Wavelet
 from helpers.predictors import stirred
 
 

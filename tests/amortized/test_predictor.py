@@ -12,7 +12,8 @@ from amortex.classifiers.classifier import load_classifier
 from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams
 from amortex.rate_distortion.pipeline import RateDistortion
-from amortex.transforms import Pixel, Wavelet
+from amortex.transforms.pixel import Pixel
+from amortex.transforms.wavelet import Wavelet
 from helpers.classifiers import build_classifier, smooth_net
 
 NAMES = ("tf_efficientnet_lite0", "mobilenetv2_100", "resnet18", "vit_tiny_patch16_224")

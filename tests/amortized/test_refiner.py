@@ -17,7 +17,7 @@ from amortex.core.noise_streams import NoiseStreams
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.training.module import AmortizedTrainingModule
 from amortex.training.refinement import Refinement
-from amortex.transforms import Wavelet
+from amortex.transforms.wavelet import Wavelet
 from helpers.photographs import photographs
 from helpers.predictors import stirred
 from helpers.training import fit, metrics, versions
@@ -128,7 +128,16 @@ def test_it_learns_to_lower_the_objective(predictor, images):
 def test_refinement_is_trained_on_top_of_a_trained_explainer(folder, capsys):
     assert fit(steps=2, every=2) == 0
     first = versions(folder)[0] / "checkpoints/last.ckpt"
-    more = ("--model.start", first, "--model.refine_steps", 2, "--model.refine_only", "true", "--model.lr", 0.01)
+    more = (
+        "--model.start",
+        first,
+        "--model.refinement.steps",
+        2,
+        "--model.refinement.only",
+        "true",
+        "--model.optimizer.lr",
+        0.01,
+    )
     assert fit(*more, steps=4, every=2) == 0
     run = versions(folder)[1]
     last = run / "checkpoints/last.ckpt"
@@ -149,14 +158,14 @@ def test_refinement_is_trained_on_top_of_a_trained_explainer(folder, capsys):
     # a run goes on where it stopped, not where it started
     assert fit("--ckpt_path", last, steps=6, every=2) == 0
     assert set(metrics(versions(folder)[2], "train/refine_last")) == {4, 5}
-    assert fit("--model.start", last, "--model.width", 16, steps=2) == 2
+    assert fit("--model.start", last, "--model.predictor.width", 16, steps=2) == 2
     assert "is built otherwise" in capsys.readouterr().err
     assert fit("--model.start", "nowhere.ckpt", steps=2) == 2
     assert "no explainer at nowhere.ckpt" in capsys.readouterr().err
 
 
 def test_both_are_trained_together(folder):
-    assert fit("--model.refine_steps", 2, "--model.lr", 0.01, steps=3, every=3) == 0
+    assert fit("--model.refinement.steps", 2, "--model.optimizer.lr", 0.01, steps=3, every=3) == 0
     weights = torch.load(versions(folder)[0] / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
     assert weights["predictor.decoder.slope"] != 2.0  # where training starts
     assert weights["predictor.decoder.refiner.shift.weight"].abs().sum() > 0

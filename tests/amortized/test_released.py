@@ -7,7 +7,7 @@ from amortex.amortized.checkpoints import load_predictor
 from amortex.amortized.explainer import PRUNE_THRESHOLD, Amortized
 from amortex.amortized.released import ASSETS, released
 from amortex.app.explain_cli import bundled
-from amortex.classifiers.classifier import DEFAULT_CLASSIFIER
+from amortex.classifiers.default import DEFAULT_CLASSIFIER
 from amortex.core.masks import energy, top_share
 from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.initial import sensitivity

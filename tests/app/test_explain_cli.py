@@ -12,9 +12,11 @@ import torch
 from PIL import Image
 
 from amortex.app.explain_cli import main
-from amortex.explainers import METHODS, Baseline, Ordering
+from amortex.explainers import METHODS
+from amortex.explainers.baselines import Baseline, Ordering
 from amortex.io.images import Preprocess
-from amortex.transforms import Fourier, Pixel
+from amortex.transforms.fourier import Fourier
+from amortex.transforms.pixel import Pixel
 from helpers.explaining import FAST, TINY, explain, flat_mask, mask_file, rows
 from helpers.photographs import photographs
 

@@ -12,7 +12,8 @@ from amortex.amortized.explainer import Amortized
 from amortex.app.library import Options
 from amortex.app.options import parser
 from amortex.core.errors import InputError
-from amortex.explainers import METHODS, RDE
+from amortex.explainers import METHODS
+from amortex.explainers.rde import RDE
 from helpers.library import NAMES, SMALL, load
 from helpers.networks import ReluNet, TinyNet
 from helpers.releases import write_release

@@ -91,9 +91,9 @@ def test_an_ended_run_resumes_and_repeats_the_uninterrupted_one(by, kept, micro,
 
 
 def test_a_resumed_run_keeps_its_settings_but_those_asked_for(folder, capsys):
-    assert fit("--model.weight_decay", 0.02, "--model.clip", 2, steps=2, every=2) == 0
+    assert fit("--model.optimizer.weight_decay", 0.02, "--model.optimizer.clip", 2, steps=2, every=2) == 0
     last = versions(folder)[0] / "checkpoints/last.ckpt"
-    assert fit("--ckpt_path", last, "--model.clip", 0.5, "--model.lr", 0.03, steps=4, every=2) == 0
+    assert fit("--ckpt_path", last, "--model.optimizer.clip", 0.5, "--model.optimizer.lr", 0.03, steps=4, every=2) == 0
     said = capsys.readouterr()
     assert "clip is 0.5 from now on, 2.0 in the checkpoint" in said.err
     assert "going on after step 2" in said.out
@@ -105,7 +105,7 @@ def test_a_resumed_run_keeps_its_settings_but_those_asked_for(folder, capsys):
     assert list(metrics(versions(folder)[1], "train/loss")) == [2, 3]
     rates = metrics(versions(folder)[1], "lr-AdamW")
     assert [rates[2], rates[3]] == pytest.approx([0.03 * one_cycle(step / 4) for step in (2, 3)])
-    assert fit("--ckpt_path", last, "--model.width", 16, steps=4, every=2) == 2
+    assert fit("--ckpt_path", last, "--model.predictor.width", 16, steps=4, every=2) == 2
     assert "predictor is built otherwise" in capsys.readouterr().err
 
 
@@ -117,14 +117,19 @@ def test_the_last_steps_are_saved_though_no_validation_follows(folder):
 
 
 def test_training_lowers_the_objective(folder):
-    same_rates = ("--model.curriculum", 0, "--model.rates", "[0.2, 0.5]")  # else the task gets harder meanwhile
-    assert fit("--model.lr", 0.01, *same_rates, "--model.levels", 1, steps=60, every=20) == 0
+    same_rates = (
+        "--model.objective.curriculum",
+        0,
+        "--model.objective.rates",
+        "[0.2, 0.5]",
+    )  # else the task gets harder meanwhile
+    assert fit("--model.optimizer.lr", 0.01, *same_rates, "--model.problem.levels", 1, steps=60, every=20) == 0
     values = list(metrics(versions(folder)[0], "train/loss").values())
     assert sum(values[-10:]) < sum(values[:10])
 
 
 def test_predict_explains_a_folder_resumes_and_lists_what_it_cannot_read(folder, capsys):
-    assert fit("--model.lr", 0.01) == 0
+    assert fit("--model.optimizer.lr", 0.01) == 0
     last = versions(folder)[0] / "checkpoints/last.ckpt"
     (folder / "photos/bad.png").write_text("no image")
     predict = ["predict", "--config", str(ROOT / "configs/base.yaml"), *TINY, "--ckpt_path", str(last)]
@@ -146,8 +151,15 @@ def test_predict_explains_a_folder_resumes_and_lists_what_it_cannot_read(folder,
 
 
 def test_a_warm_up_imitates_a_teacher_and_an_encoder_is_saved_with_it(folder):
-    arguments = ("--model.warm_up", 3, "--model.teacher_steps", 2, "--model.encoder", "convnext_atto")
-    assert fit("--model.features", "false", *arguments) == 0
+    arguments = (
+        "--model.objective.warm_up",
+        3,
+        "--model.objective.teacher_steps",
+        2,
+        "--model.predictor.encoder",
+        "convnext_atto",
+    )
+    assert fit("--model.predictor.features", "false", *arguments) == 0
     (run,) = versions(folder)
     assert list(metrics(run, "train/loss")) == [0, 1, 2, 3, 4, 5]
     assert list(metrics(run, "train/distortion")) == [3, 4, 5]
@@ -160,7 +172,7 @@ def test_a_warm_up_imitates_a_teacher_and_an_encoder_is_saved_with_it(folder):
 
 def test_broken_images_and_classifiers_do_not_stop_training(folder):
     (folder / "photos/bad.png").write_text("no image")
-    assert fit("--model.classifier", "helpers.networks.NanOnNoise") == 0
+    assert fit("--model.problem.classifier", "helpers.networks.NanOnNoise") == 0
     checkpoint = torch.load(versions(folder)[0] / "checkpoints/last.ckpt", weights_only=True)
     assert all(value.isfinite().all() for value in checkpoint["state_dict"].values() if value.is_floating_point())
     norms = torch.tensor(list(metrics(versions(folder)[0], "train/gradient_norm").values()))
@@ -172,7 +184,7 @@ def test_an_image_without_figures_leaves_those_of_others(folder):
     photographs(folder / "val", "a.png", "b.png")
     Image.new("L", (40, 40), "white").save(folder / "val/white.png")
     data = ("--data.val", "val", "--data.val_images", 3)
-    assert fit("--model.classifier", "helpers.networks.NanOnWhite", *data, steps=2, every=2) == 0
+    assert fit("--model.problem.classifier", "helpers.networks.NanOnWhite", *data, steps=2, every=2) == 0
     (objective,) = metrics(versions(folder)[0], "val/objective").values()
     assert math.isfinite(objective)
 
@@ -188,7 +200,27 @@ def test_a_checkpoint_can_be_validated(command, folder):
 
 
 def test_a_vision_transformer_trains_without_touching_code(folder):
-    network = ("--model.classifier", "vit_tiny_patch16_224", "--model.weights", "random", "--model.input_size", 224)
-    assert fit(*network, "--model.mean", "null", "--model.std", "null", "--data.batch_size", 2, steps=2, every=2) == 0
+    network = (
+        "--model.problem.classifier",
+        "vit_tiny_patch16_224",
+        "--model.problem.weights",
+        "random",
+        "--model.problem.input_size",
+        224,
+    )
+    assert (
+        fit(
+            *network,
+            "--model.problem.mean",
+            "null",
+            "--model.problem.std",
+            "null",
+            "--data.batch_size",
+            2,
+            steps=2,
+            every=2,
+        )
+        == 0
+    )
     predictor = load_predictor(versions(folder)[0] / "checkpoints/last.ckpt")
     assert predictor.backbone.channels == [192] * 4

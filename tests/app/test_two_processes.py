@@ -63,7 +63,14 @@ def sides(folder, monkeypatch):
 
 def test_two_processes_do_what_one_does(sides):
     one, two = sides
-    learning = ("--model.warm_up", "1", "--model.teacher_steps", "2", "--model.refine_steps", "2")
+    learning = (
+        "--model.objective.warm_up",
+        "1",
+        "--model.objective.teacher_steps",
+        "2",
+        "--model.refinement.steps",
+        "2",
+    )
     long = ("--trainer.max_steps", "4", "--trainer.val_check_interval", "2")
 
     def commands(batch: int, *trainer: str) -> list[list[str]]:
@@ -108,7 +115,7 @@ def test_two_processes_do_what_one_does(sides):
 
 def test_a_killed_rank_ends_training_and_one_process_resumes_it(sides):
     one, two = sides
-    refine = ("--model.refine_steps", "2", "--model.refine_only", "true", "--trainer.max_steps", "5",
+    refine = ("--model.refinement.steps", "2", "--model.refinement.only", "true", "--trainer.max_steps", "5",
               "--trainer.val_check_interval", "2", "--trainer.callbacks+=helpers.callbacks.Poison")  # fmt: skip
     base = ("fit", *BASE, "../photos", *refine, "--data.batch_size")
     assert main([*base, "4"]) == 0

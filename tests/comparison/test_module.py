@@ -19,18 +19,19 @@ from amortex.comparison.bench import Batch, Method
 from amortex.comparison.stopwatch import Stopwatch
 from amortex.comparison.store import Store
 from amortex.comparison.studies import Protocol, scales
-from amortex.explainers import WAM, MinimalImage
+from amortex.explainers.minimal_image import MinimalImage
+from amortex.explainers.wam import WAM
 from amortex.explaining import distributed as sharing
 from amortex.rate_distortion.pipeline import RateDistortion
-from amortex.transforms import Wavelet
+from amortex.transforms.wavelet import Wavelet
 from helpers.classifiers import build_classifier, smooth_net
 from helpers.photographs import photographs
 from helpers.releases import write_release
 
 ROOT = Path(__file__).parents[2]
 TINY = (
-    "--model.classifier", "helpers.networks.TinyNet", "--model.input_size", "32", "--model.mean", "[0.5]",
-    "--model.std", "[0.5]", "--model.levels", "2", "--model.samples", "2", "--model.insertion_steps", "4",
+    "--model.problem.classifier", "helpers.networks.TinyNet", "--model.problem.input_size", "32", "--model.problem.mean", "[0.5]",
+    "--model.problem.std", "[0.5]", "--model.problem.levels", "2", "--model.samples", "2", "--model.insertion_steps", "4",
     "--model.subsets", "4",
     "--model.methods", "[cartoonx,wam_sg,saliency,guided_backprop,random_pixels]", "--model.checked", "[wam_sg]",
     "--model.leaking", "[wam_sg]", "--model.sections", "[methods,leakage,sanity,scales]", "--model.gallery", "1",
@@ -118,7 +119,7 @@ def test_unknown_names_are_refused(folder, capsys):
     ("arguments", "why"),
     [
         (("--model.lambda_k", "[-1.0]"), "lambda_k must be numbers of at least 0"),
-        (("--model.num_classes", "1", "--model.sections", "[leakage]"), "this classifier has one"),
+        (("--model.problem.num_classes", "1", "--model.sections", "[leakage]"), "this classifier has one"),
         (("--trainer.precision", "bf16-true"), "trainer.precision is one of"),
     ],
 )

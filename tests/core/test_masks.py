@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from amortex.core.masks import energy, order, ranks, top_share
-from amortex.transforms import Fourier, Wavelet
+from amortex.transforms.fourier import Fourier
+from amortex.transforms.wavelet import Wavelet
 
 
 def test_energy_is_summed_over_channels(images64):

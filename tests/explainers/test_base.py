@@ -6,10 +6,14 @@ import pywt
 import torch
 
 from amortex.core.errors import InputError
-from amortex.explainers import METHODS, WAM, Explanation, StaticMinimalImage, build_explainer, picture
-from amortex.explainers.base import check_share
+from amortex.explainers import METHODS, build_explainer
+from amortex.explainers.base import Explanation, check_share, picture
+from amortex.explainers.minimal_image import StaticMinimalImage
+from amortex.explainers.wam import WAM
 from amortex.rate_distortion.pipeline import RateDistortion
-from amortex.transforms import Fourier, Pixel, Wavelet
+from amortex.transforms.fourier import Fourier
+from amortex.transforms.pixel import Pixel
+from amortex.transforms.wavelet import Wavelet
 
 
 def test_picture_is_the_inverse_of_the_masked_grey_image(smooth_classifier, images64):

@@ -9,12 +9,12 @@ from torch.nn import functional as F
 from amortex.classifiers.classifier import load_classifier
 from amortex.core.errors import InputError
 from amortex.core.layout import Coefficients
-from amortex.explainers import Baseline, Explanation
-from amortex.explainers.baselines import ATTRIBUTIONS
+from amortex.explainers.base import Explanation
+from amortex.explainers.baselines import ATTRIBUTIONS, Baseline
 from amortex.explainers.mapped import in_coefficients
 from amortex.explainers.modified_backprop import relevance_propagation
 from amortex.rate_distortion.pipeline import RateDistortion
-from amortex.transforms import Pixel, Wavelet
+from amortex.transforms.pixel import Pixel
 from amortex.transforms.supports import support_means
 from helpers.classifiers import build_classifier
 

@@ -8,11 +8,20 @@ import torch
 
 from amortex import obfuscations, transforms
 from amortex.core.noise_streams import NoiseStreams
-from amortex.explainers import METHODS, RDE, Baseline, Explainer, MinimalImage, Preset, build_explainer, picture
-from amortex.obfuscations import OBFUSCATIONS, Obfuscation
+from amortex.explainers import METHODS, build_explainer
+from amortex.explainers.base import Explainer, picture
+from amortex.explainers.baselines import Baseline
+from amortex.explainers.minimal_image import MinimalImage
+from amortex.explainers.presets import Preset
+from amortex.explainers.rde import RDE
+from amortex.obfuscations import OBFUSCATIONS
+from amortex.obfuscations.base import Obfuscation
 from amortex.rate_distortion.distortions import DISTORTIONS
 from amortex.rate_distortion.pipeline import RateDistortion
-from amortex.transforms import Fourier, Pixel, Transform, Wavelet
+from amortex.transforms.base import Transform
+from amortex.transforms.fourier import Fourier
+from amortex.transforms.pixel import Pixel
+from amortex.transforms.wavelet import Wavelet
 
 SETTINGS = {
     "Pixel": [Pixel()],

@@ -6,12 +6,16 @@ import torch
 from amortex.core.errors import InputError
 from amortex.core.layout import Coefficients
 from amortex.core.noise_streams import NoiseStreams
-from amortex.explainers import RDE, Preset
 from amortex.explainers.initial import initial_mask, sensitivity
-from amortex.obfuscations import Constant, Gaussian
+from amortex.explainers.presets import Preset
+from amortex.explainers.rde import RDE
+from amortex.obfuscations.constant import Constant
+from amortex.obfuscations.gaussian import Gaussian
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.rate_distortion.scores import class_gradient
-from amortex.transforms import Fourier, Pixel, Wavelet
+from amortex.transforms.fourier import Fourier
+from amortex.transforms.pixel import Pixel
+from amortex.transforms.wavelet import Wavelet
 
 TRANSFORMS = (Wavelet("db2", 2), Pixel(), Fourier(2))
 each_transform = pytest.mark.parametrize("transform", TRANSFORMS, ids=lambda t: type(t).__name__)

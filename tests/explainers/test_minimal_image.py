@@ -7,9 +7,11 @@ import torch
 
 from amortex.core.errors import InputError
 from amortex.core.masks import energy, order
-from amortex.explainers import WAM, MinimalImage, StaticMinimalImage
+from amortex.explainers.minimal_image import MinimalImage, StaticMinimalImage
+from amortex.explainers.wam import WAM
 from amortex.rate_distortion.pipeline import RateDistortion
-from amortex.transforms import Pixel, Wavelet
+from amortex.transforms.pixel import Pixel
+from amortex.transforms.wavelet import Wavelet
 
 
 def logits_of(rd: RateDistortion, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -8,11 +8,16 @@ from torch import nn
 from amortex.core.errors import InputError
 from amortex.core.layout import Coefficients
 from amortex.core.noise_streams import NoiseStreams
-from amortex.explainers import PRESETS, RDE, WAM, Preset
 from amortex.explainers.initial import sensitivity
-from amortex.obfuscations import Constant, Gaussian
+from amortex.explainers.presets import PRESETS, Preset
+from amortex.explainers.rde import RDE
+from amortex.explainers.wam import WAM
+from amortex.obfuscations.constant import Constant
+from amortex.obfuscations.gaussian import Gaussian
 from amortex.rate_distortion.pipeline import RateDistortion
-from amortex.transforms import Fourier, Pixel, Wavelet
+from amortex.transforms.fourier import Fourier
+from amortex.transforms.pixel import Pixel
+from amortex.transforms.wavelet import Wavelet
 from helpers.classifiers import build_classifier
 
 HAAR = Wavelet("haar", 2, "periodization")  # orthonormal: the analysis of an image reads off its coefficients

@@ -9,9 +9,11 @@ from amortex.core.errors import InputError
 from amortex.core.layout import Coefficients
 from amortex.core.masks import energy, order, scale_profile
 from amortex.core.noise_streams import NoiseStreams
-from amortex.explainers import WAM
+from amortex.explainers.wam import WAM
 from amortex.rate_distortion.pipeline import RateDistortion
-from amortex.transforms import Fourier, Pixel, Wavelet
+from amortex.transforms.fourier import Fourier
+from amortex.transforms.pixel import Pixel
+from amortex.transforms.wavelet import Wavelet
 
 TRANSFORMS = (Wavelet("db3", 2), Wavelet("bior2.2", 2, "symmetric"), Fourier(), Pixel())
 each_transform = pytest.mark.parametrize("transform", TRANSFORMS, ids=lambda t: type(t).__name__)

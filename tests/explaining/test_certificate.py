@@ -5,11 +5,14 @@ import scipy.stats
 import torch
 
 from amortex.core.noise_streams import NoiseStreams
-from amortex.explainers import Explanation
+from amortex.explainers.base import Explanation
 from amortex.explaining.certificate import EVALUATION_SEED, certify
-from amortex.obfuscations import Constant, Gaussian, Uniform
+from amortex.obfuscations.constant import Constant
+from amortex.obfuscations.gaussian import Gaussian
+from amortex.obfuscations.uniform import Uniform
 from amortex.rate_distortion.pipeline import RateDistortion
-from amortex.transforms import Pixel, Wavelet
+from amortex.transforms.pixel import Pixel
+from amortex.transforms.wavelet import Wavelet
 
 
 def explanation_of(rd: RateDistortion, images: torch.Tensor, level: float, target=None) -> Explanation:

@@ -12,7 +12,7 @@ from amortex.explaining import folder as results
 from amortex.explaining import results as explained
 from amortex.explaining.folder import Results
 from amortex.io.images import Source
-from amortex.transforms import Pixel
+from amortex.transforms.pixel import Pixel
 from helpers.explaining import FAST, explain, flat_mask, rows
 from helpers.photographs import photographs
 

@@ -10,7 +10,9 @@ from PIL import Image
 
 from amortex.core.masks import scale_profile
 from amortex.explaining.plots import LARGEST, dyadic, panel, png, training_curve
-from amortex.transforms import Fourier, Pixel, Wavelet
+from amortex.transforms.fourier import Fourier
+from amortex.transforms.pixel import Pixel
+from amortex.transforms.wavelet import Wavelet
 
 
 def masks(k: int) -> torch.Tensor:

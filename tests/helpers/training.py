@@ -7,8 +7,8 @@ from amortex.app import train_cli
 
 ROOT = Path(__file__).parents[2]
 TINY = (
-    "--model.classifier", "helpers.networks.TinyNet", "--model.input_size", "32", "--model.mean", "[0.5]",
-    "--model.std", "[0.5]", "--model.levels", "2", "--model.validation_samples", "2", "--model.width", "8",
+    "--model.problem.classifier", "helpers.networks.TinyNet", "--model.problem.input_size", "32", "--model.problem.mean", "[0.5]",
+    "--model.problem.std", "[0.5]", "--model.problem.levels", "2", "--model.validation_samples", "2", "--model.predictor.width", "8",
     "--data.workers", "0", "--data.batch_size", "4", "--trainer.accelerator", "cpu",
     "--trainer.enable_progress_bar", "false", "--trainer.log_every_n_steps", "1",
     "--trainer.enable_model_summary", "false",

@@ -6,10 +6,10 @@ import torch
 from amortex.amortized.explainer import Amortized
 from amortex.amortized.predictor import MaskPredictor
 from amortex.classifiers.classifier import load_classifier
-from amortex.explainers import WAM
+from amortex.explainers.wam import WAM
 from amortex.metrics import ClassLeakage, Sanity, other_classes, randomised
 from amortex.rate_distortion.pipeline import RateDistortion
-from amortex.transforms import Wavelet
+from amortex.transforms.wavelet import Wavelet
 
 
 def test_leakage_is_of_other_classes_and_sanity_falls(tiny_classifier, images):

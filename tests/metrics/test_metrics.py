@@ -9,7 +9,7 @@ from scipy import stats
 from torch import nn
 
 from amortex.core.errors import InputError
-from amortex.explainers import Explanation
+from amortex.explainers.base import Explanation
 from amortex.metrics import (
     METRICS,
     InsertionDeletion,
@@ -20,7 +20,8 @@ from amortex.metrics import (
     seeds_of,
 )
 from amortex.rate_distortion.pipeline import RateDistortion
-from amortex.transforms import Pixel, Wavelet
+from amortex.transforms.pixel import Pixel
+from amortex.transforms.wavelet import Wavelet
 from helpers.classifiers import build_classifier
 
 

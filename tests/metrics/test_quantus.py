@@ -8,7 +8,7 @@ from torch import nn
 from amortex.explainers.base import Explanation
 from amortex.metrics.functional import insertion_deletion, mu_fidelity, subset_drops, subsets
 from amortex.rate_distortion.pipeline import RateDistortion
-from amortex.transforms import Pixel
+from amortex.transforms.pixel import Pixel
 from helpers.classifiers import build_classifier
 
 quantus = pytest.importorskip("quantus", exc_type=ImportError)  # its OpenCV does not load everywhere

@@ -10,9 +10,14 @@ import torch
 
 from amortex.core.layout import Coefficients
 from amortex.core.noise_streams import NoiseStreams
-from amortex.obfuscations import Blur, Constant, Gaussian, Uniform, Zero
+from amortex.obfuscations.blur import Blur
+from amortex.obfuscations.constant import Constant, Zero
+from amortex.obfuscations.gaussian import Gaussian
+from amortex.obfuscations.uniform import Uniform
 from amortex.rate_distortion.pipeline import RateDistortion
-from amortex.transforms import Fourier, Pixel, Wavelet
+from amortex.transforms.fourier import Fourier
+from amortex.transforms.pixel import Pixel
+from amortex.transforms.wavelet import Wavelet
 
 
 def gaussian_by_numpy(image: np.ndarray) -> list[tuple[float, float]]:

@@ -9,9 +9,13 @@ import torch
 
 from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams
-from amortex.obfuscations import Constant, Gaussian, Uniform, Zero
+from amortex.obfuscations.constant import Constant, Zero
+from amortex.obfuscations.gaussian import Gaussian
+from amortex.obfuscations.uniform import Uniform
 from amortex.rate_distortion.pipeline import RateDistortion, class_probability
-from amortex.transforms import Fourier, Pixel, Wavelet
+from amortex.transforms.fourier import Fourier
+from amortex.transforms.pixel import Pixel
+from amortex.transforms.wavelet import Wavelet
 
 SAMPLES, SEED = 3, 7
 TRANSFORMS = (Wavelet("db2", 2), Pixel(), Fourier(3))

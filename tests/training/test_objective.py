@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from amortex.core.noise_streams import NoiseStreams
-from amortex.explainers import RDE, Preset
+from amortex.explainers.presets import Preset
+from amortex.explainers.rde import RDE
 from amortex.rate_distortion.distortions import surrogate
 from amortex.training.module import AmortizedTrainingModule
 

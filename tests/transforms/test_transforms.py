@@ -5,7 +5,9 @@ import torch
 
 from amortex.core.errors import InputError
 from amortex.core.layout import Coefficients
-from amortex.transforms import Fourier, Pixel, Wavelet
+from amortex.transforms.fourier import Fourier
+from amortex.transforms.pixel import Pixel
+from amortex.transforms.wavelet import Wavelet
 
 TRANSFORMS = (
     Pixel(), Fourier(), Fourier(2), Wavelet("db3", 2), Wavelet("db8", 1), Wavelet("haar", 2, "periodization"),

@@ -10,8 +10,7 @@ import torch
 
 from amortex.core.errors import InputError
 from amortex.core.layout import Coefficients
-from amortex.transforms import Wavelet
-from amortex.transforms.wavelet import LONGEST_NONSEPARABLE
+from amortex.transforms.wavelet import LONGEST_NONSEPARABLE, Wavelet
 
 WAVELETS = ("haar", "db2", "db3", "db5", "db8", "sym4", "bior2.2", "bior4.4", "rbio1.3", "coif1")
 SIZES = ((32, 32), (33, 21), (5, 5), (7, 2), (64, 40))

@@ -1,0 +1,121 @@
+"""The description of a problem: what is explained, over which coefficients, and how masks are measured."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal
+
+from amortex.classifiers.default import DEFAULT_CLASSIFIER
+from amortex.core.catalog import check_name, load
+from amortex.core.errors import InputError
+from amortex.obfuscations import build_obfuscation
+from amortex.transforms import TRANSFORMS, Padding
+
+if TYPE_CHECKING:
+    from amortex.classifiers.classifier import Classifier
+    from amortex.rate_distortion.pipeline import RateDistortion
+    from amortex.transforms.base import Transform
+
+DistortionName = Literal["label_l2", "label_max", "l2", "kl"]
+Activation = Literal["softmax", "sigmoid", "none"]
+MOST_LEVELS = 10
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is explained, and how masks are measured, as plain values: files, command lines and tests share it.
+
+    Arguments:
+        classifier: a timm name (also ``hf-hub:...`` and ``local-dir:...``), or the class path of an `nn.Module`.
+        weights: ``auto`` (its own), ``random``, or a safetensors or checkpoint file.
+        num_classes: number of classes; by default read off the weights.
+        class_names: text file with one class name per line, or the names.
+        model_args: further arguments of the network's constructor.
+        input_size: side of the square inputs, or ``(channels, *size)``; by default the classifier's own.
+        mean, std: of the normalisation, per channel; by default the classifier's own.
+        activation: what makes probabilities of the classifier's outputs: ``softmax``, ``sigmoid`` (several labels at
+            once; a single output means two classes), or ``none`` (they are probabilities).
+        value_range: what signals are clipped to.
+        transform: name of the transform that masks are over, from `amortex.transforms.TRANSFORMS`.
+        wavelet, levels, padding: of the wavelet transform; a Fourier transform has as many octaves as `levels`.
+        obfuscation: name of what replaces masked coefficients, from `amortex.obfuscations.OBFUSCATIONS`.
+        distortion: ``label_l2``, ``label_max``, ``l2`` or ``kl``.
+        internal_batch_size: most obfuscated inputs in memory at once.
+        batch_invariant: compute each input apart from its batch, so that results agree to the last bit in any batch.
+
+    >>> Problem(distortion="kl").build()  # doctest: +SKIP
+    """
+
+    classifier: str = DEFAULT_CLASSIFIER
+    weights: str = "auto"
+    num_classes: int | None = None
+    class_names: str | list[str] | None = None
+    model_args: dict[str, Any] | None = None
+    input_size: int | list[int] | None = None
+    mean: list[float] | None = None
+    std: list[float] | None = None
+    activation: Activation = "softmax"
+    value_range: tuple[float, float] = (0.0, 1.0)
+    transform: str = "wavelet"
+    wavelet: str = "db3"
+    levels: int = 5
+    padding: Padding = "zero"
+    obfuscation: str = "gaussian"
+    distortion: DistortionName = "label_l2"
+    internal_batch_size: int = 16
+    batch_invariant: bool = False
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any], **defaults: Any) -> "Problem":
+        """The problem in a table that may hold other settings, too; what it lacks is by default."""
+        known = {field.name for field in fields(cls)}
+        return cls(**{**defaults, **{key: value for key, value in settings.items() if key in known}})
+
+    def settings(self) -> dict[str, Any]:
+        """All fields as plain values."""
+        return asdict(self)
+
+    def build(self, classifier: "Classifier | None" = None) -> "RateDistortion":
+        """The pipeline from images to distortions, with the `classifier` unless it has to be built.
+
+        Raises:
+            InputError: what the classifier, the transform, the obfuscation or the distortion refuse; a combination of
+                wavelet, padding and input size for which the transform is not exact.
+        """
+        from amortex.rate_distortion.pipeline import RateDistortion
+
+        classifier = classifier or self.build_classifier()
+        transform = self.build_transform(len(classifier.input_size) - 1)
+        transform.layout(classifier.input_size[1:])  # refuses what is not exact before anything is written
+        return RateDistortion(
+            classifier, transform, build_obfuscation(self.obfuscation), self.distortion, self.internal_batch_size,
+            self.batch_invariant,
+        )  # fmt: skip
+
+    def build_classifier(self) -> "Classifier":
+        """The frozen classifier.
+
+        Raises:
+            InputError: an unknown name, weights that do not fit or cannot be had, a wrong file of class names.
+        """
+        from amortex.classifiers.classifier import load_classifier
+
+        return load_classifier(
+            self.classifier, self.weights, self.num_classes, self.class_names, self.model_args,
+            input_size=self.input_size, mean=self.mean, std=self.std,
+        )  # fmt: skip
+
+    def build_transform(self, dims: int = 2) -> "Transform":
+        """The transform of signals with so many axes.
+
+        Raises:
+            InputError: an unknown name, or arguments that the transform refuses.
+        """
+        name = check_name("transform", self.transform, TRANSFORMS)
+        if not 1 <= self.levels <= MOST_LEVELS:
+            raise InputError(f"levels must be between 1 and {MOST_LEVELS}, not {self.levels}")
+        arguments: dict[str, dict[str, Any]] = {
+            "wavelet": {"wavelet": self.wavelet, "levels": self.levels, "padding": self.padding},
+            "fourier": {"octaves": self.levels},
+        }
+        transform: Transform = load(TRANSFORMS[name])(**arguments.get(name, {}))
+        return transform
