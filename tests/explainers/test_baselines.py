@@ -16,6 +16,7 @@ from amortex.explainers.modified_backprop import relevance_propagation
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms.pixel import Pixel
 from amortex.transforms.supports import support_means
+from amortex.transforms.wavelet import Wavelet
 from helpers.classifiers import build_classifier
 
 
