@@ -3,7 +3,7 @@
 A refined mask is an optimum at its own rate. If all that it drops rises evenly from there, what speaks for the class in
 the surroundings and what speaks against it do not come back in step: on many images the class becomes more probable, or
 less, than it is on the image, and distortion rises with the rate. Most of that distortion is bias, not noise
-(benchmarks/GAP.md), so moving entries forward and back cures it. Where a measurement afterwards finds that distortion
+(docs/research_log.md), so moving entries forward and back cures it. Where a measurement afterwards finds that distortion
 still rises, or cannot rule it out, steps go on, with more weight on rates up to which it rises.
 """
 
@@ -83,7 +83,7 @@ class PathOptimizer(NamedTuple):
             torch.zeros_like(midpoint[:, : len(MEASURED_RATES)]),
             torch.zeros_like(running_distortion),
         )
-        some = (running_distortion > RISE).nonzero()[:, 0]  # where it is small on the way, it rose nowhere (GAP.md)
+        some = (running_distortion > RISE).nonzero()[:, 0]  # where it is small on the way, it rose nowhere (docs/research_log.md)
         if len(some):
             distortion[some], rise[some] = self.of(some).measure(midpoint[some])
             passes[some] += self.measure_passes
