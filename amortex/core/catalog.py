@@ -1,4 +1,4 @@
-"""Catalogues: names on the command line -> classes, which are imported when they are first asked for."""
+"""Catalogues: from names on the command line to classes, which are imported when first asked for."""
 
 import difflib
 from collections.abc import Iterable
@@ -14,15 +14,20 @@ def load(path: str) -> Any:
     return getattr(import_module(module), name)
 
 
+def similar_names(name: str, known: Iterable[str]) -> str:
+    """``did you mean ...?`` with the known names that are spelled like this one; empty without any."""
+    matches = difflib.get_close_matches(name, list(known), n=3)
+    return f"did you mean {', '.join(matches)}?" if matches else ""
+
+
 def check_name(kind: str, name: str, known: Iterable[str]) -> str:
     """The name itself.
 
     Raises:
-        InputError: it is not among the known names; the message offers near matches, or all of them.
+        InputError: it is not among the known names; the message offers similar names, or all of them.
     """
     names = list(known)
     if name not in names:
-        near = difflib.get_close_matches(str(name), names, n=3)
-        hint = f"did you mean {', '.join(near)}?" if near else f"use one of {', '.join(names)}"
+        hint = similar_names(str(name), names) or f"use one of {', '.join(names)}"
         raise InputError(f"unknown {kind} {name!r}: {hint}")
     return name

@@ -1,9 +1,9 @@
 """The two objects that every part of amortex hands to the next: coefficients and their layout.
 
-A transform turns images ``(B, C, H, W)`` into `Coefficients`: one tensor per *band*, each
-``(B, C, *positions)``. A *mask* or *relevance* holds one number per position, shared by the colour
-channels, as a flat tensor ``(B, k)``; `Layout` translates between the flat and the banded view and knows
-for every entry its group, level and orientation.
+A transform turns signals ``(B, C, *size)`` into `Coefficients`: one tensor per *band*, each
+``(B, C, *positions)``. A *mask* or *relevance* is a flat tensor ``(B, k)``: one number per position, which the
+channels share. `Layout` translates between the flat and the banded view, and knows the group, the level and the
+orientation of every entry.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,15 +28,16 @@ class Band(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Where each of the `k` mask entries of an image lives.
+    """Where each of the `k` mask entries of a signal lives.
 
     Arguments:
-        bands: the coefficient tensors in order, as flattened into ``(..., k)``.
-        size: spatial size of the images that the coefficients describe.
+        bands: the coefficient tensors in the order in which ``(..., k)`` holds them.
+        size: of the signals that the coefficients describe, without batch and channels.
         groups: names of the groups that share noise statistics (CartoonX, section 4.1).
         group: ``(k,)`` int64, index into `groups` of each entry.
         level: ``(k,)`` int64, 1 is the finest scale; 0 marks the low-pass or a transform without scales.
-        orientation: ``(k,)`` int64, 0 horizontal, 1 vertical, 2 diagonal (PyWavelets' order); -1 without one.
+        orientation: ``(k,)`` int64, place of the detail within its level, in PyWavelets' order (of an image: 0
+            horizontal, 1 vertical, 2 diagonal); -1 without one.
         is_complex: whether a position holds a complex number.
     """
 
@@ -50,13 +51,13 @@ class Layout:
 
     @cached_property
     def k(self) -> int:
-        """Number of mask entries per image (not the number of pixels)."""
+        """Number of mask entries per signal, which is not its number of samples or pixels."""
         return sum(prod(band.shape) for band in self.bands)
 
     @cached_property
     def membership(self) -> Tensor:
         """``(k, groups)``, 1 where an entry belongs to a group."""
-        with torch.inference_mode(False):  # it outlives that mode
+        with torch.inference_mode(False):  # the tensor outlives that mode
             return torch.nn.functional.one_hot(self.group, len(self.groups)).float()
 
     def split(self, flat: Tensor) -> tuple[Tensor, ...]:
@@ -81,6 +82,6 @@ class Coefficients(NamedTuple):
         """All coefficients as ``(B, C, k)``."""
         return self.layout.join(self.bands)
 
-    def map(self, function: Callable[..., Tensor], *others: Sequence[Tensor]) -> "Coefficients":
-        """Apply `function` band by band, with the bands of `others` (split tensors) beside."""
-        return Coefficients(tuple(function(*bands) for bands in zip(self.bands, *others, strict=True)), self.layout)
+    def map(self, function: Callable[..., Tensor], *operands: Sequence[Tensor]) -> "Coefficients":
+        """Apply `function` band by band; its further arguments are the bands of `operands`, as `Layout.split` gives."""
+        return Coefficients(tuple(function(*bands) for bands in zip(self.bands, *operands, strict=True)), self.layout)

@@ -1,9 +1,11 @@
-"""Random numbers that belong to an image, not to its batch.
+"""Random numbers that belong to an input, not to its batch.
 
-Draw number n of an image comes from a generator seeded by the image's pixels, the seed of the run, the name of the
-stream ("optimise", "evaluate", ...) and n. So the result for an image does not depend on the batch it travels in, on
-how draws are chunked, or on the order of the images; and evaluation sees other noise than an optimiser saw (torch's CPU
-generator takes 32 bits of a seed, so that among 100,000 draws about one is repeated).
+A generator makes draw number n of an input. Its seed is a hash of the input's values, the seed of the run, the name of
+the stream ("optimise", "evaluate", ...) and n. So a result depends neither on the batch, nor on how draws are chunked,
+nor on the order of the inputs. Evaluation sees other noise than an optimiser saw: torch's CPU generator takes 32 bits
+of a seed, so about one of 100,000 draws is repeated.
+
+The names of streams seed noise: a released explainer gives the same masks only as long as they stay as they are.
 """
 
 import hashlib
@@ -16,29 +18,33 @@ from torch import Tensor
 
 Fill = Callable[[Tensor, torch.Generator], object]
 EVALUATION_SEED = 12345
-WORTH_THREADS = 2**15  # numbers per draw; below, handing a draw to a thread costs more than filling it
+MIN_NUMBERS_PER_THREAD = 2**15  # in a draw; handing a smaller one to a thread costs more than filling it
 
 
 class NoiseStreams:
-    """A stream of random numbers per image.
+    """A stream of random numbers per input.
 
     Arguments:
-        seeds: one seed per image.
-        device: where the numbers are made (streams differ between device types).
+        seeds: one seed per input.
+        device: where the numbers are made. Streams differ between device types.
     """
 
     def __init__(self, seeds: Sequence[int], device: torch.device | str = "cpu") -> None:
         self.seeds, self.device = tuple(seeds), torch.device(device)
-        self._made = [0] * len(self.seeds)
+        self._drawn = [0] * len(self.seeds)  # draws of each input so far
         self._buffer = torch.empty(0, device=self.device)
 
     @classmethod
     def of(cls, image: Tensor, seed: int = 0, stream: str = "optimise") -> "NoiseStreams":
-        """Streams for each image of a batch ``(B, C, H, W)``; `seed` is the run's."""
-        pixels = [one.data for one in image.detach().float().cpu().flatten(1).contiguous().numpy()]
+        """Streams for each input of a batch ``(B, C, *size)``; `seed` is the run's.
+
+        Each stream hashes the values again, because its name is the key of the hash, and no keyed hash follows from
+        one digest. That takes about 1 ms for 3 x 224 x 224 values on one core; an explanation takes hundreds.
+        """
+        contents = [values.data for values in image.detach().float().cpu().flatten(1).contiguous().numpy()]
         threads = torch.get_num_threads()
-        several = len(pixels) > 1 and threads > 1  # hashing leaves the interpreter to others
-        hashes = (_pool(threads).map if several else map)(partial(_hash, key=f"{seed}/{stream}"), pixels)
+        parallel = len(contents) > 1 and threads > 1  # hashing releases the interpreter lock
+        hashes = (_pool(threads).map if parallel else map)(partial(_hash, key=f"{seed}/{stream}"), contents)
         return cls(list(hashes), image.device)
 
     @classmethod
@@ -50,7 +56,7 @@ class NoiseStreams:
     def numbered(
         cls, numbers: Sequence[int], seed: int = 0, stream: str = "train", device: torch.device | str = "cpu"
     ) -> "NoiseStreams":
-        """Streams for the samples of these numbers, whatever their pixels: what training uses."""
+        """Streams for training samples, by their numbers instead of their values."""
         return cls([_hash(number.to_bytes(8, "little"), f"{seed}/{stream}") for number in numbers], device)
 
     def __len__(self) -> int:
@@ -59,25 +65,26 @@ class NoiseStreams:
     def fill(self, fill: Fill, images: slice, samples: int, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """The next `samples` draws of each of `images`: ``(B, samples, *shape)``.
 
-        The buffer is reused by the next call: copy what must outlive it.
+        The next call reuses the buffer: copy what must outlive it.
         """
-        chosen = range(len(self.seeds))[images]
-        wanted = (len(chosen), samples, *shape)
-        if self._buffer.shape != wanted or self._buffer.dtype != dtype:
+        indices = range(len(self.seeds))[images]
+        full_shape = (len(indices), samples, *shape)
+        if self._buffer.shape != full_shape or self._buffer.dtype != dtype:
             with torch.inference_mode(False):  # the threads that fill it are not in that mode
-                self._buffer = torch.empty(wanted, dtype=dtype, device=self.device)
-        outs, seeds = list(self._buffer.flatten(0, 1)), []
-        for image in chosen:
-            first = self._made[image]
-            self._made[image] += samples
-            seeds += [_mix(self.seeds[image], number) for number in range(first, first + samples)]
+                self._buffer = torch.empty(full_shape, dtype=dtype, device=self.device)
+        draws, seeds = list(self._buffer.flatten(0, 1)), []
+        for index in indices:
+            first = self._drawn[index]
+            self._drawn[index] += samples
+            seeds += [_mix(self.seeds[index], number) for number in range(first, first + samples)]
 
-        def one(out: Tensor, seed: int) -> None:
-            fill(out, torch.Generator(self.device).manual_seed(seed))
+        def fill_draw(draw: Tensor, seed: int) -> None:
+            fill(draw, torch.Generator(self.device).manual_seed(seed))
 
         # a random kernel keeps one CPU core busy, so draws are spread over threads
-        threaded = self.device.type == "cpu" and torch.get_num_threads() > 1 and outs[0].numel() >= WORTH_THREADS
-        list((_pool(torch.get_num_threads()).map if threaded else map)(one, outs, seeds))
+        threads = torch.get_num_threads()
+        parallel = self.device.type == "cpu" and threads > 1 and draws[0].numel() >= MIN_NUMBERS_PER_THREAD
+        list((_pool(threads).map if parallel else map)(fill_draw, draws, seeds))
         return self._buffer
 
 
@@ -93,7 +100,7 @@ def normal(out: Tensor, generator: torch.Generator) -> Tensor:
 
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "amortex-draws")
+    return ThreadPoolExecutor(threads, "amortex-noise")
 
 
 def _hash(content: bytes | memoryview, key: str) -> int:
@@ -103,7 +110,7 @@ def _hash(content: bytes | memoryview, key: str) -> int:
 
 
 def _mix(seed: int, number: int) -> int:
-    """A seed for draw `number` of the stream `seed` (the finaliser of SplitMix64: neighbours share no bits)."""
+    """A seed for draw `number` of the stream `seed`: SplitMix64's finaliser, after which neighbours share no bits."""
     z = (seed + (number + 1) * 0x9E3779B97F4A7C15) % 2**64
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
     z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64

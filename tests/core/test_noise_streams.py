@@ -83,9 +83,22 @@ def test_threads_fill_the_same_numbers_as_one(images, monkeypatch):
     for count in (1, 4):
         monkeypatch.setattr(torch, "get_num_threads", lambda count=count: count)
         expected.append(normal(NoiseStreams.of(images), EVERY, 3, shape))
-    assert all(torch.equal(one, expected[0]) for one in expected)
+    assert all(torch.equal(numbers, expected[0]) for numbers in expected)
 
 
 def test_memory_layout_of_the_image_does_not_matter(images):
-    other = images.contiguous(memory_format=torch.channels_last)
-    assert torch.equal(normal(NoiseStreams.of(other), EVERY, 1), normal(NoiseStreams.of(images), EVERY, 1))
+    reordered = images.contiguous(memory_format=torch.channels_last)
+    assert torch.equal(normal(NoiseStreams.of(reordered), EVERY, 1), normal(NoiseStreams.of(images), EVERY, 1))
+
+
+def test_seeds_are_those_of_the_released_explainers():
+    values = torch.arange(24).reshape(2, 3, 2, 2) / 24
+    assert NoiseStreams.of(values).seeds == (6468570755544633761, 7509937759259874952)
+    assert NoiseStreams.of(values, 7, "look").seeds == (7451546120562832912, 1745567063261807018)
+    assert NoiseStreams.numbered([0, 5], 3, "price").seeds == (4722417053597829834, 6742208851435040958)
+
+
+@pytest.mark.parametrize("size", [(12,), (4, 3), (3, 2, 2)])
+def test_signals_of_any_number_of_axes_have_streams_of_their_values(size):
+    values = torch.arange(24).reshape(2, 12) / 24
+    assert NoiseStreams.of(values.reshape(2, 1, *size)).seeds == NoiseStreams.of(values).seeds
