@@ -9,7 +9,7 @@ from amortex.amortized.backbone import Backbone, Features, class_maps, fit
 from amortex.amortized.budget import masks_of_rate
 from amortex.core.noise_streams import NoiseStreams
 from amortex.rate_distortion.encoded_batch import EncodedBatch
-from amortex.rate_distortion.pipeline import RateDistortion, softmax
+from amortex.rate_distortion.pipeline import RateDistortion
 
 # Where the gradient is taken: a mask of this rate. A look at masks that follow the guess orders entries better than one
 # at equal masks, the more so the nearer to the rates that are asked for; but where little of the class is left, not.
@@ -55,7 +55,7 @@ def observe(
     `target` ``(B,)`` defaults to the predicted classes.
     """
     features = backbone(image)
-    encoded = rd.encode(image, target, softmax(features.logits))
+    encoded = rd.encode(image, target, rd.classifier.probabilities(features.logits))
     energy, spread = loudness(encoded)
     activation = None
     if features.head is not None:
@@ -95,7 +95,7 @@ def _probe(
             mixed = rd.mix(encoded, leaf, noise)
         if not slope:
             mixed = mixed.map(lambda band: band.detach().requires_grad_())
-        log_probability = rd.classifier(rd.picture(mixed)).log_softmax(-1)
+        log_probability = rd.classifier.log_probabilities(rd.classifier(rd.picture(mixed)))
         log_probability = log_probability.gather(1, encoded.target[:, None])[:, 0]
         gradient = torch.autograd.grad(log_probability.sum(), [*mixed.bands, leaf] if slope else list(mixed.bands))
     # flat, since passes over channels-last and plain tensors together are slow

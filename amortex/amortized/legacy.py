@@ -38,7 +38,8 @@ def upgrade_settings(settings: dict[str, Any]) -> dict[str, Any]:
 
 def upgrade_identity(identity: dict[str, Any]) -> dict[str, Any]:
     """What weights belong to, under today's names."""
-    return {{"transform_mode": "transform_padding"}.get(key, key): value for key, value in identity.items()}
+    renamed = {{"transform_mode": "transform_padding"}.get(key, key): value for key, value in identity.items()}
+    return {"transform_dims": 2, "activation": "softmax", "value_range": [0.0, 1.0], **renamed}
 
 
 def upgrade_weights(weights: dict[str, Any]) -> dict[str, Any]:

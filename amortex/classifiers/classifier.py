@@ -4,21 +4,22 @@ import copy
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from timm.data import resolve_data_config
 from torch import Tensor, nn
 
 from amortex.classifiers.class_names import index_of, known_class_names, read_class_names
-from amortex.classifiers.default import DEFAULT_CLASSIFIER
+from amortex.classifiers.default import DEFAULT_CLASSIFIER, Activation
 from amortex.classifiers.folding import fold_batch_norms
 from amortex.classifiers.weights import build_network
 from amortex.core.errors import InputError
+from amortex.core.nd import MEMORY_FORMATS, channels_last, expand_dims
 
 
 class Classifier(nn.Module):
-    """Images ``(B, C, H, W)`` in [0, 1] -> logits ``(B, M)``; frozen, always in evaluation mode.
+    """Signals ``(B, C, *size)``, images in [0, 1] -> logits ``(B, M)``; frozen, always in evaluation mode.
 
     Batch normalisations are folded into the convolutions before them, which changes outputs by rounding alone.
 
@@ -29,6 +30,8 @@ class Classifier(nn.Module):
         weights: where the weights came from.
         class_names: one name per class, or None for "class 0", "class 1", ...
         model_args: what the model was built with, beside its weights.
+        activation: what makes probabilities of the outputs: ``softmax``; ``sigmoid``, for several labels at once; or
+            ``none``, where they are probabilities already. A single output ``y`` means two classes of logits 0 and y.
 
     Raises:
         InputError: the model does not map images of that size to logits, or the names are not one per class.
@@ -45,14 +48,19 @@ class Classifier(nn.Module):
         weights: str = "unknown",
         class_names: Sequence[str] | None = None,
         model_args: dict[str, Any] | None = None,
+        activation: Activation = "softmax",
     ) -> None:
         super().__init__()
+        if activation not in get_args(Activation):
+            raise InputError(f"unknown activation {activation!r}: use one of {', '.join(get_args(Activation))}")
+        self.activation = activation
         self.model_args = dict(model_args or {})
-        self.model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        dims = len(data_config["input_size"]) - 1
+        self.model = model.eval().requires_grad_(False).to(memory_format=MEMORY_FORMATS[dims])
         self.data_config, self.name, self.weights = dict(data_config), name, weights
         for key in ("mean", "std"):
             self.register_buffer(
-                key, torch.tensor(data_config[key], dtype=torch.float32)[:, None, None], persistent=False
+                key, expand_dims(torch.tensor(data_config[key], dtype=torch.float32), dims), persistent=False
             )
         self.num_classes = self._probe()
         self._fingerprint = digest(self.model)
@@ -76,7 +84,31 @@ class Classifier(nn.Module):
                 raise
             why = " ".join(str(error).split())[:150]
             raise InputError(f"torch.compile cannot compile {self.name} here ({why}): leave it out") from error
-        return logits
+        return self.two_classes(logits)
+
+    def two_classes(self, outputs: Tensor) -> Tensor:
+        """Outputs ``(B, M)`` of the network as logits of at least two classes: a single one is that of the second."""
+        if not self.binary:
+            return outputs
+        first = 1 - outputs if self.activation == "none" else torch.zeros_like(outputs)
+        return torch.cat([first, outputs], 1)
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """``Phi`` of logits ``(..., M)``, in float32 at least."""
+        dtype = torch.promote_types(logits.dtype, torch.float32)
+        if self.activation == "none":
+            return logits.to(dtype)
+        if self.activation == "sigmoid" and not self.binary:
+            return logits.to(dtype).sigmoid()
+        return logits.softmax(-1, dtype=dtype)
+
+    def log_probabilities(self, logits: Tensor) -> Tensor:
+        """Logarithms of `probabilities`."""
+        if self.activation == "none":
+            return logits.clamp(min=torch.finfo(logits.dtype).tiny).log()
+        if self.activation == "sigmoid" and not self.binary:
+            return nn.functional.logsigmoid(logits)
+        return logits.log_softmax(-1)
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Have `torch.compile` compile the network, with these arguments, when it is first used.
@@ -87,14 +119,12 @@ class Classifier(nn.Module):
 
     def normalise(self, x: Tensor) -> Tensor:
         """``(x - mean) / std``, channels-last."""
-        x = x.contiguous(memory_format=torch.channels_last)
-        # (x - mean) / std in one fused pass over long rows: a row is W pixels of C channels, in memory order
-        offset, factor = (v.expand(x.shape[1], 1, x.shape[3]).permute(1, 2, 0).flatten(1)
-                           for v in (-self.mean / self.std, 1 / self.std))  # fmt: skip
-        rows = x.permute(0, 2, 3, 1).flatten(2)
-        normalised: Tensor = (
-            torch.addcmul(offset, rows, factor).unflatten(2, (x.shape[3], x.shape[1])).permute(0, 3, 1, 2)
-        )
+        channels, length = x.shape[1], x.shape[-1]
+        # in one fused pass over long rows: a row is the last axis of all channels, in memory order
+        offset, factor = (value.reshape(-1).expand(length, channels).flatten()
+                          for value in (-self.mean / self.std, 1 / self.std))  # fmt: skip
+        rows = channels_last(x).movedim(1, -1).flatten(-2)
+        normalised: Tensor = torch.addcmul(offset, rows, factor).unflatten(-1, (length, channels)).movedim(-1, 1)
         return normalised
 
     def _probe(self) -> int:
@@ -106,14 +136,15 @@ class Classifier(nn.Module):
             raise InputError("mean and std must be finite, and every std above 0")
         try:
             with torch.no_grad():
-                logits = self(torch.full((1, *self.input_size), 0.5))
+                outputs = self.model(self.normalise(torch.full((1, *self.input_size), 0.5)))
         except Exception as error:  # a network given the wrong size or channels can raise anything
             first = (str(error).strip().splitlines() or [type(error).__name__])[0]
             size = "x".join(map(str, self.input_size))
-            raise InputError(f"{self.name} cannot classify an image of size {size}: {first[:150]}") from error
-        if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 1:
-            raise InputError(f"{self.name} is no classifier: it must map (B, C, H, W) to logits (B, classes)")
-        return logits.shape[1]
+            raise InputError(f"{self.name} cannot classify an input of size {size}: {first[:150]}") from error
+        if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != 1:
+            raise InputError(f"{self.name} is no classifier: it must map (B, C, *size) to logits (B, classes)")
+        self.binary = outputs.shape[1] == 1
+        return max(2, outputs.shape[1])
 
     def train(self, mode: bool = True) -> "Classifier":
         """A frozen classifier stays in evaluation mode."""
@@ -167,6 +198,7 @@ def load_classifier(
     num_classes: int | None = None,
     class_names: str | Path | Sequence[str] | None = None,
     model_args: dict[str, Any] | None = None,
+    activation: Activation = "softmax",
     **data_config: Any,
 ) -> Classifier:
     """Build a frozen classifier.
@@ -179,6 +211,7 @@ def load_classifier(
         num_classes: number of classes; by default read off the weight file, or the model's own.
         class_names: text file with one class name per line, or the names.
         model_args: further arguments of the model's constructor.
+        activation: what makes probabilities of the outputs, see `Classifier`.
         **data_config: overrides of timm's data config: input_size (the side of a square, or ``(C, H, W)``), mean, std,
             interpolation, crop_pct, crop_mode.
 
@@ -197,7 +230,7 @@ def load_classifier(
             model, source = build_network(name, weights, num_classes, arguments)
     config = _data_config(model, arguments, {key: value for key, value in data_config.items() if value is not None})
     names = known_class_names(model) if names is None else names
-    return Classifier(model, config, name, source, names, model_args)
+    return Classifier(model, config, name, source, names, model_args, activation)
 
 
 def _name_of(model: nn.Module) -> str:

@@ -1,3 +1,6 @@
-"""The classifier that is explained when none is named: its ImageNet weights come with the installation."""
+"""What holds where nothing is said of a classifier: one whose ImageNet weights come with the installation."""
 
+from typing import Literal
+
+Activation = Literal["softmax", "sigmoid", "none"]
 DEFAULT_CLASSIFIER = "tf_efficientnet_lite0"

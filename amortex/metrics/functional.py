@@ -19,7 +19,7 @@ from amortex.core.noise_streams import EVALUATION_SEED, NoiseStreams, uniform
 from amortex.explainers.base import Explanation
 from amortex.rate_distortion.distortions import l2, of_class
 from amortex.rate_distortion.encoded_batch import EncodedBatch
-from amortex.rate_distortion.pipeline import RateDistortion, class_probability, softmax
+from amortex.rate_distortion.pipeline import RateDistortion, class_probability
 from amortex.rate_distortion.scores import reduced_logits
 
 RATES = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
@@ -113,7 +113,7 @@ def reduced_probability(rd: RateDistortion, encoded: EncodedBatch, masks: Tensor
             reduced_logits(rd, part, chunk.to(encoded.image.dtype))
             for chunk in masks[index].split(rd.internal_batch_size)
         ]
-        images.append(of_class(softmax(torch.cat(logits))[None], part.target))
+        images.append(of_class(rd.classifier.probabilities(torch.cat(logits))[None], part.target))
     return torch.cat(images)
 
 
@@ -181,7 +181,7 @@ def conciseness_preciseness(rd: RateDistortion, explanation: Explanation) -> dic
     encoded = explanation.encoded
     masks = encoded.layout.split(explanation.mask[:, None])
     picture = rd.picture(encoded.coefficients.map(torch.mul, masks))
-    share = of_class(softmax(rd.classifier(picture)), encoded.target) / class_probability(encoded)
+    share = of_class(rd.phi(picture), encoded.target) / class_probability(encoded)
     after, before = (information(rd, image) for image in (picture, encoded.image))
     return {name: torch.where(after[name] > 0, share * before[name] / after[name], torch.nan) for name in INFORMATION}
 

@@ -8,6 +8,8 @@ from torch import Tensor
 from amortex.core.layout import Coefficients
 from amortex.transforms.base import Transform
 
+ValueRange = tuple[float, float]  # what signals are clipped to
+
 
 class Replacement(NamedTuple):
     """Distribution of the replacement ``v`` of each coefficient: location plus scale times unit noise.
@@ -27,8 +29,10 @@ class Obfuscation:
         """Its name in outputs."""
         return type(self).__name__.lower()
 
-    def replacement(self, image: Tensor, coefficients: Coefficients, transform: Transform) -> Replacement:
-        """The distribution that replaces the `coefficients` of `image` ``(B, C, H, W)``."""
+    def replacement(
+        self, signal: Tensor, coefficients: Coefficients, transform: Transform, value_range: ValueRange
+    ) -> Replacement:
+        """The distribution that replaces the `coefficients` of a `signal` ``(B, C, *size)`` with values in a range."""
         raise NotImplementedError
 
     def noise_(self, out: Tensor, generator: torch.Generator) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from amortex.core.layout import Coefficients
-from amortex.obfuscations.base import Obfuscation, Replacement, group_moments
+from amortex.obfuscations.base import Obfuscation, Replacement, ValueRange, group_moments
 from amortex.transforms.base import Transform
 
 
@@ -15,7 +15,9 @@ class Uniform(Obfuscation):
     ``+- sigma / sqrt(2)``.
     """
 
-    def replacement(self, image: Tensor, coefficients: Coefficients, transform: Transform) -> Replacement:
+    def replacement(
+        self, signal: Tensor, coefficients: Coefficients, transform: Transform, value_range: ValueRange
+    ) -> Replacement:
         return group_moments(coefficients)
 
     def noise_(self, out: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,9 +1,13 @@
 """Noise on many draws at once: memory layout, and a sum whose backward pass makes no copy per draw."""
 
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from amortex.core.layout import Layout
+from amortex.core.noise_streams import Fill, NoiseStreams
 
 
 class AddNoise(torch.autograd.Function):
@@ -35,3 +39,22 @@ def channels_last(band: Tensor, spatial: int) -> Tensor:
     order = (0, 1, *outer, *inner)
     inverse = sorted(range(band.ndim), key=order.__getitem__)
     return band.permute(order).contiguous().permute(inverse)
+
+
+def unit_noise(
+    fill: Fill, layout: Layout, channels: int, streams: NoiseStreams, signals: slice, samples: int, dtype: torch.dtype
+) -> tuple[Tensor, ...]:
+    """Unit noise per band, ``(B, samples, C, *positions)``, for some of the `streams`, by the strategy that fills it."""
+    parts = 2 if layout.is_complex else 1
+    flat = streams.fill(fill, signals, samples, (channels * layout.k * parts,), dtype)
+    if layout.is_complex:  # variance one in all, half of it in each part
+        flat = torch.view_as_complex(flat.unflatten(-1, (-1, 2))) / 2**0.5
+    # each band in the memory order of `channels_last`: positions, channels, orientations
+    bands, last = [], range(-len(layout.size), 0)
+    for part, band in zip(
+        flat.split([channels * prod(b.shape) for b in layout.bands], dim=-1), layout.bands, strict=True
+    ):
+        inner, positions = band.shape[: last[0]], band.shape[last[0] :]
+        part = part.unflatten(-1, (*positions, channels, *inner))
+        bands.append(part.movedim(tuple(range(2, 2 + len(last))), tuple(last)))
+    return tuple(bands)

@@ -1,6 +1,6 @@
-"""THE page: image -> coefficients -> mask -> obfuscation -> inverse -> clip -> classifier -> distortion, rate.
+"""The rate-distortion pipeline: signal -> coefficients -> mask -> obfuscation -> classifier -> distortion, rate.
 
-Teachers, training and metrics all go through `RateDistortion`; nothing else in amortex obfuscates an image.
+Teachers, training and metrics all go through `RateDistortion`; nothing else in amortex obfuscates a signal.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from amortex.obfuscations.base import Obfuscation
 from amortex.obfuscations.gaussian import Gaussian
 from amortex.rate_distortion.distortions import DISTORTIONS, label_max, of_class
 from amortex.rate_distortion.encoded_batch import EncodedBatch, Outcome
-from amortex.rate_distortion.noise import AddNoise, channels_last
+from amortex.rate_distortion.noise import AddNoise, channels_last, unit_noise
 from amortex.rate_distortion.problem import DistortionName
 from amortex.transforms.base import Transform
 from amortex.transforms.wavelet import Wavelet
@@ -52,6 +52,7 @@ class RateDistortion(nn.Module):
         distortion: DistortionName = "label_l2",
         internal_batch_size: int = 16,
         batch_invariant: bool = False,
+        value_range: tuple[float, float] = (0.0, 1.0),
     ) -> None:
         super().__init__()
         if distortion not in DISTORTIONS:
@@ -59,11 +60,16 @@ class RateDistortion(nn.Module):
         if internal_batch_size < 1:
             raise InputError(f"internal_batch_size must be at least 1, not {internal_batch_size}")
         self.classifier = classifier
-        self.transform = transform or Wavelet()
+        self.transform = transform or Wavelet(dims=len(classifier.input_size) - 1)
         self.obfuscation = obfuscation or Gaussian()
         self.distortion = distortion
         self.internal_batch_size, self.backed_off = internal_batch_size, False
         self.batch_invariant = batch_invariant
+        self.value_range = (float(value_range[0]), float(value_range[1]))
+        if not self.value_range[0] < self.value_range[1]:
+            raise InputError(f"value_range must be an interval, not {value_range}")
+        if distortion == "kl" and classifier.activation == "sigmoid" and not classifier.binary:
+            raise InputError("kl compares distributions over classes, and sigmoid gives none: use label_l2 or l2")
 
     def __repr__(self) -> str:
         return f"RateDistortion({self.classifier}, {self.transform}, {self.obfuscation.name!r}, {self.distortion!r})"
@@ -80,6 +86,8 @@ class RateDistortion(nn.Module):
             **{f"transform_{key}": value for key, value in self.transform.settings().items()},
             "obfuscation": self.obfuscation.name,
             "distortion": self.distortion,
+            "activation": classifier.activation,
+            "value_range": list(self.value_range),
         }
 
     def back_off(self) -> bool:
@@ -109,11 +117,11 @@ class RateDistortion(nn.Module):
         bands, locations, scales, outputs = [], [], [], [] if probabilities is None else [probabilities]
         for chunk in image.split(self.images_at_once):
             coefficients = self.transform(chunk)
-            replacement = self.obfuscation.replacement(chunk, coefficients, self.transform)
+            replacement = self.obfuscation.replacement(chunk, coefficients, self.transform, self.value_range)
             bands.append(coefficients.bands)
             locations.append(replacement.location)
             scales += [] if replacement.scale is None else [replacement.scale]
-            outputs += [softmax(self.classifier(chunk))] if probabilities is None else []
+            outputs += [self.phi(chunk)] if probabilities is None else []
         probabilities = torch.cat(outputs)
         return EncodedBatch(
             image,
@@ -152,8 +160,10 @@ class RateDistortion(nn.Module):
         return Coefficients(tuple(band.flatten(0, 1) for band in bands), encoded.layout)
 
     def picture(self, coefficients: Coefficients) -> Tensor:
-        """``clamp(T^-1(c), 0, 1)``, ``(B, C, H, W)``."""
-        return F.hardtanh(self.transform.inverse(coefficients), 0.0, 1.0)  # clamp, but with one kernel backward
+        """``clamp(T^-1(c))`` to the range of values, ``(B, C, *size)``."""
+        return F.hardtanh(
+            self.transform.inverse(coefficients), *self.value_range
+        )  # clamp, but with one kernel backward
 
     def forward(self, encoded: EncodedBatch, mask: Tensor, streams: NoiseStreams, samples: int = 64) -> Outcome:
         """Measure masks ``(B, k)`` over `samples` fresh draws, without gradients."""
@@ -207,29 +217,20 @@ class RateDistortion(nn.Module):
     def noise(
         self, encoded: EncodedBatch, streams: NoiseStreams, images: slice, samples: int
     ) -> tuple[Tensor, ...] | None:
-        """Unit noise per band, ``(B, samples, C, *positions)``, of some of the images of `streams`, if there is any."""
+        """Unit noise per band, ``(B, samples, C, *positions)``, for some of the `streams`, if there is any."""
         if encoded.scale is None:
             return None
-        layout, channels = encoded.layout, encoded.image.shape[1]
-        parts = 2 if layout.is_complex else 1
-        flat = streams.fill(
-            self.obfuscation.noise_, images, samples, (channels * layout.k * parts,), encoded.image.dtype
-        )
-        if layout.is_complex:  # variance one in all, half of it in each part
-            flat = torch.view_as_complex(flat.unflatten(-1, (-1, 2))) / 2**0.5
-        sizes = [channels * band[0, 0].numel() for band in encoded.coefficients.bands]
-        # each band in the memory order of `channels_last`: positions, channels, orientations
-        last, bands = range(-len(layout.size), 0), []
-        for part, band in zip(flat.split(sizes, dim=-1), layout.bands, strict=True):
-            inner, positions = band.shape[: last[0]], band.shape[last[0] :]
-            part = part.unflatten(-1, (*positions, channels, *inner))
-            bands.append(part.movedim(tuple(range(2, 2 + len(last))), tuple(last)))
-        return tuple(bands)
+        channels, dtype = encoded.image.shape[1], encoded.image.dtype
+        return unit_noise(self.obfuscation.noise_, encoded.layout, channels, streams, images, samples, dtype)
+
+    def phi(self, signals: Tensor) -> Tensor:
+        """``Phi``, class probabilities ``(B, M)`` of signals ``(B, C, *size)``."""
+        return self.classifier.probabilities(self.classifier(signals))
 
     def outputs(self, encoded: EncodedBatch, mask: Tensor, noise: tuple[Tensor, ...] | None) -> Tensor:
         """``Phi(y)``, ``(B, L, M)``."""
         y = self.obfuscate(encoded, mask, noise)
-        outputs: Tensor = softmax(self.classifier(y.flatten(0, 1))).unflatten(0, y.shape[:2])
+        outputs: Tensor = self.phi(y.flatten(0, 1)).unflatten(0, y.shape[:2])
         return outputs
 
     def distortions(self, encoded: EncodedBatch, outputs: Tensor, name: DistortionName | None = None) -> Tensor:
@@ -245,8 +246,3 @@ class RateDistortion(nn.Module):
 def class_probability(encoded: EncodedBatch) -> Tensor:
     """Probability of the explained class on the clean image, ``(B,)``."""
     return of_class(encoded.probabilities, encoded.target)
-
-
-def softmax(logits: Tensor) -> Tensor:
-    """Softmax over classes, in float32 at least."""
-    return logits.softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
-from amortex.classifiers.default import DEFAULT_CLASSIFIER
+from amortex.classifiers.default import DEFAULT_CLASSIFIER, Activation
 from amortex.core.catalog import check_name, load
 from amortex.core.errors import InputError
 from amortex.obfuscations import build_obfuscation
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from amortex.transforms.base import Transform
 
 DistortionName = Literal["label_l2", "label_max", "l2", "kl"]
-Activation = Literal["softmax", "sigmoid", "none"]
 MOST_LEVELS = 10
 
 
@@ -32,8 +31,7 @@ class Problem:
         model_args: further arguments of the network's constructor.
         input_size: side of the square inputs, or ``(channels, *size)``; by default the classifier's own.
         mean, std: of the normalisation, per channel; by default the classifier's own.
-        activation: what makes probabilities of the classifier's outputs: ``softmax``, ``sigmoid`` (several labels at
-            once; a single output means two classes), or ``none`` (they are probabilities).
+        activation: what makes probabilities of the classifier's outputs, see `Classifier`.
         value_range: what signals are clipped to.
         transform: name of the transform that masks are over, from `amortex.transforms.TRANSFORMS`.
         wavelet, levels, padding: of the wavelet transform; a Fourier transform has as many octaves as `levels`.
@@ -88,7 +86,7 @@ class Problem:
         transform.layout(classifier.input_size[1:])  # refuses what is not exact before anything is written
         return RateDistortion(
             classifier, transform, build_obfuscation(self.obfuscation), self.distortion, self.internal_batch_size,
-            self.batch_invariant,
+            self.batch_invariant, self.value_range,
         )  # fmt: skip
 
     def build_classifier(self) -> "Classifier":
@@ -101,7 +99,7 @@ class Problem:
 
         return load_classifier(
             self.classifier, self.weights, self.num_classes, self.class_names, self.model_args,
-            input_size=self.input_size, mean=self.mean, std=self.std,
+            self.activation, input_size=self.input_size, mean=self.mean, std=self.std,
         )  # fmt: skip
 
     def build_transform(self, dims: int = 2) -> "Transform":
@@ -114,7 +112,7 @@ class Problem:
         if not 1 <= self.levels <= MOST_LEVELS:
             raise InputError(f"levels must be between 1 and {MOST_LEVELS}, not {self.levels}")
         arguments: dict[str, dict[str, Any]] = {
-            "wavelet": {"wavelet": self.wavelet, "levels": self.levels, "padding": self.padding},
+            "wavelet": {"wavelet": self.wavelet, "levels": self.levels, "padding": self.padding, "dims": dims},
             "fourier": {"octaves": self.levels},
         }
         transform: Transform = load(TRANSFORMS[name])(**arguments.get(name, {}))

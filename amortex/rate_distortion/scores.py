@@ -18,7 +18,7 @@ def class_gradient(rd: RateDistortion, image: Tensor, target: Tensor, of_log_pro
         with torch.enable_grad():
             leaf = pixels.detach().requires_grad_()
             score = rd.classifier(leaf)
-            score = score.log_softmax(-1) if of_log_probability else score
+            score = rd.classifier.log_probabilities(score) if of_log_probability else score
             gradients.append(torch.autograd.grad(score.gather(1, classes[:, None]).sum(), leaf)[0])
     return torch.cat(gradients)
 

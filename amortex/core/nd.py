@@ -1,0 +1,39 @@
+"""Operations by the number of a signal's axes: one for sound, two for images, three for volumes."""
+
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+CONVOLUTION_MODULES: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+AVERAGE_POOLS: dict[int, Callable[..., Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+INTERPOLATIONS = {1: "linear", 2: "bilinear", 3: "trilinear"}
+MEMORY_FORMATS = {1: torch.contiguous_format, 2: torch.channels_last, 3: torch.channels_last_3d}
+MOST_DIMS = 3
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """``(B, C, *size)`` with the channels innermost in memory, as convolutions want them; of sound as it is."""
+    return x.contiguous(memory_format=MEMORY_FORMATS[x.ndim - 2])
+
+
+def expand_dims(values: Tensor, dims: int) -> Tensor:
+    """Values with so many axes of length one behind, to broadcast over positions."""
+    return values.reshape(*values.shape, *[1] * dims)
+
+
+def along_axes(maps: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    """Apply a matrix ``(m_i, n_i)`` along each spatial axis: ``(B, n_1, n_2, ...)`` -> ``(B, m_1, m_2, ...)``."""
+    for axis, matrix in enumerate(weights):
+        size = list(maps.shape[1:])
+        if axis == len(size) - 1:
+            maps = maps @ matrix.mT
+        else:
+            rows = maps.reshape(-1, size[axis], prod(size[axis + 1 :]))
+            size[axis] = len(matrix)
+            maps = (matrix @ rows).reshape(-1, *size)
+    return maps
