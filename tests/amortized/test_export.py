@@ -7,30 +7,21 @@ import pytest
 import torch
 
 from amortex.amortized.checkpoints import CONFIG, WEIGHTS, load_predictor
+from amortex.amortized.config import PredictorConfig
 from amortex.amortized.export import ONNX, export_onnx, main, push
 from amortex.amortized.predictor import MaskPredictor
 from amortex.core.errors import InputError
 from amortex.rate_distortion.pipeline import RateDistortion
-from amortex.training.module import AmortizedTrainingModule
 from amortex.transforms.wavelet import Wavelet
-
-NETWORK = {
-    "classifier": "helpers.networks.TinyNet",
-    "input_size": 32,
-    "mean": [0.5],
-    "std": [0.5],
-    "levels": 2,
-    "width": 8,
-}
+from helpers.problems import training_module
+from helpers.releases import checkpoint_content
 
 
 @pytest.fixture
 def checkpoint(tmp_path):
     torch.manual_seed(0)
-    module = AmortizedTrainingModule(**NETWORK, gradient=False)
-    content = {"state_dict": module.state_dict(), "hyper_parameters": dict(module.hparams)}
-    module.on_save_checkpoint(content)
-    torch.save(content, tmp_path / "run.ckpt")
+    module = training_module(predictor=PredictorConfig(width=8, gradient=False))
+    torch.save(checkpoint_content(module), tmp_path / "run.ckpt")
     return tmp_path / "run.ckpt"
 
 

@@ -15,7 +15,7 @@ from amortex.classifiers.classifier import load_classifier
 from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams
 from amortex.rate_distortion.pipeline import RateDistortion
-from amortex.training.module import AmortizedTrainingModule
+from amortex.training.config import RefinementConfig
 from amortex.training.refinement import Refinement
 from amortex.transforms.wavelet import Wavelet
 from helpers.photographs import photographs
@@ -23,8 +23,8 @@ from helpers.predictors import stirred
 from helpers.training import fit, metrics, versions
 
 
-class Settings:
-    seed, refine_steps, lambda_k = 0, 1, (1.0, 5.0)
+def loss_of(predictor: MaskPredictor, steps: int = 1) -> Refinement:
+    return Refinement(predictor, RefinementConfig(steps), (1.0, 5.0))
 
 
 @pytest.fixture
@@ -79,18 +79,18 @@ def test_one_step_has_the_gradient_of_the_objective(predictor, images):
     rd, numbers = predictor.rate_distortion, [0, 1, 2]
     refiner = predictor.decoder.refiner
     prediction = predictor(images, streams=NoiseStreams.numbered(numbers, 0, "look"))
-    loss, measured = Refinement(predictor, Settings)(prediction, numbers)
+    loss, measured = loss_of(predictor)(prediction, numbers)
     found = torch.autograd.grad(loss, list(refiner.parameters()))
 
     seen: dict[str, torch.Tensor] = {}
     handle = refiner.register_forward_hook(
         lambda module, inputs, state: seen.update(lambda_t=inputs[2], old=inputs[3][0])
     )
-    Refinement(predictor, Settings)(prediction, numbers)
+    loss_of(predictor)(prediction, numbers)
     handle.remove()
     streams = NoiseStreams.numbered(numbers, 0, "refine")
     start = begin(seen["old"].sigmoid())
-    state = refiner(prediction.evidence, prediction.hidden, seen["price"], start._replace(logits=seen["old"]),
+    state = refiner(prediction.evidence, prediction.hidden, seen["lambda_t"], start._replace(logits=seen["old"]),
                     probe(rd, prediction.encoded, seen["old"].sigmoid(), streams, slope=True))  # fmt: skip
     q = rd.outputs(prediction.encoded, state.mask, rd.noise(prediction.encoded, streams, slice(None), 1))[:, 0]
     q, p = (
@@ -100,18 +100,15 @@ def test_one_step_has_the_gradient_of_the_objective(predictor, images):
     divergence = -(p * q.log() + (1 - p) * (1 - q).log())
     rate = state.mask.mean(1)
     expected = torch.autograd.grad(
-        (distortion + KL_WEIGHT * divergence + seen["price"] * rate).mean(), list(refiner.parameters())
+        (distortion + KL_WEIGHT * divergence + seen["lambda_t"] * rate).mean(), list(refiner.parameters())
     )
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-6)
-    torch.testing.assert_close(measured["refine_last"], (distortion + seen["price"] * rate).mean())
+    torch.testing.assert_close(measured["refine_last"], (distortion + seen["lambda_t"] * rate).mean())
 
 
 def test_it_learns_to_lower_the_objective(predictor, images):
-    class Several(Settings):
-        refine_steps = 3
-
-    objective, numbers = Refinement(predictor, Several), [0, 1, 2]
+    objective, numbers = loss_of(predictor, steps=3), [0, 1, 2]
     optimizer = torch.optim.Adam(predictor.decoder.refiner.parameters(), lr=1e-2)
     costs = []
     for _ in range(30):
@@ -243,8 +240,6 @@ def test_looks_need_an_explainer_that_learned_them(tiny_classifier, predictor):
     for arguments in ({"learned_steps": -1}, {"learned_steps": 2, "finetune_steps": 2, "rate": 0.1}):
         with pytest.raises(InputError):
             Amortized(predictor, **arguments)
-    for arguments in ({"refine_steps": -1}, {"refine_only": True}):
-        with pytest.raises(InputError, match="refine_steps"):
-            AmortizedTrainingModule(
-                "helpers.networks.TinyNet", input_size=32, mean=[0.5], std=[0.5], levels=2, **arguments
-            )
+    for arguments in ({"steps": -1}, {"only": True}):
+        with pytest.raises(InputError, match=r"refinement\.steps"):
+            RefinementConfig(**arguments)

@@ -13,10 +13,7 @@ from PIL import Image
 
 from amortex.app.explain_cli import main
 from amortex.explainers import METHODS
-from amortex.explainers.baselines import Baseline, Ordering
 from amortex.io.images import Preprocess
-from amortex.transforms.fourier import Fourier
-from amortex.transforms.pixel import Pixel
 from helpers.explaining import FAST, TINY, explain, flat_mask, mask_file, rows
 from helpers.photographs import photographs
 
@@ -25,11 +22,11 @@ QUICK = {  # options that keep a method quick
     **dict.fromkeys(OPTIMISED, FAST), **dict.fromkeys(("wam_sg", "wam_ig"), ("--samples", "2")),
     "minimal": ("--steps", "2"),
 }  # fmt: skip
-EXTRA = dict.fromkeys(("wam", "wam_sg", "wam_ig"), ("relevance", "signed")) | dict.fromkeys(
-    ("minimal_static", "cartoonx", "pixel_rde", "fourier_rde"), ("relevance",)
-)
-EXTRA |= {name: ("relevance", "signed") if kind is Baseline else ("relevance",)
-          for name, (kind, _, _) in METHODS.items() if kind in (Baseline, Ordering)}  # fmt: skip
+EXTRA = {
+    name: ("relevance", "signed") if entry.kind == "classical" or name.startswith("wam") else ("relevance",)
+    for name, entry in METHODS.items()
+    if name != "minimal"
+}
 CONFIG = {"input_size": (3, 32, 32), "interpolation": "bicubic", "crop_pct": 0.875, "crop_mode": "center"}
 
 
@@ -38,8 +35,17 @@ def two(tmp_path) -> Path:
     return photographs(tmp_path / "in", "a.png", "b/c.jpg")
 
 
+def expected_shapes(method: str) -> dict[str, tuple[int, ...]]:
+    """One tensor for each band of each thing that the method's files hold."""
+    low, level2, level1 = pywt.wavedec2(np.zeros((32, 32)), "db3", "zero", 2)
+    bands = {"low": low.shape, "level1": (3, *level1[0].shape), "level2": (3, *level2[0].shape)}
+    bands = {"pixel": {"mask": (32, 32)}, "fourier": {"mask": (32, 17)}}.get(METHODS[method].transform, bands)
+    names = ["", *(name + "." for name in EXTRA.get(method, ()))]
+    return {p + band: bands[band] for p in names for band in bands}
+
+
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_runs_and_says_nothing_when_quiet(two, tmp_path, capfd, method):
+def test_every_method_runs_quietly_and_writes_one_tensor_per_band(two, tmp_path, capfd, method):
     out = tmp_path / "out"
     assert explain(two, "--method", method, "--out", out, *QUICK.get(method, ()), network="ReluNet") == 0
     assert capfd.readouterr() == ("", "")
@@ -53,20 +59,10 @@ def test_every_method_runs_and_says_nothing_when_quiet(two, tmp_path, capfd, met
         assert row["preset"].startswith("fast") == (method in OPTIMISED)
         assert 0 <= row["ci_low"] <= row["distortion"] <= row["ci_high"]
         assert float(flat_mask(out / row["mask"]).mean()) == pytest.approx(row["rate"], abs=1e-5)
-        _, metadata = mask_file(out / row["mask"])
+        tensors, metadata = mask_file(out / row["mask"])
+        assert {key: tensor.shape for key, tensor in tensors.items()} == expected_shapes(method)
         for key, value in {**settings, **row}.items():
             assert (metadata[key] if isinstance(value, str) else json.loads(metadata[key])) == value
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_masks_have_one_tensor_per_band(two, tmp_path, method):
-    assert explain(two / "a.png", "--method", method, "--out", tmp_path, *QUICK.get(method, ()), network="ReluNet") == 0
-    tensors, _ = mask_file(tmp_path / "a_mask.safetensors")
-    low, level2, level1 = pywt.wavedec2(np.zeros((32, 32)), "db3", "zero", 2)
-    bands = {"low": low.shape, "level1": (3, *level1[0].shape), "level2": (3, *level2[0].shape)}
-    bands = {Pixel: {"mask": (32, 32)}, Fourier: {"mask": (32, 17)}}.get(METHODS[method][2], bands)
-    names = ["", *(name + "." for name in EXTRA.get(method, ()))]
-    assert {key: t.shape for key, t in tensors.items()} == {p + band: bands[band] for p in names for band in bands}
 
 
 def test_the_picture_follows_from_the_mask_with_pywavelets_alone(two, tmp_path):

@@ -18,6 +18,7 @@ from huggingface_hub import constants
 from safetensors.torch import save
 
 from amortex.amortized.checkpoints import CONFIG, WEIGHTS, load_predictor
+from amortex.amortized.config import PredictorConfig
 from amortex.amortized.explainer import Amortized
 from amortex.app import explain_cli as cli
 from amortex.app import train_cli
@@ -25,9 +26,10 @@ from amortex.app.options import parser
 from amortex.core.errors import InputError
 from amortex.data.sources import decode
 from amortex.io.images import Preprocess
-from amortex.training.module import AmortizedTrainingModule
 from helpers.explaining import TINY, explain
 from helpers.mutations import VALUES, Guard, damage, images, repacked, with_other_values, with_right_sums
+from helpers.problems import training_module
+from helpers.releases import checkpoint_content
 from helpers.training import ROOT
 from helpers.training import TINY as TRAIN
 
@@ -96,11 +98,7 @@ def test_damaged_images(folder, seed, count):
 def trained() -> dict:
     """A small checkpoint, as Lightning writes it."""
     torch.manual_seed(0)
-    arguments = {"classifier": "helpers.networks.TinyNet", "input_size": 32, "mean": [0.5], "std": [0.5], "levels": 2}
-    module = AmortizedTrainingModule(**arguments, width=4, condition=4)
-    content = {"state_dict": module.state_dict(), "hyper_parameters": dict(module.hparams), "global_step": 4}
-    module.on_save_checkpoint(content)
-    return content
+    return checkpoint_content(training_module(predictor=PredictorConfig(width=4, condition=4)), step=4)
 
 
 def write_damaged(folder: Path, rng: random.Random) -> Path:
@@ -177,7 +175,10 @@ def test_random_configurations(folder, seed, count, monkeypatch, capsys):
     monkeypatch.setattr(train_cli.TrainCLI, "_run_subcommand", lambda self, subcommand: None)
     base = (ROOT / "configs/base.yaml").read_text()
     config = yaml.safe_load(base) | {
-        "model": {"classifier": "helpers.networks.TinyNet", "levels": 2, "input_size": 32, "width": 8}
+        "model": {
+            "problem": {"classifier": "helpers.networks.TinyNet", "levels": 2, "input_size": 32},
+            "predictor": {"width": 8},
+        }
     }
     del config["trainer"]["logger"]
     for _ in range(count):

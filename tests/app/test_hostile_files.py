@@ -1,5 +1,6 @@
 """Files from strangers that lie, names and links that trick, checkpoints that would run code: refused, nothing done."""
 
+import copy
 import os
 import struct
 import zipfile
@@ -14,10 +15,11 @@ from amortex.amortized.checkpoints import load_predictor, read
 from amortex.app import train_cli
 from amortex.classifiers.classifier import load_classifier
 from amortex.core.errors import InputError
-from amortex.training.module import AmortizedTrainingModule
 from helpers.explaining import FAST, explain, rows
 from helpers.networks import TinyNet
 from helpers.photographs import photographs
+from helpers.problems import training_module
+from helpers.releases import checkpoint_content
 from helpers.training import ROOT, TINY, told
 
 
@@ -76,12 +78,16 @@ def test_links_pipes_and_names_that_play_tricks(tmp_path, capsys):
 @pytest.fixture(scope="module")
 def content() -> dict:
     """A checkpoint as Lightning writes it."""
-    module = AmortizedTrainingModule(
-        "helpers.networks.TinyNet", input_size=32, mean=[0.5], std=[0.5], levels=2, width=8
-    )
-    content = {"state_dict": module.state_dict(), "hyper_parameters": dict(module.hparams), "global_step": 1}
-    module.on_save_checkpoint(content)
-    return content
+    return checkpoint_content(training_module())
+
+
+def with_settings(content: dict, changes: dict) -> dict:
+    """The checkpoint with other settings, each in the group that it belongs to."""
+    settings = copy.deepcopy(content["hyper_parameters"])
+    for name, value in changes.items():
+        groups = [group for group in settings.values() if isinstance(group, dict) and name in group]
+        (groups[0] if groups else settings)[name] = value
+    return {**content, "hyper_parameters": settings}
 
 
 CLASS = {"class_path": "subprocess.Popen", "init_args": {"args": "touch executed", "shell": True}}
@@ -113,8 +119,7 @@ CLASS = {"class_path": "subprocess.Popen", "init_args": {"args": "touch executed
 )
 def test_settings_in_a_checkpoint_run_nothing_and_are_bounded(tmp_path, monkeypatch, capsys, content, changed, why):
     monkeypatch.chdir(tmp_path)
-    settings = content["hyper_parameters"]
-    torch.save({**content, "hyper_parameters": {**settings, **changed}}, "some.ckpt")
+    torch.save(with_settings(content, changed), "some.ckpt")
     with pytest.raises(InputError, match=why):
         load_predictor("some.ckpt", classifier=changed.get("classifier", "helpers.networks.TinyNet"))
     Path("config.yaml").write_text("ckpt_path: some.ckpt\n")

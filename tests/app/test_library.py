@@ -11,6 +11,7 @@ import amortex
 from amortex.amortized.explainer import Amortized
 from amortex.app.library import Options
 from amortex.app.options import parser
+from amortex.core.catalog import load as load_class
 from amortex.core.errors import InputError
 from amortex.explainers import METHODS
 from amortex.explainers.rde import RDE
@@ -72,7 +73,7 @@ def test_a_trained_explainer_goes_with_a_classifier_that_is_named_or_there(tmp_p
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_can_be_loaded_by_name(method):
     loaded = load(method, "helpers.networks.ReluNet")
-    assert isinstance(loaded.explainer, METHODS[method][0])
+    assert isinstance(loaded.explainer, load_class(METHODS[method].path))
     assert loaded.method == method
     assert loaded.classifier.name == "helpers.networks.ReluNet"
 

@@ -63,7 +63,7 @@ def test_a_trained_explainer_measures_rates_for_other_classes(tmp_path, two_file
     asked = loaded.explain(two_files, 1)
     assert asked.extra["passes"].min() >= 4 + CHOICE_SAMPLES
     assert asked.settings["explainer_measure"] == 1
-    refining = write_release(tmp_path / "refining", refine_steps=2)
+    refining = write_release(tmp_path / "refining", learned_steps=2)
     loaded = amortex.load_explainer(refining, classifier="helpers.networks.TinyNet", learned_steps=2, device="cpu")
     with pytest.raises(InputError, match="refinement is learned for predicted classes"):
         loaded.explain(two_files, 1)

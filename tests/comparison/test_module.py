@@ -27,17 +27,13 @@ from amortex.transforms.wavelet import Wavelet
 from helpers.classifiers import build_classifier, smooth_net
 from helpers.photographs import photographs
 from helpers.releases import write_release
+from helpers.training import PROBLEM, QUIET, ROOT
 
-ROOT = Path(__file__).parents[2]
 TINY = (
-    "--model.problem.classifier", "helpers.networks.TinyNet", "--model.problem.input_size", "32", "--model.problem.mean", "[0.5]",
-    "--model.problem.std", "[0.5]", "--model.problem.levels", "2", "--model.samples", "2", "--model.insertion_steps", "4",
-    "--model.subsets", "4",
+    *PROBLEM, *QUIET, "--trainer.logger", "false", "--data.val", "photos", "--data.val_images", "5",
+    "--data.batch_size", "2", "--model.samples", "2", "--model.insertion_steps", "4", "--model.subsets", "4",
     "--model.methods", "[cartoonx,wam_sg,saliency,guided_backprop,random_pixels]", "--model.checked", "[wam_sg]",
     "--model.leaking", "[wam_sg]", "--model.sections", "[methods,leakage,sanity,scales]", "--model.gallery", "1",
-    "--data.val", "photos", "--data.val_images", "5", "--data.batch_size", "2",
-    "--data.workers", "0", "--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false",
-    "--trainer.logger", "false",
 )  # fmt: skip
 
 
@@ -185,7 +181,7 @@ def test_effort_is_counted_in_passes_and_every_start_keeps_to_its_budget(folder)
 
 
 def test_trained_explainers_keep_to_their_budgets_and_have_rows_of_their_own(folder):
-    write_release(folder / "mine", refine_steps=1)
+    write_release(folder / "mine", learned_steps=1)
     few = (
         "--data.val_images",
         "1",

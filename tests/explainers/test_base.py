@@ -5,12 +5,14 @@ import pytest
 import pywt
 import torch
 
+from amortex.core.catalog import load
 from amortex.core.errors import InputError
 from amortex.explainers import METHODS, build_explainer
 from amortex.explainers.base import Explanation, check_share, picture
 from amortex.explainers.minimal_image import StaticMinimalImage
 from amortex.explainers.wam import WAM
 from amortex.rate_distortion.pipeline import RateDistortion
+from amortex.rate_distortion.problem import Problem
 from amortex.transforms.fourier import Fourier
 from amortex.transforms.pixel import Pixel
 from amortex.transforms.wavelet import Wavelet
@@ -67,13 +69,13 @@ def test_attribute_points_at_the_place_that_the_classifier_looks_at(place, wavel
 
 @pytest.mark.parametrize("method", METHODS)
 def test_methods_build_over_their_own_transform(method, tiny_classifier):
-    kind, fixed, transform = METHODS[method]
-    rd = RateDistortion(tiny_classifier, transform())
+    entry = METHODS[method]
+    rd = RateDistortion(tiny_classifier, Problem(transform=entry.transform).build_transform())
     explainer = build_explainer(method, rd, seed=3)
-    assert isinstance(explainer, kind)
+    assert isinstance(explainer, load(entry.path))
     assert explainer.rate_distortion is rd
     assert explainer.settings()["seed"] == 3
-    assert all(explainer.settings()[key] == value for key, value in fixed.items())
+    assert all(explainer.settings()[key] == value for key, value in entry.arguments.items())
 
 
 def test_minimal_static_uses_smoothgrad_with_the_seed_of_the_run(tiny_classifier):

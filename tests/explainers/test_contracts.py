@@ -6,27 +6,29 @@ import pkgutil
 import pytest
 import torch
 
-from amortex import obfuscations, transforms
+from amortex import obfuscations
+from amortex.core.catalog import load
 from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers import METHODS, build_explainer
 from amortex.explainers.base import Explainer, picture
-from amortex.explainers.baselines import Baseline
 from amortex.explainers.minimal_image import MinimalImage
 from amortex.explainers.presets import Preset
 from amortex.explainers.rde import RDE
-from amortex.obfuscations import OBFUSCATIONS
+from amortex.obfuscations import OBFUSCATIONS, build_obfuscation
 from amortex.obfuscations.base import Obfuscation
 from amortex.rate_distortion.distortions import DISTORTIONS
 from amortex.rate_distortion.pipeline import RateDistortion
+from amortex.rate_distortion.problem import Problem
+from amortex.transforms import TRANSFORMS
 from amortex.transforms.base import Transform
 from amortex.transforms.fourier import Fourier
 from amortex.transforms.pixel import Pixel
 from amortex.transforms.wavelet import Wavelet
 
 SETTINGS = {
-    "Pixel": [Pixel()],
-    "Fourier": [Fourier(), Fourier(2)],
-    "Wavelet": [Wavelet(), Wavelet("haar", 2), Wavelet("db8", 1, "reflect"), Wavelet("sym4", 2, "symmetric")],
+    "wavelet": [Wavelet(), Wavelet("haar", 2), Wavelet("db8", 1, "reflect"), Wavelet("sym4", 2, "symmetric")],
+    "pixel": [Pixel()],
+    "fourier": [Fourier(), Fourier(2)],
 }
 STEPS = 6
 CLASSLESS = ("random_pixels", "random_wavelets", "magnitude")  # the class does not matter to these
@@ -42,7 +44,8 @@ each_transform = pytest.mark.parametrize("transform", [t for group in SETTINGS.v
 
 
 def test_every_listed_transform_has_settings_to_test():
-    assert {"Transform", *SETTINGS} == set(transforms.__all__)
+    assert [type(transform) for transform, *_ in SETTINGS.values()] == [load(path) for path in TRANSFORMS.values()]
+    assert list(SETTINGS) == list(TRANSFORMS)
 
 
 @each_transform
@@ -78,13 +81,14 @@ def test_every_obfuscation_is_listed():
         for value in vars(importlib.import_module(f"amortex.obfuscations.{name}")).values()
         if isinstance(value, type) and issubclass(value, Obfuscation) and value.__module__.endswith(name)
     }
-    assert {Obfuscation, *OBFUSCATIONS} == found, "import it in amortex/obfuscations/__init__.py, above OBFUSCATIONS"
+    listed = {load(path) for path in OBFUSCATIONS.values()}
+    assert {Obfuscation, *listed} == found, "give it a line in amortex/obfuscations/__init__.py"
 
 
 @each_transform
-@pytest.mark.parametrize("kind", OBFUSCATIONS, ids=name_of)
-def test_obfuscation_contract(kind, transform, tiny_classifier, images):
-    rd = RateDistortion(tiny_classifier, transform, kind())
+@pytest.mark.parametrize("name", OBFUSCATIONS)
+def test_obfuscation_contract(name, transform, tiny_classifier, images):
+    rd = RateDistortion(tiny_classifier, transform, build_obfuscation(name))
     encoded = rd.encode(images)
     k = encoded.layout.k
     replacement = rd.obfuscation.replacement(images, encoded.coefficients, transform)
@@ -127,18 +131,19 @@ def test_distortion_contract(name, tiny_classifier, images):
 
 
 def explainer_of(method: str, classifier, seed: int = 0, obfuscation=None) -> Explainer:
-    kind, _, transform = METHODS[method]
-    rd = RateDistortion(classifier, transform(2) if transform is Fourier else transform(), obfuscation)
+    transform = METHODS[method].transform
+    problem = Problem(transform=transform, levels=2 if transform == "fourier" else 5)
+    rd = RateDistortion(classifier, problem.build_transform(), obfuscation)
     short = Preset("short", steps=STEPS, samples=2, lr=0.1, schedule="cosine")
-    arguments = {RDE: {"preset": short}, MinimalImage: {"steps": STEPS}}.get(kind, {})
+    arguments = {RDE: {"preset": short}, MinimalImage: {"steps": STEPS}}.get(load(METHODS[method].path), {})
     return build_explainer(method, rd, seed=seed, **arguments)
 
 
 @pytest.fixture
 def classifier(request, tiny_classifier, relu_classifier):
     """One that the method is defined for."""
-    baseline = METHODS[request.getfixturevalue("method")][0] is Baseline
-    return relu_classifier if baseline else tiny_classifier
+    entry = METHODS[request.getfixturevalue("method")]
+    return relu_classifier if entry.kind == "classical" else tiny_classifier
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -212,7 +217,7 @@ def test_another_seed_changes_a_random_method(method, classifier, images):
     assert not torch.equal(first.relevance, second.relevance)
 
 
-@pytest.mark.parametrize("kind", OBFUSCATIONS, ids=name_of)
-def test_rde_runs_with_every_obfuscation(kind, tiny_classifier, images):
-    mask = explainer_of("cartoonx", tiny_classifier, obfuscation=kind()).explain(images).mask
+@pytest.mark.parametrize("name", OBFUSCATIONS)
+def test_rde_runs_with_every_obfuscation(name, tiny_classifier, images):
+    mask = explainer_of("cartoonx", tiny_classifier, obfuscation=build_obfuscation(name)).explain(images).mask
     assert 0 <= mask.min() < mask.max() <= 1

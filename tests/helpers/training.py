@@ -6,12 +6,14 @@ from pathlib import Path
 from amortex.app import train_cli
 
 ROOT = Path(__file__).parents[2]
+PROBLEM = (
+    "--model.problem.classifier", "helpers.networks.TinyNet", "--model.problem.input_size", "32",
+    "--model.problem.mean", "[0.5]", "--model.problem.std", "[0.5]", "--model.problem.levels", "2",
+)  # fmt: skip
+QUIET = ("--data.workers", "0", "--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false")
 TINY = (
-    "--model.problem.classifier", "helpers.networks.TinyNet", "--model.problem.input_size", "32", "--model.problem.mean", "[0.5]",
-    "--model.problem.std", "[0.5]", "--model.problem.levels", "2", "--model.validation_samples", "2", "--model.predictor.width", "8",
-    "--data.workers", "0", "--data.batch_size", "4", "--trainer.accelerator", "cpu",
-    "--trainer.enable_progress_bar", "false", "--trainer.log_every_n_steps", "1",
-    "--trainer.enable_model_summary", "false",
+    *PROBLEM, *QUIET, "--model.validation_samples", "2", "--model.predictor.width", "8", "--data.batch_size", "4",
+    "--trainer.log_every_n_steps", "1", "--trainer.enable_model_summary", "false",
 )  # fmt: skip
 
 

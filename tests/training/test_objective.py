@@ -7,12 +7,12 @@ from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.presets import Preset
 from amortex.explainers.rde import RDE
 from amortex.rate_distortion.distortions import surrogate
-from amortex.training.module import AmortizedTrainingModule
+from amortex.training.config import ObjectiveConfig
+from helpers.problems import training_module
 
 
 def test_masks_of_an_image_share_their_noise_and_rises_count_more(monkeypatch):
-    size = {"input_size": 32, "mean": [0.5], "std": [0.5], "levels": 2, "width": 8}
-    module = AmortizedTrainingModule("helpers.networks.TinyNet", masks=3, monotone=0.0, **size)
+    module = training_module(objective=ObjectiveConfig(masks=3, monotone=0.0))
     images, seen = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)), {}
     rd = module.predictor.rate_distortion
     outputs = rd.outputs
@@ -27,26 +27,26 @@ def test_masks_of_an_image_share_their_noise_and_rises_count_more(monkeypatch):
     for band in seen["noise"]:
         assert torch.equal(band[0], band[2])
         assert not torch.equal(band[0], band[3])
-    distortion = rd.distortions(seen["reference"], seen["outputs"]).view(2, 3)
+    distortion = rd.distortions(seen["encoded"], seen["outputs"]).view(2, 3)
     rises = distortion.diff(dim=1) > 0.01
     assert measured["rises"].item() == pytest.approx(rises.float().sum().item() / 6)
-    module.hparams.monotone = 2.0
-    harder, _ = module.objective(images, [5, 6], done=1.0, step=0)
-    encoded = seen["reference"]
+    stricter = training_module(objective=ObjectiveConfig(masks=3, monotone=2.0))
+    stricter.load_state_dict(module.state_dict())
+    monkeypatch.setattr(stricter.predictor.rate_distortion, "outputs", spy)
+    harder, _ = stricter.objective(images, [5, 6], done=1.0, step=0)
+    encoded = seen["encoded"]
     divergence = surrogate(encoded.probabilities, seen["outputs"], encoded.target, encoded.predicted).view(2, 3)
     assert (harder - plain).item() == pytest.approx(2 * (divergence[:, 1:] * rises).sum().item() / 6, abs=1e-6)
 
 
 def test_imitation_ends_at_the_teacher(tiny_classifier):
-    module = AmortizedTrainingModule(
-        "helpers.networks.TinyNet", input_size=32, mean=[0.5], std=[0.5], levels=2, width=8, warm_up=1, teacher_steps=3
-    )
+    module = training_module(objective=ObjectiveConfig(warm_up=1, teacher_steps=3))
     image = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     prediction = module.predictor(image)
     rd, rate = module.predictor.rate_distortion, torch.tensor([0.1, 0.3])
     preset = Preset("warm-up", 3, 2, 2e-2, "constant")
     start = prediction.mask(rate)
-    teacher = RDE(rd, module.settings.lambda_k[3], preset, start.detach())
+    teacher = RDE(rd, module.lambda_k[3], preset, start.detach())
     wanted = teacher._explain(prediction.encoded, NoiseStreams.numbered([6, 7], 0, "teacher"), lambda *_: None).mask
     expected = torch.nn.functional.binary_cross_entropy(prediction.mask(wanted.mean(1)), wanted)
     torch.testing.assert_close(module.objective.imitate(prediction, rate, [6, 7], step=3), expected)
