@@ -1,15 +1,17 @@
-"""The objective of trained explainers beside the best trivial answers, on photographs they have not seen.
+"""The objective of trained explainers beside the best trivial answers, rates chosen for each image by measurement.
 
-    python benchmarks/amortized.py FOLDER --explainer EXPLAINER [EXPLAINER ...] --images 64 --size 128
+    python -m benchmarks amortized FOLDER --explainer EXPLAINER [EXPLAINER ...] --samples 8
 
-A trivial answer is the empty mask, the full mask, or a hard mask that keeps the top share of an ordering that needs no
-training: magnitude, coarse levels first, WAM-SG, sensitivity, and what the predictor starts from. Its rate is chosen
-for each image by measurement, from the same rates as the explainers'; the distortions that count are measured once more
-on other noise.
+Behind the tables of trained explainers at 128 px in docs/results.md; `train.py compare` measures masks at one rate,
+not at the best one for each image. A trivial answer is the empty mask, the full mask, or a hard mask that keeps the
+top share of an ordering that needs no training: magnitude, coarse levels first, WAM-SG, sensitivity, and what the
+predictor starts from. The distortions that choose among the rates and those that count are measured on different
+noise. Give photographs that the explainers were not trained on.
 """
 
+import argparse
+
 import torch
-from common import arguments, curves, photographs
 from torch import Tensor
 from tqdm import tqdm
 
@@ -24,62 +26,101 @@ from amortex.explainers.initial import sensitivity
 from amortex.explainers.wam import WAM
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
+from benchmarks.quality import add_photographs, curves, photographs
 
-Rows = tuple[Tensor, Tensor, Tensor]  # (B, R) each: rates, the distortions that choose among them, those that count
+Measured = tuple[Tensor, Tensor, Tensor]  # (B, R) each: rates, distortions that choose among them, those that count
 
-AIM = 5.0  # the lambda_k of the refined masks
+REFINED_LAMBDA_K = 5.0  # of the refined masks
 RATES = (0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 
 
-def coarse_first(encoded: EncodedBatch) -> Tensor:
-    """Low-pass, then level J down to 1, within a level by energy."""
-    size = energy(encoded.coefficients)
-    level = encoded.layout.level.float()
-    level = torch.where(level == 0, level.max() + 1, level)
-    return level + size / (1 + size.amax(1, keepdim=True))
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_photographs(parser, images=64)
+    parser.add_argument("--explainer", required=True, nargs="+", help="checkpoints or releases, for one classifier")
+    parser.add_argument("--lambda-k", type=float, nargs="+", default=[1.0, 2.5, 5.0, 10.0], help="default: %(default)s")
+    parser.add_argument("--samples", type=int, default=16, help="noise draws per mask; default: %(default)s")
+
+
+@torch.no_grad()
+def main(options: argparse.Namespace) -> None:
+    prepare()
+    predictors = [load_predictor(path, input_size=options.size, internal_batch_size=64) for path in options.explainer]
+    for predictor in predictors[1:]:
+        predictor.refuse_others(predictors[0].rate_distortion.identity())
+    rd = predictors[0].rate_distortion
+    image = photographs(rd, options.folder, options.images).image
+    print(f"{options.images} photographs, {options.size} px, {options.samples} draws per mask: J (mean rate)\n")
+    print("| answer | " + " | ".join(f"lambda_k = {value:g}" for value in options.lambda_k) + " |")
+    print("|---|" + "---|" * len(options.lambda_k))
+    answers: dict[str, list[Measured]] = {}
+    for chunk in tqdm(image.split(8), desc="trivial answers", disable=None):
+        prediction = predictors[0](chunk)
+        for name, masks in trivial(predictors[0], prediction).items():
+            answers.setdefault(name, []).append(measure(rd, prediction.encoded, masks, options.samples))
+    for name, parts in answers.items():
+        print_row(name, parts, options.lambda_k, chosen=True)
+    for path, predictor in zip(options.explainer, predictors, strict=True):
+        answers, predicted = {}, []
+        for chunk in tqdm(image.split(8), desc=path, disable=None):
+            prediction = predictor(chunk)
+            for name, masks in trained(predictor, prediction).items():
+                answers.setdefault(name, []).append(measure(rd, prediction.encoded, masks, options.samples))
+            masks = [prediction.mask(prediction.rate_for(value)) for value in options.lambda_k]
+            predicted.append(measure(rd, prediction.encoded, masks, options.samples))
+        for name, parts in answers.items():
+            print_row(f"{name}: {path}", parts, options.lambda_k, chosen=True)
+        print_row(f"amortized, rate predicted: {path}", predicted, options.lambda_k, chosen=False)
 
 
 def trivial(predictor: MaskPredictor, prediction: Prediction) -> dict[str, list[Tensor]]:
     """The masks of the answers that need no training, at `RATES`."""
     rd, encoded = predictor.rate_distortion, prediction.encoded
-    size = energy(encoded.coefficients)
+    energies = energy(encoded.coefficients)
     orderings = {
-        "magnitude": size,
+        "magnitude": energies,
         "coarse levels first": coarse_first(encoded),
         "sensitivity": sensitivity(rd, encoded, NoiseStreams.of(encoded.image)),
         "WAM-SG": WAM(rd, "smoothgrad").explain(encoded.image).relevance,
         "the predictor before training": predictor.decoder.given(prediction.evidence)[0],
     }
-    hard = {name: [top_share(values, rate, size) for rate in RATES] for name, values in orderings.items()}
-    empty = torch.zeros_like(size)
+    hard = {name: [top_share(values, rate, energies) for rate in RATES] for name, values in orderings.items()}
+    empty = torch.zeros_like(energies)
     return {"empty mask": [empty], "full mask": [empty + 1], **hard}
+
+
+def coarse_first(encoded: EncodedBatch) -> Tensor:
+    """Low-pass, then level J down to 1, within a level by energy."""
+    energies = energy(encoded.coefficients)
+    level = encoded.layout.level.float()
+    level = torch.where(level == 0, level.max() + 1, level)
+    return level + energies / (1 + energies.amax(1, keepdim=True))
 
 
 def trained(predictor: MaskPredictor, prediction: Prediction) -> dict[str, list[Tensor]]:
     """The masks of an explainer at `RATES`: of one pass, and through refined ones if it has learned refinement."""
-    size = energy(prediction.encoded.coefficients)
+    energies = energy(prediction.encoded.coefficients)
     masks = {
         "amortized": [prediction.mask(rate) for rate in RATES],
-        "amortized, hard": [top_share(prediction.logits, rate, size) for rate in RATES],
+        "amortized, hard": [top_share(prediction.logits, rate, energies) for rate in RATES],
     }
     if predictor.decoder.refiner is not None:
-        refined = predictor.refine(
-            prediction, AIM, DEFAULT_LEARNED_STEPS, NoiseStreams.of(prediction.encoded.image, stream="refine")
-        )
-        trace = MaskPath(predictor.rate_distortion, prediction, refined, hard=False)
+        streams = NoiseStreams.of(prediction.encoded.image, stream="refine")
+        refined = predictor.refine(prediction, REFINED_LAMBDA_K, DEFAULT_LEARNED_STEPS, streams)
+        path = MaskPath(predictor.rate_distortion, prediction, refined, hard=False)
         masks[f"amortized, {DEFAULT_LEARNED_STEPS} learned steps"] = [
-            trace.mask(size.new_full((len(size),), rate)) for rate in RATES
+            path.mask(energies.new_full((len(energies),), rate)) for rate in RATES
         ]
     return masks
 
 
-def measure(rd: RateDistortion, encoded: EncodedBatch, masks: list[Tensor], samples: int) -> Rows:
+def measure(rd: RateDistortion, encoded: EncodedBatch, masks: list[Tensor], samples: int) -> Measured:
+    """Rates and distortions of R masks per image."""
     rates = torch.stack([mask.mean(1) for mask in masks], 1)
     choosing, counting = (curves(rd, encoded, masks, samples, stream) for stream in ("a", "b"))
     return rates, choosing, counting
 
 
-def show(name: str, parts: list[Rows], lambdas: list[float], chosen: bool) -> None:
+def print_row(name: str, parts: list[Measured], lambdas: list[float], chosen: bool) -> None:
     """A row of the table; without `chosen` the columns are the masks for each of the `lambdas`."""
     rates, choosing, counting = (torch.cat(part) for part in zip(*parts, strict=True))
     cells = []
@@ -90,43 +131,3 @@ def show(name: str, parts: list[Rows], lambdas: list[float], chosen: bool) -> No
         rate, distortion = rates.gather(1, best), counting.gather(1, best)
         cells.append(f"{(distortion + value * rate).mean():.3f} ({rate.mean():.1%})")
     print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
-
-
-@torch.no_grad()
-def main() -> None:
-    parser = arguments(__doc__, images=64)
-    parser.add_argument("--explainer", required=True, nargs="+", help="checkpoints or releases, for one classifier")
-    parser.add_argument("--lambda-k", type=float, nargs="+", default=[1.0, 2.5, 5.0, 10.0])
-    parser.add_argument("--samples", type=int, default=16, help="noise draws per mask")
-    options = parser.parse_args()
-    prepare()
-    predictors = [load_predictor(path, input_size=options.size, internal_batch_size=64) for path in options.explainer]
-    for predictor in predictors[1:]:
-        predictor.refuse_others(predictors[0].identity())
-    rd = predictors[0].rate_distortion
-    image = photographs(rd, options.folder, options.images).image
-    print(f"{options.images} photographs, {options.size} px, {options.samples} draws per mask: J (mean rate)\n")
-    print("| answer | " + " | ".join(f"lambda_k = {value:g}" for value in options.lambda_k) + " |")
-    print("|---|" + "---|" * len(options.lambda_k))
-    found: dict[str, list[Rows]] = {}
-    for chunk in tqdm(image.split(8), desc="trivial answers", disable=None):
-        prediction = predictors[0](chunk)
-        for name, masks in trivial(predictors[0], prediction).items():
-            found.setdefault(name, []).append(measure(rd, prediction.encoded, masks, options.samples))
-    for name, parts in found.items():
-        show(name, parts, options.lambda_k, chosen=True)
-    for path, predictor in zip(options.explainer, predictors, strict=True):
-        found, predicted = {}, []
-        for chunk in tqdm(image.split(8), desc=path, disable=None):
-            prediction = predictor(chunk)
-            for name, masks in trained(predictor, prediction).items():
-                found.setdefault(name, []).append(measure(rd, prediction.encoded, masks, options.samples))
-            own = [prediction.mask(prediction.rate_for(value)) for value in options.lambda_k]
-            predicted.append(measure(rd, prediction.encoded, own, options.samples))
-        for name, parts in found.items():
-            show(f"{name}: {path}", parts, options.lambda_k, chosen=True)
-        show(f"amortized, rate predicted: {path}", predicted, options.lambda_k, chosen=False)
-
-
-if __name__ == "__main__":
-    main()

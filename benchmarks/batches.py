@@ -1,53 +1,52 @@
-"""What explaining images one by one instead of in a batch changes: the same noise, other rounding.
+"""What rounding does when images are explained one by one instead of in a batch, under the same noise.
 
-    python benchmarks/batches.py FOLDER --images 8
+    python -m benchmarks batches FOLDER
 
-The gradient of the first step from a half-open mask, and the objective at the end of the optimisation, by default and
-with `batch_invariant`.
+Behind the paragraph on batches in docs/results.md. It prints how the gradient of the first step differs at a mask of
+one half, and how the objective differs once masks are optimised, by default and with `batch_invariant`.
 """
 
+import argparse
 import time
 
 import torch
-from common import arguments, default_problem, measure
 
 from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.presets import PRESETS
 from amortex.explainers.rde import RDE
+from benchmarks.quality import add_photographs, default_problem, evaluate
 
 
-def main() -> None:
-    parser = arguments(__doc__, images=8)
-    parser.add_argument("--lambda-k", type=float, default=5.0)
-    parser.add_argument("--preset", default="fast")
-    parser.add_argument("--steps", type=int, default=200)
-    options = parser.parse_args()
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_photographs(parser, images=8)
+    parser.add_argument("--lambda-k", type=float, default=5.0, help="default: %(default)s")
+    parser.add_argument("--preset", choices=PRESETS, default="fast", help="default: %(default)s")
+    parser.add_argument("--steps", type=int, default=200, help="default: %(default)s")
+
+
+def main(options: argparse.Namespace) -> None:
     rd, encoded = default_problem(options)
-    image, single = encoded.image, range(options.images)
+    image = encoded.image
     explainer = RDE(rd, options.lambda_k, PRESETS[options.preset].but(steps=options.steps))
 
     mask = image.new_full((len(image), encoded.layout.k), 0.5)
     together = rd.value_and_gradient(encoded, mask, NoiseStreams.of(image), 16)[1]
-    for i in single:
-        one = slice(i, i + 1)
-        alone = rd.value_and_gradient(encoded.of(one), mask[one], NoiseStreams.of(image[one]), 16)[1]
-        difference = ((alone - together[one]).norm() / alone.norm()).item()
-        print(f"image {i}: relative difference of the first gradient {difference:.1e}", flush=True)
+    for index in range(options.images):
+        place = slice(index, index + 1)
+        alone = rd.value_and_gradient(encoded.of(place), mask[place], NoiseStreams.of(image[place]), 16)[1]
+        difference = ((alone - together[place]).norm() / alone.norm()).item()
+        print(f"image {index}: relative difference of the first gradient {difference:.1e}", flush=True)
 
     for invariant in (False, True):
         rd.batch_invariant = invariant
-        kind = "batch invariant" if invariant else "default"
+        mode = "batch invariant" if invariant else "default"
         objectives = []
-        for size in (options.images, 1):
+        for batch_size in (options.images, 1):
             start = time.perf_counter()
-            mask = torch.cat([explainer.explain(chunk).mask for chunk in image.split(size)])
+            mask = torch.cat([explainer.explain(chunk).mask for chunk in image.split(batch_size)])
             seconds = time.perf_counter() - start
-            distortion, rate = measure(rd, encoded, mask)
+            distortion, rate = evaluate(rd, encoded, mask)
             objectives.append(distortion + options.lambda_k * rate)
-            print(f"{kind}, {size} at a time: mean J = {objectives[-1].mean():.4f}, {seconds:.0f} s", flush=True)
+            print(f"{mode}, {batch_size} at a time: mean J = {objectives[-1].mean():.4f}, {seconds:.0f} s", flush=True)
         relative = (objectives[1] / objectives[0] - 1).abs()
-        print(f"{kind}: J differs by at most {relative.max():.2%}, {relative.mean():.2%} in the mean", flush=True)
-
-
-if __name__ == "__main__":
-    main()
+        print(f"{mode}: J differs by at most {relative.max():.2%}, {relative.mean():.2%} in the mean", flush=True)

@@ -1,9 +1,9 @@
-"""Kill training, explaining and predicting at random moments, go on with the same command, and look at what is left.
+"""Training, explaining and predicting, killed at random moments and resumed by the same commands, and what is left.
 
-    python benchmarks/kills.py --kills 200
+    python -m benchmarks kills --kills 200
 
-After each kill every checkpoint, mask, picture and table must be whole; a job that came to its end must have left what
-an undisturbed one leaves. Exit status: 0 if all of that holds.
+Behind the figure for kills in docs/results.md. After each kill every checkpoint, mask, picture and table must be whole;
+a job that came to its end must have left what an undisturbed one leaves. Exit status: 0 if all of that holds.
 """
 
 import argparse
@@ -11,7 +11,6 @@ import json
 import os
 import random
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,13 +23,14 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from amortex.amortized.checkpoints import read
-from amortex.app import explain_cli as cli
-from amortex.app import train_cli
+from amortex.app import explain_cli, train_cli
 
 IMAGES = 6
 CLOSE = 1e-4  # largest difference from the undisturbed run
-MODEL = {"classifier": "test_efficientnet", "weights": "random", "input_size": 64, "levels": 3, "width": 8,
-         "validation_samples": 2, "mean": [0.5], "std": [0.5]}  # fmt: skip
+LONGEST = 600.0  # seconds, of a job that is not killed
+PROBLEM = {"classifier": "test_efficientnet", "weights": "random", "input_size": 64, "levels": 3, "mean": [0.5],
+           "std": [0.5]}  # fmt: skip
+Job = Callable[[Path], int]  # runs in a folder; returns the exit status
 CONFIG = {
     "trainer": {
         "accelerator": "cpu", "max_steps": 12, "val_check_interval": 2, "check_val_every_n_epoch": None,
@@ -42,15 +42,20 @@ CONFIG = {
             {"class_path": "amortex.training.callbacks.LastCheckpoint"},
         ],
     },
-    "model": MODEL,
+    "model": {"problem": PROBLEM, "predictor": {"width": 8}, "validation_samples": 2},
     "data": {"train": "photos", "val_images": 2, "batch_size": 2, "workers": 0, "predict": "photos"},
 }  # fmt: skip
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--kills", type=int, default=200, help="shared out among the jobs; default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments; default: %(default)s")
+
+
 def latest(folder: Path) -> Path | None:
     """The checkpoint of most steps, of whatever version of the run."""
-    found = list(folder.glob("runs/lightning_logs/*/checkpoints/last.ckpt"))
-    return max(found, key=lambda path: torch.load(path, weights_only=True)["global_step"], default=None)
+    checkpoints = list(folder.glob("runs/lightning_logs/*/checkpoints/last.ckpt"))
+    return max(checkpoints, key=lambda path: torch.load(path, weights_only=True)["global_step"], default=None)
 
 
 def fit(folder: Path) -> int:
@@ -60,15 +65,15 @@ def fit(folder: Path) -> int:
 
 def explain(folder: Path) -> int:
     network = ("--classifier", "test_efficientnet", "--weights", "random", "--mean", "0.5", "--std", "0.5")
-    how = ("--method", "cartoonx", "--steps", "10", "--samples", "2", "--levels", "3", "--certificate-samples", "8")
-    return cli.main(["photos", "--out", "out", "--batch-size", "2", "--input-size", "64", *network, *how])
+    method = ("--method", "cartoonx", "--steps", "10", "--samples", "2", "--levels", "3", "--certificate-samples", "8")
+    return explain_cli.main(["photos", "--out", "out", "--batch-size", "2", "--input-size", "64", *network, *method])
 
 
 def predict(folder: Path) -> int:
     return train_cli.main(["predict", "--config", "config.yaml", "--ckpt_path", "trained.ckpt"])
 
 
-def attempt(job: Callable[[Path], int], folder: Path, seconds: float) -> int | None:
+def attempt(job: Job, folder: Path, seconds: float) -> int | None:
     """Run a job in a process of its own; its exit status, or None where it was killed after so many seconds."""
     child = os.fork()  # importing torch takes longer than the job
     if child == 0:
@@ -107,20 +112,20 @@ def check_files(folder: Path) -> None:
 def outcome(folder: Path) -> dict[str, torch.Tensor]:
     """What a finished job left, as tensors by name."""
     check_files(folder)
-    found: dict[str, torch.Tensor] = {}
+    values: dict[str, torch.Tensor] = {}
     last = latest(folder)
     if last is not None:
         content = torch.load(last, weights_only=True)
-        found = {**content["state_dict"], "step": torch.tensor(content["global_step"])}
+        values = {**content["state_dict"], "step": torch.tensor(content["global_step"])}
     for table in folder.rglob("summary.jsonl"):
         rows = [json.loads(line) for line in table.read_text().splitlines()]
         assert len(rows) == len({row["file"] for row in rows}) == IMAGES, f"{len(rows)} rows"
         assert len(table.with_suffix(".csv").read_text().splitlines()) == IMAGES + 1
         assert not list(table.parent.rglob(".*")), "temporary files are left"
         for row in rows:
-            found |= {f"{row['file']} {key}": value for key, value in load_file(table.parent / row["mask"]).items()}
-            found[f"{row['file']} distortion"] = torch.tensor(row["distortion"])
-    return found
+            values |= {f"{row['file']} {key}": value for key, value in load_file(table.parent / row["mask"]).items()}
+            values[f"{row['file']} distortion"] = torch.tensor(row["distortion"])
+    return values
 
 
 def prepared(folder: Path, trained: Path | None = None) -> Path:
@@ -135,43 +140,63 @@ def prepared(folder: Path, trained: Path | None = None) -> Path:
     return folder
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=200, help="shared out among the jobs; default: %(default)s")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    rng, failures, killed, trained = random.Random(options.seed), 0, 0, None
-    with tempfile.TemporaryDirectory() as temporary:
-        for number, job in enumerate((fit, explain, predict)):
-            whole = prepared(Path(temporary, job.__name__), trained)
-            start = time.monotonic()
-            assert attempt(job, whole, 600) == 0, (whole / "log.txt").read_text()
-            length, expected = time.monotonic() - start, outcome(whole)
-            trained = trained or latest(whole)
-            goal, finished, kills, runs = (options.kills * (number + 1)) // 3 - killed, True, 0, 0
-            while kills < goal or not finished:
-                if finished:
-                    runs += 1
-                    folder = prepared(Path(temporary, f"{job.__name__}{runs}"), trained if job is predict else None)
-                status = attempt(job, folder, rng.uniform(0, length) if kills < goal else 600)
-                finished, kills = status is not None, kills + (status is None)
-                try:
-                    check_files(folder)
-                    if finished:
-                        assert status == 0, f"exit status {status}"
-                        found = outcome(folder)
-                        assert found.keys() == expected.keys(), found.keys() ^ expected.keys()
-                        worst = max(float((found[key] - expected[key]).abs().max()) for key in expected)
-                        assert worst <= CLOSE, f"differs by {worst}"
-                except Exception as error:  # whatever a broken file raises
-                    failures += 1
-                    print(f"{job.__name__}, kill {kills}: {error}", flush=True)
-                    finished = True
-            killed += kills
-            print(f"{job.__name__}: {kills} kills of {length:.1f} s, {runs} jobs finished", flush=True)
-    print(f"{killed} kills, {failures} failures")
+class Trial:
+    """A job that is killed again and again, beside an undisturbed run of it.
+
+    Arguments:
+        job: to run.
+        folder: where its runs have folders of their own.
+        trained: the checkpoint to predict with.
+    """
+
+    def __init__(self, job: Job, folder: Path, trained: Path | None) -> None:
+        self.job, self.folder = job, folder
+        self.trained = trained if job is predict else None
+        self.kills = self.failures = self.runs = 0
+        self.undisturbed = prepared(folder / job.__name__, self.trained)
+        start = time.monotonic()
+        status = attempt(job, self.undisturbed, LONGEST)
+        assert status == 0, (self.undisturbed / "log.txt").read_text()
+        self.length, self.expected = time.monotonic() - start, outcome(self.undisturbed)
+
+    def run(self, goal: int, numbers: random.Random) -> None:
+        """Kill the job `goal` times, at random moments of its length, and let the last run come to its end."""
+        finished = True
+        while self.kills < goal or not finished:
+            if finished:
+                self.runs += 1
+                folder = prepared(self.folder / f"{self.job.__name__}{self.runs}", self.trained)
+            status = attempt(self.job, folder, numbers.uniform(0, self.length) if self.kills < goal else LONGEST)
+            finished = status is not None
+            self.kills += not finished
+            try:
+                self.check(folder, status)
+            except Exception as error:  # a broken file raises any type
+                self.failures += 1
+                finished = True
+                print(f"{self.job.__name__}, kill {self.kills}: {error}", flush=True)
+        print(f"{self.job.__name__}: {self.kills} kills of {self.length:.1f} s, {self.runs} jobs finished", flush=True)
+
+    def check(self, folder: Path, status: int | None) -> None:
+        """Raises where a file is not whole, or a finished job left something else than the undisturbed one."""
+        if status is None:
+            check_files(folder)
+            return
+        assert status == 0, f"exit status {status}"
+        values = outcome(folder)
+        assert values.keys() == self.expected.keys(), values.keys() ^ self.expected.keys()
+        worst = max(float((values[key] - self.expected[key]).abs().max()) for key in self.expected)
+        assert worst <= CLOSE, f"differs by {worst}"
+
+
+def main(options: argparse.Namespace) -> int:
+    numbers, trials, trained = random.Random(options.seed), list[Trial](), None
+    with tempfile.TemporaryDirectory() as folder:
+        for count, job in enumerate((fit, explain, predict), start=1):
+            trial = Trial(job, Path(folder), trained)
+            trained = trained or latest(trial.undisturbed)
+            trial.run(options.kills * count // 3 - sum(earlier.kills for earlier in trials), numbers)
+            trials.append(trial)
+    failures = sum(trial.failures for trial in trials)
+    print(f"{sum(trial.kills for trial in trials)} kills, {failures} failures")
     return int(failures > 0)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

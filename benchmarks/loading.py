@@ -1,86 +1,88 @@
-"""Does the input pipeline keep up? Training images that one core makes per second, beside those that a step uses.
+"""Training images that one core loads per second, beside those that a training step on it uses.
 
-    python benchmarks/loading.py FOLDER [--images 512] [--size 128 224]
+    python -m benchmarks loading FOLDER --images 256
 
-From the files of a folder, from a tar file that `train.py pack` makes of them, and from memory (`cache_gib`: the second
-time around). All on one thread, so that the numbers are per core.
+Behind the paragraph on loading in docs/results.md. The images come from the files of a folder, from a tar file that
+`train.py pack` makes of them, and from memory (`cache_gib`, the second time around). All of it runs on one thread, so
+that the figures are per core.
 """
 
 import argparse
 import logging
+import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from timing import machine
 
 from amortex.core.process import prepare
 from amortex.data import ImageData
 from amortex.data.packing import pack
 from amortex.io.images import find_images
+from amortex.rate_distortion.problem import Problem
 from amortex.training.module import AmortizedTrainingModule
-from amortex.training.objective import Objective
+from benchmarks.timing import machine, seconds
 
 BATCH = 8
+PACKED_SIZE = 256
+REPEATS = 5
 
 
-def loader(source: Path, size: int, config: dict[str, Any], cache_gib: float = 0.0) -> Any:
-    data = ImageData(str(source), batch_size=BATCH, workers=0, size=size, val_images=1, cache_gib=cache_gib)
-    data.configure(config)
-    data.setup("fit")
-    return iter(data.train_dataloader())
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, help="holds the photographs")
+    parser.add_argument("--images", type=int, default=512, help="how many of them; default: %(default)s")
+    parser.add_argument("--size", type=int, nargs="+", default=[128, 224], help="in pixels; default: %(default)s")
 
 
-def rate(batches: Any, count: int) -> float:
-    """Images per second."""
-    start = time.perf_counter()
-    for _ in range(count // BATCH):
-        next(batches)
-    return count // BATCH * BATCH / (time.perf_counter() - start)
-
-
-def need(module: AmortizedTrainingModule, size: int, repeats: int = 5) -> float:
-    """Images per second that training steps use."""
-    objective, image = Objective(module.predictor, module.settings), torch.rand(BATCH, 3, size, size)
-    times = []
-    for step in range(repeats + 1):
-        start = time.perf_counter()
-        loss, _ = objective(image, list(range(BATCH)), 0.5, step)
-        loss.backward()
-        times.append(time.perf_counter() - start)
-    return BATCH / sorted(times[1:])[repeats // 2]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--images", type=int, default=512)
-    parser.add_argument("--size", type=int, nargs="+", default=[128, 224])
-    options = parser.parse_args()
+def main(options: argparse.Namespace) -> None:
     prepare()
     logging.disable()
     torch.set_num_threads(1)
     sources = list(find_images([str(options.folder)]))[: options.images]
     print(f"{machine()}; {len(sources)} images of {options.folder.name}\n")
-    print("| images per second and core | folder | packed (256 px) | memory | a training step uses |")
+    print(f"| images per second and core | folder | packed ({PACKED_SIZE} px) | memory | a training step uses |")
     print("|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as name:
-        tar, links = Path(name, "packed.tar"), Path(name, "links")
-        pack(sources, tar, 256)
+    with tempfile.TemporaryDirectory() as temporary:
+        tar, links = Path(temporary, "packed.tar"), Path(temporary, "links")
+        pack(sources, tar, PACKED_SIZE)
         links.mkdir()
         for number, source in enumerate(sources):
             (links / f"{number:08d}{source.path.suffix}").symlink_to(source.path.resolve())
         for size in options.size:
-            module = AmortizedTrainingModule(input_size=size)
+            module = AmortizedTrainingModule(Problem(input_size=size))
             config, count = module.data_config, len(sources) - 1
-            memory = loader(links, size, config, cache_gib=8.0)
-            rates = [rate(loader(links, size, config), count), rate(loader(tar, size, config), count)]
-            rate(memory, count)
-            rates += [rate(memory, count), need(module, size)]
-            print(f"| {size} px | " + " | ".join(f"{value:.0f}" for value in rates) + " |", flush=True)
+            memory = batches(links, size, config, cache_gib=8.0)
+            rates = [loaded(batches(links, size, config), count), loaded(batches(tar, size, config), count)]
+            loaded(memory, count)
+            rates += [loaded(memory, count), used(module, size)]
+            print(f"| {size} px | " + " | ".join(f"{rate:.0f}" for rate in rates) + " |", flush=True)
 
 
-if __name__ == "__main__":
-    main()
+def batches(source: Path, size: int, config: dict[str, Any], cache_gib: float = 0.0) -> Iterator[Any]:
+    """Training batches of a source, without end."""
+    data = ImageData(str(source), batch_size=BATCH, workers=0, input_size=size, val_images=1, cache_gib=cache_gib)
+    data.configure(config)
+    data.setup("fit")
+    return iter(data.train_dataloader())
+
+
+def loaded(source: Iterator[Any], count: int) -> float:
+    """Images per second, in the mean of `count`."""
+    start = time.perf_counter()
+    for _ in range(count // BATCH):
+        next(source)
+    return count // BATCH * BATCH / (time.perf_counter() - start)
+
+
+def used(module: AmortizedTrainingModule, size: int) -> float:
+    """Images per second of training steps: the losses and their gradients."""
+    image = torch.rand(BATCH, 3, size, size)
+
+    def step() -> None:
+        module.objective(image, list(range(BATCH)), done=0.5, step=0)[0].backward()
+
+    step()
+    return BATCH / statistics.median(seconds(step) for _ in range(REPEATS))

@@ -1,13 +1,15 @@
-"""Whether a higher rate ever costs: the distortion of an explainer's masks over nine rates, on the same draws.
+"""Whether a higher rate ever costs: distortion of an explainer's masks over nine rates, on the same draws.
 
-    python benchmarks/monotone.py FOLDER --images 250
+    python -m benchmarks monotone FOLDER --images 500
 
-A rise of up to 0.01 from one rate to the next does not count. Distortions are means over draws, whose noise is of that
-size with few of them.
+Behind the shares of photographs with a monotone distortion in docs/results.md and amortex/assets/CARD.md. A rise of up
+to 0.01 from one rate to the next does not count: distortions are means over draws, and with few draws their noise is
+of that size.
 """
 
+import argparse
+
 import torch
-from common import arguments, curves, photographs
 from torch import Tensor
 from tqdm import tqdm
 
@@ -19,51 +21,50 @@ from amortex.amortized.released import released
 from amortex.classifiers.default import DEFAULT_CLASSIFIER
 from amortex.core.noise_streams import NoiseStreams
 from amortex.core.process import prepare
+from benchmarks.quality import add_photographs, curves, photographs
 
 RATES = (0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 RISE = 0.01
-AIM = 5.0  # the lambda_k of the refined masks
+REFINED_LAMBDA_K = 5.0  # of the refined masks
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_photographs(parser, images=64)
+    parser.add_argument("--explainer", help="a checkpoint or a release; default: the one that comes with amortex")
+    parser.add_argument(
+        "--learned-steps",
+        type=int,
+        default=DEFAULT_LEARNED_STEPS,
+        help="0 for masks of one pass; default: %(default)s",
+    )
+    parser.add_argument("--samples", type=int, default=64, help="noise draws per mask; default: %(default)s")
 
 
 def distortions(predictor: MaskPredictor, image: Tensor, learned_steps: int, samples: int) -> Tensor:
     """``(B, R)``, of images ``(B, C, H, W)`` at `RATES`."""
-    prediction, rd = predictor(image), predictor.rate_distortion
-    refined = (
-        predictor.refine(prediction, AIM, learned_steps, NoiseStreams.of(image, stream="refine"))
-        if learned_steps
-        else None
-    )
-    trace = MaskPath(rd, prediction, refined, hard=False)
-    masks = [trace.mask(image.new_full((len(image),), rate)) for rate in RATES]
-    return curves(rd, prediction.encoded, masks, samples, "monotone")
+    prediction, refined = predictor(image), None
+    if learned_steps:
+        streams = NoiseStreams.of(image, stream="refine")
+        refined = predictor.refine(prediction, REFINED_LAMBDA_K, learned_steps, streams)
+    path = MaskPath(predictor.rate_distortion, prediction, refined, hard=False)
+    masks = [path.mask(image.new_full((len(image),), rate)) for rate in RATES]
+    return curves(predictor.rate_distortion, prediction.encoded, masks, samples, "monotone")
 
 
 @torch.no_grad()
-def main() -> None:
-    parser = arguments(__doc__, images=64)
-    parser.add_argument("--explainer", help="a checkpoint or a release; default: the one that comes with amortex")
-    parser.add_argument(
-        "--learned-steps", type=int, default=DEFAULT_LEARNED_STEPS, help="learned steps; 0 for masks of one pass"
-    )
-    parser.add_argument("--samples", type=int, default=64, help="noise draws per mask")
-    options = parser.parse_args()
+def main(options: argparse.Namespace) -> None:
     prepare()
-    path = options.explainer or released(DEFAULT_CLASSIFIER)
-    predictor = load_predictor(path, input_size=options.size, internal_batch_size=64)
+    release = options.explainer or released(DEFAULT_CLASSIFIER)
+    assert release is not None, "amortex comes with an explainer for its default classifier"
+    predictor = load_predictor(release, input_size=options.size, internal_batch_size=64)
     image = photographs(predictor.rate_distortion, options.folder, options.images).image
     chunks = tqdm(image.split(8), disable=None)
-    found = torch.cat([distortions(predictor, chunk, options.learned_steps, options.samples) for chunk in chunks])
-    falls = (found.diff(dim=1) <= RISE).all(1)
-    print(
-        f"{options.images} photographs, {options.size} px, {options.samples} draws, {options.learned_steps} learned steps\n"
-    )
+    distortion = torch.cat([distortions(predictor, chunk, options.learned_steps, options.samples) for chunk in chunks])
+    rises = distortion.diff(dim=1) > RISE
+    print(f"{options.images} photographs, {options.size} px, {options.samples} draws, "
+          f"{options.learned_steps} learned steps\n")  # fmt: skip
     print("| rate | " + " | ".join(f"{rate:.1%}" for rate in RATES) + " |")
     print("|---|" + "---|" * len(RATES))
-    print("| distortion | " + " | ".join(f"{value:.3f}" for value in found.mean(0)) + " |")
-    rises = (found.diff(dim=1) > RISE).float().mean(0)
-    print("| rises up to there | |" + " | ".join(f" {value:.1%}" for value in rises) + " |")
-    print(f"\nit never rises by more than {RISE:g} on {falls.float().mean():.1%} of the images")
-
-
-if __name__ == "__main__":
-    main()
+    print("| distortion | " + " | ".join(f"{value:.3f}" for value in distortion.mean(0)) + " |")
+    print("| rises up to there | |" + " | ".join(f" {value:.1%}" for value in rises.float().mean(0)) + " |")
+    print(f"\nit never rises by more than {RISE:g} on {(~rises.any(1)).float().mean():.1%} of the images")

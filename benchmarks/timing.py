@@ -1,15 +1,59 @@
-"""What the benchmarks of speed share: pieces of work side by side, over the bare work of the network."""
+"""What the benchmarks of speed share: two pieces of work side by side, and the bare work of a network."""
 
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import timm
 import torch
 from torch import Tensor, nn
 
 Work = Callable[[], object]
+
+
+class Comparison(NamedTuple):
+    """Median seconds of two pieces of work, and the median of their ratios."""
+
+    seconds: float
+    bare_seconds: float
+    ratio: float
+
+
+def seconds(work: Work) -> float:
+    """How long the work takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def repeated(work: Work, times: int) -> Work:
+    """The same work so many times."""
+
+    def repeat() -> None:
+        for _ in range(times):
+            work()
+
+    return repeat
+
+
+def side_by_side(work: Work, bare: Work, repeats: int) -> Comparison:
+    """Time the work and the bare work in turn, so that whatever slows the machine down slows both down."""
+    work(), bare()
+    return compare([(seconds(work), seconds(bare)) for _ in range(repeats)])
+
+
+def compare(times: Sequence[tuple[float, float]]) -> Comparison:
+    """Medians of pairs of seconds, and of their ratios."""
+    work, bare = zip(*times, strict=True)
+    ratios = (pair[0] / pair[1] for pair in times)
+    return Comparison(statistics.median(work), statistics.median(bare), statistics.median(ratios))
+
+
+def images(count: int, size: int) -> Tensor:
+    """Random images ``(B, 3, H, W)`` in the memory layout of the classifiers."""
+    return torch.rand(count, 3, size, size).contiguous(memory_format=torch.channels_last)
 
 
 def timm_network(name: str) -> nn.Module:
@@ -29,27 +73,33 @@ def forward_backward(model: nn.Module, inputs: Tensor) -> None:
     torch.autograd.grad(model(leaf).softmax(-1)[:, 0].sum(), leaf)
 
 
-def side_by_side(ours: Work, bare: Work, repeats: int) -> tuple[float, float, float]:
-    """Median seconds of both and the median of their ratios, alternating."""
-    ours(), bare()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        ours()
-        middle = time.perf_counter()
-        bare()
-        times.append((middle - start, time.perf_counter() - middle))
-    return (
-        statistics.median(a for a, _ in times),
-        statistics.median(b for _, b in times),
-        statistics.median(a / b for a, b in times),
-    )
+def training_passes(model: nn.Module, inputs: Tensor, masks: int, informed: bool) -> Work:
+    """The passes of the classifier in a training step.
+
+    One forward pass over the images, forward and backward for each of their masks, and forward and backward once more
+    where the predictor is informed by a gradient.
+    """
+    obfuscated = inputs.repeat(masks, 1, 1, 1).contiguous(memory_format=torch.channels_last)
+
+    def work() -> None:
+        forward(model, inputs)
+        forward_backward(model, obfuscated.clone())
+        if informed:
+            forward_backward(model, inputs.clone())
+
+    return work
 
 
 def machine() -> str:
+    """The processor, threads and the version of torch, for the line above a table."""
     return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
 
 
-def show(work: str, row: tuple[float, float, float]) -> None:
-    """A row of a Markdown table: work, milliseconds of ours, of the bare work, ratio."""
-    print(f"| {work} | {row[0] * 1e3:.1f} | {row[1] * 1e3:.1f} | {row[2]:.2f} |", flush=True)
+def print_header() -> None:
+    """The head of the table that `print_row` goes on with."""
+    print("| work | amortex (ms) | bare (ms) | ratio |\n|---|---|---|---|")
+
+
+def print_row(work: str, row: Comparison) -> None:
+    """A row of a Markdown table: work, milliseconds of it and of the bare work, ratio."""
+    print(f"| {work} | {row.seconds * 1e3:.1f} | {row.bare_seconds * 1e3:.1f} | {row.ratio:.2f} |", flush=True)
