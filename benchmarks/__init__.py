@@ -1,11 +1,5 @@
 """Benchmarks of amortex: ``python -m benchmarks --help`` lists them.
 
-A benchmark is a module with a docstring, whose first line describes it in the list, and two functions:
-``add_arguments(parser)`` and ``main(options)``, which may return an exit status.
+A benchmark is a module with a docstring, whose first line describes it in the list, and ``main(options)``, which may
+return an exit status. Its arguments are in `benchmarks.arguments`. Those that `train.py compare` can do are not here.
 """
-
-# Listed are those that `train.py compare` cannot do.
-QUALITY = ("convergence", "amortized", "monotone", "batches")
-SPEED = ("teachers", "cost", "loading", "scaling", "startup", "busy", "against")
-ROBUSTNESS = ("kills",)
-NAMES = (*QUALITY, *SPEED, *ROBUSTNESS)

@@ -17,19 +17,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from benchmarks.busy import alone_and_beside, training
-from benchmarks.processes import ROOT, checkout, number, script, seconds, under
+from benchmarks.processes import DEFAULT_THREADS, ROOT, number, script, seconds, threads, under
 from benchmarks.startup import bundled_photograph
 
 Figure = Callable[[Path], float]  # of a checkout
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checkout", type=checkout, help="folder of the other checkout")
-    parser.add_argument("--repeats", type=int, default=5, help="turns, after one to warm up; default: %(default)s")
-    parser.add_argument("--steps", type=int, default=20, help="of a training run; default: %(default)s")
-    parser.add_argument("--size", type=int, default=256, help="of CartoonX's image; default: %(default)s")
-    parser.add_argument("--busy", action="store_true", help="measure how training slows down beside a busy loop, too")
-    parser.add_argument("--suite", action="store_true", help="time the test suites, once each")
 
 
 def main(options: argparse.Namespace) -> None:
@@ -74,7 +65,7 @@ def training_ratio(path: Path, steps: int) -> float:
 
 def slowdown(path: Path, steps: int) -> float:
     """A training step beside one busy loop over one alone, with the threads that amortex chooses."""
-    alone, beside = alone_and_beside(path, {}, steps, loops=1)
+    alone, beside = alone_and_beside(path, threads(DEFAULT_THREADS), steps, loops=1)
     return beside / alone
 
 

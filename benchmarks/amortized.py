@@ -26,19 +26,12 @@ from amortex.explainers.initial import sensitivity
 from amortex.explainers.wam import WAM
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
-from benchmarks.quality import add_photographs, curves, photographs
+from benchmarks.quality import curves, photographs
 
 Measured = tuple[Tensor, Tensor, Tensor]  # (B, R) each: rates, distortions that choose among them, those that count
 
 REFINED_LAMBDA_K = 5.0  # of the refined masks
 RATES = (0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_photographs(parser, images=64)
-    parser.add_argument("--explainer", required=True, nargs="+", help="checkpoints or releases, for one classifier")
-    parser.add_argument("--lambda-k", type=float, nargs="+", default=[1.0, 2.5, 5.0, 10.0], help="default: %(default)s")
-    parser.add_argument("--samples", type=int, default=16, help="noise draws per mask; default: %(default)s")
 
 
 @torch.no_grad()

@@ -14,14 +14,7 @@ import torch
 from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.presets import PRESETS
 from amortex.explainers.rde import RDE
-from benchmarks.quality import add_photographs, default_problem, evaluate
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_photographs(parser, images=8)
-    parser.add_argument("--lambda-k", type=float, default=5.0, help="default: %(default)s")
-    parser.add_argument("--preset", choices=PRESETS, default="fast", help="default: %(default)s")
-    parser.add_argument("--steps", type=int, default=200, help="default: %(default)s")
+from benchmarks.quality import default_problem, evaluate
 
 
 def main(options: argparse.Namespace) -> None:

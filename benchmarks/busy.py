@@ -4,8 +4,8 @@
 
 Behind the figures for a shared machine in docs/results.md. Each figure is the median of fresh runs of the quickstart's
 training, alone and beside busy loops in turn; with another checkout, in turn with the same runs of that one.
-`--settings` are environment variables; `default` sets none, so that amortex itself decides. Whatever this process has
-of such variables is left out. The machine should be idle otherwise.
+`--threads` are environment variables; `default` sets none of them, so that amortex itself decides. The machine
+should be idle otherwise.
 """
 
 import argparse
@@ -16,28 +16,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from amortex.core.errors import InputError
-from benchmarks.processes import ROOT, THREADING, busy_loops, checkout, number, under, with_threading
-
-DEFAULT = "default"
-SETTINGS = (DEFAULT, "OMP_WAIT_POLICY=PASSIVE", "GOMP_SPINCOUNT=10000", "OMP_NUM_THREADS=1")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--steps", type=int, default=20, help="of each run; default: %(default)s")
-    parser.add_argument("--repeats", type=int, default=3, help="of everything, in turn; default: %(default)s")
-    parser.add_argument("--loops", type=int, default=1, help="busy processes; default: %(default)s")
-    parser.add_argument(
-        "--settings",
-        nargs="+",
-        default=SETTINGS,
-        help="several variables of one are joined by commas; default: " + " ".join(SETTINGS),
-    )
-    parser.add_argument("--against", type=checkout, metavar="CHECKOUT", help="measure this checkout, too")
+from benchmarks.processes import ROOT, busy_loops, number, threads, under
 
 
 def main(options: argparse.Namespace) -> None:
-    settings = {text: parse(text) for text in options.settings}
+    settings = {text: threads(text) for text in options.threads}
     places = {"this": ROOT} if options.against is None else {"other": options.against, "this": ROOT}
     cases = [(place, text) for text in settings for place in places]
     times: dict[tuple[str, str], list[tuple[float, float]]] = {case: [] for case in cases}
@@ -58,27 +41,12 @@ def main(options: argparse.Namespace) -> None:
         print(f"| {place} | {text} | {alone:.3f} | {beside:.3f} | {slowdown:.2f} | {cost:.2f} |")
 
 
-def parse(text: str) -> dict[str, str]:
-    """The environment variables of a setting.
-
-    Raises:
-        InputError: a part that sets no variable for threads.
-    """
-    if text == DEFAULT:
-        return {}
-    setting = dict(part.partition("=")[::2] for part in text.split(","))
-    for name, value in setting.items():
-        if not (name.startswith(THREADING) and value):
-            raise InputError(f"--settings takes {DEFAULT}, or variables such as {SETTINGS[1]}, not {text}")
-    return setting
-
-
-def alone_and_beside(path: Path, setting: dict[str, str], steps: int, loops: int) -> tuple[float, float]:
-    """Median seconds of a training step of a checkout: alone, and beside `loops` busy processes."""
+def alone_and_beside(path: Path, environment: dict[str, str], steps: int, loops: int) -> tuple[float, float]:
+    """Median seconds of a training step of a checkout under an environment: alone, and beside busy processes."""
     times = []
     for count in (0, loops):
         with tempfile.TemporaryDirectory() as folder, busy_loops(count) if count else contextlib.nullcontext():
-            times.append(number(training(path, "step_seconds", steps, folder), with_threading(setting)))
+            times.append(number(training(path, "step_seconds", steps, folder), environment))
     alone, beside = times
     return alone, beside
 

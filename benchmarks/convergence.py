@@ -26,19 +26,10 @@ from amortex.explainers.rde import RDE
 from amortex.explaining.plots import COLOURS
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
-from benchmarks.quality import add_photographs, default_problem, evaluate
+from benchmarks.quality import default_problem, evaluate
 
 PASSES_PER_STEP_AND_DRAW = 3
 Row = dict[str, Any]
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_photographs(parser, images=8)
-    parser.add_argument("--presets", nargs="+", default=["fast", "converged", "converged:steps=4000"])
-    parser.add_argument("--lambda-k", type=float, nargs="+", default=[2.5, 10.0], help="default: %(default)s")
-    parser.add_argument("--points", type=int, default=6, help="points on each curve; default: %(default)s")
-    parser.add_argument("--samples", type=int, default=64, help="noise draws per measured mask; default: %(default)s")
-    parser.add_argument("--out", type=Path, help="folder for the table as CSV and the plot")
 
 
 def main(options: argparse.Namespace) -> None:

@@ -44,14 +44,6 @@ from benchmarks.training import Loss, training_step
 CARTOONX_STEPS = 2000
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--classifier", default="tf_efficientnet_lite0", help="a timm name; default: %(default)s")
-    parser.add_argument("--size", type=int, default=224, help="of images that are explained; default: %(default)s")
-    parser.add_argument("--train-size", type=int, default=128, help="of images in a training step of 8")
-    parser.add_argument("--steps", type=int, default=20, help="of CartoonX that are timed; default: %(default)s")
-    parser.add_argument("--repeats", type=int, default=9, help="in turn, of both; default: %(default)s")
-
-
 def main(options: argparse.Namespace) -> None:
     prepare()
     torch.manual_seed(0)

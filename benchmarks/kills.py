@@ -47,11 +47,6 @@ CONFIG = {
 }  # fmt: skip
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--kills", type=int, default=200, help="shared out among the jobs; default: %(default)s")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments; default: %(default)s")
-
-
 def latest(folder: Path) -> Path | None:
     """The checkpoint of most steps, of whatever version of the run."""
     checkpoints = list(folder.glob("runs/lightning_logs/*/checkpoints/last.ckpt"))

@@ -31,12 +31,6 @@ PACKED_SIZE = 256
 REPEATS = 5
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, help="holds the photographs")
-    parser.add_argument("--images", type=int, default=512, help="how many of them; default: %(default)s")
-    parser.add_argument("--size", type=int, nargs="+", default=[128, 224], help="in pixels; default: %(default)s")
-
-
 def main(options: argparse.Namespace) -> None:
     prepare()
     logging.disable()

@@ -21,23 +21,11 @@ from amortex.amortized.released import released
 from amortex.classifiers.default import DEFAULT_CLASSIFIER
 from amortex.core.noise_streams import NoiseStreams
 from amortex.core.process import prepare
-from benchmarks.quality import add_photographs, curves, photographs
+from benchmarks.quality import curves, photographs
 
 RATES = (0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 RISE = 0.01
 REFINED_LAMBDA_K = 5.0  # of the refined masks
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_photographs(parser, images=64)
-    parser.add_argument("--explainer", help="a checkpoint or a release; default: the one that comes with amortex")
-    parser.add_argument(
-        "--learned-steps",
-        type=int,
-        default=DEFAULT_LEARNED_STEPS,
-        help="0 for masks of one pass; default: %(default)s",
-    )
-    parser.add_argument("--samples", type=int, default=64, help="noise draws per mask; default: %(default)s")
 
 
 def distortions(predictor: MaskPredictor, image: Tensor, learned_steps: int, samples: int) -> Tensor:
@@ -54,15 +42,16 @@ def distortions(predictor: MaskPredictor, image: Tensor, learned_steps: int, sam
 @torch.no_grad()
 def main(options: argparse.Namespace) -> None:
     prepare()
+    learned_steps = DEFAULT_LEARNED_STEPS if options.learned_steps is None else options.learned_steps
     release = options.explainer or released(DEFAULT_CLASSIFIER)
     assert release is not None, "amortex comes with an explainer for its default classifier"
     predictor = load_predictor(release, input_size=options.size, internal_batch_size=64)
     image = photographs(predictor.rate_distortion, options.folder, options.images).image
     chunks = tqdm(image.split(8), disable=None)
-    distortion = torch.cat([distortions(predictor, chunk, options.learned_steps, options.samples) for chunk in chunks])
+    distortion = torch.cat([distortions(predictor, chunk, learned_steps, options.samples) for chunk in chunks])
     rises = distortion.diff(dim=1) > RISE
     print(f"{options.images} photographs, {options.size} px, {options.samples} draws, "
-          f"{options.learned_steps} learned steps\n")  # fmt: skip
+          f"{learned_steps} learned steps\n")  # fmt: skip
     print("| rate | " + " | ".join(f"{rate:.1%}" for rate in RATES) + " |")
     print("|---|" + "---|" * len(RATES))
     print("| distortion | " + " | ".join(f"{value:.3f}" for value in distortion.mean(0)) + " |")

@@ -13,6 +13,7 @@ from amortex.core.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
 THREADING = ("OMP_", "GOMP_", "KMP_", "MKL_")  # how the variables begin that libraries of threads read
+DEFAULT_THREADS = "default"  # sets no such variable
 
 
 def checkout(text: str) -> Path:
@@ -69,9 +70,22 @@ def number(command: Sequence[str], environment: Mapping[str, str] | None = None)
     return float(run(command, environment=environment).strip().splitlines()[-1])
 
 
-def with_threading(setting: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment, its variables for libraries of threads replaced by `setting`."""
-    return {**{name: value for name, value in os.environ.items() if not name.startswith(THREADING)}, **setting}
+def threads(text: str) -> dict[str, str]:
+    """This process's environment with the variables of a text such as ``OMP_NUM_THREADS=1,GOMP_SPINCOUNT=0``.
+
+    Other variables for libraries of threads are left out.
+
+    Raises:
+        InputError: a part of the text sets no variable for threads.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(THREADING)}
+    if text == DEFAULT_THREADS:
+        return environment
+    setting = dict(part.partition("=")[::2] for part in text.split(","))
+    for name, value in setting.items():
+        if not (name.startswith(THREADING) and value):
+            raise InputError(f"threads are set by variables such as OMP_NUM_THREADS=1, not by {text}")
+    return {**environment, **setting}
 
 
 @contextmanager

@@ -16,18 +16,6 @@ from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.rate_distortion.problem import Problem
 
 
-def add_photographs(parser: argparse.ArgumentParser, images: int) -> None:
-    """The arguments that say which photographs are explained, `images` of them by default."""
-    parser.add_argument("folder", type=Path, help="holds the photographs")
-    parser.add_argument(
-        "--images",
-        type=int,
-        default=images,
-        help="how many photographs, evenly spaced in sorted order; default: %(default)s",
-    )
-    parser.add_argument("--size", type=int, default=128, help="side of the images in pixels; default: %(default)s")
-
-
 def photographs(rd: RateDistortion, folder: Path, count: int) -> EncodedBatch:
     """`count` photographs of `folder`, evenly spaced in sorted order.
 

@@ -30,13 +30,6 @@ from benchmarks.training import Loss, training_step
 BATCH = 8
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--classifier", default="tf_efficientnet_lite0", help="a timm name; default: %(default)s")
-    parser.add_argument("--size", type=int, default=128, help="of the images; default: %(default)s")
-    parser.add_argument("--steps", type=int, default=2, help="of CartoonX; default: %(default)s")
-    parser.add_argument("--repeats", type=int, default=9, help="in turn, alone and together; default: %(default)s")
-
-
 def main(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         processes.spawn(work, (options, f"file://{folder}/meeting"), nprocs=2)

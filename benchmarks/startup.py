@@ -41,10 +41,6 @@ class Command(NamedTuple):
     status: int = 0
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--repeats", type=int, default=5, help="turns, after one to warm up; default: %(default)s")
-
-
 def main(options: argparse.Namespace) -> None:
     photograph = bundled_photograph()
     size, gradients = passes(photograph)

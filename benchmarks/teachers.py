@@ -34,11 +34,6 @@ from benchmarks.timing import (
 STEPS = 8
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--size", type=int, default=256, help="of the images; default: %(default)s")
-    parser.add_argument("--repeats", type=int, default=7, help="in turn, of both; default: %(default)s")
-
-
 def main(options: argparse.Namespace) -> None:
     prepare()
     torch.manual_seed(0)

@@ -54,12 +54,12 @@ class StepClock(Callback):
 
 
 def run(config: str, steps: int, folder: str, bare: bool = False) -> dict[str, list[float]]:
-    """Train `steps` steps beside a few that are not counted; seconds of each, and of its passes if `bare`."""
+    """Train for `steps` steps beside a few that do not count; seconds of each, and of its passes if `bare`."""
     file = Path(folder, "steps.json")
     clock = {"class_path": f"{__name__}.StepClock", "init_args": {"file": str(file), "bare": bare}}
     arguments = {
-    """Train for `steps` steps beside a few that do not count; seconds of each, and of its passes if `bare`."""
-        "trainer.enable_checkpointing": "false", "trainer.enable_progress_bar": "false",
+        "config": config, "trainer.max_steps": steps + WARM_UP, "trainer.limit_val_batches": 0,
+        "trainer.logger": "false", "trainer.enable_checkpointing": "false", "trainer.enable_progress_bar": "false",
         "trainer.default_root_dir": folder, "trainer.callbacks": json.dumps([clock]),
     }  # fmt: skip
     status = train(["fit", *(text for name, value in arguments.items() for text in (f"--{name}", str(value)))])
