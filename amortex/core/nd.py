@@ -37,3 +37,19 @@ def along_axes(maps: Tensor, weights: Sequence[Tensor]) -> Tensor:
             size[axis] = len(matrix)
             maps = (matrix @ rows).reshape(-1, *size)
     return maps
+
+
+def local_mean(x: Tensor, side: int, dims: int) -> Tensor:
+    """Mean over `side` neighbours along each of the last `dims` axes; at the border over those that there are."""
+    return AVERAGE_POOLS[dims](x, side, 1, side // 2, count_include_pad=False)
+
+
+def resize(x: Tensor, size: Sequence[int]) -> Tensor:
+    """``(B, C, *positions)`` interpolated linearly to `size`, without aliasing where it shrinks.
+
+    Torch has a filter against aliasing for images alone: other signals shrink by means over areas.
+    """
+    dims, shrinks = x.ndim - 2, x.shape[2] > size[0]
+    mode = "area" if shrinks and dims != 2 else INTERPOLATIONS[dims]
+    # in float32: not all kernels know bfloat16
+    return F.interpolate(x.float(), tuple(size), mode=mode, antialias=shrinks and dims == 2).to(x.dtype)
