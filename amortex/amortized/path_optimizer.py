@@ -83,7 +83,9 @@ class PathOptimizer(NamedTuple):
             torch.zeros_like(midpoint[:, : len(MEASURED_RATES)]),
             torch.zeros_like(running_distortion),
         )
-        some = (running_distortion > RISE).nonzero()[:, 0]  # where it is small on the way, it rose nowhere (docs/research_log.md)
+        some = (running_distortion > RISE).nonzero()[
+            :, 0
+        ]  # where it is small on the way, it rose nowhere (docs/research_log.md)
         if len(some):
             distortion[some], rise[some] = self.of(some).measure(midpoint[some])
             passes[some] += self.measure_passes

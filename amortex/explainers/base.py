@@ -60,12 +60,12 @@ class Explainer(nn.Module, ABC):
         self.seed = seed
 
     def explain(self, image: Tensor, target: Tensor | None = None, on_step: OnStep | None = None) -> Explanation:
-        """Explain images ``(B, C, H, W)`` in [0, 1] for classes `target` ``(B,)``, by default the predicted ones.
+        """Explain signals ``(B, C, *size)``, images in [0, 1], for classes `target` ``(B,)``, by default the predicted ones.
 
         Raises:
             InputError: pixels outside [0, 1].
         """
-        check_pixels(image)
+        check_range(image, self.rate_distortion.value_range)
         with torch.inference_mode(False):  # gradients are needed, whatever mode the caller is in
             image = image.clone() if image.is_inference() else image
             target = target.clone() if target is not None and target.is_inference() else target
@@ -79,7 +79,7 @@ class Explainer(nn.Module, ABC):
     def _explain(self, encoded: EncodedBatch, streams: NoiseStreams, on_step: OnStep) -> Explanation: ...
 
     def attribute(self, inputs: Tensor, target: int | Sequence[int] | Tensor | None = None) -> Tensor:
-        """Captum's signature: a non-negative map of relevance of the shape of `inputs` ``(B, C, H, W)``.
+        """Captum's signature: a non-negative map of relevance of the shape of `inputs` ``(B, C, *size)``.
 
         Relevance belongs to coefficients, which the colour channels share, so all channels are equal.
         """
@@ -109,7 +109,7 @@ def picture(rate_distortion: RateDistortion, explanation: Explanation) -> Tensor
         masks = coefficients.layout.split(explanation.mask[:, None])
         # transforms are linear: the mean of the channels' coefficients is what the grey image has
         grey = coefficients.map(lambda band, mask: band.mean(1, keepdim=True) * mask, masks)
-        return rate_distortion.transform.inverse(grey).clamp(0, 1)
+        return rate_distortion.transform.inverse(grey).clamp(*rate_distortion.value_range)
 
 
 def ranking(
@@ -122,10 +122,12 @@ def ranking(
     return Explanation(encoded, mask, relevance, signed)
 
 
-def check_pixels(image: Tensor) -> None:
-    """Raises InputError for pixels outside [0, 1]."""
-    if not bool(((image >= 0) & (image <= 1)).all()):
-        raise InputError("explainers take pixels in [0, 1]: the classifier normalises them itself")
+def check_range(signal: Tensor, value_range: tuple[float, float]) -> None:
+    """Raises InputError for values outside the range."""
+    low, high = value_range
+    if not bool(((signal >= low) & (signal <= high)).all()):
+        values = "pixels" if signal.ndim == 4 else "values"
+        raise InputError(f"explainers take {values} in [{low:g}, {high:g}]: the classifier normalises them itself")
 
 
 def check_share(rate: float, name: str = "rate") -> float:

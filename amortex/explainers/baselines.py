@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from amortex.core.errors import InputError
 from amortex.core.masks import energy
+from amortex.core.nd import INTERPOLATIONS, expand_dims
 from amortex.core.noise_streams import NoiseStreams, normal, uniform
 from amortex.explainers.base import Explainer, Explanation, OnStep, check_share, ranking
 from amortex.explainers.initial import sensitivity
@@ -18,7 +19,7 @@ from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.rate_distortion.scores import class_gradient
 
-# images (B, C, H, W) and their draws -> signed attribution (B, C, H, W), or (B, 1, H, W) for maps
+# signals (B, C, *size) and their streams -> signed attribution (B, C, *size), or (B, 1, *size) for maps
 Attribution = Callable[[RateDistortion, EncodedBatch, NoiseStreams], Tensor]
 IG_STEPS = 100  # of the CartoonX paper, as the SmoothGrad settings
 SMOOTHGRAD_SAMPLES, SMOOTHGRAD_SPREAD = 10, 0.1
@@ -136,16 +137,16 @@ def lrp(rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams) -> Ten
 
 def gradcam(rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams) -> Tensor:
     maps, gradient = last_maps(rd.classifier, encoded.image, encoded.target)
-    return _activation_map(maps, gradient.mean((2, 3)), encoded)
+    return _activation_map(maps, gradient.flatten(2).mean(2), encoded)
 
 
 def gradcam_pp(rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams) -> Tensor:
     maps, gradient = last_maps(rd.classifier, encoded.image, encoded.target)
     # of exp(logit), whose higher derivatives are powers of the gradient (eq. 19)
     square, cube = gradient.square(), gradient.pow(3)
-    denominator = 2 * square + maps.sum((2, 3), keepdim=True) * cube
+    denominator = 2 * square + expand_dims(maps.flatten(2).sum(2), maps.ndim - 2) * cube
     alpha = square / torch.where(denominator == 0, 1.0, denominator)
-    return _activation_map(maps, (alpha * gradient.clamp(min=0)).sum((2, 3)), encoded)
+    return _activation_map(maps, (alpha * gradient.clamp(min=0)).flatten(2).sum(2), encoded)
 
 
 def guided_gradcam(rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams) -> Tensor:
@@ -153,6 +154,8 @@ def guided_gradcam(rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStre
 
 
 def lime(rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams) -> Tensor:
+    if encoded.image.ndim != 4:
+        raise InputError("LIME explains images alone: its superpixels are two-dimensional")
     method, maps = captum("Lime")(rd.classifier), []
     for index, seed in enumerate(streams.seeds):
         image, target = encoded.image[index : index + 1], encoded.target[index : index + 1]
@@ -173,8 +176,8 @@ def lime(rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams) -> Te
 
 
 def _activation_map(maps: Tensor, weights: Tensor, encoded: EncodedBatch) -> Tensor:
-    combined = torch.einsum("bdhw,bd->bhw", maps, weights).clamp(min=0)
-    return F.interpolate(combined[:, None], encoded.image.shape[2:], mode="bilinear")
+    combined = torch.einsum("bd...,bd->b...", maps, weights).clamp(min=0)
+    return F.interpolate(combined[:, None], encoded.image.shape[2:], mode=INTERPOLATIONS[maps.ndim - 2])
 
 
 def captum(name: str) -> Callable[..., Any]:

@@ -22,7 +22,7 @@ RULED = (*RELU_NODES, "ConvolutionBackward", "AddmmBackward", "MmBackward", "Add
          "MkldnnConvolutionBackward", "MeanBackward", "AvgPool", "AdaptiveAvgPool", "MaxPool", "ViewBackward",
          "TBackward",
          "ReshapeAlias", "UnsafeView", "PermuteBackward", "TransposeBackward", "CloneBackward", "AliasBackward",
-         "SqueezeBackward", "ExpandBackward", "ConstantPad", "AsStrided", "AccumulateGrad",
+         "SqueezeBackward", "UnsqueezeBackward", "ExpandBackward", "ConstantPad", "AsStrided", "AccumulateGrad",
          "torch::autograd::AccumulateGrad")  # fmt: skip
 
 
@@ -109,7 +109,7 @@ class Residuals(TorchFunctionMode):
 
 
 def relevance_propagation(classifier: Classifier, image: Tensor, target: Tensor) -> Tensor:
-    """LRP, ``(B, C, H, W)``, signed: zennit's EpsilonPlusFlat (Bach et al. 2015; Montavon et al. 2019).
+    """LRP, ``(B, C, *size)``, signed: zennit's EpsilonPlusFlat (Bach et al. 2015; Montavon et al. 2019).
 
     Raises:
         InputError: a layer for which there is no rule, or zennit is missing.
@@ -156,7 +156,7 @@ def last_maps(classifier: Classifier, image: Tensor, target: Tensor) -> tuple[Te
         tokens = isinstance(module, nn.Linear) or type(module) is nn.LayerNorm
         if tokens and inputs[0].ndim > 2:
             made.append(None)  # or channels last: no maps (B, D, h, w), and what is spatial comes before
-        elif isinstance(output, Tensor) and output.ndim == 4 and output.shape[2:].numel() > 1:
+        elif isinstance(output, Tensor) and output.ndim == image.ndim and output.shape[2:].numel() > 1:
             made.append(output)
 
     hooks = [module.register_forward_hook(see) for module in leaves(classifier.model)]

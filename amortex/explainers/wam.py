@@ -7,6 +7,7 @@ from torch import Tensor
 
 from amortex.core.errors import InputError
 from amortex.core.layout import Coefficients
+from amortex.core.nd import expand_dims
 from amortex.core.noise_streams import NoiseStreams, normal
 from amortex.explainers.base import Explainer, Explanation, OnStep, check_share, ranking
 from amortex.rate_distortion.encoded_batch import EncodedBatch
@@ -91,9 +92,9 @@ class WAM(Explainer):
         """The inputs `first` .. of the average, ``(B, count, C, H, W)``."""
         if self.variant == "integrated":
             alpha = torch.arange(first, first + count, device=image.device).to(image.dtype) / self.samples
-            return image[:, None] * alpha[:, None, None, None]
+            return image[:, None] * expand_dims(alpha, image.ndim - 1)
         low, high = image.flatten(1).aminmax(dim=1)
-        sigma = (self.spread * (high - low))[:, None, None, None, None]
+        sigma = expand_dims(self.spread * (high - low), image.ndim)
         noise = streams.fill(
             normal,
             slice(None),

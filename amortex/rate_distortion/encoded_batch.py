@@ -13,7 +13,7 @@ from amortex.core.layout import Coefficients, Layout
 class EncodedBatch(NamedTuple):
     """What is known about a batch of images before any mask: everything that all draws share."""
 
-    image: Tensor  # (B, C, H, W) in [0, 1]
+    image: Tensor  # (B, C, *size): images in [0, 1], or other signals in their range
     coefficients: Coefficients  # h = T(x)
     location: tuple[Tensor, ...]  # of the replacement v, per band
     scale: tuple[Tensor, ...] | None

@@ -44,7 +44,7 @@ def channels_last(band: Tensor, spatial: int) -> Tensor:
 def unit_noise(
     fill: Fill, layout: Layout, channels: int, streams: NoiseStreams, signals: slice, samples: int, dtype: torch.dtype
 ) -> tuple[Tensor, ...]:
-    """Unit noise per band, ``(B, samples, C, *positions)``, for some of the `streams`, by the strategy that fills it."""
+    """Unit noise per band, ``(B, samples, C, *positions)``, for some of the `streams`."""
     parts = 2 if layout.is_complex else 1
     flat = streams.fill(fill, signals, samples, (channels * layout.k * parts,), dtype)
     if layout.is_complex:  # variance one in all, half of it in each part

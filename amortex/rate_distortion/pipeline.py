@@ -109,7 +109,7 @@ class RateDistortion(nn.Module):
 
     @torch.no_grad()
     def encode(self, image: Tensor, target: Tensor | None = None, probabilities: Tensor | None = None) -> EncodedBatch:
-        """Coefficients, replacement statistics and reference output of images ``(B, C, H, W)`` in [0, 1].
+        """Coefficients, replacement statistics and reference output of signals ``(B, C, *size)``.
 
         `target` ``(B,)`` defaults to the predicted classes; `probabilities` ``(B, M)`` are computed unless known.
         """
