@@ -1,4 +1,4 @@
-"""Photographs for training: where they come from, which sample shows which, and the data module."""
+"""Photographs for training: their sources, the order of the samples, and the data module."""
 
 from amortex.data.module import ImageData
 

@@ -1,4 +1,4 @@
-"""Sources by name: ``embedded``, a folder, ``torch/imagenette``, or what `timm.data.create_dataset` understands."""
+"""Sources by name: ``embedded``, a folder, ``torch/imagenette``, or a data set of `timm.data.create_dataset`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,19 +9,27 @@ from typing import Any
 from timm.data import create_dataset
 from torchvision.datasets import Imagenette
 
+from amortex.core.catalog import similar_names
 from amortex.core.errors import InputError
-from amortex.data.photographs import embedded
-from amortex.data.sources import Files, ImageSource, Library
+from amortex.data.photographs import embedded_photographs
+from amortex.data.sources import FileSource, ImageSource, LibrarySource
 
+# prefix of the name -> package that reads such data sets
 PACKAGES = {"hfds": "datasets", "hfids": "datasets", "wds": "webdataset", "tfds": "tensorflow-datasets"}
-STREAMS = ("wds", "tfds", "hfids")  # timm reads these from start to end only
-REMOTE = ("://", "pipe:")
+STREAMED = ("wds", "tfds", "hfids")  # timm reads these from start to end only
+REMOTE_MARKS = ("://", "pipe:")
 IMAGENETTE = {"torch/imagenette": "full", "torch/imagenette-320px": "320px", "torch/imagenette-160px": "160px"}
 
 
 @dataclass(frozen=True)
-class Stream:
-    """A data set that can only be read from start to end."""
+class ImageStream:
+    """A data set that can only be read from start to end.
+
+    Arguments:
+        name: as `timm.data.create_dataset` takes it.
+        root: folder of the data set, or of its cache.
+        split: the library's name of the part to read.
+    """
 
     name: str
     root: str | None
@@ -29,23 +37,23 @@ class Stream:
 
     def open(self, seed: int = 0, training: bool = False) -> Any:
         """timm's iterable data set of (image, label), shuffled for training."""
-        make: dict[str, Any] = {"root": self.root, "split": self.split, "seed": seed, "is_training": training}
-        # modes are converted here, but TFDS makes no image without being told a mode
-        mode = "RGB" if kind(self.name) == "tfds" else ""
+        options: dict[str, Any] = {"root": self.root, "split": self.split, "seed": seed, "is_training": training}
+        # `to_colour` converts modes, but TFDS makes no image unless it is given a mode
+        mode = "RGB" if source_kind(self.name) == "tfds" else ""
         with _clear_errors(self.name):
-            return create_dataset(self.name, input_img_mode=mode, **make)
+            return create_dataset(self.name, input_img_mode=mode, **options)
 
 
 def has_splits(name: str) -> bool:
     """Whether a source brings its own training and validation splits."""
-    return kind(name) in ("torch", *PACKAGES)
+    return source_kind(name) in ("torch", *PACKAGES)
 
 
-def kind(name: str) -> str:
+def source_kind(name: str) -> str:
     """``embedded``, ``files``, ``tar``, ``folder`` (timm's reader), or the prefix of a library.
 
     Raises:
-        InputError: the name means nothing.
+        InputError: there is no such source.
     """
     prefix, slash, _ = name.partition("/")
     if name in ("embedded", "folder"):
@@ -55,17 +63,18 @@ def kind(name: str) -> str:
     path = Path(name).expanduser()
     if path.exists():
         return "tar" if path.suffix == ".tar" else "files"
+    hint = similar_names(name, ("embedded", "folder", *IMAGENETTE))
     raise InputError(
-        f"{name}: no such folder, and no data set of a known kind: give a folder of images, embedded, torch/imagenette,"
-        " or hfds/NAME, wds/NAME, tfds/NAME, torch/NAME as timm reads them"
+        f"{name}: no such folder, and no data set of a known kind: {hint}{' Or ' if hint else ''}give a folder of"
+        " images, embedded, torch/imagenette, or hfds/NAME, wds/NAME, tfds/NAME, torch/NAME as timm reads them"
     )
 
 
-def open_source(name: str, root: str | None, split: str | None, download: bool = False) -> ImageSource | Stream:
-    """The source that a name means.
+def open_source(name: str, root: str | None, split: str | None, download: bool = False) -> ImageSource | ImageStream:
+    """The source of a name.
 
     Arguments:
-        name: see `kind`; ``folder`` reads `root` with timm, which looks for a subfolder named after the split.
+        name: see `source_kind`; ``folder`` reads `root` with timm, which looks for a subfolder named after the split.
         root: the folder of a library's data set, or where it is cached.
         split: the library's name of the part to read.
         download: allow libraries to download.
@@ -73,34 +82,34 @@ def open_source(name: str, root: str | None, split: str | None, download: bool =
     Raises:
         InputError: there is no such source, it is empty, or it would have to be downloaded.
     """
-    family = kind(name)
-    if family == "embedded":
-        return embedded()
-    if family == "files":
-        return Files.below(Path(name).expanduser())
-    remote = any(mark in f"{root} {split}" for mark in REMOTE)
+    kind = source_kind(name)
+    if kind == "embedded":
+        return embedded_photographs()
+    if kind == "files":
+        return FileSource.below(Path(name).expanduser())
+    remote = any(mark in f"{root} {split}" for mark in REMOTE_MARKS)
     root = root if root is None or remote else str(Path(root).expanduser())
-    if family == "tar":
+    if kind == "tar":
         root = str(Path(name).expanduser())
-    elif root is None and family in ("folder", "torch", "wds"):
+    elif root is None and kind in ("folder", "torch", "wds"):
         raise InputError(f"{name} needs the folder of the data set: give train_root (val_root for validation)")
-    elif family == "folder" and not Path(str(root)).exists():
+    elif kind == "folder" and not Path(str(root)).exists():
         raise InputError(f"{root}: no such folder")
-    if not download and (family == "hfids" or remote):
+    if not download and (kind == "hfids" or remote):
         raise InputError(f"{name} is read over the network: set download to true to allow that")
     split = split or "train"
-    if family in STREAMS:
-        return Stream(name, root, split)
-    with _clear_errors(name), _offline(family == "hfds" and not download):
+    if kind in STREAMED:
+        return ImageStream(name, root, split)
+    with _clear_errors(name), _offline(kind == "hfds" and not download):
         if name.lower() in IMAGENETTE:
-            # the loader returns the path, to decode as all other files are
+            # a loader that returns the path, so that the file is decoded like all others
             dataset = Imagenette(str(root), split, IMAGENETTE[name.lower()], download=download, loader=str)
             paths = [path for path, _ in dataset]
-            source: ImageSource = Files(paths, Path(str(root)))
+            source: ImageSource = FileSource(paths, Path(str(root)))
         else:
-            library = "" if family in ("tar", "folder") else name
-            options: dict[str, Any] = {"download": download} if family == "torch" else {"input_img_mode": ""}
-            source = Library(create_dataset(library, root=root, split=split, **options), name)
+            library = "" if kind in ("tar", "folder") else name
+            options: dict[str, Any] = {"download": download} if kind == "torch" else {"input_img_mode": ""}
+            source = LibrarySource(create_dataset(library, root=root, split=split, **options), name)
     if not len(source):
         raise InputError(f"{name}: no images in split {split!r}")
     return source
@@ -108,36 +117,39 @@ def open_source(name: str, root: str | None, split: str | None, download: bool =
 
 @contextmanager
 def _clear_errors(name: str) -> Iterator[None]:
-    """Libraries fail in their own ways: one line that says which data set and why."""
+    """Turn the errors of libraries, whatever their types, into one line with the data set and the reason."""
     try:
         yield
     except (InputError, MemoryError, KeyboardInterrupt):
         raise
     except Exception as error:
         package = PACKAGES.get(name.partition("/")[0].lower())
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        if package and (isinstance(error, ImportError) or "install" in first):
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        if package and (isinstance(error, ImportError) or "install" in reason):
             raise InputError(f"{name} needs a further package: pip install {package}") from error
-        if "download=True" in first or isinstance(error, (FileNotFoundError, ConnectionError)):
+        if "download=True" in reason or isinstance(error, (FileNotFoundError, ConnectionError)):
             raise InputError(f"{name}: not found here; give its root folder, or set download to true") from error
-        raise InputError(f"{name} cannot be opened ({first[:200]}): check the name, the root and the split") from error
+        hint = (
+            "" if name in IMAGENETTE else similar_names(name, IMAGENETTE)
+        ) or "check the name, the root and the split"
+        raise InputError(f"{name} cannot be opened ({reason[:200]}): {hint}") from error
 
 
 @contextmanager
-def _offline(wanted: bool) -> Iterator[None]:
-    """Hugging Face data sets only from the cache, as nothing is downloaded unasked."""
-    if not wanted:
+def _offline(active: bool) -> Iterator[None]:
+    """Read Hugging Face data sets from the cache alone: nothing is downloaded unless asked for."""
+    if not active:
         yield
         return
     import datasets
     from huggingface_hub import constants
 
-    places = [(datasets.config, "HF_HUB_OFFLINE"), (constants, "HF_HUB_OFFLINE")]
-    before = [getattr(place, key) for place, key in places]
-    for place, key in places:
-        setattr(place, key, True)
+    modules: tuple[Any, ...] = (datasets.config, constants)
+    settings = [module.HF_HUB_OFFLINE for module in modules]
+    for module in modules:
+        module.HF_HUB_OFFLINE = True
     try:
         yield
     finally:
-        for (place, key), value in zip(places, before, strict=True):
-            setattr(place, key, value)
+        for module, setting in zip(modules, settings, strict=True):
+            module.HF_HUB_OFFLINE = setting

@@ -1,4 +1,4 @@
-"""Photographs in one tar file, smaller and quick to read: ``python train.py pack``."""
+"""``python train.py pack``: photographs, shrunk, in one tar file, which is quick to read."""
 
 import argparse
 import io
@@ -18,12 +18,12 @@ from amortex.data.sources import decode
 from amortex.io.files import incomplete
 from amortex.io.images import Source, find_images
 
-QUALITY = 95  # of JPEG
-AT_ONCE = 256  # images in memory
+JPEG_QUALITY = 95
+IMAGES_IN_MEMORY = 256
 
 
 def shrink(source: Source, size: int) -> bytes | str:
-    """JPEG of an image whose shorter side is `size` at most; or why there is none."""
+    """The image as a JPEG file whose shorter side is at most `size` pixels, or why there is none."""
     try:
         image = decode(str(source.path))
         scale = size / min(image.size)
@@ -31,47 +31,46 @@ def shrink(source: Source, size: int) -> bytes | str:
             width, height = (max(1, round(side * scale)) for side in image.size)
             image = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
         buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=QUALITY)
+        image.save(buffer, "JPEG", quality=JPEG_QUALITY)
     except Exception as error:  # decoders raise errors of many types
         return escape(f"{source.path}: not a readable image ({type(error).__name__}: {error})")
     return buffer.getvalue()
 
 
 def pack(sources: Sequence[Source], out: Path, size: int) -> list[str]:
-    """Write `out`, in full or not at all; returns what was left out, and why.
+    """Write `out`, in full or not at all. Returns a line for each image that was left out.
 
-    Images keep their order, under numbers as names.
+    Images keep their order; their names are numbers.
 
     Raises:
         InputError: no image can be read.
     """
     temporary = incomplete(out)
-    failed, count = [], 0
+    failures, count = [], 0
     try:
         with tarfile.open(temporary, "w") as tar, tqdm(total=len(sources), unit="image", disable=None) as bar:
-            for made in _shrunk(sources, size):
+            for jpeg in _shrunk(sources, size):
                 bar.update()
-                if isinstance(made, str):
-                    failed.append(made)
+                if isinstance(jpeg, str):
+                    failures.append(jpeg)
                     continue
                 entry = tarfile.TarInfo(f"{count:08d}.jpg")
-                entry.size, count = len(made), count + 1
-                tar.addfile(entry, io.BytesIO(made))
+                entry.size, count = len(jpeg), count + 1
+                tar.addfile(entry, io.BytesIO(jpeg))
         if not count:
-            raise InputError(f"none of the {len(failed)} images can be read; the first: {failed[0]}")
+            raise InputError(f"none of the {len(failures)} images can be read; the first: {failures[0]}")
         os.replace(temporary, out)
     finally:
         temporary.unlink(missing_ok=True)
-    return failed
+    return failures
 
 
 def _shrunk(sources: Sequence[Source], size: int) -> Iterator[bytes | str]:
-    left = iter(sources)
-    with ThreadPoolExecutor(
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    ) as pool:
-        while some := list(islice(left, AT_ONCE)):
-            yield from pool.map(shrink, some, [size] * len(some))
+    remaining = iter(sources)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with ThreadPoolExecutor(cores) as pool:
+        while chunk := list(islice(remaining, IMAGES_IN_MEMORY)):
+            yield from pool.map(shrink, chunk, [size] * len(chunk))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -88,9 +87,9 @@ def main(arguments: Sequence[str]) -> int:
     if not 32 <= options.size <= 4096:
         raise InputError(f"--size must be between 32 and 4096, not {options.size}")
     sources = list(find_images([options.folder]))
-    failed = pack(sources, options.out, options.size)
-    for line in failed:
+    failures = pack(sources, options.out, options.size)
+    for line in failures:
         print(f"skipped: {line}", file=sys.stderr)
-    size = options.out.stat().st_size / 2**20
-    print(f"{len(sources) - len(failed)} images, {size:.1f} MiB: {options.out}")
-    return 1 if failed else 0
+    mebibytes = options.out.stat().st_size / 2**20
+    print(f"{len(sources) - len(failures)} images, {mebibytes:.1f} MiB: {options.out}")
+    return 1 if failures else 0

@@ -1,28 +1,28 @@
-"""The photographs that scikit-image installs: enough to try a training without any data."""
+"""The photographs that scikit-image installs: enough to try training without any data."""
 
 from importlib import resources
 from pathlib import Path
 
 from PIL import Image
 
-from amortex.data.sources import Files, ImageSource, Memory, decode
+from amortex.data.sources import CachedSource, FileSource, ImageSource, decode
 
-# Photographs that scikit-image installs; drawings, scans, microscopy and astronomy are left out, and so is
-# motorcycle_right, the other eye of motorcycle_left.
+# Drawings, scans, microscopy and astronomy are left out, and so is motorcycle_right, which shows what
+# motorcycle_left shows.
 EMBEDDED = (
     "astronaut.png", "brick.png", "camera.png", "coins.png", "grass.png", "gravel.png", "motorcycle_left.png",
     "rocket.jpg",
 )  # fmt: skip
 HELD_OUT = ("chelsea.png", "coffee.png")  # never trained on: the photographs that explain.py shows
-# Views of each held-out photograph, as shares (left, upper, right, lower) of its sides: all, the corners, the centre.
+# (left, upper, right, lower) of each view as shares of a photograph's sides: all of it, the corners, the centre.
 VIEWS = (
     (0.0, 0.0, 1.0, 1.0), (0.0, 0.0, 0.6, 0.6), (0.4, 0.0, 1.0, 0.6), (0.0, 0.4, 0.6, 1.0), (0.4, 0.4, 1.0, 1.0),
     (0.2, 0.2, 0.8, 0.8),
 )  # fmt: skip
 
 
-class Views:
-    """The held-out photographs of scikit-image, first in full, then in the other ways of `VIEWS`; at most `count`."""
+class HeldOutViews:
+    """Views of the held-out photographs, at most `count`: first each in full, then the next of `VIEWS` of each."""
 
     def __init__(self, count: int) -> None:
         self.count = min(count, len(HELD_OUT) * len(VIEWS))
@@ -36,17 +36,18 @@ class Views:
 
     def open(self, index: int) -> Image.Image:
         view, photograph = divmod(index, len(HELD_OUT))
-        image = decode(str(_embedded_folder() / HELD_OUT[photograph]))
+        image = decode(str(_folder() / HELD_OUT[photograph]))
         left, upper, right, lower = VIEWS[view]
-        w, h = image.size
-        return image.crop((round(left * w), round(upper * h), round(right * w), round(lower * h)))
+        width, height = image.size
+        return image.crop((round(left * width), round(upper * height), round(right * width), round(lower * height)))
 
 
-def embedded() -> ImageSource:
+def embedded_photographs() -> ImageSource:
     """The training photographs, decoded once (7 MB)."""
-    folder = _embedded_folder()
-    return Memory(Files([str(folder / name) for name in EMBEDDED if (folder / name).exists()], folder), float("inf"))
+    folder = _folder()
+    files = FileSource([str(folder / name) for name in EMBEDDED if (folder / name).exists()], folder)
+    return CachedSource(files, limit=float("inf"))
 
 
-def _embedded_folder() -> Path:
+def _folder() -> Path:
     return Path(str(resources.files("skimage") / "data"))

@@ -1,7 +1,7 @@
 """Training samples as a pure function of (seed, sample number), and the validation images.
 
-Training is one endless stream of samples n = 0, 1, 2, ...: which image a sample shows, and how it is cropped, depends
-on the seed and n alone. So neither the number of workers or devices nor an interruption changes what is trained on.
+Training is one endless stream of samples n = 0, 1, 2, ... The seed and n alone decide which image a sample shows, and
+how it is cropped. So neither the number of workers or devices nor an interruption changes what is trained on.
 """
 
 import math
@@ -19,39 +19,41 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, default_collate, get_worker_info
 
 from amortex.core.errors import InputError
-from amortex.data.libraries import Stream
-from amortex.data.sources import Readable
+from amortex.data.libraries import ImageStream
+from amortex.data.sources import SkippingReader
 from amortex.io.images import Preprocess, to_colour
 
-SCALE, RATIO = (0.35, 1.0), (3 / 4, 4 / 3)  # of the random crops: share of the area, width to height
-ORDER, CROP = 0, 1  # streams of random numbers
+CROP_AREAS, CROP_RATIOS = (0.35, 1.0), (3 / 4, 4 / 3)  # ranges: share of the image's area, width to height
+CROP_ATTEMPTS = 10
+ORDER_STREAM, CROP_STREAM, SPLIT_STREAM = 0, 1, 2  # of random numbers
 
 
 @dataclass(frozen=True)
 class SampleNumbers:
     """The sampler: which sample numbers are in which batch of a device.
 
-    The global batch of step k is ``start + k * world * batch, ...``, of which every device has a contiguous block.
+    The global batch of step k begins at ``start + k * world_size * batch_size``. Every device has a contiguous block
+    of it.
 
     Arguments:
         start: first sample number.
-        batch: samples per batch and device.
-        rank, world: this device, and how many there are.
+        batch_size: samples per batch and device.
+        rank, world_size: this device, and how many there are.
     """
 
     start: int
-    batch: int
+    batch_size: int
     rank: int = 0
-    world: int = 1
+    world_size: int = 1
 
     def batches(self, worker: int = 0, workers: int = 1) -> Iterator[range]:
-        """Batches of a loader's worker: each takes every `workers`-th, as the loader collects them in turn."""
-        for k in count(worker, workers):
-            first = self.start + (k * self.world + self.rank) * self.batch
-            yield range(first, first + self.batch)
+        """Batches of one worker of a loader: every `workers`-th, since the loader asks its workers in turn."""
+        for step in count(worker, workers):
+            first = self.start + (step * self.world_size + self.rank) * self.batch_size
+            yield range(first, first + self.batch_size)
 
 
-class Order:
+class ShuffledOrder:
     """Sample number -> index of an image: a new permutation of all images in each epoch."""
 
     def __init__(self, size: int, seed: int) -> None:
@@ -59,10 +61,10 @@ class Order:
         self.epoch = -1
         self.permutation: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
-    def __call__(self, n: int) -> int:
-        epoch, position = divmod(n, self.size)
+    def __call__(self, number: int) -> int:
+        epoch, position = divmod(number, self.size)
         if epoch != self.epoch:
-            self.epoch, self.permutation = epoch, generator(self.seed, ORDER, epoch).permutation(self.size)
+            self.epoch, self.permutation = epoch, generator(self.seed, ORDER_STREAM, epoch).permutation(self.size)
         return int(self.permutation[position])
 
 
@@ -72,7 +74,11 @@ def generator(seed: int, stream: int, number: int) -> np.random.Generator:
 
 
 class RandomCrop:
-    """PIL image -> uint8 ``(C, H, W)``: a random part of it, resized with antialiasing, half of them mirrored."""
+    """PIL image -> uint8 ``(C, H, W)``: a random part, resized with antialiasing, mirrored with probability 1/2.
+
+    Arguments:
+        data_config: timm's data config, of which it uses ``input_size`` and ``interpolation``.
+    """
 
     def __init__(self, data_config: dict[str, Any]) -> None:
         channels, self.height, self.width = data_config["input_size"]
@@ -88,52 +94,54 @@ class RandomCrop:
         return pixels.permute(2, 0, 1).contiguous()
 
     def box(self, width: int, height: int, random: np.random.Generator) -> tuple[int, int, int, int]:
-        """(left, upper, right, lower) of the part; all of the image but its longer ends if nothing fits."""
+        """(left, upper, right, lower) of the part; if nothing fits, all of the image but its longer ends."""
         target = self.width / self.height
-        for _ in range(10):
-            area = width * height * random.uniform(*SCALE)
-            ratio = target * math.exp(random.uniform(*np.log(RATIO)))
-            w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
-            if 0 < w <= width and 0 < h <= height:
+        for _ in range(CROP_ATTEMPTS):
+            area = width * height * random.uniform(*CROP_AREAS)
+            ratio = target * math.exp(random.uniform(*np.log(CROP_RATIOS)))
+            crop_width, crop_height = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+            if 0 < crop_width <= width and 0 < crop_height <= height:
                 break
         else:
-            w = max(1, min(width, round(height * target * RATIO[1])))
-            h = max(1, min(height, round(width / (target * RATIO[0]))))
-        left, upper = (int(random.integers(0, spare + 1)) for spare in (width - w, height - h))
-        return left, upper, left + w, upper + h
+            crop_width = max(1, min(width, round(height * target * CROP_RATIOS[1])))
+            crop_height = max(1, min(height, round(width / (target * CROP_RATIOS[0]))))
+        left, upper = (int(random.integers(0, spare + 1)) for spare in (width - crop_width, height - crop_height))
+        return left, upper, left + crop_width, upper + crop_height
 
 
 class TrainImages(IterableDataset[dict[str, Tensor]]):
-    """Endless training batches: uint8 images ``(B, C, H, W)`` and sample numbers ``(B,)`` as "image" and "index"."""
+    """Endless training batches: uint8 images ``(B, C, H, W)`` as "image", sample numbers ``(B,)`` as "index"."""
 
-    def __init__(self, images: Readable, crop: RandomCrop, numbers: SampleNumbers, seed: int) -> None:
+    def __init__(self, images: SkippingReader, crop: RandomCrop, numbers: SampleNumbers, seed: int) -> None:
         self.images, self.crop, self.numbers, self.seed = images, crop, numbers, seed
-        self.order = Order(len(images.source), seed)
+        self.order = ShuffledOrder(len(images.source), seed)
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         for batch in self.numbers.batches(*_worker()):
-            yield default_collate([self.sample(n) for n in batch])
+            yield default_collate([self.sample(number) for number in batch])
 
-    def sample(self, n: int) -> dict[str, Any]:
-        image, _ = self.images.open(self.order(n))
-        return {"image": self.crop(image, generator(self.seed, CROP, n)), "index": n}
+    def sample(self, number: int) -> dict[str, Any]:
+        image, _ = self.images.open(self.order(number))
+        return {"image": self.crop(image, generator(self.seed, CROP_STREAM, number)), "index": number}
 
 
-class StreamImages(IterableDataset[dict[str, Tensor]]):
-    """The same of a source that can only be read from start to end.
+class StreamedTrainImages(IterableDataset[dict[str, Tensor]]):
+    """Batches like those of `TrainImages`, from a data set that can only be read from start to end.
 
-    The library shuffles, by the seed, the number of workers and the first sample number: training that is
-    resumed sees the images in a new order.
+    The library shuffles, by the seed, the number of workers and the first sample number. So a resumed run sees the
+    images in a new order.
     """
 
-    def __init__(self, stream: Stream, crop: RandomCrop, numbers: SampleNumbers, seed: int) -> None:
+    def __init__(self, stream: ImageStream, crop: RandomCrop, numbers: SampleNumbers, seed: int) -> None:
         self.stream, self.crop, self.numbers, self.seed = stream, crop, numbers, seed
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         images = self.images()
         for batch in self.numbers.batches(*_worker()):
-            randoms = ((n, generator(self.seed, CROP, n)) for n in batch)
-            yield default_collate([{"image": self.crop(next(images), random), "index": n} for n, random in randoms])
+            yield default_collate([self.sample(next(images), number) for number in batch])
+
+    def sample(self, image: Image.Image, number: int) -> dict[str, Any]:
+        return {"image": self.crop(image, generator(self.seed, CROP_STREAM, number)), "index": number}
 
     def images(self) -> Iterator[Image.Image]:
         # opened here, so that each worker counts its own epochs
@@ -153,9 +161,9 @@ class StreamImages(IterableDataset[dict[str, Tensor]]):
 
 
 class ValImages(Dataset[dict[str, Any]]):
-    """Validation images as the classifier wants them: uint8 "image" ``(C, H, W)``, "index" and "name"."""
+    """Validation images as the classifier takes them: uint8 "image" ``(C, H, W)``, "index" and "name"."""
 
-    def __init__(self, images: Readable, preprocess: Preprocess) -> None:
+    def __init__(self, images: SkippingReader, preprocess: Preprocess) -> None:
         self.images, self.preprocess = images, preprocess
 
     def __len__(self) -> int:
@@ -168,5 +176,6 @@ class ValImages(Dataset[dict[str, Any]]):
 
 
 def _worker() -> tuple[int, int]:
+    """(number, count) of the loader's worker that this process is."""
     info = get_worker_info()
     return (0, 1) if info is None else (info.id, info.num_workers)

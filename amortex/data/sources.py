@@ -16,7 +16,7 @@ from torch import Tensor
 from amortex.core.errors import InputError, escape
 from amortex.io.images import find_images, open_image, to_colour
 
-NAMED = 20  # unreadable images that are named: a folder that disappears has thousands
+MAX_NAMED_FAILURES = 20  # unreadable images that are named: a folder that disappears has thousands
 logger = logging.getLogger(__name__)
 
 
@@ -26,10 +26,10 @@ class ImageSource(Protocol):
     def __len__(self) -> int: ...
 
     def name(self, index: int) -> str:
-        """What to call an image in results."""
+        """What results call the image."""
 
     def open(self, index: int) -> Image.Image:
-        """The RGB image; a broken one raises whatever its decoder does."""
+        """The RGB image. For a broken one the decoder's error passes, whatever its type."""
 
 
 def decode(file: str | IO[bytes] | Image.Image) -> Image.Image:
@@ -40,22 +40,29 @@ def decode(file: str | IO[bytes] | Image.Image) -> Image.Image:
             return to_colour(image)
 
 
-class Files:
-    """Image files; links to one file count once, so that no image is in two parts of a folder."""
+class FileSource:
+    """Image files.
+
+    Arguments:
+        paths: of the files.
+        root: folder that names are relative to.
+    """
 
     def __init__(self, paths: Sequence[str], root: Path) -> None:
         self.paths, self.root = paths, root
 
     @classmethod
-    def below(cls, path: str | Path) -> "Files":
-        """All images below a folder, in sorted order, or one file.
+    def below(cls, path: str | Path) -> "FileSource":
+        """One file, or all images below a folder in sorted order.
+
+        Links to one file count once. Otherwise an image could be in two parts of a folder.
 
         Raises:
             InputError: there are none.
         """
         root = Path(os.path.realpath(path))
-        found = (source.path for source in find_images([str(root)]))
-        unique = dict.fromkeys(os.path.realpath(file) if file.is_symlink() else str(file) for file in found)
+        files = (source.path for source in find_images([str(root)]))
+        unique = dict.fromkeys(os.path.realpath(file) if file.is_symlink() else str(file) for file in files)
         return cls(list(unique), root if root.is_dir() else root.parent)
 
     def __len__(self) -> int:
@@ -68,7 +75,7 @@ class Files:
         return decode(self.paths[index])
 
 
-class Library:
+class LibrarySource:
     """A random-access data set of timm or torchvision."""
 
     def __init__(self, dataset: Any, name: str) -> None:
@@ -80,11 +87,11 @@ class Library:
     def name(self, index: int) -> str:
         try:
             return str(self.dataset.filename(index))
-        except Exception:  # torchvision has no names; some of timm's readers neither
+        except Exception:  # neither torchvision nor all of timm's readers have names
             return f"{self.prefix}/{index}"
 
     def open(self, index: int) -> Image.Image:
-        # timm's reader itself: its data set would replace broken images silently, and drop transparency
+        # timm's data set would replace broken images silently, and drop transparency: its reader does not
         reader = getattr(self.dataset, "reader", self.dataset)
         file = reader[index][0]
         try:
@@ -93,8 +100,8 @@ class Library:
             file.close()
 
 
-class Subset:
-    """Some images of a source."""
+class SubsetSource:
+    """The images of a source at given indices."""
 
     def __init__(self, source: ImageSource, indices: Sequence[int] | NDArray[Any]) -> None:
         self.source, self.indices = source, np.asarray(indices)
@@ -109,17 +116,19 @@ class Subset:
         return self.source.open(int(self.indices[index]))
 
 
-class Memory:
-    """A source that keeps decoded images while they fit.
+class CachedSource:
+    """A source whose decoded images stay in memory while they fit.
 
     Arguments:
-        limit: bytes to keep in each process.
-        side: shrink every image to this short side, kept or not, so that what is kept changes no result.
+        source: of the images.
+        limit: bytes of images in each process.
+        side: short side in pixels to which every image is shrunk. Images that do not fit are shrunk, too, so that the
+            cache changes no result.
     """
 
     def __init__(self, source: ImageSource, limit: float, side: int | None = None) -> None:
         self.source, self.limit, self.side = source, limit, side
-        self.kept: dict[int, NDArray[Any]] = {}
+        self.cache: dict[int, NDArray[Any]] = {}
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -129,8 +138,8 @@ class Memory:
         return self.source.name(index)
 
     def open(self, index: int) -> Image.Image:
-        if index in self.kept:
-            return Image.fromarray(self.kept[index])
+        if index in self.cache:
+            return Image.fromarray(self.cache[index])
         image = self.source.open(index)
         if self.side is not None and min(image.size) > self.side:
             factor = self.side / min(image.size)
@@ -138,13 +147,13 @@ class Memory:
             image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2)
         pixels = np.asarray(image)
         if self.bytes + pixels.nbytes <= self.limit:
-            self.kept[index] = pixels
+            self.cache[index] = pixels
             self.bytes += pixels.nbytes
         return image
 
 
-class Decoded(list[tuple[Image.Image, str]]):
-    """A source in memory: a list of (RGB image, name)."""
+class DecodedSource(list[tuple[Image.Image, str]]):
+    """A list of (RGB image, name)."""
 
     def name(self, index: int) -> str:
         return self[index][1]
@@ -153,10 +162,12 @@ class Decoded(list[tuple[Image.Image, str]]):
         return self[index][0]
 
 
-class Readable:
-    """Opens the next readable image, and says once which are not.
+class SkippingReader:
+    """Opens images of a source, and the next readable one for a broken one. Each broken image is named once.
 
-    What is known to be broken is shared by the loader's workers.
+    Arguments:
+        source: of the images.
+        broken: ``(len(source),)`` bool, the images known to be broken; the loader's workers share it.
     """
 
     def __init__(self, source: ImageSource, broken: Tensor | None = None) -> None:
@@ -170,24 +181,22 @@ class Readable:
             InputError: no image can be read.
         """
         size = len(self.source)
-        for i in (i % size for i in range(index, index + size)):
-            if self.broken[i]:
+        for candidate in (position % size for position in range(index, index + size)):
+            if self.broken[candidate]:
                 continue
             try:
-                return self.source.open(i), self.source.name(i)
+                return self.source.open(candidate), self.source.name(candidate)
             except MemoryError:
                 raise
             except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, ...
-                if not self.broken[i]:
-                    self.broken[i] = True
-                    self._tell(self.source.name(i), error)
+                if not self.broken[candidate]:
+                    self.broken[candidate] = True
+                    self._warn(self.source.name(candidate), error)
         raise InputError(f"none of {size} images can be read, the last of them {self.source.name(size - 1)}")
 
-    def _tell(self, name: str, error: Exception) -> None:
-        count = int(self.broken.sum())
-        if count <= NAMED:
-            logger.warning(
-                "%s: not a readable image, left out (%s)", escape(name), escape(f"{type(error).__name__}: {error}")
-            )
-        if count == NAMED:
+    def _warn(self, name: str, error: Exception) -> None:
+        failures, reason = int(self.broken.sum()), escape(f"{type(error).__name__}: {error}")
+        if failures <= MAX_NAMED_FAILURES:
+            logger.warning("%s: not a readable image, left out (%s)", escape(name), reason)
+        if failures == MAX_NAMED_FAILURES:
             logger.warning("further unreadable images are left out without being named")

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from amortex.core.errors import InputError
-from amortex.data.sources import NAMED, Files, Readable
+from amortex.data.sources import MAX_NAMED_FAILURES, FileSource, SkippingReader
 from amortex.explaining import results as explained
 from amortex.io.files import incomplete
 from amortex.training import callbacks
@@ -66,14 +66,14 @@ def test_a_folder_that_disappears_ends_training_with_one_line(folder, capsys, mo
 
 def test_not_every_unreadable_image_of_thousands_is_named(tmp_path, caplog):
     photographs(tmp_path, *(f"{i}.png" for i in range(40)))
-    images = Readable(Files.below(tmp_path))
+    images = SkippingReader(FileSource.below(tmp_path))
     (tmp_path / "7.png").write_bytes(b"damaged")
     images.open(images.source.paths.index(str(tmp_path / "7.png")))
     assert [record.getMessage()[:44] for record in caplog.records] == ["7.png: not a readable image, left out (Unide"]
     shutil.rmtree(tmp_path)
     with pytest.raises(InputError, match="none of 40 images can be read"):
         images.open(0)
-    assert len(caplog.records) == NAMED + 1
+    assert len(caplog.records) == MAX_NAMED_FAILURES + 1
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(folder, capsys, monkeypatch):

@@ -26,7 +26,7 @@ def test_embedded_photographs_train_and_the_bundled_ones_are_held_out():
     assert batch["image"].dtype == torch.float32
     assert 0 <= batch["image"].min() < batch["image"].max() <= 1
     assert batch["index"].tolist() == [0, 1]
-    source = data.train_images.source
+    source = data.train_source.source
     assert [source.name(i) for i in range(len(source))] == list(EMBEDDED)
     assert not set(EMBEDDED) & set(HELD_OUT)
     val = validated(data)
@@ -37,7 +37,7 @@ def test_embedded_photographs_train_and_the_bundled_ones_are_held_out():
 
 
 def test_validation_images_are_preprocessed_as_for_an_explanation(folder):
-    data = make(folder, size=None)
+    data = make(folder, input_size=None)
     data.configure(CONFIG)
     val = validated(data)
     expected = [Preprocess(CONFIG).load(folder / name) for name in val["name"]]
@@ -45,7 +45,7 @@ def test_validation_images_are_preprocessed_as_for_an_explanation(folder):
 
 
 def test_constructor_overrides_the_classifier(folder):
-    data = ImageData(str(folder), size=24, data_config={"interpolation": "nearest"})
+    data = ImageData(str(folder), input_size=24, data_config={"interpolation": "nearest"})
     data.configure({**CONFIG, "mean": (0.5,)})
     assert data.data_config["input_size"] == (3, 24, 24)
     assert data.data_config["interpolation"] == "nearest"
@@ -83,7 +83,7 @@ def test_links_are_no_further_images(folder, tmp_path):
 
 def test_folders_and_tar_files_through_timm(folder, tmp_path):
     whole = make("folder", train_root=str(folder))
-    assert len(whole.train_images.source) == len(validated(whole)["name"]) == 5
+    assert len(whole.train_source.source) == len(validated(whole)["name"]) == 5
     (tmp_path / "train").symlink_to(folder)
     (tmp_path / "validation").symlink_to(folder)
     split = make("folder", train_root=str(tmp_path), val="folder")
@@ -99,7 +99,7 @@ def test_imagenette_from_its_folder(tmp_path):
         (tmp_path / "imagenette2-160" / split / "n01440764").mkdir(parents=True)
         picture(number).save(tmp_path / "imagenette2-160" / split / "n01440764" / "x.JPEG", quality=100)
     data = make("torch/imagenette-160px", train_root=str(tmp_path))
-    assert len(data.train_images.source) == 1
+    assert len(data.train_source.source) == 1
     assert validated(data)["name"] == ["imagenette2-160/val/n01440764/x.JPEG"]
 
 

@@ -15,7 +15,7 @@ CONFIGS = Path(__file__).parents[2] / "configs" / "data"
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"size": 7}, "size is 7: it must be at least 8"),
+        ({"input_size": 7}, "input_size is 7: it must be at least 8"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"val_images": 0}, "val_images is 0"),
         ({"workers": -1}, "workers is -1"),
@@ -24,6 +24,8 @@ CONFIGS = Path(__file__).parents[2] / "configs" / "data"
         ({"train": "/no/such/folder"}, "no such folder"),
         ({"train": "imagenet"}, "no data set of a known kind"),
         ({"val": "nowhere"}, "no such folder"),
+        ({"train": "embeded"}, "did you mean embedded"),
+        ({"train": "torch/imagenete", "train_root": "{empty}"}, "did you mean torch/imagenette"),
         ({"train": "{empty}"}, "no images in"),
         ({"train": "folder"}, "give train_root"),
         ({"train": "folder", "train_root": "/no/such/folder"}, "no such folder"),

@@ -12,7 +12,7 @@ from torch import nn
 
 from amortex.data import ImageData
 from amortex.data.samples import RandomCrop, SampleNumbers, generator
-from amortex.data.sources import Memory
+from amortex.data.sources import CachedSource
 from helpers.data import CONFIG, batches, make, same
 
 
@@ -28,15 +28,15 @@ def test_the_cache_is_bounded_and_changes_no_result(folder):
     results = [batches(make(folder, cache_gib=gib), 12) for gib in (1e-12, 2.5 * one_image, 1.0)]
     assert same(results[0], results[1])
     assert same(results[0], results[2])
-    memory = Memory(make(folder).train_images.source, 3000, 18)
-    sizes = [memory.open(i).size for i in range(5)]
+    cached = CachedSource(make(folder).train_source.source, 3000, 18)
+    sizes = [cached.open(i).size for i in range(5)]
     assert sizes == [(22, 18)] * 5
-    assert 0 < memory.bytes <= 3000
+    assert 0 < cached.bytes <= 3000
 
 
-@pytest.mark.parametrize("world", [1, 2, 4])
-def test_devices_share_the_global_batch(world):
-    devices = [SampleNumbers(80, 8 // world, rank, world).batches() for rank in range(world)]
+@pytest.mark.parametrize("world_size", [1, 2, 4])
+def test_devices_share_the_global_batch(world_size):
+    devices = [SampleNumbers(80, 8 // world_size, rank, world_size).batches() for rank in range(world_size)]
     for step in range(3):
         samples = [n for device in devices for n in next(device)]
         assert samples == list(range(80 + 8 * step, 88 + 8 * step))
@@ -93,7 +93,7 @@ def fit(data, steps, folder, resume=None, **options) -> Recorder:
 @pytest.mark.parametrize(("accumulate", "workers"), [(1, 0), (2, 2)])
 def test_a_resumed_run_sees_what_it_would_have_seen(folder, tmp_path, accumulate, workers):
     def data():
-        return ImageData(str(folder), size=16, batch_size=2, workers=workers, val_images=3)
+        return ImageData(str(folder), input_size=16, batch_size=2, workers=workers, val_images=3)
 
     options = {"accumulate_grad_batches": accumulate}
     whole = fit(data(), 6, tmp_path / "whole", **options)

@@ -19,7 +19,7 @@ def picture(number: int, size: tuple[int, int] = (30, 24)) -> Image.Image:
 
 
 def make(train="embedded", **options) -> ImageData:
-    options = {"workers": 0, "batch_size": 2, "size": 16, **options}
+    options = {"workers": 0, "batch_size": 2, "input_size": 16, **options}
     data = ImageData(str(train), **options)
     data.setup()
     return data
