@@ -62,9 +62,7 @@ class Backbone(nn.Module):
         """Features of images ``(B, C, H, W)`` in [0, 1]."""
         if self.indices == []:
             return Features(self.classifier(image), (), None, None)
-        model: Any = self.classifier.model
-        final, maps = model.forward_intermediates(self.classifier.normalise(image), indices=self.indices)
-        logits = self.classifier.two_classes(model.forward_head(final))
+        logits, final, maps = self.classifier.forward_intermediates(image, self.indices)
         # of a transformer the tokens of the positions, which follow the others
         size = maps[-1].shape[2:]
         embedding = final if final.ndim == 4 else final[:, -size.numel() :].mT.unflatten(2, size)

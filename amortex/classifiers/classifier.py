@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from amortex.classifiers.class_names import index_of, known_class_names, read_class_names
 from amortex.classifiers.default import DEFAULT_CLASSIFIER, Activation
 from amortex.classifiers.folding import fold_batch_norms
+from amortex.classifiers.pass_counter import CountedModule, counted
 from amortex.classifiers.weights import build_network
 from amortex.core.errors import InputError
 from amortex.core.nd import MEMORY_FORMATS, channels_last, expand_dims
 
 
-class Classifier(nn.Module):
+class Classifier(CountedModule):
     """Signals ``(B, C, *size)``, images in [0, 1] -> logits ``(B, M)``; frozen, always in evaluation mode.
 
     Batch normalisations are folded into the convolutions before them, which changes outputs by rounding alone.
@@ -76,6 +77,7 @@ class Classifier(nn.Module):
         size = "x".join(map(str, self.input_size))
         return f"Classifier({self.name!r}, {self.num_classes} classes, {size}, weights={self.weights!r})"
 
+    @counted
     def forward(self, x: Tensor) -> Tensor:
         try:
             logits: Tensor = self.model(self.normalise(x))
@@ -109,6 +111,21 @@ class Classifier(nn.Module):
         if self.activation == "sigmoid" and not self.binary:
             return nn.functional.logsigmoid(logits)
         return logits.log_softmax(-1)
+
+    @counted
+    def forward_normalised(self, x: Tensor) -> Tensor:
+        """Logits of images that are normalised already."""
+        return self.two_classes(self.model(x))
+
+    @counted
+    def forward_intermediates(self, x: Tensor, indices: list[int] | None = None) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Logits, final features and feature maps of images ``(B, C, H, W)`` in [0, 1], as timm's networks give them.
+
+        `indices` choose the maps, by default all.
+        """
+        model: Any = self.model
+        final, maps = model.forward_intermediates(self.normalise(x), indices=indices)
+        return self.two_classes(model.forward_head(final)), final, maps
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Have `torch.compile` compile the network, with these arguments, when it is first used.

@@ -128,17 +128,17 @@ def relevance_propagation(classifier: Classifier, image: Tensor, target: Tensor)
     if without_rule:
         raise InputError(f"LRP has no rule for these layers of {classifier.name}: {', '.join(without_rule)}")
     with torch.enable_grad():
-        made = classifier.model(classifier.normalise(image[:1]).detach().requires_grad_())
+        made = classifier.forward_normalised(classifier.normalise(image[:1]).detach().requires_grad_())
     names = {node.name() for node in nodes(made) if not is_scaling(node)}
     other = sorted(name.rstrip("0123456789").removesuffix("Backward") for name in names if not name.startswith(RULED))
     if other:  # gates and functions that are no modules
         raise InputError(f"LRP has no rule for these operations of {classifier.name}: {', '.join(other)}")
     # without biases, which would keep nearly all relevance to themselves in a network of fifty layers
     composite = EpsilonPlusFlat(layer_map=[(pools, Norm())], zero_params=["bias"])
-    with composite.context(classifier.model) as model, torch.enable_grad():
+    with composite.context(classifier.model), torch.enable_grad():
         leaf = classifier.normalise(image).detach().requires_grad_()
         with Residuals():
-            logits = model(leaf)
+            logits = classifier.forward_normalised(leaf)
         chosen = logits.gather(1, target[:, None])
         (relevance,) = torch.autograd.grad(chosen, leaf, grad_outputs=chosen.detach())
     return relevance
