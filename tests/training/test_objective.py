@@ -31,7 +31,7 @@ def test_masks_of_an_image_share_their_noise_and_rises_count_more(monkeypatch):
     rises = distortion.diff(dim=1) > 0.01
     assert measured["rises"].item() == pytest.approx(rises.float().sum().item() / 6)
     stricter = training_module(objective=ObjectiveConfig(masks=3, monotone=2.0))
-    stricter.load_state_dict(module.state_dict())
+    stricter.predictor.decoder.load_state_dict(module.predictor.decoder.state_dict())
     monkeypatch.setattr(stricter.predictor.rate_distortion, "outputs", spy)
     harder, _ = stricter.objective(images, [5, 6], done=1.0, step=0)
     encoded = seen["encoded"]
@@ -47,6 +47,6 @@ def test_imitation_ends_at_the_teacher(tiny_classifier):
     preset = Preset("warm-up", 3, 2, 2e-2, "constant")
     start = prediction.mask(rate)
     teacher = RDE(rd, module.lambda_k[3], preset, start.detach())
-    wanted = teacher._explain(prediction.encoded, NoiseStreams.numbered([6, 7], 0, "teacher"), lambda *_: None).mask
-    expected = torch.nn.functional.binary_cross_entropy(prediction.mask(wanted.mean(1)), wanted)
+    target = teacher._explain(prediction.encoded, NoiseStreams.numbered([6, 7], 0, "teacher"), lambda *_: None).mask
+    expected = torch.nn.functional.binary_cross_entropy(prediction.mask(target.mean(1)), target)
     torch.testing.assert_close(module.objective.imitate(prediction, rate, [6, 7], step=3), expected)
