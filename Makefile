@@ -26,6 +26,7 @@ test: $(VENV)/installed-dev
 	$(RUN) -m pytest
 
 docs: $(VENV)/installed-docs
+	rm -rf docs/generated
 	$(RUN) -m sphinx -q -W --keep-going docs build/docs
 	@echo "The documentation is in build/docs/index.html"
 
