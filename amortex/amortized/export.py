@@ -1,8 +1,6 @@
 """Releases: a trained explainer as safetensors and JSON, small enough to ship, readable without executing code."""
 
-import argparse
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from amortex.amortized.budget import masks_of_rate
-from amortex.amortized.checkpoints import CONFIG, WEIGHTS, load_predictor, read
+from amortex.amortized.checkpoints import CONFIG, WEIGHTS, read
 from amortex.amortized.evidence import GradientProbe, observe
 from amortex.amortized.predictor import MaskPredictor
 from amortex.core.errors import InputError
@@ -122,24 +120,3 @@ def _inputs(predictor: MaskPredictor, image: Tensor) -> tuple[Tensor, ...]:
     )
     assert evidence.probe is not None
     return image, rate, *evidence.probe[:3]
-
-
-def main(arguments: Sequence[str]) -> int:
-    """The command line of ``train.py export``."""
-    parser = argparse.ArgumentParser(prog="train.py export", description="Write a release of a trained explainer.")
-    parser.add_argument("checkpoint", type=Path, help="a run's checkpoint")
-    parser.add_argument("folder", type=Path, help="where the release goes")
-    parser.add_argument("--onnx", action="store_true", help="write explainer.onnx, too (pip install 'amortex[onnx]')")
-    parser.add_argument("--push", metavar="REPOSITORY", help="upload the folder to this repository of the hub")
-    parser.add_argument("--classifier", help="its class path, if it is not one of timm's: it runs that code")
-    options = parser.parse_args(arguments)
-    load_predictor(options.checkpoint, options.classifier)  # refused before anything is written
-    release(options.checkpoint, options.folder)
-    predictor = load_predictor(options.folder, options.classifier)  # what was written can be read
-    size = (options.folder / WEIGHTS).stat().st_size / 2**20
-    if options.onnx:
-        export_onnx(predictor, options.folder / ONNX)
-    if options.push:
-        push(options.folder, options.push)
-    print(f"explainer of {predictor.rate_distortion.classifier.name}, {size:.1f} MiB: {options.folder}")
-    return 0

@@ -1,9 +1,8 @@
 """Trained explainers that come with amortex; `assets/CARD.md` tells how they were made and how good they are."""
 
-from importlib import resources
 from pathlib import Path
 
-ASSETS = Path(str(resources.files("amortex"))) / "assets"
+ASSETS = Path(__file__).parents[1] / "assets"
 
 
 def released(classifier: str) -> Path | None:

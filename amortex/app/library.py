@@ -8,9 +8,10 @@ from typing import Any, TypedDict
 from torch import nn
 from typing_extensions import Unpack
 
-from amortex.app.building import build, choose, device
+from amortex.app.building import device, explainer_from
+from amortex.app.checks import complete
 from amortex.app.loaded_explainer import LoadedExplainer
-from amortex.app.options import check, from_keywords
+from amortex.app.options import from_keywords
 from amortex.classifiers.classifier import Classifier
 from amortex.classifiers.default import DEFAULT_CLASSIFIER
 from amortex.core.errors import InputError
@@ -41,6 +42,7 @@ class Options(TypedDict, total=False):
     padding: str
     num_classes: int
     model_args: dict[str, Any]
+    activation: str
     input_size: int
     mean: Sequence[float]
     std: Sequence[float]
@@ -83,16 +85,15 @@ def load_explainer(
     unknown = options.keys() - Options.__annotations__.keys()
     if unknown:
         raise InputError(f"there is no option {min(unknown)}: use {', '.join(Options.__annotations__)}")
-    asked = from_keywords({**options, "explainer": source, "method": method, "weights": weights})
+    request = from_keywords({**options, "explainer": source, "method": method, "weights": weights})
     if not isinstance(classifier, str | nn.Module):
         raise InputError(f"classifier must be a name or a torch.nn.Module, not {type(classifier).__name__}")
-    asked.classifier, asked.class_names = classifier, class_names
-    check(asked)
-    choose(asked)
+    request.classifier, request.class_names = classifier, class_names
+    complete(request)
     prepare()
-    where = device(asked.device)
+    target = device(request.device)
     if isinstance(classifier, Classifier):  # others may be using it
-        where = classifier.mean.device if asked.device == "auto" else where
-        own = asked.compile or classifier.mean.device != where
-        asked.classifier = copy.deepcopy(classifier) if own else classifier
-    return LoadedExplainer(build(asked).to(where), asked.method)
+        target = classifier.mean.device if request.device == "auto" else target
+        changes = request.compile or classifier.mean.device != target
+        request.classifier = copy.deepcopy(classifier) if changes else classifier
+    return LoadedExplainer(explainer_from(request).to(target), request.method)

@@ -1,4 +1,4 @@
-"""Photographs in, explanations out: an explainer with what stands before and behind it."""
+"""An explainer that takes photographs as people have them, and returns explanations that can be shown and saved."""
 
 import hashlib
 from collections.abc import Sequence
@@ -54,11 +54,11 @@ class LoadedExplainer:
         pixels, sources = self._read(images)
         classes = self._classes(target, len(pixels))
         explainer = self.explainer if classes is None else self.explainer.for_target()
-        asked = None if classes is None else classes.tolist()
-        known = settings(Request(explainer, self.method))
-        if asked is not None:
-            known["asked_target"] = asked[0] if len(set(asked)) == 1 else asked
-        return explain(explainer, known, sources, pixels, classes)
+        provenance = settings(Request(explainer, self.method))
+        if classes is not None:
+            indices = classes.tolist()
+            provenance["asked_target"] = indices[0] if len(set(indices)) == 1 else indices
+        return explain(explainer, provenance, sources, pixels, classes)
 
     def attribute(self, images: Images, target: Target = None) -> Tensor:
         """Captum's signature: a non-negative map of relevance, ``(B, C, H, W)``; all channels are equal.
@@ -79,19 +79,19 @@ class LoadedExplainer:
             if not images.is_floating_point():
                 raise InputError(f"images must be floats in [0, 1], not {images.dtype}: divide bytes by 255")
             images = images.float()
-            return images.to(device), [_named(image) for image in images]
+            return images.to(device), [_source_by_content(image) for image in images]
         if not isinstance(images, Photograph | Sequence):
             raise InputError(f"images are paths, PIL images or one tensor, not {type(images).__name__}")
         photographs = [images] if isinstance(images, Photograph) else list(images)
         if not photographs:
             raise InputError("there are no images to explain")
-        load, pixels, sources = Preprocess(self.classifier.data_config), [], []
+        preprocess, pixels, sources = Preprocess(self.classifier.data_config), [], []
         for photograph in photographs:
             if isinstance(photograph, Image.Image):
-                pixels.append(load(photograph))
-                sources.append(_named(pixels[-1]))
+                pixels.append(preprocess(photograph))
+                sources.append(_source_by_content(pixels[-1]))
             elif isinstance(photograph, str | Path):
-                pixels.append(load.load(photograph))
+                pixels.append(preprocess.load(photograph))
                 sources.append(Source(Path(photograph), Path(Path(photograph).name)))
             else:
                 raise InputError(f"images are paths, PIL images or one tensor, not {type(photograph).__name__}")
@@ -100,17 +100,17 @@ class LoadedExplainer:
     def _classes(self, target: Target, count: int) -> Tensor | None:
         if target is None:
             return None
-        each = np.ravel(target.cpu() if isinstance(target, Tensor) else target).tolist()
-        each = each * count if len(each) == 1 else each
-        if len(each) != count:
-            raise InputError(f"{len(each)} targets were given for {count} images: give one, or one for each")
-        return torch.tensor([self.classifier.class_index(one) for one in each], device=self.classifier.mean.device)
+        targets = np.ravel(target.cpu() if isinstance(target, Tensor) else target).tolist()
+        targets = targets * count if len(targets) == 1 else targets
+        if len(targets) != count:
+            raise InputError(f"{len(targets)} targets were given for {count} images: give one, or one for each")
+        return torch.tensor([self.classifier.class_index(name) for name in targets], device=self.classifier.mean.device)
 
     def __repr__(self) -> str:
         return f"{self.method}: {self.explainer}"
 
 
-def _named(image: Tensor) -> Source:
+def _source_by_content(image: Tensor) -> Source:
     """A name for an image without a file: by its content, so that others do not take its place in a folder."""
     content = image.detach().cpu().contiguous().numpy().tobytes()
     path = Path(f"image-{hashlib.blake2b(content, digest_size=8).hexdigest()}")

@@ -1,101 +1,141 @@
-"""The command line of `train.py`: Lightning's, plus `explain`, `compare`, `pack` and `export`."""
+"""The command line of `train.py`: Lightning's commands, and `explain`, `compare`, `pack` and `export`.
+
+What needs torch or Lightning is imported when the command and its options are understood.
+"""
 
 import argparse
-import logging
-import os
-import signal
 import sys
-import textwrap
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-import torch
-from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.utilities.exceptions import SIGTERMException
+from amortex.app.options import OneLineParser, add_options
+from amortex.core.catalog import check_name
+from amortex.core.errors import InputError
+from amortex.core.process import shorten_waits
 
-from amortex.amortized.export import main as export
-from amortex.app.commands import TRAINER, TrainCLI, compare, explain
-from amortex.core.errors import InputError, escape
-from amortex.core.process import end_with_launcher, out_of_memory, prepare
-from amortex.data import ImageData
-from amortex.data.packing import main as pack
-from amortex.training.callbacks import finish
-from amortex.training.module import AmortizedTrainingModule
-
-INTERRUPTED = 1  # with what Lightning exits when it is interrupted
-
-
-def lost_others(error: Exception) -> bool:
-    """Whether an error is that of a collective whose other processes are gone; gloo's have no type of their own."""
-    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
-
-
-def quieten() -> None:
-    """Leave out what libraries print that helps nobody here."""
-    os.environ.setdefault("WANDB_QUIET", "true")
-    for message in (
-        "`isinstance\\(treespec, LeafSpec\\)`",
-        "Found .* in eval mode",
-        "LightningCLI's args",
-        "Grad strides",
-        "Checkpoint directory .* exists and is not empty",
-    ):
-        warnings.filterwarnings("ignore", message)
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda r: "litlogger" not in r.getMessage())
-
-
-def one_line(error: Exception) -> str:
-    """What an error says; of one in a worker, whose traceback comes along, the end."""
-    text = str(error.args[0] if isinstance(error, InputError) else error)
-    text = text.rpartition(f"{InputError.__module__}.{InputError.__name__}: ")[2]
-    return escape(textwrap.shorten(text, 500, placeholder=" ..."))
+COMMANDS = {
+    "fit": "train an explainer",
+    "validate": "measure a trained explainer",
+    "test": "measure a trained explainer",
+    "predict": "explain files by a trained explainer",
+    "explain": "explain files by any method, on any number of devices",
+    "compare": "compare explainers, and write a report",
+    "pack": "write the photographs of a folder, smaller, into one tar file",
+    "export": "write a release of a trained explainer",
+}
+HELP = ("-h", "--help")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    given = None if arguments is None else list(arguments)
-    arguments = sys.argv[1:] if given is None else given
-    if arguments[:1] in (["-h"], ["--help"]):
-        print("Besides the commands below: train.py {explain,compare,pack,export} --help\n")
-    fit = arguments[:1] == ["fit"]
-    again = "resume with --ckpt_path and the last checkpoint" if fit else "the same command resumes"
-    prepare()
-    end_with_launcher()
-    quieten()
+    shorten_waits()
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        if arguments[:1] == ["export"]:
-            return export(arguments[1:])
-        if arguments[:1] == ["pack"]:
-            return pack(arguments[1:])
-        if arguments[:1] == ["compare"]:
-            return compare(arguments[1:])
-        if arguments[:1] == ["explain"]:
-            return explain(arguments[1:])
-        status = TrainCLI(
-            AmortizedTrainingModule,
-            ImageData,
-            args=given,
-            seed_everything_default=0,
-            trainer_defaults={**TRAINER, "plugins": {"class_path": "amortex.training.callbacks.Checkpoints"}},
-            save_config_kwargs={"overwrite": True},
-        ).status
-    except (InputError, MisconfigurationException, argparse.ArgumentError, OSError) as error:
-        print(f"train.py: {one_line(error)}", file=sys.stderr)
+        if not words:
+            raise InputError(f"give a command: one of {', '.join(COMMANDS)}")
+        command, *rest = words
+        if command in HELP:
+            print(_overview())
+            return 0
+        if not command.startswith("-"):  # Lightning takes options before its commands, too
+            check_name("command", command, COMMANDS)
+        task: Callable[[], int] | None = None
+        if command == "explain" and set(rest) & set(HELP):
+            _explain_parser().print_help()
+            return 0
+        if command == "export":
+            task = _export(_export_parser().parse_args(rest))
+        if command == "pack":
+            task = _pack(_pack_parser().parse_args(rest))
+    except InputError as error:
+        print(f"train.py: {error}", file=sys.stderr)
         return 2
-    except (RuntimeError, MemoryError) as error:
-        if out_of_memory(error):
-            print("train.py: out of memory; try a smaller batch size or internal batch size", file=sys.stderr)
-            return 2
-        if not lost_others(error):
-            raise
-        print(f"train.py: another process of this run has ended; {again} ({error})", file=sys.stderr)
-        return 1
-    except (KeyboardInterrupt, SystemExit) as error:
-        ended = isinstance(error, SIGTERMException)
-        if isinstance(error, SystemExit) and not ended and error.code != INTERRUPTED:
-            raise
-        print(f"train.py: {'terminated' if ended else 'interrupted'}; {again}", file=sys.stderr)
-        return 128 + (signal.SIGTERM if ended else signal.SIGINT)
-    finally:
-        finish()
-    return status
+    from amortex.app.train_commands import OURS, run, train
+
+    if command in OURS:
+        return run(lambda: OURS[command](rest))
+    return run(task or (lambda: train(None if arguments is None else words)), resumable=command == "fit")
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {purpose}" for name, purpose in COMMANDS.items()]
+    usage = ["usage: train.py COMMAND [options]", "", "Train an explainer, measure it, and explain with it.", ""]
+    return "\n".join([*usage, *lines, "", "train.py COMMAND --help describes the options of a command."])
+
+
+def _explain_parser() -> argparse.ArgumentParser:
+    """The options of ``train.py explain`` but for the trainer's, which only Lightning knows."""
+    parser = OneLineParser(
+        prog="train.py explain",
+        description="Explain a classifier's decisions on photographs as explain.py does, on any number of devices.",
+        epilog="In place of a device it takes the settings of Lightning's trainer, --trainer.devices 2 and so on: "
+        "train.py fit --help describes them.",
+    )
+    add_options(parser)
+    return parser
+
+
+def _export_parser() -> argparse.ArgumentParser:
+    parser = OneLineParser(prog="train.py export", description="Write a release of a trained explainer.")
+    parser.add_argument("checkpoint", type=Path, help="a run's checkpoint")
+    parser.add_argument("folder", type=Path, help="where the release goes")
+    parser.add_argument("--onnx", action="store_true", help="write explainer.onnx, too (pip install 'amortex[onnx]')")
+    parser.add_argument("--push", metavar="REPOSITORY", help="upload the folder to this repository of the hub")
+    parser.add_argument("--classifier", help="its class path, if it is not one of timm's: it runs that code")
+    return parser
+
+
+def _export(options: argparse.Namespace) -> Callable[[], int]:
+    """What ``train.py export`` does with these options."""
+    if not options.checkpoint.exists():
+        raise InputError(f"{options.checkpoint}: no such checkpoint")
+
+    def export() -> int:
+        from amortex.amortized.checkpoints import WEIGHTS, load_predictor
+        from amortex.amortized.export import ONNX, export_onnx, push, release
+
+        load_predictor(options.checkpoint, options.classifier)  # refused before anything is written
+        release(options.checkpoint, options.folder)
+        predictor = load_predictor(options.folder, options.classifier)  # what was written can be read
+        size = (options.folder / WEIGHTS).stat().st_size / 2**20
+        if options.onnx:
+            export_onnx(predictor, options.folder / ONNX)
+        if options.push:
+            push(options.folder, options.push)
+        print(f"explainer of {predictor.rate_distortion.classifier.name}, {size:.1f} MiB: {options.folder}")
+        return 0
+
+    return export
+
+
+def _pack_parser() -> argparse.ArgumentParser:
+    parser = OneLineParser(
+        prog="train.py pack", description="Photographs of a folder, smaller, in one tar file: for --data.train FILE."
+    )
+    parser.add_argument("folder", help="photographs, at any depth")
+    parser.add_argument("out", type=Path, help="the tar file")
+    parser.add_argument("--size", type=int, default=256, help="pixels of the shorter side at most; default: 256")
+    return parser
+
+
+def _pack(options: argparse.Namespace) -> Callable[[], int]:
+    """What ``train.py pack`` does with these options."""
+    if options.out.suffix != ".tar" or not options.out.parent.is_dir():
+        raise InputError(f"{options.out}: give a name that ends in .tar, in a folder that exists")
+    if not 32 <= options.size <= 4096:
+        raise InputError(f"--size must be between 32 and 4096, not {options.size}")
+
+    def pack() -> int:
+        from amortex.data.packing import pack
+        from amortex.io.images import find_images
+
+        sources = list(find_images([options.folder]))
+        failures = pack(sources, options.out, options.size)
+        for failure in failures:
+            print(f"skipped: {failure}", file=sys.stderr)
+        size = options.out.stat().st_size / 2**20
+        print(f"{len(sources) - len(failures)} images, {size:.1f} MiB: {options.out}")
+        return 1 if failures else 0
+
+    return pack

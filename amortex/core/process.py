@@ -8,15 +8,25 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
-
+# How OpenMP's threads wait for each other: they spin for some microseconds, and sleep then. By default they spin for
+# milliseconds, which takes cores away from the threads that they wait for as soon as other programs run, too.
+SHORT_WAITS = {
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "GOMP_SPINCOUNT": "2000",  # of GNU's runtime, torch's on Linux: about as long as it takes to wake a thread
+    "KMP_BLOCKTIME": "0",  # of Intel's and LLVM's runtime, in milliseconds
+}
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's mallopt
 PR_SET_PDEATHSIG = 1  # of prctl
 
 
-def out_of_memory(error: Exception) -> bool:
-    """Whether an error is the machine's memory or a GPU's running out; torch has no type for the former."""
-    return isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)
+def shorten_waits() -> None:
+    """Let threads that wait for each other leave their cores to other programs.
+
+    Nothing is changed where the user has set one of the variables. OpenMP reads them when torch is imported: a later
+    call takes effect in processes only that are started from this one.
+    """
+    if not SHORT_WAITS.keys() & os.environ.keys():
+        os.environ.update(SHORT_WAITS)
 
 
 def prepare() -> None:
@@ -26,7 +36,11 @@ def prepare() -> None:
     - Freed memory is kept instead of given back (glibc): each step frees and takes hundreds of megabytes, and to have
       the system clear their pages again costs more than to compute on them.
     - No TF32: the wavelet transform is a convolution, and exact only in full precision.
+
+    On a machine that other programs use, too, call `shorten_waits` before torch is imported.
     """
+    import torch
+
     torch.set_flush_denormal(True)
     torch.backends.cudnn.allow_tf32 = False
     if sys.platform.startswith("linux"):
@@ -36,21 +50,28 @@ def prepare() -> None:
             mallopt(M_TRIM_THRESHOLD, -1)
 
 
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error is the machine's memory or a GPU's running out; torch has no type for the former."""
+    import torch
+
+    return isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)
+
+
 @contextmanager
 def ends_at_once() -> Iterator[None]:
-    """SIGTERM ends the process: Lightning would make a note of it, and read that when a batch is done, in minutes."""
-    if threading.current_thread() is not threading.main_thread():  # which alone may ask for that
+    """Restore SIGTERM's default, which ends the process; Lightning defers it to the end of the batch, for minutes."""
+    if threading.current_thread() is not threading.main_thread():  # only that thread may set handlers
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    handler = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, handler)
 
 
 def end_with_launcher() -> None:
-    """Where a launcher (Lightning's, torchrun) started this process, let it not outlive that one (on Linux).
+    """End this process when the launcher that started it (Lightning's, torchrun) is killed; on Linux.
 
     Launchers end all processes when one of them dies, but nobody ends them when the launcher itself is killed.
     """

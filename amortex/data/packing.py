@@ -1,9 +1,7 @@
 """``python train.py pack``: photographs, shrunk, in one tar file, which is quick to read."""
 
-import argparse
 import io
 import os
-import sys
 import tarfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +14,7 @@ from tqdm import tqdm
 from amortex.core.errors import InputError, escape
 from amortex.data.sources import decode
 from amortex.io.files import incomplete
-from amortex.io.images import Source, find_images
+from amortex.io.images import Source
 
 JPEG_QUALITY = 95
 IMAGES_IN_MEMORY = 256
@@ -71,25 +69,3 @@ def _shrunk(sources: Sequence[Source], size: int) -> Iterator[bytes | str]:
     with ThreadPoolExecutor(cores) as pool:
         while chunk := list(islice(remaining, IMAGES_IN_MEMORY)):
             yield from pool.map(shrink, chunk, [size] * len(chunk))
-
-
-def main(arguments: Sequence[str]) -> int:
-    """The command line of ``train.py pack``."""
-    parser = argparse.ArgumentParser(
-        prog="train.py pack", description="Photographs of a folder, smaller, in one tar file: for --data.train FILE."
-    )
-    parser.add_argument("folder", help="photographs, at any depth")
-    parser.add_argument("out", type=Path, help="the tar file")
-    parser.add_argument("--size", type=int, default=256, help="pixels of the shorter side at most; default: 256")
-    options = parser.parse_args(arguments)
-    if options.out.suffix != ".tar" or not options.out.parent.is_dir():
-        raise InputError(f"{options.out}: give a name that ends in .tar, in a folder that exists")
-    if not 32 <= options.size <= 4096:
-        raise InputError(f"--size must be between 32 and 4096, not {options.size}")
-    sources = list(find_images([options.folder]))
-    failures = pack(sources, options.out, options.size)
-    for line in failures:
-        print(f"skipped: {line}", file=sys.stderr)
-    mebibytes = options.out.stat().st_size / 2**20
-    print(f"{len(sources) - len(failures)} images, {mebibytes:.1f} MiB: {options.out}")
-    return 1 if failures else 0

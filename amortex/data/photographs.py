@@ -1,11 +1,9 @@
 """The photographs that scikit-image installs: enough to try training without any data."""
 
-from importlib import resources
-from pathlib import Path
-
 from PIL import Image
 
 from amortex.data.sources import CachedSource, FileSource, ImageSource, decode
+from amortex.io.bundled import HELD_OUT, bundled_folder
 
 # Drawings, scans, microscopy and astronomy are left out, and so is motorcycle_right, which shows what
 # motorcycle_left shows.
@@ -13,7 +11,6 @@ EMBEDDED = (
     "astronaut.png", "brick.png", "camera.png", "coins.png", "grass.png", "gravel.png", "motorcycle_left.png",
     "rocket.jpg",
 )  # fmt: skip
-HELD_OUT = ("chelsea.png", "coffee.png")  # never trained on: the photographs that explain.py shows
 # (left, upper, right, lower) of each view as shares of a photograph's sides: all of it, the corners, the centre.
 VIEWS = (
     (0.0, 0.0, 1.0, 1.0), (0.0, 0.0, 0.6, 0.6), (0.4, 0.0, 1.0, 0.6), (0.0, 0.4, 0.6, 1.0), (0.4, 0.4, 1.0, 1.0),
@@ -36,7 +33,7 @@ class HeldOutViews:
 
     def open(self, index: int) -> Image.Image:
         view, photograph = divmod(index, len(HELD_OUT))
-        image = decode(str(_folder() / HELD_OUT[photograph]))
+        image = decode(str(bundled_folder() / HELD_OUT[photograph]))
         left, upper, right, lower = VIEWS[view]
         width, height = image.size
         return image.crop((round(left * width), round(upper * height), round(right * width), round(lower * height)))
@@ -44,10 +41,6 @@ class HeldOutViews:
 
 def embedded_photographs() -> ImageSource:
     """The training photographs, decoded once (7 MB)."""
-    folder = _folder()
+    folder = bundled_folder()
     files = FileSource([str(folder / name) for name in EMBEDDED if (folder / name).exists()], folder)
     return CachedSource(files, limit=float("inf"))
-
-
-def _folder() -> Path:
-    return Path(str(resources.files("skimage") / "data"))

@@ -163,7 +163,7 @@ class Results(Writer):
 
     def todo(self, sources: Sequence[Source]) -> list[Source]:
         """What is left of `sources`, each under the name of its results."""
-        return [Source(source.path, Path(self._claim(source))) for source in sources if not self.has(source)]
+        return [source._replace(name=Path(self._claim(source))) for source in sources if not self.has(source)]
 
     def merge(self, shards: int, order: Sequence[Source]) -> list[Row]:
         """Take over the rows of so many shards; all rows are in the order of the inputs then. Returns the new ones."""

@@ -23,15 +23,22 @@ NOT_PHOTOGRAPHS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 
 
 class Source(NamedTuple):
-    """An input file and the path, relative to the output folder, that its results are named after."""
+    """An input file.
+
+    Arguments:
+        path: where it is.
+        name: path, relative to the output folder, that its results are named after.
+        title: what to call it in results; by default its path.
+    """
 
     path: Path
     name: Path
+    title: str | None = None
 
     @property
     def label(self) -> str:
-        """The path as it is written into results."""
-        return escape(self.path)
+        """What the file is called in results, in one line."""
+        return escape(self.path if self.title is None else self.title)
 
 
 def open_image(file: Path | str | IO[bytes]) -> Image.Image:

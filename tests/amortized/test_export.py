@@ -8,8 +8,9 @@ import torch
 
 from amortex.amortized.checkpoints import CONFIG, WEIGHTS, load_predictor
 from amortex.amortized.config import PredictorConfig
-from amortex.amortized.export import ONNX, export_onnx, main, push
+from amortex.amortized.export import ONNX, export_onnx, push
 from amortex.amortized.predictor import MaskPredictor
+from amortex.app.train_cli import main
 from amortex.core.errors import InputError
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms.wavelet import Wavelet
@@ -26,10 +27,10 @@ def checkpoint(tmp_path):
 
 
 def test_a_release_holds_what_the_checkpoint_does(checkpoint, tmp_path, images, capsys):
-    assert main([str(checkpoint), str(tmp_path / "release"), "--classifier", "helpers.networks.TinyNet"]) == 0
+    assert main(["export", str(checkpoint), str(tmp_path / "release"), "--classifier", "helpers.networks.TinyNet"]) == 0
     assert "explainer of helpers.networks.TinyNet" in capsys.readouterr().out
     (tmp_path / "release" / ONNX).touch()  # of yesterday's weights
-    assert main([str(checkpoint), str(tmp_path / "release"), "--classifier", "helpers.networks.TinyNet"]) == 0
+    assert main(["export", str(checkpoint), str(tmp_path / "release"), "--classifier", "helpers.networks.TinyNet"]) == 0
     assert {path.name for path in (tmp_path / "release").iterdir()} == {CONFIG, WEIGHTS}
     masks = [
         load_predictor(path, classifier="helpers.networks.TinyNet")(images).mask(0.1)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from amortex.app import explain_cli as cli
+from amortex.app import explain_command
 from helpers.explaining import FAST, explain, rows
 from helpers.photographs import photographs
 
@@ -32,7 +32,7 @@ def good(tmp_path) -> Path:
         (("--method", "wam", "--rate", 2), "rate must be above 0 and at most 1, not 2"),
         (("--method", "wam_sg", "--samples", 0), "samples must be at least 1"),
         (("--wavelet", "db99"), "unknown wavelet 'db99'"),
-        (("--wavelet", "db20", "--padding", "reflect", "--levels", 3), "is not exact for images of size 32x32"),
+        (("--wavelet", "db20", "--padding", "reflect", "--levels", 3), "is not exact for inputs of size 32x32"),
         (("--levels", 0), "--levels must be at least 1"),
         (("--levels", 40), "--levels must be at most 10"),
         (("--certificate-samples", 1), "--certificate-samples must be at least 2"),
@@ -46,16 +46,16 @@ def good(tmp_path) -> Path:
         (("--device", "cuda:99"), "device 'cuda:99' cannot be used here"),
         (("--device", "meta"), "device 'meta' computes nothing"),
         (("--classifier", "no_net"), "timm has no model 'no_net'"),
-        (("--weights", "/nowhere.pth"), "no weight file at '/nowhere.pth'"),
-        (("--model-args", "{width: 3}"), "--model-args is not JSON"),
-        (("--model-args", "[3]"), "--model-args must be a JSON object"),
+        (("--weights", "/nowhere.pth"), "--weights /nowhere.pth: no such file"),
+        (("--model-args", "{width: 3}"), "argument --model-args: '{width: 3}' is not JSON"),
+        (("--model-args", "[3]"), "argument --model-args: '[3]' is no JSON object"),
         (("--model-args", '{"depth": 3}'), "unexpected keyword argument 'depth'"),
-        (("--class-names", "/nowhere.txt"), "cannot read class names"),
+        (("--class-names", "/nowhere.txt"), "--class-names /nowhere.txt: no such file"),
         (("--mean", 0.1, 0.2), "mean and std need 1 or 3 values"),
         (("--std", 0), "std above 0"),
         (("--target", 5), "class 5 does not exist"),
         (("--target", "cat"), "has no class names"),
-        (("--method", "magic"), "invalid choice: 'magic'"),
+        (("--method", "magic"), "unknown method 'magic': use one of cartoonx, "),
         (("--steps", "many"), "invalid int value"),
         (("--lambda",), "expected one argument"),
         (("--no-such",), "unrecognized arguments: --no-such"),
@@ -159,6 +159,6 @@ def test_too_little_memory_is_told_in_one_line(good, tmp_path, capsys, monkeypat
     def exhausted(*arguments):
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(cli, "explain_files", exhausted)
+    monkeypatch.setattr(explain_command, "explain_files", exhausted)
     assert explain(good, "--out", tmp_path / "out", *FAST) == 2
     assert capsys.readouterr().err == "explain.py: out of memory; try a smaller --internal-batch-size or --batch-size\n"

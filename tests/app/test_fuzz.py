@@ -21,8 +21,8 @@ from amortex.amortized.checkpoints import CONFIG, WEIGHTS, load_predictor
 from amortex.amortized.config import PredictorConfig
 from amortex.amortized.explainer import Amortized
 from amortex.app import explain_cli as cli
-from amortex.app import train_cli
-from amortex.app.options import parser
+from amortex.app import explain_command, lightning_cli, train_cli
+from amortex.app.options import build_parser
 from amortex.core.errors import InputError
 from amortex.data.sources import decode
 from amortex.io.images import Preprocess
@@ -148,10 +148,10 @@ def test_damaged_checkpoints_and_releases(folder, seed, count):
 @pieces("explain", 60)
 def test_random_options(folder, seed, count, monkeypatch, capsys):
     rng, accepted = random.Random(seed), 0
-    monkeypatch.setattr(cli, "explain_files", lambda *arguments: [])
+    monkeypatch.setattr(explain_command, "explain_files", lambda *arguments: [])
     (folder / "a.png").write_bytes(images()[0])
     left_out = ("help", "out", "device", "compile")  # the compiler keeps files of its own
-    actions = [a for a in parser()._actions if a.option_strings and a.dest not in left_out]
+    actions = [a for a in build_parser()._actions if a.option_strings and a.dest not in left_out]
     for _ in range(count):
         options: list[str] = []
         for action in rng.choices(actions, k=rng.randrange(1, 5)):
@@ -172,7 +172,7 @@ def test_random_options(folder, seed, count, monkeypatch, capsys):
 @pieces("train", 8)
 def test_random_configurations(folder, seed, count, monkeypatch, capsys):
     rng = random.Random(seed)
-    monkeypatch.setattr(train_cli.TrainCLI, "_run_subcommand", lambda self, subcommand: None)
+    monkeypatch.setattr(lightning_cli.TrainCLI, "_run_subcommand", lambda self, subcommand: None)
     base = (ROOT / "configs/base.yaml").read_text()
     config = yaml.safe_load(base) | {
         "model": {

@@ -3,6 +3,7 @@
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ import torch
 import amortex
 from amortex.amortized.explainer import Amortized
 from amortex.app.library import Options
-from amortex.app.options import parser
+from amortex.app.options import build_parser
 from amortex.core.catalog import load as load_class
 from amortex.core.errors import InputError
 from amortex.explainers import METHODS
@@ -27,16 +28,17 @@ def test_importing_costs_nothing_and_all_names_are_there():
     heavy = "import sys, amortex; print([name for name in ('torch', 'timm', 'matplotlib') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-    names = ["InputError", "METHODS", "load_classifier", "load_explainer"]
-    assert set(names) <= set(dir(amortex))
-    assert [getattr(amortex, name) for name in names][:2] == [InputError, METHODS]
+    assert [amortex.InputError, amortex.METHODS, amortex.RDE] == [InputError, METHODS, RDE]
+    assert all(hasattr(amortex, name) for name in dir(amortex))
     with pytest.raises(AttributeError, match="no_such"):
         _ = amortex.no_such
+    packages = {path.parent.name for path in Path(amortex.__file__).parent.glob("*/__init__.py")}
+    assert packages <= set(dir(amortex)) == set(amortex.__all__)
 
 
 def test_it_takes_every_option_of_explain_py():
     named = set(inspect.signature(amortex.load_explainer).parameters) - {"source", "options"}
-    assert named | set(Options.__annotations__) | OF_FILES == set(vars(parser().parse_args([])))
+    assert named | set(Options.__annotations__) | OF_FILES == set(vars(build_parser().parse_args([])))
 
 
 def test_without_arguments_it_is_the_explainer_that_amortex_brings():
@@ -108,11 +110,11 @@ def test_a_module_is_copied_and_left_as_it_is():
     [
         ({"lambdak": 5}, "there is no option lambdak: use seed, preset, lambda_k"),
         ({"out": "x"}, "there is no option out"),
-        ({"method": "magic"}, "invalid choice: 'magic'"),
+        ({"method": "magic"}, "unknown method 'magic'"),
         ({"lambda_k": 5}, "wam has no --lambda-k"),
         ({"method": "cartoonx", "lambda_k": "five"}, "invalid float value: 'five'"),
         ({"method": "cartoonx", "lambda_k": True}, "expected one argument"),
-        ({"method": "cartoonx", "preset": "best"}, "invalid choice: 'best'"),
+        ({"method": "cartoonx", "preset": "best"}, "unknown preset 'best'"),
         ({"levels": 40}, "--levels must be at most 10"),
         ({"device": "abacus"}, "device 'abacus' cannot be used here"),
         ({"classifier": "no_net"}, "timm has no model 'no_net'"),

@@ -1,0 +1,86 @@
+"""What can be said about options before torch is imported: whether they fit together, and what they leave open."""
+
+import argparse
+import os
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from amortex.amortized.released import released
+from amortex.app.options import AMORTIZED, METHOD_OPTIONS, build_parser, option_name
+from amortex.core.errors import InputError
+from amortex.rate_distortion.problem import MOST_LEVELS, Problem
+
+BOUNDS = {
+    "seed": (0, 2**31), "levels": (1, MOST_LEVELS), "certificate_samples": (2, 2**31), "num_classes": (1, 2**31),
+    "input_size": (1, 2**31), "batch_size": (1, 2**31), "internal_batch_size": (1, 2**31),
+}  # fmt: skip
+# Options that describe the problem. Where they are given, a trained explainer must have been trained for that, ...
+PROBLEM_OPTIONS = tuple(field.name for field in fields(Problem) if field.name in vars(build_parser().parse_args([])))
+# ... but for these, which it does not depend on.
+OPEN_OPTIONS = ("input_size", "internal_batch_size", "batch_invariant")
+
+
+def complete(options: argparse.Namespace) -> None:
+    """Check the options, and choose method, trained explainer and output folder where they are left open.
+
+    Raises:
+        InputError: numbers out of range; options that do not fit together, or that the method does not have.
+    """
+    for name, (least, most) in BOUNDS.items():
+        value = getattr(options, name)
+        if value is not None and not least <= value <= most:
+            bound = f"at least {least}" if value < least else f"at most {most}"
+            raise InputError(f"{option_name(name)} must be {bound}, not {value}")
+    _choose_method(options)
+    method_arguments(options)
+    options.out = options.out or Path("explanations", options.method)
+
+
+def _choose_method(options: argparse.Namespace) -> None:
+    """Choose the trained explainer where there is one, since it needs the fewest passes, and else CartoonX."""
+    by_name = isinstance(options.classifier, str)
+    changed = changed_options(options, PROBLEM_OPTIONS).keys() - {"classifier", *OPEN_OPTIONS}
+    if options.method in (None, AMORTIZED) and options.explainer is None and by_name and not changed:
+        options.explainer = released(options.classifier)
+    options.method = options.method or ("cartoonx" if options.explainer is None else AMORTIZED)
+    if options.method == AMORTIZED and options.explainer is None:
+        classifier = options.classifier if by_name else "a classifier of your own"
+        raise InputError(f"there is no explainer for {classifier}: train one, and give --explainer FILE")
+    if options.method != AMORTIZED and options.explainer is not None:
+        raise InputError(f"{options.method} needs no --explainer: leave one of them out")
+
+
+def method_arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """Those options of the method that are given.
+
+    Raises:
+        InputError: an option of another method is given.
+    """
+    allowed = METHOD_OPTIONS[options.method]
+    known = dict.fromkeys(name for names in METHOD_OPTIONS.values() for name in names)
+    arguments = {name: getattr(options, name) for name in known if getattr(options, name) is not None}
+    for name in arguments:
+        if name not in allowed:
+            offer = ", ".join(map(option_name, allowed)) or "no options of its own"
+            raise InputError(f"{options.method} has no {option_name(name)}; it has {offer}; or choose another --method")
+    return arguments
+
+
+def changed_options(options: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any]:
+    """Those of the named options that have another value than their default."""
+    defaults = build_parser()
+    return {name: getattr(options, name) for name in names if getattr(options, name) != defaults.get_default(name)}
+
+
+def check_files(options: argparse.Namespace) -> None:
+    """Raises InputError where a file that an option names is not there."""
+    for path in options.inputs:
+        if not os.path.exists(path):
+            raise InputError(f"{path}: no such file or folder")
+    weights = None if options.weights in ("auto", "random") else options.weights
+    for option, path in (
+        ("--explainer", options.explainer), ("--weights", weights), ("--class-names", options.class_names),
+    ):  # fmt: skip
+        if path is not None and not os.path.exists(path):
+            raise InputError(f"{option} {path}: no such file or folder")
