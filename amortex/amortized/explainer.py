@@ -1,6 +1,7 @@
 """The amortized explainer: one pass of a trained predictor, learned refinement, and what can be asked of the rate."""
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -33,7 +34,7 @@ class Amortized(Explainer):
     predictor's own guess. Otherwise it is the one given; or, of several that are measured on noise, the best for
     `lambda_k` (`select_rate`), or the lowest whose distortion stays below `max_distortion` with the upper end of its 95 %
     interval. Where none does, the mask is full, and the certificate says so. Masks beyond a rate of `path_optimizer.START` that go
-    through refined ones take more classifier passes, at least `path_optimizer.PASSES`. See `MaskPath`.
+    through refined ones take hundreds of classifier passes more (`path_optimizer`). See `MaskPath`.
 
     Arguments:
         predictor: a trained predictor.
@@ -114,13 +115,19 @@ class Amortized(Explainer):
         if self.rate_distortion.batch_invariant and len(image) > 1:
             return self._one_by_one(image, target, on_step)
         streams = NoiseStreams.of(image, self.seed, "look") if self.predictor.gradient else None
-        return self._finish(self.predictor(image, target, streams), on_step)
+        with self.rate_distortion.classifier.count_passes(len(image)) as counter:
+            explanation = self._finish(self.predictor(image, target, streams), on_step)
+        return replace(explanation, extra={"passes": counter.per_image.to(image.device, torch.float32)})
 
     def _one_by_one(self, image: Tensor, target: Tensor | None, on_step: OnStep) -> Explanation:
         """The decoder's libraries, too, choose their kernels by the size of the batch."""
         targets = [None] * len(image) if target is None else target.split(1)
         steps: list[OnStep] = [*[lambda step, mask: None] * (len(image) - 1), on_step]
-        parts = [self._start(*one) for one in zip(image.split(1), targets, steps, strict=True)]
+        parts = []
+        for index, (target_class, report) in enumerate(zip(targets, steps, strict=True)):
+            chunk = slice(index, index + 1)
+            with self.rate_distortion.classifier.passes_for(chunk, of=len(image)):
+                parts.append(self._start(image[chunk], target_class, report))
         mask, relevance, passes = (
             torch.cat(values) for values in zip(*((p.mask, p.relevance, p.extra["passes"]) for p in parts), strict=True)
         )
@@ -131,7 +138,6 @@ class Amortized(Explainer):
 
     def _finish(self, prediction: Prediction, on_step: OnStep) -> Explanation:
         encoded, refined = prediction.encoded, None
-        passes = prediction.curve.new_full((len(prediction.curve),), self.predictor.passes + 3 * self.learned_steps)
         if self.learned_steps:
             streams = NoiseStreams.of(encoded.image, self.seed, "refine")
             refined = self.predictor.refine(prediction, self.lambda_k, self.learned_steps, streams, on_step=on_step)
@@ -140,17 +146,15 @@ class Amortized(Explainer):
             mask = refined.masked_fill(refined < PRUNE_THRESHOLD, 0)
         else:
             mask = trace.mask(self._rate(trace))
-        passes += trace.passes
         relevance = trace.order.sigmoid()
         if self.finetune_steps:
             streams = NoiseStreams.of(encoded.image, self.seed, "optimise")
             cartoonx = RDE(self.rate_distortion, self.lambda_k, self.refinement, mask)
             optimised = cartoonx._explain(encoded, streams, lambda step, now: on_step(self.learned_steps + step, now))
             mask, relevance = optimised.mask, optimised.relevance
-            passes = passes + 3 * encoded.samples(self.refinement.samples) * self.finetune_steps
         if not self.learned_steps + self.finetune_steps:
             on_step(1, mask)
-        return Explanation(encoded, mask, relevance, extra={"passes": passes})
+        return Explanation(encoded, mask, relevance)
 
     @property
     def _chosen(self) -> bool:
@@ -160,7 +164,7 @@ class Amortized(Explainer):
     def _rate(self, trace: MaskPath) -> Tensor:
         """Rates ``(B,)``."""
         if self.rate is not None:
-            return torch.full_like(trace.passes, self.rate)
+            return torch.full_like(trace.prediction.logits[:, 0], self.rate)
         if self.max_distortion is not None:
             return trace.below(self.max_distortion)
         if self.select_rate:

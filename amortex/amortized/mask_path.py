@@ -28,9 +28,6 @@ class MaskPath:
         refined: refined masks ``(B, k)``, if there are some.
         hard: masks keep exactly the top share of the entries.
         seed: of the run.
-
-    Attributes:
-        passes: how many classifier passes masks and measurements have taken so far, ``(B,)``.
     """
 
     def __init__(
@@ -38,10 +35,10 @@ class MaskPath:
     ) -> None:
         self.rd, self.prediction, self.refined, self.hard, self.seed = rd, prediction, refined, hard, seed
         self.encoded = prediction.encoded
-        self.passes = torch.zeros_like(prediction.logits[:, 0])
         if refined is not None:
             self._start = path_optimizer.begin(refined.float())
-            self._half, self._walked = self._start.clone(), torch.zeros_like(self.passes, dtype=torch.bool)
+            self._half = self._start.clone()
+            self._walked = torch.zeros_like(prediction.logits[:, 0], dtype=torch.bool)
         self.choice, self.confirmation = map(self.encoded.samples, (CHOICE_SAMPLES, CONFIRMATION_SAMPLES))
 
     def mask(self, rate: Tensor) -> Tensor:
@@ -57,9 +54,9 @@ class MaskPath:
         beyond = (rate > 1.001 * own) & (rate < 1) & (own < path_optimizer.HALF) & ~self._walked
         some = beyond.nonzero()[:, 0]
         if len(some):
-            half, passes = path_optimizer.midpoints(self.rd, self.encoded.of(some), self._start[some], self.seed)
+            with self.rd.classifier.passes_for(some, of=len(own)):
+                half = path_optimizer.midpoints(self.rd, self.encoded.of(some), self._start[some], self.seed)
             self._half[some], self._walked = half, self._walked | beyond
-            self.passes[some] += passes
         return masks_through(refined, rate, self._start, self._half)
 
     @property
@@ -85,7 +82,7 @@ class MaskPath:
 
     def best(self, lambda_k: float) -> Tensor:
         """The rates ``(B,)`` of lowest ``D + lambda_k * R``; 1 where no distortion is a number."""
-        lowest, chosen = torch.full_like(self.passes, math.inf), torch.ones_like(self.passes)
+        lowest, chosen = self._per_image(math.inf), self._per_image(1.0)
         for column, rate in enumerate(self.rates().unbind(1)):
             cheap = lambda_k * rate < lowest  # of the others the price alone is too high
             if not bool(cheap.any()):
@@ -97,7 +94,7 @@ class MaskPath:
 
     def below(self, distortion: float) -> Tensor:
         """The lowest rates ``(B,)`` whose distortion is below a bound with the upper end of its interval, else 1."""
-        chosen, left = torch.ones_like(self.passes), torch.ones_like(self.passes, dtype=torch.bool)
+        chosen, left = self._per_image(1.0), self._per_image(1.0).bool()
         for column, rate in enumerate(self.rates()[:, :-1].unbind(1)):  # the last is the full mask
             _, high = self._measure(rate, left, f"choose {column}", self.choice)
             # the best of many is partly luck: confirm it on fresh draws
@@ -108,12 +105,16 @@ class MaskPath:
 
     def _measure(self, rate: Tensor, images: Tensor, stream: str, samples: int) -> tuple[Tensor, Tensor]:
         """Mean distortion and the upper end of its 95 % interval at rates ``(B,)``, infinite but for some `images`."""
-        mean, high = (torch.full_like(self.passes, math.inf) for _ in range(2))
+        mean, high = self._per_image(math.inf), self._per_image(math.inf)
         some = images.nonzero()[:, 0]
         if len(some):
             encoded, mask = self.encoded.of(some), self.mask(torch.where(images, rate, 0.0))[some]
-            outcome = self.rd(encoded, mask, NoiseStreams.of(encoded.image, self.seed, stream), samples)
+            with self.rd.classifier.passes_for(some, of=len(images)):
+                outcome = self.rd(encoded, mask, NoiseStreams.of(encoded.image, self.seed, stream), samples)
             mean[some] = outcome.distortion.mean(1).to(mean)
             high[some] = mean[some] if encoded.scale is None else outcome.interval()[1].to(mean)
-            self.passes += samples * images
         return mean, high
+
+    def _per_image(self, value: float) -> Tensor:
+        """The same value for each image, ``(B,)``."""
+        return torch.full_like(self.prediction.logits[:, 0], value)

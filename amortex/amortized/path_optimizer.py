@@ -22,7 +22,6 @@ START = 0.06  # all rises evenly up to this rate, so that masks of lower rates c
 HALF = 0.5
 RATES = (0.15, 0.3, 0.5, 0.7)  # of the draws of each step, along the way
 STEPS, AVERAGED_TAIL = 24, 10  # the mean of the masks after the last ones is less noisy than the last
-PASSES = 3 * len(RATES) * STEPS  # classifier passes of these steps, per image
 LR, LAST = 0.06, 0.2  # of the first step, and the share of it that the last one has
 NEAR = 0.15  # root of the distortion below which steps become smaller
 BETAS, EPS = (0.8, 0.9), 0.1  # of Adam; its epsilon is relative to the gradient of the image
@@ -42,22 +41,19 @@ def begin(mask: Tensor) -> Tensor:
     return raised(mask, START)
 
 
-def midpoints(rd: RateDistortion, encoded: EncodedBatch, start: Tensor, seed: int = 0) -> tuple[Tensor, Tensor]:
+def midpoints(rd: RateDistortion, encoded: EncodedBatch, start: Tensor, seed: int = 0) -> Tensor:
     """Masks ``(B, k)`` of rate `HALF` that the way from `start` ``(B, k)`` to the full mask leads through.
 
     Projected Adam, as in CartoonX, but on the mean distortion at `RATES` along the way, and at a rate that is kept
     instead of a price. No entry falls below `start`. Where distortion may rise by more than `RISE` afterwards, up to
     `ROUNDS` times as many steps follow, and each round is kept if distortion rises less. Each image has its own
     optimiser and noise; beside others in a batch it is the same up to rounding, which may decide about a round.
-
-    Returns:
-        the masks, and how many classifier passes they took, ``(B,)``.
     """
-    found = [
-        PathOptimizer(rd, encoded.of(some), start[some], seed).optimize() for some in rd.chunks(len(start), len(RATES))
-    ]
-    masks, passes = zip(*found, strict=True)
-    return torch.cat(masks), torch.cat(passes)
+    masks = []
+    for chunk in rd.chunks(len(start), len(RATES)):
+        with rd.classifier.passes_for(chunk, of=len(start)):
+            masks.append(PathOptimizer(rd, encoded.of(chunk), start[chunk], seed).optimize())
+    return torch.cat(masks)
 
 
 class PathOptimizer(NamedTuple):
@@ -74,11 +70,10 @@ class PathOptimizer(NamedTuple):
     def streams(self, stream: str) -> NoiseStreams:
         return NoiseStreams.of(self.encoded.image, self.seed, stream)
 
-    def optimize(self) -> tuple[Tensor, Tensor]:
+    def optimize(self) -> Tensor:
         """See `midpoints`."""
         alike = self.start.new_ones(len(self.start), len(RATES))
         midpoint, running_distortion = self.steps(raised(self.start, HALF), alike, LR, self.streams("way"))
-        passes = torch.full_like(running_distortion, PASSES)
         distortion, rise = (
             torch.zeros_like(midpoint[:, : len(MEASURED_RATES)]),
             torch.zeros_like(running_distortion),
@@ -87,31 +82,27 @@ class PathOptimizer(NamedTuple):
             :, 0
         ]  # where it is small on the way, it rose nowhere (docs/research_log.md)
         if len(some):
-            distortion[some], rise[some] = self.of(some).measure(midpoint[some])
-            passes[some] += self.measure_passes
+            with self.rd.classifier.passes_for(some, of=len(self.start)):
+                distortion[some], rise[some] = self.of(some).measure(midpoint[some])
         for again in range(ROUNDS):
             some = (rise > RISE).nonzero()[:, 0]
             if not len(some):
                 break
             ways = self.of(some)
-            other, _ = ways.steps(midpoint[some], focus(distortion[some]), AGAIN, ways.streams(f"way again {again}"))
-            measured = ways.measure(other)
-            passes[some] += PASSES + self.measure_passes
+            with self.rd.classifier.passes_for(some, of=len(self.start)):
+                other, _ = ways.steps(midpoint[some], focus(distortion[some]), AGAIN, ways.streams(f"way again {again}"))
+                measured = ways.measure(other)
             better = measured[1] < rise[some]
             for kept, new in zip((midpoint, distortion, rise), (other, *measured), strict=True):
                 kept[some[better]] = new[better]
             if self.encoded.scale is None:  # without noise the same steps would follow
                 rise[some[~better]] = 0
-        return midpoint, passes
+        return midpoint
 
     @property
     def samples(self) -> int:
         """Noise draws of a look."""
         return self.encoded.samples(SAMPLES)
-
-    @property
-    def measure_passes(self) -> int:
-        return len(MEASURED_RATES) * self.samples
 
     def measure(self, midpoint: Tensor) -> tuple[Tensor, Tensor]:
         """Distortions ``(B, R)`` at `MEASURED_RATES`; and the largest rise from a rate to a higher one (zero, where there is
