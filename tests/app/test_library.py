@@ -86,7 +86,7 @@ def test_options_reach_the_explainer():
     assert (rde.lambda_k, rde.preset.steps, rde.preset.lr, rde.init, rde.seed) == (2.5, 3, 0.1, "startgrad", 4)
     assert rde.preset.name == "paper, steps=3, samples=1, lr=0.1"
     rd = load(wavelet="haar", padding="symmetric", obfuscation="blur", distortion="l2").explainer.rate_distortion
-    assert repr(rd.transform) == "Wavelet(wavelet='haar', levels=2, mode='symmetric')"
+    assert repr(rd.transform) == "Wavelet(wavelet='haar', levels=2, padding='symmetric', dims=2)"
     assert repr(rd).endswith("'blur', 'l2')")
     wide = load(model_args={"width": 6}, class_names=NAMES, batch_invariant=True)
     assert wide.classifier.model.head.in_features == 24
