@@ -12,7 +12,6 @@ from amortex.classifiers.classifier import Classifier, load_classifier
 from amortex.core.errors import InputError
 from amortex.explainers import METHODS, build_explainer
 from amortex.explainers.base import Explainer
-from amortex.explainers.baselines import Baseline
 from amortex.explainers.presets import PRESETS
 from amortex.rate_distortion.problem import Problem
 
@@ -28,8 +27,6 @@ def explainer_from(options: argparse.Namespace) -> Explainer:
     """
     explainer = (_trained_explainer if options.method == AMORTIZED else _exact_explainer)(options)
     if options.compile:
-        if isinstance(explainer, Baseline):
-            raise InputError(f"{options.method} reads layers, which compiling hides: leave out --compile")
         explainer.rate_distortion.classifier.compile()
     return explainer
 

@@ -9,6 +9,7 @@ from typing import Any
 from amortex.amortized.released import released
 from amortex.app.options import AMORTIZED, METHOD_OPTIONS, build_parser, option_name
 from amortex.core.errors import InputError
+from amortex.explainers import METHODS
 from amortex.rate_distortion.problem import MOST_LEVELS, Problem
 
 BOUNDS = {
@@ -34,6 +35,8 @@ def complete(options: argparse.Namespace) -> None:
             raise InputError(f"{option_name(name)} must be {bound}, not {value}")
     _choose_method(options)
     method_arguments(options)
+    if options.compile and options.method in METHODS and METHODS[options.method].kind == "classical":
+        raise InputError(f"{options.method} reads layers, which compiling hides: leave out --compile")
     options.out = options.out or Path("explanations", options.method)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from skimage.segmentation import slic
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -156,6 +155,8 @@ def guided_gradcam(rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStre
 def lime(rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams) -> Tensor:
     if encoded.image.ndim != 4:
         raise InputError("LIME explains images alone: its superpixels are two-dimensional")
+    from skimage.segmentation import slic
+
     method, maps = captum("Lime")(rd.classifier), []
     for index, seed in enumerate(streams.seeds):
         image, target = encoded.image[index : index + 1], encoded.target[index : index + 1]

@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from matplotlib.figure import Figure
 from PIL import Image
 from safetensors.torch import save
 from torch import Tensor
 
 from amortex.core.errors import InputError, escape
 from amortex.core.layout import Layout
-from amortex.explaining.plots import png
 from amortex.explaining.rows import COLUMNS, Row, columns_of, csv_lines, read_rows
 from amortex.io.files import append, left_over, write_atomically
 from amortex.io.images import Source
@@ -46,7 +44,7 @@ class Writer(ABC):
         picture: Tensor,
         layout: Layout,
         tensors: dict[str, Tensor],
-        panel: Figure | None,
+        panel: bytes | None,
     ) -> Row:
         """Write one explanation.
 
@@ -56,7 +54,7 @@ class Writer(ABC):
             picture: ``(1, H, W)`` in [0, 1].
             layout: of the tensors.
             tensors: ``(k,)`` each: the ``mask``, and where the method has them ``relevance`` and ``signed``.
-            panel: the panel, if one is wanted.
+            panel: the panel as PNG, if one is wanted.
         """
         base = self.folder / source.name
         base.parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +65,7 @@ class Writer(ABC):
         Image.fromarray((picture[0] * 255).round().to(torch.uint8).cpu().numpy()).save(grey, "PNG")
         write_atomically(base.with_name(base.name + "_explanation.png"), grey.getvalue())
         if panel is not None:
-            write_atomically(base.with_name(base.name + "_panel.png"), png(panel))
+            write_atomically(base.with_name(base.name + "_panel.png"), panel)
         return self._append(row)
 
     def fail(self, source: Source, error: str) -> Row:

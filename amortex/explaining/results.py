@@ -6,19 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from amortex.core.errors import InputError, escape
 from amortex.explainers.base import Explainer, Explanation, OnStep, picture
 from amortex.explaining.certificate import Certificate, certify
 from amortex.explaining.folder import Results, Writer
-from amortex.explaining.plots import panel, png, stacked
 from amortex.explaining.rows import Row
 from amortex.io.images import Source
 from amortex.rate_distortion.pipeline import class_probability
+
+if TYPE_CHECKING:  # matplotlib is imported where a panel is drawn
+    from matplotlib.figure import Figure
 
 MOST_SHOWN = 8  # panels in a notebook
 
@@ -87,8 +88,10 @@ class ExplanationResult(Explanation):
             **{name: values[index].item() for name, values in self.extra.items()},
         }
 
-    def panel(self, index: int = 0) -> Figure:
+    def panel(self, index: int = 0) -> "Figure":
         """Image, explanation, mask and importance per scale, as ``explain.py`` draws them."""
+        from amortex.explaining.plots import panel
+
         encoded = self.encoded
         return panel(
             encoded.image[index].cpu(), self.picture[index].cpu(), self.mask[index].cpu(),
@@ -129,8 +132,8 @@ class ExplanationResult(Explanation):
             tensors["relevance"] = self.relevance[index]
         if self.signed is not None:
             tensors["signed"] = self.signed[index]
-        figure = self.panel(index) if panels else None
-        return results.add(source, row, self.picture[index], encoded.layout, tensors, figure)
+        panel = self._panel_png(index) if panels else None
+        return results.add(source, row, self.picture[index], encoded.layout, tensors, panel)
 
     def _title(self, row: Row) -> list[str]:
         how = row["method"] + (f", {row['preset']}" if row["preset"] else "")
@@ -156,7 +159,14 @@ class ExplanationResult(Explanation):
         return "\n".join(line(source.label, self.row(index)) for index, source in enumerate(self.sources))
 
     def _repr_png_(self) -> bytes:
-        return stacked([png(self.panel(index)) for index in range(min(len(self), MOST_SHOWN))])
+        from amortex.explaining.plots import stacked
+
+        return stacked([self._panel_png(index) for index in range(min(len(self), MOST_SHOWN))])
+
+    def _panel_png(self, index: int) -> bytes:
+        from amortex.explaining.plots import png
+
+        return png(self.panel(index))
 
 
 def line(label: str, row: Row) -> str:

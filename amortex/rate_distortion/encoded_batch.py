@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from scipy.stats import t as student
+from scipy.special import stdtrit
 from torch import Tensor
 
 from amortex.core.layout import Coefficients, Layout
@@ -69,5 +69,5 @@ class Outcome(NamedTuple):
         if streams == 1:
             margin = torch.full_like(mean, torch.nan)
         else:
-            margin = float(student.ppf(0.975, streams - 1)) * self.distortion.std(1) / streams**0.5
+            margin = float(stdtrit(streams - 1, 0.975)) * self.distortion.std(1) / streams**0.5
         return (mean - margin).clamp(min=0), mean + margin
