@@ -1,0 +1,42 @@
+"""The examples of the README and of the page on file formats run as they stand."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+import amortex
+
+ROOT = Path(__file__).parents[2]
+
+
+def example(page: str) -> str:
+    """The page's only Python block."""
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+    return code
+
+
+@pytest.fixture
+def photo(tmp_path, monkeypatch):
+    """A photograph in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(data.chelsea()).save("photo.jpg")
+
+
+def test_the_readme_s_example_runs(photo, capsys):
+    names = {}
+    exec(compile(example("README.md"), "README.md", "exec"), names)
+    assert "Certificate(" in capsys.readouterr().out
+    assert Path("explanations/mine/photo_panel.png").stat().st_size > 0
+    assert names["heatmap"].shape == names["result"].encoded.image.shape
+
+
+def test_pywavelets_alone_makes_the_explanation_of_a_mask_file(photo):
+    amortex.load_explainer(method="cartoonx", steps=2).explain("photo.jpg").save("explanations/cartoonx")
+    names = {}
+    exec(compile(example("docs/file_formats.md"), "file_formats.md", "exec"), names)
+    written = np.asarray(Image.open("explanations/cartoonx/photo_explanation.png")) / 255
+    np.testing.assert_allclose(names["picture"], written, rtol=0, atol=0.501 / 255)  # bytes are rounded
