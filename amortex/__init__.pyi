@@ -19,7 +19,7 @@ from .amortized.predictor import MaskPredictor as MaskPredictor
 from .app.library import load_explainer as load_explainer
 from .app.loaded_explainer import LoadedExplainer as LoadedExplainer
 from .classifiers.classifier import Classifier as Classifier
-from .classifiers.classifier import load_classifier as load_classifier
+from .classifiers.loading import load_classifier as load_classifier
 from .comparison.module import Comparison as Comparison
 from .core.errors import InputError as InputError
 from .core.process import prepare as prepare

@@ -12,7 +12,8 @@ from torch import nn
 from benchmarks.timing import Comparison, forward_backward, images, repeated, side_by_side, timm_network
 
 try:
-    from amortex.classifiers.classifier import Classifier, load_classifier
+    from amortex.classifiers.classifier import Classifier
+    from amortex.classifiers.loading import load_classifier
     from amortex.core.process import prepare
     from amortex.explainers.presets import Preset
     from amortex.explainers.rde import RDE

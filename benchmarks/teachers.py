@@ -13,7 +13,8 @@ from functools import partial
 import torch
 from torch import nn
 
-from amortex.classifiers.classifier import Classifier, load_classifier
+from amortex.classifiers.classifier import Classifier
+from amortex.classifiers.loading import load_classifier
 from amortex.core.process import prepare
 from amortex.explainers.wam import WAM
 from amortex.rate_distortion.pipeline import RateDistortion

@@ -8,7 +8,8 @@ from amortex.amortized.checkpoints import load_predictor
 from amortex.amortized.explainer import Amortized
 from amortex.app.checks import OPEN_OPTIONS, PROBLEM_OPTIONS, changed_options, method_arguments
 from amortex.app.options import AMORTIZED
-from amortex.classifiers.classifier import Classifier, load_classifier
+from amortex.classifiers.classifier import Classifier
+from amortex.classifiers.loading import load_classifier
 from amortex.core.errors import InputError
 from amortex.explainers import METHODS, build_explainer
 from amortex.explainers.base import Explainer

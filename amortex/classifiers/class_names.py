@@ -1,43 +1,67 @@
-"""Names of classes: from files, from timm's tables, and which class a text means."""
+"""Names of classes: from files, from timm's tables, and the class that a text names."""
 
-import difflib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from timm.data import ImageNetInfo, infer_imagenet_subset
 from torch import nn
 
+from amortex.core.catalog import similar_names
 from amortex.core.errors import InputError
+
+MAX_LISTED = 5  # classes that an error names
+
+
+def short_name(index: int, names: Sequence[str] | None) -> str:
+    """The first synonym of a class; without names, "class 0" and so on."""
+    return f"class {index}" if names is None else names[index].split(",")[0].strip()
+
+
+def class_index(target: str | int, names: Sequence[str] | None, num_classes: int, classifier: str) -> int:
+    """The class of an index or a name.
+
+    Raises:
+        InputError: no such class, or several, or a name where classes have none.
+    """
+    text = str(target).strip()
+    try:
+        index = int(text)
+    except ValueError:
+        if names is None:
+            raise InputError(f"{classifier} has no class names: give --target as an index, or --class-names") from None
+        return index_of(text, names, classifier)
+    if not 0 <= index < num_classes:
+        raise InputError(f"class {index} does not exist: {classifier} has classes 0 to {num_classes - 1}")
+    return index
 
 
 def index_of(text: str, names: Sequence[str], classifier: str) -> int:
-    """The class that a text names: by one of its synonyms, else by whole words of one, else by any part.
+    """The class that a text names: by a synonym, else by whole words of one, else by any part of one.
 
     Raises:
         InputError: it names none, or several.
     """
-    wanted = text.lower()
-    synonyms = [[s.strip().lower() for s in name.split(",")] for name in names]
+    query = text.lower()
+    synonyms = [[synonym.strip().lower() for synonym in name.split(",")] for name in names]
     tests: tuple[Callable[[str], bool], ...] = (
-        lambda name: name == wanted,
-        lambda name: f" {wanted} " in f" {name} ",
-        lambda name: wanted in name,
+        lambda name: name == query,
+        lambda name: f" {query} " in f" {name} ",
+        lambda name: query in name,
     )
-    for test in tests:  # a whole name, else whole words of one, else any part
-        found = [(i, next(filter(test, names))) for i, names in enumerate(synonyms) if any(map(test, names))]
-        if len(found) > 1:
-            some = ", ".join(f"{i} ({name})" for i, name in found[:5])
-            more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-            raise InputError(f"{text!r} names several classes: {some}{more}; give one of the indices")
-        if found:
-            return found[0][0]
-    near = difflib.get_close_matches(wanted, [name for names in synonyms for name in names], n=3)
-    hint = f"; did you mean {', '.join(near)}?" if near else ": give another name, or an index"
-    raise InputError(f"no class of {classifier} is named {text!r}{hint}")
+    for test in tests:
+        matches = [(index, next(filter(test, group))) for index, group in enumerate(synonyms) if any(map(test, group))]
+        if len(matches) > 1:
+            listed = ", ".join(f"{index} ({name})" for index, name in matches[:MAX_LISTED])
+            rest = f" and {len(matches) - MAX_LISTED} more" if len(matches) > MAX_LISTED else ""
+            raise InputError(f"{text!r} names several classes: {listed}{rest}; give one of the indices")
+        if matches:
+            return matches[0][0]
+    hint = similar_names(query, [name for group in synonyms for name in group])
+    raise InputError(f"no class of {classifier} is named {text!r}: {hint or 'give another name, or an index'}")
 
 
 def read_class_names(path: str | Path | Sequence[str]) -> list[str]:
-    """The names as they are, or those of a text file with one per line.
+    """The names of a text file with one per line; names that are given already are returned as they are.
 
     Raises:
         InputError: the file cannot be read, or is empty.
@@ -57,7 +81,7 @@ def read_class_names(path: str | Path | Sequence[str]) -> list[str]:
 
 
 def known_class_names(model: nn.Module) -> list[str] | None:
-    """ImageNet's names from timm's own tables, or the names a hub model carries."""
+    """ImageNet's names from timm's tables, or the names that a model of the hub carries; None without any."""
     config = getattr(model, "pretrained_cfg", None) or {}
     labels, descriptions = config.get("label_names"), config.get("label_descriptions") or {}
     subset = infer_imagenet_subset(model) if hasattr(model, "num_classes") else None

@@ -1,20 +1,16 @@
-"""A frozen classifier on pixels in [0, 1], with its own normalisation inside."""
+"""A frozen classifier whose normalisation is inside: it takes signals as they are."""
 
-import copy
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, get_args
 
 import torch
-from timm.data import resolve_data_config
 from torch import Tensor, nn
 
-from amortex.classifiers.class_names import index_of, known_class_names, read_class_names
-from amortex.classifiers.default import DEFAULT_CLASSIFIER, Activation
+from amortex.classifiers.class_names import class_index, short_name
+from amortex.classifiers.default import Activation
 from amortex.classifiers.folding import fold_batch_norms
 from amortex.classifiers.pass_counter import CountedModule, counted
-from amortex.classifiers.weights import build_network
 from amortex.core.errors import InputError
 from amortex.core.nd import MEMORY_FORMATS, channels_last, expand_dims
 
@@ -25,17 +21,19 @@ class Classifier(CountedModule):
     Batch normalisations are folded into the convolutions before them, which changes outputs by rounding alone.
 
     Arguments:
-        model: any module from normalised images to logits.
-        data_config: timm's data config: input_size, mean, std, interpolation, crop_pct, crop_mode.
-        name: how to name the classifier in outputs.
+        model: any module from normalised signals ``(B, C, *size)`` to logits ``(B, M)``.
+        data_config: ``input_size`` ``(C, *size)``, ``mean`` and ``std``, one value or one per channel; for images also
+            timm's ``interpolation``, ``crop_pct`` and ``crop_mode``.
+        name: how outputs name the classifier.
         weights: where the weights came from.
-        class_names: one name per class, or None for "class 0", "class 1", ...
-        model_args: what the model was built with, beside its weights.
+        class_names: one name per class; without them the names are "class 0", "class 1", ...
+        model_args: arguments that the model was built with.
         activation: what makes probabilities of the outputs: ``softmax``; ``sigmoid``, for several labels at once; or
             ``none``, where they are probabilities already. A single output ``y`` means two classes of logits 0 and y.
 
     Raises:
-        InputError: the model does not map images of that size to logits, or the names are not one per class.
+        InputError: an unknown activation; `mean` and `std` that do not fit; a model that does not map signals of that
+            size to logits; names that are not one per class.
     """
 
     mean: Tensor
@@ -114,7 +112,7 @@ class Classifier(CountedModule):
 
     @counted
     def forward_normalised(self, x: Tensor) -> Tensor:
-        """Logits of images that are normalised already."""
+        """Logits of signals that are normalised already."""
         return self.two_classes(self.model(x))
 
     @counted
@@ -130,14 +128,14 @@ class Classifier(CountedModule):
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Have `torch.compile` compile the network, with these arguments, when it is first used.
 
-        Worth a try on a GPU, in long runs. On a CPU passes forward and backward were slower.
+        It may pay on a GPU, in long runs. On a CPU forward and backward passes were slower.
         """
         self.model.compile(*args, **kwargs)
 
     def normalise(self, x: Tensor) -> Tensor:
-        """``(x - mean) / std``, channels-last."""
+        """``(x - mean) / std`` of signals ``(B, C, *size)``, with the channels innermost in memory."""
         channels, length = x.shape[1], x.shape[-1]
-        # in one fused pass over long rows: a row is the last axis of all channels, in memory order
+        # one fused pass over long rows: a row is the last axis with all channels, in memory order
         offset, factor = (value.reshape(-1).expand(length, channels).flatten()
                           for value in (-self.mean / self.std, 1 / self.std))  # fmt: skip
         rows = channels_last(x).movedim(1, -1).flatten(-2)
@@ -145,7 +143,7 @@ class Classifier(CountedModule):
         return normalised
 
     def _probe(self) -> int:
-        """Number of classes, from the output on one grey image."""
+        """Number of classes, from the outputs for a constant signal."""
         channels = self.input_size[0]
         if {len(self.mean), len(self.std)} - {1, channels}:
             raise InputError(f"mean and std need 1 or {channels} values, one per input channel")
@@ -155,9 +153,9 @@ class Classifier(CountedModule):
             with torch.no_grad():
                 outputs = self.model(self.normalise(torch.full((1, *self.input_size), 0.5)))
         except Exception as error:  # a network given the wrong size or channels can raise anything
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             size = "x".join(map(str, self.input_size))
-            raise InputError(f"{self.name} cannot classify an input of size {size}: {first[:150]}") from error
+            raise InputError(f"{self.name} cannot classify an input of size {size}: {reason[:150]}") from error
         if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != 1:
             raise InputError(f"{self.name} is no classifier: it must map (B, C, *size) to logits (B, classes)")
         self.binary = outputs.shape[1] == 1
@@ -168,37 +166,25 @@ class Classifier(CountedModule):
         return super().train(False)
 
     def fingerprint(self) -> str:
-        """Digest of the weights that the model came with, to tell networks of one name apart."""
+        """Digest of the weights that the model came with: it tells networks of one name apart."""
         return self._fingerprint
 
     @property
-    def input_size(self) -> tuple[int, int, int]:
-        """``(C, H, W)``."""
-        size: tuple[int, int, int] = self.data_config["input_size"]
-        return size
+    def input_size(self) -> tuple[int, ...]:
+        """``(C, *size)``, of images ``(C, H, W)``."""
+        return tuple(self.data_config["input_size"])
 
     def class_name(self, index: int) -> str:
         """Short name of a class: the first of its synonyms."""
-        return f"class {index}" if self.class_names is None else self.class_names[index].split(",")[0].strip()
+        return short_name(index, self.class_names)
 
     def class_index(self, target: str | int) -> int:
-        """The class meant by an index or a name (a synonym, or any unique part of one).
+        """The class of an index or a name (a synonym, or any unique part of one).
 
         Raises:
             InputError: no such class, or several.
         """
-        text = str(target).strip()
-        try:
-            index = int(text)
-        except ValueError:
-            if self.class_names is None:
-                raise InputError(
-                    f"{self.name} has no class names: give --target as an index, or --class-names"
-                ) from None
-            return index_of(text, self.class_names, self.name)
-        if not 0 <= index < self.num_classes:
-            raise InputError(f"class {index} does not exist: {self.name} has classes 0 to {self.num_classes - 1}")
-        return index
+        return class_index(target, self.class_names, self.num_classes, self.name)
 
 
 def digest(model: nn.Module) -> str:
@@ -207,65 +193,3 @@ def digest(model: nn.Module) -> str:
     for key, value in model.state_dict().items():
         digest.update(key.encode() + value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def load_classifier(
-    name: str | nn.Module = DEFAULT_CLASSIFIER,
-    weights: str = "auto",
-    num_classes: int | None = None,
-    class_names: str | Path | Sequence[str] | None = None,
-    model_args: dict[str, Any] | None = None,
-    activation: Activation = "softmax",
-    **data_config: Any,
-) -> Classifier:
-    """Build a frozen classifier.
-
-    Arguments:
-        name: a timm name (also ``hf-hub:...`` and ``local-dir:...``), or the class path of an `nn.Module`
-            (``package.module.Class``); or a module with its weights, of which a copy is taken.
-        weights: ``auto`` (embedded where there are any, else what timm downloads; for a class path whatever its
-            constructor loads), ``random``, or a safetensors or checkpoint file (read without executing code).
-        num_classes: number of classes; by default read off the weight file, or the model's own.
-        class_names: text file with one class name per line, or the names.
-        model_args: further arguments of the model's constructor.
-        activation: what makes probabilities of the outputs, see `Classifier`.
-        **data_config: overrides of timm's data config: input_size (the side of a square, or ``(C, H, W)``), mean, std,
-            interpolation, crop_pct, crop_mode.
-
-    Raises:
-        InputError: an unknown name, weights that do not fit or cannot be had, a wrong class name file.
-    """
-    arguments = dict(model_args or {})
-    names = None if class_names is None else read_class_names(class_names)
-    if isinstance(name, nn.Module):
-        if weights != "auto" or num_classes is not None or arguments:
-            raise InputError("a module is explained as it is: leave out weights, num_classes and model_args")
-        model, source, name = copy.deepcopy(name).cpu(), "its own", _name_of(name)
-    else:
-        with torch.random.fork_rng():
-            torch.manual_seed(0)  # untrained weights are the same ones each time
-            model, source = build_network(name, weights, num_classes, arguments)
-    config = _data_config(model, arguments, {key: value for key, value in data_config.items() if value is not None})
-    names = known_class_names(model) if names is None else names
-    return Classifier(model, config, name, source, names, model_args, activation)
-
-
-def _name_of(model: nn.Module) -> str:
-    """What names the network for `build_network`: timm's name, or its class path."""
-    known = getattr(model, "pretrained_cfg", None) or {}
-    return str(known.get("architecture") or f"{type(model).__module__}.{type(model).__qualname__}")
-
-
-def _data_config(model: nn.Module, arguments: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
-    """timm's data config of a network, for as many channels as it was built for."""
-    known = getattr(model, "pretrained_cfg", None) or {}
-    channels, *size = known.get("input_size") or (3, 224, 224)
-    channels = arguments.get("in_chans", channels)
-    asked = overrides.pop("input_size", None)
-    size = [asked] * len(size) if isinstance(asked, int) else size if asked is None else list(asked)
-    overrides["input_size"] = tuple(size) if asked is not None and len(size) == 3 else (channels, *size)
-    try:
-        config: dict[str, Any] = resolve_data_config(overrides, model=model)
-        return config
-    except AssertionError as error:  # timm's check of the lengths of mean and std
-        raise InputError(f"mean and std need 1 or {overrides['input_size'][0]} values, one per channel") from error

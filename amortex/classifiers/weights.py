@@ -1,6 +1,5 @@
-"""Networks and their weights: from timm, from a class path, or from a file that is read without executing code."""
+"""Networks and their weights: from timm, a class path, or a file, which is read without executing code."""
 
-import difflib
 import importlib
 import os
 import textwrap
@@ -10,14 +9,16 @@ import timm
 from torch import Tensor, nn
 
 from amortex.classifiers.embedded import embedded_state_dict
+from amortex.core.catalog import similar_names
 from amortex.core.errors import InputError
 from amortex.io.untrusted import refuse_bomb
 
 HUB_PREFIXES = ("hf-hub:", "hf_hub:", "local-dir:")
+MAX_LISTED = 4  # names that an error offers
 
 
 def build_network(name: str, weights: str, num_classes: int | None, arguments: dict[str, Any]) -> tuple[nn.Module, str]:
-    """The network of a timm name or class path, and where its weights came from; see `load_classifier`."""
+    """The network of a timm name or class path, and where its weights came from. Arguments as of `load_classifier`."""
     state = read_state_dict(weights) if weights not in ("auto", "random") else None
     if _is_timm(name):
         return _timm_network(name, weights, num_classes, arguments, state)
@@ -46,15 +47,15 @@ def _timm_network(
         arguments = {**arguments, "num_classes": num_classes}
     try:
         network = timm.create_model(name, pretrained=source == "timm", **arguments)
-    except Exception as error:  # timm and the hub raise anything from OSError to RuntimeError here
+    except Exception as error:  # timm and the hub raise anything from OSError to RuntimeError
         advice = "check its arguments"
         if source == "timm":
             advice = "give its weights as a file (--weights FILE), or connect to the hub"
-        raise InputError(f"cannot build {name}: {_why(error)}; {advice}") from error
-    own = (getattr(network, "pretrained_cfg", None) or {}).get("num_classes")
-    if weights == "auto" and own is not None and own != network.num_classes:
+        raise InputError(f"cannot build {name}: {_reason(error)}; {advice}") from error
+    trained = (getattr(network, "pretrained_cfg", None) or {}).get("num_classes")
+    if weights == "auto" and trained is not None and trained != network.num_classes:
         raise InputError(
-            f"{name} comes with {own} classes; a head of {network.num_classes} would be untrained: "
+            f"{name} comes with {trained} classes; a head of {network.num_classes} would be untrained: "
             "give --weights FILE, or leave the number of classes out"
         )
     if state is not None:
@@ -86,20 +87,21 @@ def _network_by_path(path: str, arguments: dict[str, Any], num_classes: int | No
         network = kind(**arguments)
     except InputError:
         raise
-    except Exception as error:  # somebody's module and constructor can raise anything
+    except Exception as error:  # a module and its constructor can raise anything
         raise InputError(
-            f"cannot build the classifier {path}: {_why(error)}; "
+            f"cannot build the classifier {path}: {_reason(error)}; "
             f"give a timm name or an importable package.module.Class{_similar(path)}"
         ) from error
     return network
 
 
 def _similar(name: str) -> str:
-    """A hint at timm names that may have been meant."""
+    """A hint for a name that timm does not know: the prefix that it lacks, or names like it."""
     if "/" in name:
         return f": a model of the hub is hf-hub:{name}, one in a folder local-dir:{name}"
-    near = timm.list_models(f"*{name}*") or difflib.get_close_matches(name.split(".")[0], timm.list_models(), n=4)
-    return f"; did you mean {', '.join(near[:4])}?" if near else ""
+    names = timm.list_models(f"*{name}*")[:MAX_LISTED]
+    hint = f"did you mean {', '.join(names)}?" if names else similar_names(name.split(".")[0], timm.list_models())
+    return f"; {hint}" if hint else ""
 
 
 def read_state_dict(path: str) -> dict[str, Tensor]:
@@ -114,7 +116,7 @@ def read_state_dict(path: str) -> dict[str, Tensor]:
     try:
         state = timm.models.load_state_dict(path, weights_only=True)
     except Exception as error:  # unpickling refuses code with several exception types
-        raise InputError(f"cannot read weights from {path}: {_why(error)}") from error
+        raise InputError(f"cannot read weights from {path}: {_reason(error)}") from error
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{path} holds no state dict: save model.state_dict() or a safetensors file")
     return state
@@ -124,11 +126,11 @@ def _load_strictly(network: nn.Module, state: dict[str, Tensor], source: str) ->
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
-        first = " ".join(line.strip() for line in str(error).splitlines()[1:3])
-        fit = textwrap.shorten(first, 300, placeholder=" ...")
-        raise InputError(f"the weights of {source} do not fit {type(network).__name__}: {fit}") from error
+        mismatches = " ".join(line.strip() for line in str(error).splitlines()[1:3])
+        reason = textwrap.shorten(mismatches, 300, placeholder=" ...")
+        raise InputError(f"the weights of {source} do not fit {type(network).__name__}: {reason}") from error
 
 
-def _why(error: Exception) -> str:
-    first = (str(error).strip().splitlines() or [""])[0]
-    return textwrap.shorten(f"{type(error).__name__}: {first}", 200, placeholder=" ...")
+def _reason(error: Exception) -> str:
+    line = (str(error).strip().splitlines() or [""])[0]
+    return textwrap.shorten(f"{type(error).__name__}: {line}", 200, placeholder=" ...")

@@ -95,7 +95,7 @@ class Problem:
         Raises:
             InputError: an unknown name, weights that do not fit or cannot be had, a wrong file of class names.
         """
-        from amortex.classifiers.classifier import load_classifier
+        from amortex.classifiers.loading import load_classifier
 
         return load_classifier(
             self.classifier, self.weights, self.num_classes, self.class_names, self.model_args,

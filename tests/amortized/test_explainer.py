@@ -12,7 +12,7 @@ from amortex.amortized.explainer import Amortized
 from amortex.amortized.mask_path import CHOICE_SAMPLES, MaskPath
 from amortex.amortized.predictor import MaskPredictor
 from amortex.app import explain_cli as cli
-from amortex.classifiers.classifier import load_classifier
+from amortex.classifiers.loading import load_classifier
 from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams
 from amortex.explaining.certificate import certify

@@ -12,7 +12,7 @@ from amortex.amortized.budget import raised
 from amortex.amortized.explainer import Amortized
 from amortex.amortized.mask_path import MaskPath
 from amortex.amortized.predictor import MaskPredictor
-from amortex.classifiers.classifier import load_classifier
+from amortex.classifiers.loading import load_classifier
 from amortex.core.noise_streams import NoiseStreams
 from amortex.obfuscations.constant import Zero
 from amortex.rate_distortion.pipeline import RateDistortion

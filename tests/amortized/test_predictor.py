@@ -8,7 +8,7 @@ from amortex.amortized.backbone import Backbone, class_maps, fit
 from amortex.amortized.budget import masks_of_rate
 from amortex.amortized.evidence import PROBE_RATE, probe, standardise
 from amortex.amortized.predictor import RATES, MaskPredictor
-from amortex.classifiers.classifier import load_classifier
+from amortex.classifiers.loading import load_classifier
 from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams
 from amortex.rate_distortion.pipeline import RateDistortion

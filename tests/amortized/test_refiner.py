@@ -11,7 +11,7 @@ from amortex.amortized.explainer import Amortized
 from amortex.amortized.mask_path import MaskPath
 from amortex.amortized.predictor import MaskPredictor
 from amortex.amortized.refiner import KL_WEIGHT, begin
-from amortex.classifiers.classifier import load_classifier
+from amortex.classifiers.loading import load_classifier
 from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams
 from amortex.rate_distortion.pipeline import RateDistortion

@@ -13,7 +13,7 @@ from PIL import Image
 
 from amortex.amortized.checkpoints import load_predictor, read
 from amortex.app import train_cli
-from amortex.classifiers.classifier import load_classifier
+from amortex.classifiers.loading import load_classifier
 from amortex.core.errors import InputError
 from helpers.explaining import FAST, explain, rows
 from helpers.networks import TinyNet

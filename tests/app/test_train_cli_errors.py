@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from amortex.amortized.checkpoints import CONFIG, WEIGHTS, load_predictor
 from amortex.app import train_cli
-from amortex.classifiers.classifier import load_classifier
+from amortex.classifiers.loading import load_classifier
 from amortex.core.errors import InputError
 from helpers.training import ROOT, TINY, fit, versions
 

@@ -3,8 +3,10 @@
 import pytest
 import torch
 
-from amortex.classifiers.classifier import Classifier, load_classifier
+from amortex.classifiers.classifier import Classifier
+from amortex.classifiers.loading import load_classifier
 from amortex.core.errors import InputError
+from helpers.networks import AnyAxes
 
 SMALL = "test_efficientnet"  # timm's smallest
 TINY = {"input_size": (3, 32, 32), "mean": (0.2, 0.5, 0.6), "std": (0.1, 0.2, 0.5)}
@@ -29,6 +31,33 @@ def test_forward_normalises_and_calls_the_model():
     classifier = load()
     mean, std = (torch.tensor(TINY[key])[:, None, None] for key in ("mean", "std"))
     torch.testing.assert_close(classifier(batch()), classifier.model((batch() - mean) / std))
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_signals_of_one_to_three_axes_are_normalised_per_channel(dims, channels):
+    size = (5, 6, 7)[:dims]
+    mean, std = torch.linspace(0.2, 0.6, channels), torch.linspace(0.1, 0.5, channels)
+    config = {"input_size": (channels, *size), "mean": mean.tolist(), "std": std.tolist()}
+    classifier = Classifier(AnyAxes([channels, *size], 3), config, "linear")
+    x = torch.rand(2, channels, *size, generator=torch.Generator().manual_seed(0))
+    shape = (channels, *[1] * dims)
+    expected = (x - mean.view(shape)) / std.view(shape)
+    torch.testing.assert_close(classifier.normalise(x), expected)
+    assert classifier.input_size == (channels, *size)
+    assert classifier(x).shape == (2, 3)
+
+
+@pytest.mark.parametrize("size", [(1, 40), (2, 8, 9, 10)])
+def test_sizes_of_sounds_and_volumes_come_with_their_channels(size):
+    classifier = load_classifier("helpers.networks.AnyAxes", input_size=size, model_args={"size": list(size)})
+    assert classifier.input_size == size
+    x = torch.rand(2, *size)
+    torch.testing.assert_close(classifier.normalise(x), x)  # what is not said is not normalised
+    shifted = load_classifier(
+        "helpers.networks.AnyAxes", input_size=size, model_args={"size": list(size)}, mean=[0.5], std=[0.25]
+    )
+    torch.testing.assert_close(shifted.normalise(x), 4 * x - 2)
 
 
 def test_it_is_frozen_and_stays_in_evaluation_mode():
@@ -68,8 +97,8 @@ def test_a_head_that_the_weights_do_not_have_is_refused(names_file):
         ({"std": (0.1, 0.0, 0.1)}, "std above 0"),
         ({"mean": (float("nan"),)}, "must be finite"),
         ({"mean": (0.5, 0.5)}, "mean and std need 1 or 3 values"),
-        ({"input_size": (4, 32, 32)}, "cannot classify an image of size 4x32x32"),
-        ({"input_size": (3, 1, 1)}, "cannot classify an image of size 3x1x1"),
+        ({"input_size": (4, 32, 32)}, "cannot classify an input of size 4x32x32"),
+        ({"input_size": (3, 1, 1)}, "cannot classify an input of size 3x1x1"),
     ],
 )
 def test_data_configs_that_do_not_fit_are_refused(changes, why):
@@ -94,6 +123,7 @@ def test_classes_are_meant_by_index_synonym_or_unique_part(names_file):
         "a": "several classes",
         "c": r"several classes: 0 \(tabby cat\)",
         "dog": "no class of .* 'dog'",
+        "tigre cat": "did you mean tiger cat",
         "5": "class 5 does not exist: .* 0 to 4",
         "-1": "class -1 does not exist",
         "--1": "no class",

@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 from skimage import data
 
-from amortex.classifiers.classifier import Classifier, load_classifier
+from amortex.classifiers.classifier import Classifier
 from amortex.classifiers.embedded import embedded_state_dict, rename
+from amortex.classifiers.loading import load_classifier
 from amortex.io.images import Preprocess
 
 NAME = "tf_efficientnet_lite0"

@@ -7,7 +7,7 @@ import timm
 import torch
 from torch import nn
 
-from amortex.classifiers.folding import fold_batch_norms
+from amortex.classifiers.folding import CONVOLUTIONS, NORMALISATIONS, fold_batch_norms
 
 
 class Twice(nn.Module):
@@ -29,6 +29,17 @@ class Shared(Twice):
         return (self.norm(y) + y).mean((2, 3))
 
 
+class Transposed(nn.Module):
+    """A normalisation behind a transposed convolution, whose weights have their channels the other way round."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.ConvTranspose2d(3, 3, 3), nn.BatchNorm2d(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(x).mean((2, 3))
+
+
 class Looks(Twice):
     """Reads a property of its normalisation."""
 
@@ -40,7 +51,7 @@ def settled(model: nn.Module) -> nn.Module:
     """In evaluation mode, with statistics and affine maps that are not trivial."""
     generator = torch.Generator().manual_seed(0)
     for norm in model.modules():
-        if isinstance(norm, nn.BatchNorm2d):
+        if isinstance(norm, NORMALISATIONS):
             norm.running_mean.normal_(generator=generator).mul_(0.1)
             norm.running_var.uniform_(0.5, 2, generator=generator)
             if norm.affine:
@@ -66,12 +77,26 @@ def test_outputs_and_gradients_are_the_same(name):
         leaf = (1 - pictures()).double().requires_grad_()
         out = net(leaf)
         results.append((out, *torch.autograd.grad(out[:, 3].sum(), leaf)))
-    for one, other in zip(*results, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-8 * float(one.abs().max()))
+    for expected, actual in zip(*results, strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-6, atol=1e-8 * float(expected.abs().max()))
     assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())  # the original stays
 
 
-@pytest.mark.parametrize("model", [Twice(), Shared(), Looks(), nn.Sequential(nn.Flatten(), nn.Linear(12, 3))])
+@pytest.mark.parametrize(
+    "model", [Twice(), Shared(), Looks(), Transposed(), nn.Sequential(nn.Flatten(), nn.Linear(12, 3))]
+)
 def test_what_would_change_is_left_alone(model):
     model = settled(model)
     assert fold_batch_norms(model, pictures(2)) is model
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("convolution", "norm"), zip(CONVOLUTIONS, NORMALISATIONS, strict=True))
+def test_normalisations_of_one_to_three_axes_are_folded(convolution, norm, bias):
+    torch.manual_seed(0)
+    layers = nn.Sequential(convolution(2, 4, 3, bias=bias), norm(4), nn.Tanh(), convolution(4, 3, 2), norm(3))
+    model = settled(layers).double()
+    x = torch.rand(2, 2, *[7] * (CONVOLUTIONS.index(convolution) + 1), dtype=torch.float64)
+    folded = fold_batch_norms(model, x)
+    assert not any(isinstance(module, norm) for module in folded.modules())
+    torch.testing.assert_close(folded(x), model(x), rtol=1e-6, atol=1e-9)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from amortex.amortized.backbone import Backbone
-from amortex.classifiers.classifier import load_classifier
+from amortex.classifiers.loading import load_classifier
 from helpers.classifiers import build_classifier, smooth_net
 
 

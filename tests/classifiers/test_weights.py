@@ -8,7 +8,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from amortex.classifiers.classifier import load_classifier
+from amortex.classifiers.loading import load_classifier
 from amortex.core.errors import InputError
 from helpers import networks
 

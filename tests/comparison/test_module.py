@@ -13,7 +13,7 @@ import torch
 import wandb
 
 from amortex.app import train_cli
-from amortex.classifiers.classifier import load_classifier
+from amortex.classifiers.loading import load_classifier
 from amortex.comparison import Comparison
 from amortex.comparison.bench import Batch, Method
 from amortex.comparison.stopwatch import Stopwatch

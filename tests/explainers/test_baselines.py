@@ -6,7 +6,7 @@ from captum.attr import GuidedBackprop, LayerGradCam
 from torch import nn
 from torch.nn import functional as F
 
-from amortex.classifiers.classifier import load_classifier
+from amortex.classifiers.loading import load_classifier
 from amortex.core.errors import InputError
 from amortex.core.layout import Coefficients
 from amortex.explainers.base import Explanation

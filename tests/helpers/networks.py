@@ -1,5 +1,6 @@
 """Small networks for tests that name a classifier by its class path, and a command line that is fast on them."""
 
+import math
 import os
 import signal
 from pathlib import Path
@@ -63,6 +64,17 @@ class Mortal(TinyNet):
             if shard.exists() and shard.stat().st_size:
                 os.kill(os.getpid(), signal.SIGKILL)
         return super().forward(x)
+
+
+class AnyAxes(nn.Module):
+    """A linear map of signals of any size."""
+
+    def __init__(self, size: list[int], num_classes: int = 5) -> None:
+        super().__init__()
+        self.head = nn.Linear(math.prod(size), num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(x.flatten(1))
 
 
 class NoClassifier(nn.Module):

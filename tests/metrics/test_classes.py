@@ -5,7 +5,7 @@ import torch
 
 from amortex.amortized.explainer import Amortized
 from amortex.amortized.predictor import MaskPredictor
-from amortex.classifiers.classifier import load_classifier
+from amortex.classifiers.loading import load_classifier
 from amortex.explainers.wam import WAM
 from amortex.metrics import ClassLeakage, Sanity, other_classes, randomised
 from amortex.rate_distortion.pipeline import RateDistortion

@@ -1,0 +1,91 @@
+"""Building a frozen classifier from a name, a class path or a module."""
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from timm.data import resolve_data_config
+from torch import nn
+
+from amortex.classifiers.class_names import known_class_names, read_class_names
+from amortex.classifiers.classifier import Classifier
+from amortex.classifiers.default import DEFAULT_CLASSIFIER, Activation
+from amortex.classifiers.weights import build_network
+from amortex.core.errors import InputError
+
+
+def load_classifier(
+    name: str | nn.Module = DEFAULT_CLASSIFIER,
+    weights: str = "auto",
+    num_classes: int | None = None,
+    class_names: str | Path | Sequence[str] | None = None,
+    model_args: dict[str, Any] | None = None,
+    activation: Activation = "softmax",
+    **data_config: Any,
+) -> Classifier:
+    """Build a frozen classifier.
+
+    Arguments:
+        name: a timm name (also ``hf-hub:...`` and ``local-dir:...``), or the class path of an `nn.Module`
+            (``package.module.Class``); or a module with its weights, of which a copy is taken.
+        weights: ``auto`` (embedded where there are any, else what timm downloads; for a class path whatever its
+            constructor loads), ``random``, or a safetensors or checkpoint file (read without executing code).
+        num_classes: number of classes; by default read off the weight file, or the model's own.
+        class_names: text file with one class name per line, or the names.
+        model_args: further arguments of the model's constructor.
+        activation: what makes probabilities of the outputs, see `Classifier`.
+        **data_config: overrides of the network's data config: input_size (the side of a square, or ``(C, *size)``),
+            mean, std, and for images interpolation, crop_pct, crop_mode.
+
+    Raises:
+        InputError: an unknown name, weights that do not fit or cannot be had, a wrong class name file.
+    """
+    arguments = dict(model_args or {})
+    names = None if class_names is None else read_class_names(class_names)
+    if isinstance(name, nn.Module):
+        if weights != "auto" or num_classes is not None or arguments:
+            raise InputError("a module is explained as it is: leave out weights, num_classes and model_args")
+        model, source, name = copy.deepcopy(name).cpu(), "its own", _name_of(name)
+    else:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)  # untrained weights are the same each time
+            model, source = build_network(name, weights, num_classes, arguments)
+    overrides = {key: value for key, value in data_config.items() if value is not None}
+    config = _data_config(model, arguments.get("in_chans"), overrides)
+    names = known_class_names(model) if names is None else names
+    return Classifier(model, config, name, source, names, model_args, activation)
+
+
+def _name_of(model: nn.Module) -> str:
+    """A name from which `build_network` makes such a network: timm's name, or its class path."""
+    config = getattr(model, "pretrained_cfg", None) or {}
+    return str(config.get("architecture") or f"{type(model).__module__}.{type(model).__qualname__}")
+
+
+def _data_config(model: nn.Module, channels: int | None, overrides: dict[str, Any]) -> dict[str, Any]:
+    """The data config of a network: timm's for images; for other signals their size and no normalisation.
+
+    Arguments:
+        channels: that the network was built for, if they were given.
+        overrides: settings that come before those of the network.
+
+    Raises:
+        InputError: a mean or std that does not fit the channels.
+    """
+    known = getattr(model, "pretrained_cfg", None) or {}
+    default_channels, *default_size = known.get("input_size") or (3, 224, 224)
+    input_size = overrides.pop("input_size", None)
+    if isinstance(input_size, int):
+        input_size = [input_size] * len(default_size)
+    elif input_size is not None:
+        channels, *input_size = input_size
+    size = (default_channels if channels is None else channels, *(input_size or default_size))
+    if len(size) != 3:
+        return {"input_size": size, "mean": (0.0,), "std": (1.0,), **overrides}
+    try:
+        config: dict[str, Any] = resolve_data_config({**overrides, "input_size": size}, model=model)
+        return config
+    except AssertionError as error:  # timm's check of the lengths of mean and std
+        raise InputError(f"mean and std need 1 or {size[0]} values, one per channel") from error
