@@ -201,7 +201,7 @@ def test_explain_with_a_trained_explainer(release, tmp_path, capsys):
         assert explain(folder, "--out", tmp_path / options[0], *ours, *options) == 0
     said = capsys.readouterr()
     assert not said.err
-    rows = [json.loads(line) for line in (tmp_path / "--measure/summary.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (tmp_path / "--select-rate/summary.jsonl").read_text().splitlines()]
     assert ("masks do not keep their class" in said.out) == (not all(row["retained"] for row in rows))
     rows = [json.loads(line) for line in (tmp_path / "--target/summary.jsonl").read_text().splitlines()]
     assert ("try --method cartoonx" in said.out) == (not any(row["retained"] for row in rows))
@@ -239,8 +239,10 @@ def test_what_does_not_fit_is_refused_with_one_line(arguments, why, release, tmp
 
 def test_a_damaged_release_is_refused(release):
     original = json.loads((release / CONFIG).read_text())
-    for change in ({"settings": {**original["settings"], "levels": "x"}}, {"settings": {"classifier": "resnet18"}},
-                   {"settings": [1]}, {"identity": []}, {"identity": {}}):  # fmt: skip
+    settings = original["settings"]
+    for change in ({"settings": {**settings, "problem": {**settings["problem"], "levels": "x"}}},
+                   {"settings": {"classifier": "resnet18"}}, {"settings": [1]}, {"identity": []},
+                   {"identity": {}}):  # fmt: skip
         (release / CONFIG).write_text(json.dumps({**original, **change}))
         with pytest.raises(InputError):
             load_predictor(release, classifier="helpers.networks.TinyNet")

@@ -44,7 +44,9 @@ def test_a_release_holds_what_the_checkpoint_does(checkpoint, tmp_path, images, 
 @pytest.mark.parametrize("gradient", [False, True])
 def test_onnx_files_compute_the_same_for_any_batch(gradient, tiny_classifier, tmp_path, images):
     torch.manual_seed(0)
-    predictor = MaskPredictor(RateDistortion(tiny_classifier, Wavelet("haar", 2)), gradient=gradient, width=8).eval()
+    predictor = MaskPredictor(
+        RateDistortion(tiny_classifier, Wavelet("haar", 2)), PredictorConfig(gradient=gradient, width=8)
+    ).eval()
     export_onnx(predictor, tmp_path / ONNX)
     session = onnxruntime.InferenceSession(tmp_path / ONNX, providers=["CPUExecutionProvider"])
     assert len(session.get_inputs()) == (5 if gradient else 2)

@@ -9,6 +9,7 @@ import torch
 
 from amortex.amortized import path_optimizer as way
 from amortex.amortized.budget import raised
+from amortex.amortized.config import PredictorConfig
 from amortex.amortized.explainer import Amortized
 from amortex.amortized.mask_path import MaskPath
 from amortex.amortized.predictor import MaskPredictor
@@ -24,7 +25,7 @@ from helpers.predictors import stirred
 def predictor(tiny_classifier):
     torch.manual_seed(0)
     rd = RateDistortion(tiny_classifier, Wavelet("haar", 2))
-    return stirred(MaskPredictor(rd, width=8, refiner=True)).eval()
+    return stirred(MaskPredictor(rd, PredictorConfig(width=8), refiner=True)).eval()
 
 
 def start_of(encoded):
@@ -35,7 +36,7 @@ def start_of(encoded):
 
 def walked(rounds, samples=way.SAMPLES):
     """Classifier passes of the first steps, a look, and so many rounds of both."""
-    return (1 + rounds) * (way.PASSES + samples * len(way.DEFAULT_LEARNED_STEPS))
+    return (1 + rounds) * (way.PASSES + samples * len(way.MEASURED_RATES))
 
 
 def forwards(passes):
@@ -75,10 +76,10 @@ def test_a_look_finds_the_largest_rise_and_its_standard_errors(tiny_classifier, 
     encoded = rd.encode(images)
     start = start_of(encoded)
     half = raised(start, way.HALF)
-    distortion, rise = way.PathOptimizer(rd, encoded, start, 3).probe(half)
+    distortion, rise = way.PathOptimizer(rd, encoded, start, 3).measure(half)
     found = [
         rd(encoded, raised(start, rate, half), NoiseStreams.of(images, 3, "way look"), way.SAMPLES).distortion
-        for rate in way.DEFAULT_LEARNED_STEPS
+        for rate in way.MEASURED_RATES
     ]
     for image in range(3):
         drawn = [rate[image].numpy() for rate in found]
@@ -86,7 +87,7 @@ def test_a_look_finds_the_largest_rise_and_its_standard_errors(tiny_classifier, 
         for low, high in itertools.combinations(range(len(drawn)), 2):
             change = drawn[high] - drawn[low]
             highs.append(change.mean() + way.ERRORS * change.std() / len(change) ** 0.5)
-        assert distortion[image].tolist() == pytest.approx([streams.mean() for streams in drawn], abs=1e-5)
+        assert distortion[image].tolist() == pytest.approx([values.mean() for values in drawn], abs=1e-5)
         assert rise[image].item() == pytest.approx(max(highs), abs=1e-5)
 
 
@@ -111,7 +112,7 @@ class Scripted(way.PathOptimizer):
     def images(self):
         return self.start[:, 0].mul(10).round().int().tolist()
 
-    def probe(self, half):
+    def measure(self, half):
         rise = [self.rises[image][int(number)] for image, number in zip(self.images, half[:, 0], strict=True)]
         return torch.tensor([[0.1, 0.1, 0.1, 0.1, 0.1 + each] for each in rise]), torch.tensor(rise)
 

@@ -6,6 +6,7 @@ from torch import nn
 
 from amortex.amortized.backbone import Backbone, class_maps, fit
 from amortex.amortized.budget import masks_of_rate
+from amortex.amortized.config import PredictorConfig
 from amortex.amortized.evidence import PROBE_RATE, probe, standardise
 from amortex.amortized.predictor import RATES, MaskPredictor
 from amortex.classifiers.loading import load_classifier
@@ -72,7 +73,7 @@ def test_maps_are_fitted_to_levels_without_moving():
 @pytest.mark.parametrize("gradient", [False, True])
 @pytest.mark.parametrize("features", [False, True])
 def test_predictions_have_the_rate_asked_for(classifier, gradient, features):
-    predictor = MaskPredictor(RateDistortion(classifier), features=features, gradient=gradient)
+    predictor = MaskPredictor(RateDistortion(classifier), PredictorConfig(features=features, gradient=gradient))
     prediction = predictor(pictures(classifier))
     k = prediction.encoded.layout.k
     assert prediction.logits.shape == (2, k)
@@ -126,7 +127,7 @@ def test_the_look_is_the_gradient_at_one_noisy_input(smooth_classifier, images64
 
 def test_the_guess_follows_energy_and_class_map_and_the_look_is_taken_there(tiny_classifier, images):
     rd = RateDistortion(tiny_classifier, Wavelet("haar", 2))
-    black_box = MaskPredictor(rd, features=False)(images).evidence
+    black_box = MaskPredictor(rd, PredictorConfig(features=False))(images).evidence
     assert black_box.activation is None
     torch.testing.assert_close(black_box.guess, standardise(black_box.energy))
     rd = RateDistortion(timm_classifier("tf_efficientnet_lite0"))
@@ -144,7 +145,7 @@ def test_the_guess_follows_energy_and_class_map_and_the_look_is_taken_there(tiny
 
 def test_an_own_encoder_learns_for_a_black_box(tiny_classifier, images):
     rd = RateDistortion(tiny_classifier, Wavelet("db2", 2))
-    predictor = MaskPredictor(rd, features=False, encoder="convnext_atto", width=8)
+    predictor = MaskPredictor(rd, PredictorConfig(features=False, encoder="convnext_atto", width=8))
     assert predictor.decoder.encoder.strides == [4, 8, 16, 32]
     with torch.no_grad():
         for stage in predictor.decoder.stages:  # leave the zeros that training starts from
@@ -152,9 +153,9 @@ def test_an_own_encoder_learns_for_a_black_box(tiny_classifier, images):
     predictor(images).mask(0.1).square().sum().backward()
     assert all(p.grad is not None for p in predictor.decoder.encoder.network.stem_0.parameters())
     with pytest.raises(InputError, match="batch normalisations; try convnext_atto"):
-        MaskPredictor(rd, encoder="resnet18")
+        MaskPredictor(rd, PredictorConfig(encoder="resnet18"))
     with pytest.raises(InputError, match="nonsense cannot be the encoder"):
-        MaskPredictor(rd, encoder="nonsense")
+        MaskPredictor(rd, PredictorConfig(encoder="nonsense"))
 
 
 def test_another_class_gets_another_mask(tiny_classifier, images):
@@ -165,7 +166,7 @@ def test_another_class_gets_another_mask(tiny_classifier, images):
 
 def test_weights_belong_to_their_classifier_and_transform(tiny_classifier):
     predictor = MaskPredictor(RateDistortion(tiny_classifier, Wavelet("haar", 2)))
-    predictor.refuse_others(predictor.identity())
+    predictor.refuse_others(predictor.rate_distortion.identity())
     other = build_classifier(smooth_net(5, seed=9), (3, 32, 32), "tiny")
     for rd, what in (
         (RateDistortion(other, Wavelet("haar", 2)), "classifier weights"),
@@ -173,13 +174,13 @@ def test_weights_belong_to_their_classifier_and_transform(tiny_classifier):
         (RateDistortion(tiny_classifier, Wavelet("db2", 2)), "transform wavelet"),
     ):
         with pytest.raises(InputError, match=f"trained for another {what}"):
-            MaskPredictor(rd).refuse_others(predictor.identity())
+            MaskPredictor(rd).refuse_others(predictor.rate_distortion.identity())
     with pytest.raises(InputError, match="not on Pixel"):
         MaskPredictor(RateDistortion(tiny_classifier, Pixel()))
 
 
 def test_black_boxes_are_explained_from_coefficients_alone(images):
     classifier = build_classifier(nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 4)), (3, 32, 32), "box")
-    predictor = MaskPredictor(RateDistortion(classifier, Wavelet("haar", 3)), gradient=False)
+    predictor = MaskPredictor(RateDistortion(classifier, Wavelet("haar", 3)), PredictorConfig(gradient=False))
     assert predictor.backbone.channels == []
     assert predictor(images).mask(0.2).mean().item() == pytest.approx(0.2, rel=1e-4)

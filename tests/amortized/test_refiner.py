@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from amortex.amortized.checkpoints import load_predictor
+from amortex.amortized.config import PredictorConfig
 from amortex.amortized.evidence import probe
 from amortex.amortized.explainer import Amortized
 from amortex.amortized.mask_path import MaskPath
@@ -30,7 +31,9 @@ def loss_of(predictor: MaskPredictor, steps: int = 1) -> Refinement:
 @pytest.fixture
 def predictor(tiny_classifier):
     torch.manual_seed(0)
-    predictor = MaskPredictor(RateDistortion(tiny_classifier, Wavelet("haar", 2)), width=8, refiner=True)
+    predictor = MaskPredictor(
+        RateDistortion(tiny_classifier, Wavelet("haar", 2)), PredictorConfig(width=8), refiner=True
+    )
     return predictor.eval()
 
 
@@ -215,7 +218,9 @@ def test_batch_invariant_masks_are_equal_to_the_last_bit(predictor, images):
 )
 def test_outputs_that_are_not_finite_cost_their_own_image_alone(arguments, images):
     classifier = load_classifier("helpers.networks.NanOnWhite", input_size=32, mean=[0.5], std=[0.5])
-    predictor = MaskPredictor(RateDistortion(classifier, Wavelet("haar", 2)), width=8, refiner=True).eval()
+    predictor = MaskPredictor(
+        RateDistortion(classifier, Wavelet("haar", 2)), PredictorConfig(width=8), refiner=True
+    ).eval()
     explainer = Amortized(stirred(predictor), learned_steps=2, **arguments)
     white = torch.cat([images[:1], torch.ones_like(images[:1])])
     torch.testing.assert_close(
@@ -234,7 +239,7 @@ def test_the_first_mask_ranks_what_refined_ones_do_not_tell_apart(predictor, ima
 
 
 def test_looks_need_an_explainer_that_learned_them(tiny_classifier, predictor):
-    plain = MaskPredictor(RateDistortion(tiny_classifier, Wavelet("haar", 2)), width=8)
+    plain = MaskPredictor(RateDistortion(tiny_classifier, Wavelet("haar", 2)), PredictorConfig(width=8))
     with pytest.raises(InputError, match="learned no refinement"):
         Amortized(plain, learned_steps=1)
     for arguments in ({"learned_steps": -1}, {"learned_steps": 2, "finetune_steps": 2, "rate": 0.1}):

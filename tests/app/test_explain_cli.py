@@ -69,7 +69,7 @@ def test_the_picture_follows_from_the_mask_with_pywavelets_alone(two, tmp_path):
     assert explain(two / "a.png", "--out", tmp_path, "--wavelet", "sym4", "--steps", "40", "--lambda-k", "40") == 0
     tensors, settings = mask_file(tmp_path / "a_mask.safetensors")
     grey = Preprocess(CONFIG).load(two / "a.png").mean(0).numpy()
-    wavelet, mode, levels = (settings[f"transform_{key}"] for key in ("wavelet", "mode", "levels"))
+    wavelet, mode, levels = (settings[f"transform_{key}"] for key in ("wavelet", "padding", "levels"))
     low, *details = pywt.wavedec2(grey, wavelet, mode, int(levels))
     kept = [low * tensors["low"]]
     for detail, level in zip(details, range(int(levels), 0, -1), strict=True):

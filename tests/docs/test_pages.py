@@ -8,11 +8,11 @@ import shlex
 from pathlib import Path
 
 import pytest
+from amortex.app.commands import TRAINER, ExplainCLI
 from lightning.pytorch.cli import LightningCLI
 
 import amortex
 from amortex.app import options
-from amortex.app.commands import TRAINER, ExplainCLI
 from amortex.app.train_cli import main as train
 from amortex.comparison import Comparison
 from amortex.data import ImageData

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from amortex.amortized.config import PredictorConfig
 from amortex.amortized.explainer import Amortized
 from amortex.amortized.predictor import MaskPredictor
 from amortex.classifiers.loading import load_classifier
@@ -36,7 +37,9 @@ def test_leakage_is_of_other_classes_and_sanity_falls(tiny_classifier, images):
 def test_randomised_classifiers_have_no_head_left_that_predictors_read():
     rd = RateDistortion(load_classifier("resnet10t", "random", num_classes=7, input_size=64))
     image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    explainer = Amortized(MaskPredictor(rd, gradient=False), rate=0.1)  # its guess follows the class maps
+    explainer = Amortized(
+        MaskPredictor(rd, PredictorConfig(gradient=False)), rate=0.1
+    )  # its guess follows the class maps
     before = explainer.explain(image)
     changed = next(randomised(explainer))
     head = changed.rate_distortion.classifier.model.get_classifier().weight
