@@ -30,7 +30,7 @@ def invert(flat: np.ndarray, transform) -> np.ndarray:
         return np.fft.irfft2(flat.reshape(-1, 16, 9), s=(16, 16), norm="ortho")
     low, fine, coarse = (band.numpy() for band in transform.layout((16, 16)).split(torch.from_numpy(flat)))
     details = [tuple(np.moveaxis(detail, 1, 0)) for detail in (coarse, fine)]
-    return pywt.waverec2([low, *details], transform.wavelet, mode=transform.mode)[..., :16, :16]
+    return pywt.waverec2([low, *details], transform.wavelet, mode=transform.padding)[..., :16, :16]
 
 
 def unit_noise(rd: RateDistortion, image: torch.Tensor, layout) -> np.ndarray:

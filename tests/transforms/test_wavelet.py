@@ -26,14 +26,16 @@ def with_pywt(x: np.ndarray, transform: Wavelet) -> list[np.ndarray]:
     """Bands as amortex orders them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        low, *details = pywt.wavedec2(x, transform.wavelet, mode=transform.mode, level=transform.levels, axes=(-2, -1))
+        low, *details = pywt.wavedec2(
+            x, transform.wavelet, mode=transform.padding, level=transform.levels, axes=(-2, -1)
+        )
     return [low, *(np.stack(detail, axis=-3) for detail in reversed(details))]
 
 
 def inverse_with_pywt(bands: tuple[torch.Tensor, ...], transform: Wavelet, size: tuple[int, int]) -> np.ndarray:
     low, *details = (band.numpy() for band in bands)
     coefficients = [low, *(tuple(np.moveaxis(detail, -3, 0)) for detail in reversed(details))]
-    return pywt.waverec2(coefficients, transform.wavelet, mode=transform.mode)[..., : size[0], : size[1]]
+    return pywt.waverec2(coefficients, transform.wavelet, mode=transform.padding)[..., : size[0], : size[1]]
 
 
 def is_offered(transform: Wavelet, size: tuple[int, int]) -> bool:
@@ -45,7 +47,7 @@ def is_offered(transform: Wavelet, size: tuple[int, int]) -> bool:
 
 
 def test_both_synthesis_paths_are_tested():
-    assert pywt.Wavelet(SHORT).dec_len <= LONGEST_NONSEPARABLE < pywt.Wavelet(LONG).dec_len
+    assert pywt.Wavelet(SHORT).dec_len <= LONGEST_NONSEPARABLE[2] < pywt.Wavelet(LONG).dec_len
 
 
 @pytest.mark.parametrize("mode", MODES)
