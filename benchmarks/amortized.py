@@ -16,7 +16,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from amortex.amortized.checkpoints import load_predictor
-from amortex.amortized.explainer import DEFAULT_LEARNED_STEPS
 from amortex.amortized.mask_path import MaskPath
 from amortex.amortized.predictor import MaskPredictor, Prediction
 from amortex.core.masks import energy, top_share
@@ -74,7 +73,7 @@ def trivial(predictor: MaskPredictor, prediction: Prediction) -> dict[str, list[
         "coarse levels first": coarse_first(encoded),
         "sensitivity": sensitivity(rd, encoded, NoiseStreams.of(encoded.image)),
         "WAM-SG": WAM(rd, "smoothgrad").explain(encoded.image).relevance,
-        "the predictor before training": predictor.decoder.given(prediction.evidence)[0],
+        "the predictor before training": predictor.decoder.inputs(prediction.evidence)[0],
     }
     hard = {name: [top_share(values, rate, energies) for rate in RATES] for name, values in orderings.items()}
     empty = torch.zeros_like(energies)
@@ -98,9 +97,10 @@ def trained(predictor: MaskPredictor, prediction: Prediction) -> dict[str, list[
     }
     if predictor.decoder.refiner is not None:
         streams = NoiseStreams.of(prediction.encoded.image, stream="refine")
-        refined = predictor.refine(prediction, REFINED_LAMBDA_K, DEFAULT_LEARNED_STEPS, streams)
+        steps = predictor.schedule.default_steps
+        refined = predictor.refine(prediction, REFINED_LAMBDA_K, steps, streams)
         path = MaskPath(predictor.rate_distortion, prediction, refined, hard=False)
-        masks[f"amortized, {DEFAULT_LEARNED_STEPS} learned steps"] = [
+        masks[f"amortized, {steps} learned steps"] = [
             path.mask(energies.new_full((len(energies),), rate)) for rate in RATES
         ]
     return masks

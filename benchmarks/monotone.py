@@ -14,7 +14,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from amortex.amortized.checkpoints import load_predictor
-from amortex.amortized.explainer import DEFAULT_LEARNED_STEPS
 from amortex.amortized.mask_path import MaskPath
 from amortex.amortized.predictor import MaskPredictor
 from amortex.amortized.released import released
@@ -42,10 +41,10 @@ def distortions(predictor: MaskPredictor, image: Tensor, learned_steps: int, sam
 @torch.no_grad()
 def main(options: argparse.Namespace) -> None:
     prepare()
-    learned_steps = DEFAULT_LEARNED_STEPS if options.learned_steps is None else options.learned_steps
     release = options.explainer or released(DEFAULT_CLASSIFIER)
     assert release is not None, "amortex comes with an explainer for its default classifier"
     predictor = load_predictor(release, input_size=options.size, internal_batch_size=64)
+    learned_steps = predictor.schedule.default_steps if options.learned_steps is None else options.learned_steps
     image = photographs(predictor.rate_distortion, options.folder, options.images).image
     chunks = tqdm(image.split(8), disable=None)
     distortion = torch.cat([distortions(predictor, chunk, learned_steps, options.samples) for chunk in chunks])

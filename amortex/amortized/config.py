@@ -1,8 +1,13 @@
-"""Settings of the mask predictor, as plain values."""
+"""Settings of the amortized explainer, as plain values: importing them imports nothing heavy."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from amortex.core.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -29,3 +34,120 @@ class PredictorConfig:
         """The settings in a table; what it lacks is by default."""
         known = {field.name for field in fields(cls)}
         return cls(**{key: value for key, value in settings.items() if key in known})
+
+
+@dataclass(frozen=True)
+class RefinementSchedule:
+    """How the steps of learned refinement follow each other.
+
+    The sparsity weight rises from step to step. A step lowers the objective as far as it can at once: at a high weight
+    it drops entries faster than others can be found, until the class is lost, and with it the gradient. So the first
+    steps find the entries that matter, at a low weight. The fewer steps there are, the higher they start, since few
+    steps cannot drop much.
+
+    Arguments:
+        default_steps: number of steps where none is asked for.
+        initial_rate_factor: the first mask has the best rate for the first sparsity weight, times this.
+        initial_lambda_scale: the first sparsity weight, as a multiple of ``lambda_k / steps``,
+        largest_initial_lambda: at most this share of lambda_k,
+        first_lambda: and at least this.
+        rise: share of the steps over which the sparsity weight rises to lambda_k.
+        lowest_lambda: lower sparsity weights count as this one; the network has seen none lower.
+        averaged_tail: average the masks of the last steps, one of so many: single steps are noisy.
+        prune_threshold: lower mask values become zero: they cost rate, and keep nothing.
+        tie_break_weight: weight of the predicted logits in the order of the entries. Most logits of a refined mask are
+            at their lower limit, where they do not tell entries apart.
+    """
+
+    default_steps: int = 8
+    initial_rate_factor: float = 1.5
+    initial_lambda_scale: float = 2.0
+    largest_initial_lambda: float = 0.5
+    first_lambda: float = 1.0
+    rise: float = 0.75
+    lowest_lambda: float = 1e-2
+    averaged_tail: int = 8
+    prune_threshold: float = 0.02
+    tie_break_weight: float = 1 / 64
+
+    def initial_lambda(self, lambda_k: "Tensor", steps: int) -> "Tensor":
+        """Sparsity weights ``(B,)`` of the first of so many steps towards `lambda_k` ``(B,)``."""
+        scale = min(self.initial_lambda_scale / max(1, steps), self.largest_initial_lambda)
+        return (lambda_k * scale).clamp(min=self.first_lambda)
+
+    def lambda_t(self, lambda_k: "Tensor", initial: "Tensor", step: int, steps: "int | Tensor") -> "Tensor":
+        """Sparsity weights ``(B,)`` of step number `step`, from 0, of `steps`: from `initial` up to `lambda_k`."""
+        lambda_k = lambda_k.clamp(min=self.lowest_lambda)
+        initial = initial.clamp(min=self.lowest_lambda).minimum(lambda_k)
+        progress = (step + 1) / (self.rise * steps)
+        progress = min(1.0, progress) if isinstance(progress, float) else progress.clamp(max=1)
+        return initial ** (1 - progress) * lambda_k**progress
+
+
+@dataclass(frozen=True)
+class SelectionConfig:
+    """How a rate is chosen by measurements.
+
+    Arguments:
+        rates: number of rates to choose from, evenly spaced on a log scale.
+        samples: noise draws per rate.
+        confirmation_samples: fresh draws that confirm a bound on the distortion.
+    """
+
+    rates: int = 16
+    samples: int = 16
+    confirmation_samples: int = 64
+
+
+@dataclass(frozen=True)
+class PathConfig:
+    """How the midpoint of a densification path is optimised (see `PathOptimizer`).
+
+    Arguments:
+        start_rate: all entries rise evenly up to this rate, so that masks of lower rates need no optimisation.
+        midpoint_rate: rate of the midpoint.
+        rates: rates along the path at which each step draws noise.
+        steps: steps of Adam.
+        averaged_steps: average the masks of the last steps: single ones are noisy.
+        lr: learning rate of the first step.
+        final_lr_share: share of it that the last step has.
+        slow_below: root of the distortion below which steps become smaller.
+        betas: of Adam.
+        eps: of Adam, relative to the gradient of the input.
+        smoothing: side, in entries, of the neighbourhood over which gradients are averaged: one draw says little of an
+            entry, but neighbours agree.
+        rise: distortion may rise by this much from a rate to a higher one.
+        measured_rates: rates at which the path is measured: one more than `rates`, and each but the first belongs to
+            one of these.
+        samples: noise draws of a measurement.
+        standard_errors: how many are added to a measured rise.
+        rounds: most rounds of further steps, as long as distortion rises.
+        restart_lr: learning rate of the first step of each.
+        focus: how much more weight rates have there up to which distortion rises.
+
+    Raises:
+        InputError: not one more of `measured_rates` than of `rates`.
+    """
+
+    start_rate: float = 0.06
+    midpoint_rate: float = 0.5
+    rates: tuple[float, ...] = (0.15, 0.3, 0.5, 0.7)
+    steps: int = 24
+    averaged_steps: int = 10
+    lr: float = 0.06
+    final_lr_share: float = 0.2
+    slow_below: float = 0.15
+    betas: tuple[float, float] = (0.8, 0.9)
+    eps: float = 0.1
+    smoothing: int = 5
+    rise: float = 0.01
+    measured_rates: tuple[float, ...] = (0.1, 0.2, 0.3, 0.5, 0.7)
+    samples: int = 32
+    standard_errors: float = 1.5
+    rounds: int = 5
+    restart_lr: float = 0.04
+    focus: float = 8
+
+    def __post_init__(self) -> None:
+        if len(self.measured_rates) != len(self.rates) + 1:
+            raise InputError("a path is measured at one rate more than its steps draw noise at")

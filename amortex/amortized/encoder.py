@@ -1,4 +1,4 @@
-"""Feature maps of one's own, for classifiers that do not show theirs."""
+"""Feature maps learned from the input, for classifiers that do not show theirs."""
 
 import timm
 import torch
@@ -14,11 +14,11 @@ class Encoder(nn.Module):
 
     Arguments:
         name: of a network that timm can take features from.
-        classifier: whose mean, std and image size hold.
+        classifier: its mean, std and input size hold here, too.
 
     Raises:
-        InputError: timm has no such network, it has no feature maps, or it has batch normalisations, whose running
-            statistics would not be those of the averaged weights.
+        InputError: the inputs are no images; timm has no such network, or it has no feature maps; or it has batch
+            normalisations, whose running statistics would not be those of the averaged weights.
     """
 
     mean: Tensor
@@ -27,6 +27,8 @@ class Encoder(nn.Module):
     def __init__(self, name: str, classifier: Classifier) -> None:
         super().__init__()
         channels, *size = classifier.input_size
+        if len(size) != 2:
+            raise InputError(f"{name} cannot be the encoder: timm's networks are for images; leave it out")
         try:
             with torch.random.fork_rng():
                 torch.manual_seed(0)
@@ -34,15 +36,15 @@ class Encoder(nn.Module):
         except Exception as error:  # timm raises many types
             first = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise InputError(f"{name} cannot be the encoder: {first[:150]}; try convnext_atto") from error
-        if any(isinstance(m, nn.BatchNorm2d | BatchNormAct2d) for m in self.network.modules()):
+        if any(isinstance(module, nn.BatchNorm2d | BatchNormAct2d) for module in self.network.modules()):
             raise InputError(f"{name} cannot be the encoder: it has batch normalisations; try convnext_atto")
         mean, std = classifier.mean.cpu().expand(channels, 1, 1), classifier.std.cpu().expand(channels, 1, 1)
         self.register_buffer("mean", mean.clone(), persistent=False)
         self.register_buffer("std", std.clone(), persistent=False)
         with torch.no_grad():
             maps = self(torch.full((1, channels, *size), 0.5))
-        self.channels = [m.shape[1] for m in maps]
-        self.strides = [size[1] / m.shape[3] for m in maps]
+        self.channels = [feature_map.shape[1] for feature_map in maps]
+        self.strides = [size[1] / feature_map.shape[3] for feature_map in maps]
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         return tuple(self.network((image - self.mean) / self.std))

@@ -1,4 +1,4 @@
-"""What the predictor sees of an image: coefficients, features, class, and optionally one look at the gradient."""
+"""What the predictor knows of an input: coefficients, features, class, and perhaps a gradient at a noisy input."""
 
 from typing import NamedTuple
 
@@ -7,39 +7,40 @@ from torch import Tensor
 
 from amortex.amortized.backbone import Backbone, Features, class_maps, fit
 from amortex.amortized.budget import masks_of_rate
+from amortex.core.nd import spatial_axes
 from amortex.core.noise_streams import NoiseStreams
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
 
-# Where the gradient is taken: a mask of this rate. A look at masks that follow the guess orders entries better than one
-# at equal masks, the more so the nearer to the rates that are asked for; but where little of the class is left, not.
+# Rate of the mask at which the gradient is probed. Gradients at masks that follow the prior rank coefficients better
+# than gradients at uniform masks, and better still at low rates, until the class is lost.
 PROBE_RATE = 0.4
-UNSEEN = -20.0  # log p of a class of which nothing is left
+LOWEST_LOG_PROBABILITY = -20.0  # of a class of which nothing is left
 
 
 class GradientProbe(NamedTuple):
-    """One noisy input under the guessed mask, and the gradient of log p there."""
+    """One noisy input under a mask, and the gradient of the class's log-probability there."""
 
     damage: Tensor  # (B, k): first-order damage to log p from obfuscating each entry
     effect: Tensor  # (B, k), signed: gradient of log p times (h - mean)
     log_probability: Tensor  # (B,): log p at that input
-    slope: Tensor | None = None  # (B, k): gradient of log p with respect to the mask, where it is wanted
+    mask_gradient: Tensor | None = None  # (B, k): gradient of log p with respect to the mask, if asked for
 
 
 class Evidence(NamedTuple):
-    """One row per image."""
+    """What is known of a batch of inputs before any mask is predicted."""
 
     encoded: EncodedBatch
     features: Features
     energy: Tensor  # (B, k), log of the mean over channels of (h - mean)^2
-    spread: Tensor  # (B, k), of sigma^2
+    spread: Tensor  # (B, k), log of the mean over channels of sigma^2
     activation: Tensor | None  # (B, 2, k): `class_maps` at each entry, where the classifier has them
-    guess: Tensor  # (B, k): what keeps the class at first sight, mean 0 and deviation 1
+    prior: Tensor  # (B, k): which entries keep the class, from energy and class maps; mean 0 and deviation 1
     probe: GradientProbe | None
 
     @property
     def contrast(self) -> Tensor:
-        """How much an entry stands out of its group, ``(B, k)``."""
+        """How far an entry stands out of its group, ``(B, k)``."""
         return (self.energy - self.spread).clamp(min=-7) / 3
 
 
@@ -50,104 +51,111 @@ def observe(
     target: Tensor | None = None,
     streams: NoiseStreams | None = None,
 ) -> Evidence:
-    """Look at images ``(B, C, H, W)`` in [0, 1]: one forward pass, and with `streams` one forward and backward more.
+    """Gather the evidence of inputs ``(B, C, *size)`` by a forward pass, and a gradient probe if there are `streams`.
 
     `target` ``(B,)`` defaults to the predicted classes.
     """
     features = backbone(image)
     encoded = rd.encode(image, target, rd.classifier.probabilities(features.logits))
-    energy, spread = loudness(encoded)
+    energy, spread = log_moments(encoded)
     activation = None
     if features.head is not None:
         activation = _at_entries(class_maps(features, encoded.target, encoded.probabilities), encoded)
-    guess = standardise(energy)
+    prior = standardise(energy)
     if activation is not None:
-        guess = standardise(2 * guess + 3 * activation[:, 0])
-    seen = None
+        prior = standardise(2 * prior + 3 * activation[:, 0])
+    gradient = None
     if streams is not None:
         rate = energy.new_full((len(energy),), PROBE_RATE)
-        seen = probe(rd, encoded, masks_of_rate(2 * guess, rate, fine=0), streams)  # about that rate will do
-    return Evidence(encoded, features, energy, spread, activation, guess, seen)
+        mask = masks_of_rate(2 * prior, rate, fine_steps=0)  # about that rate is enough
+        gradient = probe(rd, encoded, mask, streams)
+    return Evidence(encoded, features, energy, spread, activation, prior, gradient)
 
 
 def probe(
-    rd: RateDistortion, encoded: EncodedBatch, mask: Tensor, streams: NoiseStreams, slope: bool = False
+    rd: RateDistortion, encoded: EncodedBatch, mask: Tensor, streams: NoiseStreams, mask_gradient: bool = False
 ) -> GradientProbe:
-    """Look at images under masks ``(B, k)``, one noisy input each, and at the `slope` if it is wanted.
+    """One noisy input under each mask ``(B, k)``, and the gradient there; with respect to the mask, too, if asked for.
 
-    The damage is ``((h - mean)^2 + sigma^2) * gradient^2``, summed over channels: a small coefficient of a loud
-    group is worth keeping, because that silences noise.
+    The damage is ``((h - mean)^2 + sigma^2) * gradient^2``, summed over channels. A small coefficient of a loud group
+    is worth keeping, because that silences noise.
     """
     chunks = rd.chunks(len(encoded.image))
-    learned_steps = [_probe(rd, encoded.of(some), mask[some], streams, some, slope) for some in chunks]
-    parts = zip(*(one if slope else one[:-1] for one in learned_steps), strict=True)
+    probes = [_probe(rd, encoded.of(images), mask[images], streams, images, mask_gradient) for images in chunks]
+    parts = zip(*(part if mask_gradient else part[:-1] for part in probes), strict=True)
     return GradientProbe(*(torch.cat(part) for part in parts))
 
 
 def _probe(
-    rd: RateDistortion, encoded: EncodedBatch, mask: Tensor, streams: NoiseStreams, images: slice, slope: bool
+    rd: RateDistortion, encoded: EncodedBatch, mask: Tensor, streams: NoiseStreams, images: slice, mask_gradient: bool
 ) -> GradientProbe:
     layout = encoded.layout
     noise = rd.noise(encoded, streams, images, 1)
     with torch.enable_grad():
         leaf = mask.detach().requires_grad_()
-        with torch.set_grad_enabled(slope):
+        with torch.set_grad_enabled(mask_gradient):
             mixed = rd.mix(encoded, leaf, noise)
-        if not slope:
+        if not mask_gradient:
             mixed = mixed.map(lambda band: band.detach().requires_grad_())
         log_probability = rd.classifier.log_probabilities(rd.classifier(rd.picture(mixed)))
         log_probability = log_probability.gather(1, encoded.target[:, None])[:, 0]
-        gradient = torch.autograd.grad(log_probability.sum(), [*mixed.bands, leaf] if slope else list(mixed.bands))
+        inputs = [*mixed.bands, leaf] if mask_gradient else list(mixed.bands)
+        gradients = torch.autograd.grad(log_probability.sum(), inputs)
     # flat, since passes over channels-last and plain tensors together are slow
-    slopes, away = layout.join(gradient[: len(mixed.bands)]), _away(encoded)
-    product = slopes * away
+    gradient, deviation = layout.join(gradients[: len(mixed.bands)]), _deviation(encoded)
+    product = gradient * deviation
     change = product.square()
     if encoded.scale is not None:
-        spread = slopes * layout.join(encoded.scale)
-        change = torch.addcmul(change, spread, spread)
+        loudness = gradient * layout.join(encoded.scale)
+        change = torch.addcmul(change, loudness, loudness)
     # outputs that are not finite show nothing, and must not reach the weights of the decoder
     damage, effect = (values.sum(1).nan_to_num_(0, 0, 0) for values in (change, product))
-    log_probability = log_probability.detach().nan_to_num(UNSEEN, neginf=UNSEEN)
-    return GradientProbe(damage, effect, log_probability, gradient[-1].nan_to_num(0, 0, 0) if slope else None)
+    log_probability = log_probability.detach().nan_to_num(LOWEST_LOG_PROBABILITY, neginf=LOWEST_LOG_PROBABILITY)
+    return GradientProbe(damage, effect, log_probability, gradients[-1].nan_to_num(0, 0, 0) if mask_gradient else None)
 
 
 def signals(probe: GradientProbe) -> tuple[Tensor, Tensor]:
-    """Damage, on a log scale and standardised, and effect, its scale taken off and compressed: ``(B, k)`` each."""
+    """What networks see of damage and effect, ``(B, k)`` each.
+
+    The damage is on a log scale, and standardised; the effect is in units of its root mean square, and compressed.
+    """
     damage, effect = probe.damage, probe.effect
     damage = standardise((damage + 1e-4 * damage.mean(1, keepdim=True) + 1e-20).log())
     signed = effect / effect.square().mean(1, keepdim=True).add(1e-20).sqrt()
     return damage, signed.sign() * (1 + signed.abs()).log()  # log1p is nine times slower on a CPU
 
 
-def loudness(encoded: EncodedBatch) -> tuple[Tensor, Tensor]:
+def log_moments(encoded: EncodedBatch) -> tuple[Tensor, Tensor]:
     """Logarithms of the mean over channels of ``(h - mean)^2`` and of ``sigma^2``, ``(B, k)`` each."""
-    layout = encoded.layout
-    energy = _away(encoded).square().mean(1)
-    spread = torch.zeros_like(energy) if encoded.scale is None else layout.join(encoded.scale).square().mean(1)
+    energy = _deviation(encoded).square().mean(1)
+    spread = torch.zeros_like(energy)
+    if encoded.scale is not None:
+        spread = encoded.layout.join(encoded.scale).square().mean(1)
     return (energy + 1e-8).log(), (spread + 1e-8).log()
 
 
-def _away(encoded: EncodedBatch) -> Tensor:
+def _deviation(encoded: EncodedBatch) -> Tensor:
     """``h - mean``, ``(B, C, k)``."""
     return encoded.coefficients.flat - encoded.layout.join(encoded.location)
 
 
 def standardise(values: Tensor) -> Tensor:
-    """Mean 0 and deviation 1 per image."""
-    away = values - values.mean(1, keepdim=True)
+    """Mean 0 and deviation 1 per input."""
+    centred = values - values.mean(1, keepdim=True)
     # by the norm: torch's deviation takes several times as long on a CPU
-    deviation = torch.linalg.vector_norm(away, dim=1, keepdim=True) / values.shape[1] ** 0.5
-    standardised: Tensor = away / deviation.clamp(min=1e-6)
+    deviation = torch.linalg.vector_norm(centred, dim=1, keepdim=True) / values.shape[1] ** 0.5
+    standardised: Tensor = centred / deviation.clamp(min=1e-6)
     return standardised
 
 
 def _at_entries(maps: Tensor, encoded: EncodedBatch) -> Tensor:
-    """Maps ``(B, n, h, w)`` of the image, their largest values scaled to one, at each entry ``(B, n, k)``."""
+    """Maps ``(B, n, *positions)`` of the input, scaled to a largest value of one, at each entry ``(B, n, k)``."""
     layout = encoded.layout
-    maps = maps / maps.abs().amax((2, 3), keepdim=True).clamp(min=1e-6)
-    levels = len(layout.bands) - 1
+    dims, levels = len(layout.size), len(layout.bands) - 1
+    maps = maps / maps.abs().amax(spatial_axes(dims), keepdim=True).clamp(min=1e-6)
     parts = []
     for band, level in zip(layout.bands, (levels, *range(1, levels + 1)), strict=True):  # the low-pass comes first
-        part = fit(maps, band.shape[-2:], layout.size, level)
-        parts.append(part[:, :, None].expand(-1, -1, *band.shape) if len(band.shape) == 3 else part)
+        part = fit(maps, band.shape[-dims:], layout.size, level)
+        has_orientations = len(band.shape) > dims
+        parts.append(part[:, :, None].expand(-1, -1, *band.shape) if has_orientations else part)
     return layout.join(parts)

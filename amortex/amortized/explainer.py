@@ -1,4 +1,4 @@
-"""The amortized explainer: one pass of a trained predictor, learned refinement, and what can be asked of the rate."""
+"""The amortized explainer: one pass of a trained predictor, learned refinement, and the choice of a rate."""
 
 import math
 from dataclasses import replace
@@ -6,10 +6,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from amortex.amortized import path_optimizer
-from amortex.amortized.mask_path import TIE_BREAK_WEIGHT, MaskPath
-from amortex.amortized.predictor import AVERAGED_TAIL, INITIAL_RATE_FACTOR, MaskPredictor, Prediction
-from amortex.amortized.refiner import INITIAL_LAMBDA_SCALE
+from amortex.amortized.config import PathConfig, SelectionConfig
+from amortex.amortized.mask_path import MaskPath
+from amortex.amortized.predictor import MaskPredictor, Prediction
 from amortex.classifiers.classifier import digest
 from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams
@@ -18,35 +17,36 @@ from amortex.explainers.presets import Preset
 from amortex.explainers.rde import RDE
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 
-DEFAULT_LEARNED_STEPS = 8  # by default
-PRUNE_THRESHOLD = 0.02  # refined masks below are zero: they cost rate, and keep nothing
 
-
-def continued(steps: int) -> Preset:
-    """CartoonX from a mask that is nearly right: a high learning rate would throw away what it knows."""
-    return Preset("refine", steps, samples=2, lr=2e-2, schedule="cosine")
+def finetuning(steps: int) -> Preset:
+    """CartoonX from a mask that is nearly right: a higher learning rate would throw away what it knows."""
+    return Preset("finetune", steps, samples=2, lr=2e-2, schedule="cosine")
 
 
 class Amortized(Explainer):
     """Masks from one pass of a trained `MaskPredictor`, and from steps of learned refinement that continue from it.
 
-    Where nothing is asked of the rate, it is where `lambda_k` has it: refinement moves it there, and one pass has the
-    predictor's own guess. Otherwise it is the one given; or, of several that are measured on noise, the best for
-    `lambda_k` (`select_rate`), or the lowest whose distortion stays below `max_distortion` with the upper end of its 95 %
-    interval. Where none does, the mask is full, and the certificate says so. Masks beyond a rate of `path_optimizer.START` that go
-    through refined ones take hundreds of classifier passes more (`path_optimizer`). See `MaskPath`.
+    By default the rate is the one that `lambda_k` leads to: learned steps move the mask there, and without them it is
+    predicted. It can be given instead, or chosen by measurements on noise: the best one for `lambda_k`
+    (`select_rate`), or the lowest one whose distortion stays below `max_distortion` with the upper end of its 95 %
+    interval. If none does, the mask is full, and the certificate says so.
+
+    Masks beyond the rate of a refined one are on a densification path. Computing it takes further classifier passes
+    (see `MaskPath` and `PathConfig`).
 
     Arguments:
         predictor: a trained predictor.
         lambda_k: sparsity weight.
         rate: mean of the mask, exactly.
         hard: keep exactly the top share `rate` of the entries instead of a soft mask of that mean.
-        select_rate: choose the rate for `lambda_k` by measuring.
+        select_rate: choose the rate for `lambda_k` by measurements.
         max_distortion: bound on the distortion.
-        learned_steps: steps of learned refinement at `lambda_k` that continue from the predicted mask, for explainers that
-            were trained for it; a forward and a backward pass each. By default `DEFAULT_LEARNED_STEPS` where they were learned.
-        finetune_steps: CartoonX steps at `lambda_k` that continue from there.
+        learned_steps: steps of learned refinement at `lambda_k`, for explainers that were trained for it; a forward and
+            a backward pass each. By default those of the predictor's `RefinementSchedule`.
+        finetune_steps: CartoonX steps at `lambda_k` that follow.
         seed: of the run.
+        path_config: of densification paths.
+        selection: how measurements choose a rate.
 
     Raises:
         InputError: settings out of range, or that exclude each other.
@@ -63,6 +63,8 @@ class Amortized(Explainer):
         learned_steps: int | None = None,
         finetune_steps: int = 0,
         seed: int = 0,
+        path_config: PathConfig | None = None,
+        selection: SelectionConfig | None = None,
     ) -> None:
         super().__init__(predictor.rate_distortion, seed)
         if sum((rate is not None, select_rate, max_distortion is not None)) > 1:
@@ -71,43 +73,42 @@ class Amortized(Explainer):
             check_share(rate)
         if max_distortion is not None and not 0 < max_distortion < math.inf:
             raise InputError(f"max-distortion must be above 0 and finite, not {max_distortion}")
-        self.asked_learned_steps = learned_steps
+        self.steps_given = bool(learned_steps)
+        has_refiner = predictor.decoder.refiner is not None
         if learned_steps is None:
-            learned_steps = 0 if predictor.decoder.refiner is None else DEFAULT_LEARNED_STEPS
-        if min(learned_steps, finetune_steps) < 0:
-            raise InputError(
-                f"looks and refine are numbers of steps of at least 0, not {min(learned_steps, finetune_steps)}"
-            )
+            learned_steps = predictor.schedule.default_steps if has_refiner else 0
+        fewest = min(learned_steps, finetune_steps)
+        if fewest < 0:
+            raise InputError(f"learned-steps and finetune-steps must be at least 0, not {fewest}")
         if finetune_steps and (hard or rate is not None or max_distortion is not None):
-            raise InputError("CartoonX steps move the rate: leave out refine, or hard, rate and max-distortion")
-        if learned_steps and predictor.decoder.refiner is None:
+            raise InputError("CartoonX steps move the rate: leave out finetune-steps, or hard, rate and max-distortion")
+        if learned_steps and not has_refiner:
             raise InputError(
-                "this explainer has learned no refinement (configs/experiment/refine.yaml): leave out looks"
+                "this explainer has learned no refinement (configs/experiment/refine.yaml): leave out learned-steps"
             )
         self.predictor, self.lambda_k, self.rate, self.hard = predictor, lambda_k, rate, hard
-        self.select_rate, self.max_distortion, self.learned_steps, self.finetune_steps = (
-            select_rate,
-            max_distortion,
-            learned_steps,
-            finetune_steps,
-        )
-        self.refinement = continued(max(1, finetune_steps))
-        RDE(self.rate_distortion, lambda_k, self.refinement)  # refuses a lambda_k out of range
+        self.select_rate, self.max_distortion = select_rate, max_distortion
+        self.learned_steps, self.finetune_steps = learned_steps, finetune_steps
+        self.path_config, self.selection = path_config or PathConfig(), selection or SelectionConfig()
+        self.finetuning = finetuning(max(1, finetune_steps))
+        RDE(self.rate_distortion, lambda_k, self.finetuning)  # refuses a lambda_k out of range
         self.steps = max(1, learned_steps + finetune_steps)
 
     def for_target(self) -> "Amortized":
-        """The same for classes that need not be the predicted ones, which alone rates and refinement are learned for.
+        """A copy for arbitrary targets: refinement is off because it was trained on predicted classes only.
 
-        The rate is measured, unless it is given.
+        So were predicted rates: the rate is chosen by measurements, unless it is given.
 
         Raises:
-            InputError: looks are asked for.
+            InputError: learned steps are asked for.
         """
-        if self.asked_learned_steps:
-            raise InputError("refinement is learned for predicted classes: with a target, leave out looks")
+        if self.steps_given:
+            raise InputError("refinement is learned for predicted classes: with a target, leave out learned-steps")
         select_rate = self.rate is None and self.max_distortion is None
-        arguments = (self.predictor, self.lambda_k, self.rate, self.hard, select_rate, self.max_distortion)
-        return Amortized(*arguments, learned_steps=0, finetune_steps=self.finetune_steps, seed=self.seed)
+        return Amortized(
+            self.predictor, self.lambda_k, self.rate, self.hard, select_rate, self.max_distortion, 0,
+            self.finetune_steps, self.seed, self.path_config, self.selection,
+        )  # fmt: skip
 
     @torch.no_grad()
     def _start(self, image: Tensor, target: Tensor | None, on_step: OnStep) -> Explanation:
@@ -120,7 +121,7 @@ class Amortized(Explainer):
         return replace(explanation, extra={"passes": counter.per_image.to(image.device, torch.float32)})
 
     def _one_by_one(self, image: Tensor, target: Tensor | None, on_step: OnStep) -> Explanation:
-        """The decoder's libraries, too, choose their kernels by the size of the batch."""
+        """Apart from each other: the decoder's libraries, too, choose their kernels by the size of the batch."""
         targets = [None] * len(image) if target is None else target.split(1)
         steps: list[OnStep] = [*[lambda step, mask: None] * (len(image) - 1), on_step]
         parts = []
@@ -134,51 +135,57 @@ class Amortized(Explainer):
         return Explanation(self.rate_distortion.encode(image, target), mask, relevance, extra={"passes": passes})
 
     def _explain(self, encoded: EncodedBatch, streams: NoiseStreams, on_step: OnStep) -> Explanation:
-        raise NotImplementedError("an amortized explainer looks at images, not at references")
+        raise NotImplementedError("an amortized explainer starts from inputs, whose features it needs")
 
     def _finish(self, prediction: Prediction, on_step: OnStep) -> Explanation:
-        encoded, refined = prediction.encoded, None
+        encoded, schedule, refined = prediction.encoded, self.predictor.schedule, None
         if self.learned_steps:
             streams = NoiseStreams.of(encoded.image, self.seed, "refine")
             refined = self.predictor.refine(prediction, self.lambda_k, self.learned_steps, streams, on_step=on_step)
-        trace = MaskPath(self.rate_distortion, prediction, refined, self.hard, self.seed)
-        if refined is not None and not (self.hard or self._chosen):
-            mask = refined.masked_fill(refined < PRUNE_THRESHOLD, 0)
+        path = MaskPath(
+            self.rate_distortion, prediction, refined, self.hard, self.seed, self.path_config, self.selection, schedule
+        )
+        if refined is not None and not (self.hard or self._rate_is_asked_for):
+            mask = refined.masked_fill(refined < schedule.prune_threshold, 0)
         else:
-            mask = trace.mask(self._rate(trace))
-        relevance = trace.order.sigmoid()
+            mask = path.mask(self._rate(path))
+        relevance = path.order.sigmoid()
         if self.finetune_steps:
             streams = NoiseStreams.of(encoded.image, self.seed, "optimise")
-            cartoonx = RDE(self.rate_distortion, self.lambda_k, self.refinement, mask)
-            optimised = cartoonx._explain(encoded, streams, lambda step, now: on_step(self.learned_steps + step, now))
-            mask, relevance = optimised.mask, optimised.relevance
+            cartoonx = RDE(self.rate_distortion, self.lambda_k, self.finetuning, mask)
+            finetuned = cartoonx._explain(encoded, streams, lambda step, now: on_step(self.learned_steps + step, now))
+            mask, relevance = finetuned.mask, finetuned.relevance
         if not self.learned_steps + self.finetune_steps:
             on_step(1, mask)
         return Explanation(encoded, mask, relevance)
 
     @property
-    def _chosen(self) -> bool:
+    def _rate_is_asked_for(self) -> bool:
         """Whether the rate is another than the one that lambda_k leads to by itself."""
         return self.select_rate or self.rate is not None or self.max_distortion is not None
 
-    def _rate(self, trace: MaskPath) -> Tensor:
+    def _rate(self, path: MaskPath) -> Tensor:
         """Rates ``(B,)``."""
         if self.rate is not None:
-            return torch.full_like(trace.prediction.logits[:, 0], self.rate)
+            return torch.full_like(path.prediction.logits[:, 0], self.rate)
         if self.max_distortion is not None:
-            return trace.below(self.max_distortion)
+            return path.lowest_rate_below(self.max_distortion)
         if self.select_rate:
-            return trace.best(self.lambda_k)
-        return trace.prediction.rate_for(self.lambda_k) if trace.refined is None else trace.own
+            return path.best_rate(self.lambda_k)
+        return path.prediction.rate_for(self.lambda_k) if path.refined is None else path.refined_rate
 
     def settings(self) -> dict[str, str | int | float]:
-        unused = not self.learned_steps and (self.rate is not None or self.max_distortion is not None)
+        """The arguments that determine the result; those that have no part in it are left out."""
+        measured = self.select_rate or self.max_distortion is not None
+        lambda_k_is_unused = not self.learned_steps and (self.rate is not None or self.max_distortion is not None)
+        on_a_path = self.learned_steps and self._rate_is_asked_for and not self.hard
         chosen = {
-            "decoder": digest(self.predictor.decoder), "lambda_k": None if unused else self.lambda_k,
+            "decoder": digest(self.predictor.decoder), "lambda_k": None if lambda_k_is_unused else self.lambda_k,
             "rate": self.rate, "hard": int(self.hard), "select_rate": int(self.select_rate),
-            "max_distortion": self.max_distortion, "learned_steps": self.learned_steps, "finetune_steps": self.finetune_steps,
-            "schedule": f"{INITIAL_RATE_FACTOR:g} {INITIAL_LAMBDA_SCALE:g} {AVERAGED_TAIL} {PRUNE_THRESHOLD:g} {TIE_BREAK_WEIGHT:g}" if self.learned_steps else None,  # of the looks
-            "way": path_optimizer.KEY if self.learned_steps and self._chosen and not self.hard else None,
-            "choice": "rising" if self.select_rate or self.max_distortion is not None else None,
+            "max_distortion": self.max_distortion, "learned_steps": self.learned_steps,
+            "finetune_steps": self.finetune_steps,
+            "schedule": repr(self.predictor.schedule) if self.learned_steps else None,
+            "path": repr(self.path_config) if on_a_path else None,
+            "selection": repr(self.selection) if measured else None,
         }  # fmt: skip
         return {**super().settings(), **{key: value for key, value in chosen.items() if value is not None}}

@@ -55,8 +55,8 @@ def push(folder: Path, repository: str) -> None:
 class Graph(nn.Module):
     """What the ONNX file computes: image and rate -> class probabilities, mask and explanation picture.
 
-    A graph cannot hold the look at the gradient: explainers that take one get what it saw (see `GradientProbe`, but for the
-    slope) as further inputs; and learned refinement is not part of it.
+    A graph cannot hold a gradient. Explainers that probe one get the first three fields of its `GradientProbe` as
+    further inputs. Learned refinement is not part of the graph.
     """
 
     def __init__(self, predictor: MaskPredictor) -> None:
@@ -67,7 +67,7 @@ class Graph(nn.Module):
         self, image: Tensor, rate: Tensor, damage: Tensor | None = None, effect: Tensor | None = None,
         log_probability: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-        """``(B, C, H, W)`` in [0, 1], ``(B,)`` and a `GradientProbe` -> ``(B, M)``, ``(B, k)``, ``(B, 1, H, W)``."""
+        """``(B, C, *size)``, ``(B,)`` and a `GradientProbe` -> ``(B, M)``, ``(B, k)``, ``(B, 1, *size)``."""
         rd = self.predictor.rate_distortion
         evidence = observe(rd, self.predictor.backbone, image)
         if damage is not None and effect is not None and log_probability is not None:
@@ -103,7 +103,7 @@ def export_onnx(predictor: MaskPredictor, file: Path) -> None:
         content = program.model_proto.SerializeToString()
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
         for count in (1, 3):
-            inputs = _inputs(predictor, image[:1].expand(count, -1, -1, -1).contiguous())
+            inputs = _inputs(predictor, torch.cat([image[:1]] * count))
             found = session.run(None, {name: value.numpy() for name, value in zip(names, inputs, strict=True)})
             for name, ours, theirs in zip(outputs, graph(*inputs), found, strict=True):
                 if not torch.allclose(ours, torch.from_numpy(theirs), rtol=0, atol=1e-3):

@@ -1,5 +1,6 @@
-"""The mask predictor: an image -> masks of any rate, and the rate that a sparsity weight asks for."""
+"""The mask predictor: an input -> masks of any rate, and the rate that a sparsity weight asks for."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -9,36 +10,27 @@ from torch.nn import functional as F
 
 from amortex.amortized.backbone import Backbone
 from amortex.amortized.budget import masks_of_rate
-from amortex.amortized.config import PredictorConfig
+from amortex.amortized.config import PredictorConfig, RefinementSchedule
 from amortex.amortized.decoder import Decoder
 from amortex.amortized.encoder import Encoder
 from amortex.amortized.evidence import Evidence, observe, probe
-from amortex.amortized.refiner import (
-    FIRST_LAMBDA,
-    INITIAL_LAMBDA_SCALE,
-    LARGEST_INITIAL_LAMBDA_SCALE,
-    Hidden,
-    begin,
-    lambda_t,
-)
+from amortex.amortized.refiner import Hidden, initial_state
 from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms.wavelet import Wavelet
 
-RATES = (0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.5, 0.8)  # where the curve has its corners
-INITIAL_RATE_FACTOR = 1.5  # learned refinement begins with masks of more than the rate that is expected to be best
-AVERAGED_TAIL = 8  # the share of the steps whose masks are averaged, as a divisor
-CHOICES = 64  # rates that compete for a lambda_k, evenly spaced on a log scale
+CURVE_RATES = (0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.5, 0.8)  # where the distortion curve has its corners
+CANDIDATE_RATES = 64  # that compete for a lambda_k, evenly spaced on a log scale
 
 
 class Prediction(NamedTuple):
-    """Masks of every rate for a batch of images, from one pass."""
+    """Masks of every rate for a batch, from one pass."""
 
     evidence: Evidence
     logits: Tensor  # (B, k): an ordering of the entries, and how sharply the mask distinguishes them
-    curve: Tensor  # (B, len(RATES)): predicted distortion at RATES, falling
+    curve: Tensor  # (B, len(CURVE_RATES)): predicted distortion at CURVE_RATES, falling
     hidden: Hidden
 
     @property
@@ -46,25 +38,24 @@ class Prediction(NamedTuple):
         return self.evidence.encoded
 
     def mask(self, rate: float | Tensor) -> Tensor:
-        """Masks ``(B, k)`` of mean `rate`, a number or one per image ``(B,)``."""
+        """Masks ``(B, k)`` of mean `rate`, a number or one per input ``(B,)``."""
         rate = torch.as_tensor(rate, device=self.logits.device, dtype=torch.float32)
         return masks_of_rate(self.logits, rate.expand(len(self.logits)))
 
     def distortion(self, rate: Tensor) -> Tensor:
         """Predicted distortion at rates ``(B, R)``: linear in the logarithm of the rate between corners."""
-        corners = torch.tensor((*RATES, 1.0), device=rate.device).log()
+        corners = torch.tensor((*CURVE_RATES, 1.0), device=rate.device).log()
         values = F.pad(self.curve, (0, 1))  # the full mask has no distortion
-        x = rate.clamp(RATES[0], 1.0).log()
-        right = torch.searchsorted(corners, x.detach().contiguous()).clamp(1, len(RATES))
-        share = (x - corners[right - 1]) / (corners[right] - corners[right - 1])
+        log_rate = rate.clamp(CURVE_RATES[0], 1.0).log()
+        right = torch.searchsorted(corners, log_rate.detach().contiguous()).clamp(1, len(CURVE_RATES))
+        share = (log_rate - corners[right - 1]) / (corners[right] - corners[right - 1])
         return torch.lerp(values.gather(1, right - 1), values.gather(1, right), share)
 
     def rate_for(self, lambda_k: float | Tensor) -> Tensor:
         """The rate ``(B,)`` of lowest predicted ``D + lambda_k * R``."""
-        rates = torch.logspace(torch.tensor(RATES[0]).log10().item(), 0, CHOICES, device=self.logits.device)
-        rates = rates.expand(len(self.logits), -1)
-        lambda_t = torch.as_tensor(lambda_k, device=self.logits.device, dtype=torch.float32).reshape(-1, 1)
-        best = (self.distortion(rates) + lambda_t * rates).argmin(1, keepdim=True)
+        rates = log_spaced_rates(CANDIDATE_RATES, self.logits.device).expand(len(self.logits), -1)
+        weight = torch.as_tensor(lambda_k, device=self.logits.device, dtype=torch.float32).reshape(-1, 1)
+        best = (self.distortion(rates) + weight * rates).argmin(1, keepdim=True)
         return rates.gather(1, best)[:, 0]
 
 
@@ -72,19 +63,25 @@ class MaskPredictor(nn.Module):
     """Predicts wavelet masks from what a frozen classifier computes anyway.
 
     Arguments:
-        rate_distortion: classifier and wavelet transform.
+        rate_distortion: classifier and wavelet transform, of signals, images or volumes.
         config: how it is built.
         refiner: whether to learn refinement, too.
+        schedule: how steps of learned refinement follow each other.
 
     Raises:
-        InputError: the transform is no wavelet transform of images; the encoder is unknown or has batch normalisation.
+        InputError: the transform is no wavelet transform; the encoder is unknown or has batch normalisation.
     """
 
     def __init__(
-        self, rate_distortion: RateDistortion, config: PredictorConfig | None = None, refiner: bool = False
+        self,
+        rate_distortion: RateDistortion,
+        config: PredictorConfig | None = None,
+        refiner: bool = False,
+        schedule: RefinementSchedule | None = None,
     ) -> None:
         super().__init__()
         self.config = config = config or PredictorConfig()
+        self.schedule = schedule or RefinementSchedule()
         transform, classifier = rate_distortion.transform, rate_distortion.classifier
         if not isinstance(transform, Wavelet):
             raise InputError(f"the mask predictor works on wavelet coefficients, not on {type(transform).__name__}")
@@ -93,8 +90,8 @@ class MaskPredictor(nn.Module):
         encoder = None if config.encoder is None else Encoder(config.encoder, classifier)
         maps = self.backbone if encoder is None else encoder
         self.decoder = Decoder(
-            transform.levels, maps.channels, maps.strides, self.backbone.head_size, config.gradient, config.width,
-            config.condition, len(RATES), encoder, refiner,
+            transform.levels, transform.dims, maps.channels, maps.strides, self.backbone.head_size, config,
+            len(CURVE_RATES), encoder, refiner,
         )  # fmt: skip
 
     def forward(
@@ -104,9 +101,9 @@ class MaskPredictor(nn.Module):
         streams: NoiseStreams | None = None,
         decoder: nn.Module | None = None,
     ) -> Prediction:
-        """Predict for images ``(B, C, H, W)`` in [0, 1] and classes `target` ``(B,)``, by default the predicted ones.
+        """Predict for inputs ``(B, C, *size)`` and classes `target` ``(B,)``, by default the predicted ones.
 
-        `streams` makes the noise of the look at the gradient; another `decoder` (averaged weights) can stand in.
+        `streams` makes the noise of the gradient probe; another `decoder` (averaged weights) can stand in.
         """
         if self.gradient and streams is None:
             streams = NoiseStreams.of(image, stream="look")
@@ -128,41 +125,48 @@ class MaskPredictor(nn.Module):
     ) -> Tensor:
         """Masks ``(B, k)`` after `steps` of learned refinement, each of one forward and backward pass.
 
-        They are the mean of those after the last eighth of the steps. It starts from `mask`, by default the predicted
-        one of an `INITIAL_RATE_FACTOR` rate for the first price; `streams` makes the noise of the looks. The rate moves to where
-        `lambda_k`, a number or one per image, has it (see `lambda_t`); the fewer the steps, the higher the first price,
-        since few steps cannot drop much.
+        The result is the mean of the masks after the last steps. Refinement starts from `mask`, by default a predicted
+        one, and moves the rate to where `lambda_k`, a number or one per input, has it. `schedule` tells how. `streams`
+        makes the noise of the gradient probes.
         """
-        refiner: Any = (decoder or self.decoder).refiner
+        schedule, refiner = self.schedule, (decoder or self.decoder).refiner
         lambdas = torch.as_tensor(lambda_k, device=prediction.logits.device, dtype=torch.float32)
         lambdas = lambdas.expand(len(prediction.logits))
-        first = (lambdas * min(INITIAL_LAMBDA_SCALE / max(1, steps), LARGEST_INITIAL_LAMBDA_SCALE)).clamp(
-            min=FIRST_LAMBDA
-        )
+        initial = schedule.initial_lambda(lambdas, steps)
         if mask is None:
-            rate = prediction.rate_for(torch.minimum(lambdas, first))
-            mask = prediction.mask((INITIAL_RATE_FACTOR * rate).clamp(max=RATES[-1]))
-        state, settled = begin(mask), torch.zeros_like(mask)
-        last = max(1, steps // AVERAGED_TAIL)  # single looks are noisy: the mean of these is better than the last one
+            rate = prediction.rate_for(torch.minimum(lambdas, initial))
+            mask = prediction.mask((schedule.initial_rate_factor * rate).clamp(max=CURVE_RATES[-1]))
+        state, mean = initial_state(mask), torch.zeros_like(mask)
+        averaged = max(1, steps // schedule.averaged_tail)
         for step in range(steps):
-            seen = probe(self.rate_distortion, prediction.encoded, state.mask, streams, slope=True)
-            now = lambda_t(lambdas, step, steps, first)
-            state = refiner(prediction.evidence, prediction.hidden, now, state, seen)
-            if step >= steps - last:
-                settled += state.mask / last
+            gradient = probe(self.rate_distortion, prediction.encoded, state.mask, streams, mask_gradient=True)
+            lambda_t = schedule.lambda_t(lambdas, initial, step, steps)
+            state = refiner(prediction.evidence, prediction.hidden, lambda_t, state, gradient)  # type: ignore[operator]
+            if step >= steps - averaged:
+                mean += state.mask / averaged
             if on_step is not None:
                 on_step(step + 1, state.mask)
-        return settled if steps else state.mask
+        return mean if steps else state.mask
+
+    @property
+    def passes(self) -> int:
+        """Classifier passes of a prediction, to plan with: a forward pass is 1, forward and backward 3."""
+        return 4 if self.gradient else 1
 
     def refuse_others(self, identity: dict[str, Any]) -> None:
         """Raises InputError where weights with this `identity` belong to something else than what is here.
 
-        The size of the images may differ: the decoder is convolutional.
+        The size of the inputs may differ: the decoder is convolutional.
         """
-        own = self.rate_distortion.identity()
-        for key in own:
-            if key != "classifier_input_size" and identity.get(key) != own[key]:
+        expected = self.rate_distortion.identity()
+        for key, value in expected.items():
+            if key != "classifier_input_size" and identity.get(key) != value:
                 raise InputError(
                     f"this explainer was trained for another {key.replace('_', ' ')} ({identity.get(key)}, here "
-                    f"{own[key]}): use the one it was trained for, or train another"
+                    f"{value}): use the one it was trained for, or train another"
                 )
+
+
+def log_spaced_rates(count: int, device: torch.device) -> Tensor:
+    """Rates from the lowest of `CURVE_RATES` to 1, evenly spaced on a log scale."""
+    return torch.logspace(math.log10(CURVE_RATES[0]), 0, count, device=device)

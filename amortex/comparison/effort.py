@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from amortex.amortized.explainer import Amortized, continued
+from amortex.amortized.explainer import Amortized, finetuning
 from amortex.amortized.predictor import MaskPredictor
 from amortex.comparison.bench import Batch, Method
 from amortex.comparison.studies import Protocol, Study
@@ -76,7 +76,7 @@ def runners(
                 yield Method(f"from {start}@{budget}", RDE(rd, value, course(steps), start, seed), "exact", value)
         steps = (budget - PASSES["sensitivity"]) // STEP
         if steps > 0:
-            yield Method(f"{ORDERING}@{budget}", FromOrdering(rd, value, continued(steps), seed=seed), "exact", value)
+            yield Method(f"{ORDERING}@{budget}", FromOrdering(rd, value, finetuning(steps), seed=seed), "exact", value)
         for name, predictor in predictors.items():
             left = budget - predictor.passes
             if left < 0:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from math import nan
 from typing import Any
 
-from amortex.amortized.explainer import DEFAULT_LEARNED_STEPS, Amortized
+from amortex.amortized.explainer import Amortized
 from amortex.amortized.predictor import MaskPredictor
 from amortex.classifiers.classifier import Classifier
 from amortex.comparison.bench import Method
@@ -104,7 +104,7 @@ class Plan:
     def _trained(
         self, lambdas: Sequence[float], steps: Sequence[int], select_rate: bool = False, learned: bool = False
     ) -> Iterator[Method]:
-        """One pass, with CartoonX steps, and with `DEFAULT_LEARNED_STEPS`, the default, if `learned` steps are asked for and there."""
+        """One pass, with CartoonX steps, and, if `learned` ones are asked for and there, with learned steps."""
         for name, predictor in self.predictors.items():
             for value in lambdas:
                 for count in steps:
@@ -120,7 +120,7 @@ class Plan:
                     yield Method(label_of(row, value, lambdas), explainer, "amortized", value)
                 if learned and predictor.decoder.refiner is not None:
                     explainer = Amortized(predictor, value, seed=self.h.seed)
-                    row = f"{name} + {DEFAULT_LEARNED_STEPS} learned steps"
+                    row = f"{name} + {explainer.learned_steps} learned steps"
                     yield Method(label_of(row, value, lambdas), explainer, "amortized", value)
 
     def _some(self, names: Sequence[str], select_rate: bool = False, learned: bool = False) -> Iterator[Method]:

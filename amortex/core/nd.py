@@ -26,6 +26,11 @@ def expand_dims(values: Tensor, dims: int) -> Tensor:
     return values.reshape(*values.shape, *[1] * dims)
 
 
+def spatial_axes(dims: int) -> tuple[int, ...]:
+    """The axes of ``(B, C, *size)`` behind batch and channels."""
+    return tuple(range(2, 2 + dims))
+
+
 def along_axes(maps: Tensor, weights: Sequence[Tensor]) -> Tensor:
     """Apply a matrix ``(m_i, n_i)`` along each spatial axis: ``(B, n_1, n_2, ...)`` -> ``(B, m_1, m_2, ...)``."""
     for axis, matrix in enumerate(weights):

@@ -9,6 +9,7 @@ from amortex.core.errors import InputError
 from amortex.core.masks import energy, order
 from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.base import Explainer, Explanation, OnStep
+from amortex.explainers.optimizers import ProjectedOptimizer, cosine
 from amortex.explainers.wam import WAM
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
@@ -41,16 +42,12 @@ class MinimalImage(Explainer):
 
     def _explain(self, encoded: EncodedBatch, streams: NoiseStreams, on_step: OnStep) -> Explanation:
         mask = encoded.image.new_ones(len(encoded.image), encoded.layout.k)
-        mask.grad = torch.zeros_like(mask)
-        optimiser = torch.optim.NAdam([mask], lr=self.lr)
+        optimizer = ProjectedOptimizer(torch.optim.NAdam, mask, self.lr)
         for step in range(self.steps):
-            for some in self.rate_distortion.chunks(len(mask)):
-                mask.grad[some] = self._gradient(encoded.of(some), mask[some])
-            optimiser.param_groups[0]["lr"] = self.lr * (1 + math.cos(math.pi * step / self.steps)) / 2
-            optimiser.step()
-            mask.clamp_(0, 1)
+            chunks = self.rate_distortion.chunks(len(mask))
+            gradients = [self._gradient(encoded.of(images), mask[images]) for images in chunks]
+            optimizer.step(torch.cat(gradients), cosine(step / self.steps))
             on_step(step + 1, mask)
-        mask.grad = None
         return Explanation(encoded, mask, mask)
 
     def _gradient(self, encoded: EncodedBatch, mask: Tensor) -> Tensor:

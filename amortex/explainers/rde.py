@@ -10,6 +10,7 @@ from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.base import Explainer, Explanation, OnStep
 from amortex.explainers.continuation import Continuation
 from amortex.explainers.initial import initial_mask
+from amortex.explainers.optimizers import ProjectedOptimizer, cosine
 from amortex.explainers.presets import PRESETS, Initial, Preset
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
@@ -62,8 +63,7 @@ class RDE(Explainer):
     def _explain(self, encoded: EncodedBatch, streams: NoiseStreams, on_step: OnStep) -> Explanation:
         preset, rd = self.preset, self.rate_distortion
         mask = initial_mask(self.init, rd, encoded, streams).clone()
-        mask.grad = torch.zeros_like(mask)
-        optimiser = torch.optim.Adam([mask], lr=preset.lr, betas=preset.betas)
+        optimizer = ProjectedOptimizer(torch.optim.Adam, mask, preset.lr, betas=preset.betas)
         course = None
         if preset.peak and not isinstance(self.init, Tensor):  # a high price would throw away what a given mask knows
             ends = self._ends(encoded, streams)
@@ -73,20 +73,14 @@ class RDE(Explainer):
             progress = step / preset.steps
             distortion, gradient = rd.value_and_gradient(encoded, mask, streams, preset.samples)
             lambda_t = course.lambda_t(progress, distortion) if course else torch.full_like(distortion, self.lambda_k)
-            mask.grad.copy_(gradient).add_(
-                lambda_t[:, None] / encoded.layout.k
-            )  # the price is for the mean of the mask
-            if preset.schedule == "cosine":
-                optimiser.param_groups[0]["lr"] = preset.lr * (1 + math.cos(math.pi * progress)) / 2
+            gradient += lambda_t[:, None] / encoded.layout.k  # the weight is for the mean of the mask
             before = mask.clone()
-            optimiser.step()
-            mask.clamp_(0, 1)
+            optimizer.step(gradient, cosine(progress) if preset.schedule == "cosine" else 1.0)
             if course:
                 course.settle(progress, before, mask)
-                course.rescue(progress, mask, [optimiser.state[mask][name] for name in ("exp_avg", "exp_avg_sq")])
+                course.rescue(progress, mask, optimizer.moments)
             survival += mask
             on_step(step + 1, mask)
-        mask.grad = None
         if course and preset.steps >= ENOUGH:
             course.give_up(mask)
         # most entries end at zero: those that held out longer are the more relevant ones

@@ -43,13 +43,30 @@ def kl(p: Tensor, q: Tensor, target: Tensor) -> Tensor:
 DISTORTIONS: dict[str, Distortion] = {f.__name__: f for f in (label_l2, label_max, l2, kl)}
 
 
-def surrogate(p: Tensor, q: Tensor, target: Tensor, predicted: Tensor) -> Tensor:
-    """What stands in for the distortion in training, ``(B, L)``; `predicted` ``(B,)``: whether that is the target.
+KL_WEIGHT = 0.05  # in `label_l2_slope`
 
-    The Kullback-Leibler divergence between class and not class, whose gradient by the logit is ``q_c - p_c``: other
-    than that of squared differences it does not vanish where the class is lost, and other than ``-log q_c`` it does
-    not ask for more than the image itself has, which would make distortion rise again with the rate.
+
+def target_probability(p: Tensor, target: Tensor, predicted: Tensor) -> Tensor:
+    """The probability ``(B,)`` that masks should give to the target: its own, or 1 if another class is predicted."""
+    return torch.where(predicted, of_class(p, target), 1.0)
+
+
+def surrogate(p: Tensor, q: Tensor, target: Tensor, predicted: Tensor) -> Tensor:
+    """What training minimises in place of the distortion, ``(B, L)``; `predicted` ``(B,)``: whether that is the target.
+
+    It is the Kullback-Leibler divergence between class and not class, whose gradient by the logit is ``q_c - p_c``.
+    Unlike that of the squared error, it does not vanish where the class is lost. Unlike ``-log q_c``, it asks for no
+    more than the image itself has; asking for more would make distortion rise again with the rate.
     """
-    wanted = torch.where(predicted, of_class(p, target), 1.0)[:, None]
-    wanted, kept = (torch.stack([c, 1 - c]).clamp(min=1e-7) for c in (wanted, of_class(q, target)))
-    return (wanted * (wanted / kept).log()).sum(0)
+    aim = target_probability(p, target, predicted)[:, None]
+    expected, actual = (torch.stack([c, 1 - c]).clamp(min=1e-7) for c in (aim, of_class(q, target)))
+    return (expected * (expected / actual).log()).sum(0)
+
+
+def label_l2_slope(log_q: Tensor, p: Tensor) -> Tensor:
+    """Derivative by ``log q`` ``(B,)`` of ``(q - p)^2 + KL_WEIGHT * divergence``, for target probabilities p ``(B,)``.
+
+    The divergence is that of `surrogate`: its gradient does not vanish where the class is lost.
+    """
+    q = log_q.exp()
+    return 2 * (q - p) * q - KL_WEIGHT * (p - (1 - p) * q / (1 - q).clamp(min=1e-6))

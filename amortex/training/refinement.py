@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from amortex.amortized.evidence import probe
-from amortex.amortized.predictor import RATES, MaskPredictor, Prediction
-from amortex.amortized.refiner import FIRST_LAMBDA, begin, lambda_t, marginal_gain, target_probability
+from amortex.amortized.predictor import CURVE_RATES, MaskPredictor, Prediction
+from amortex.amortized.refiner import initial_state, marginal_gain
 from amortex.core.noise_streams import NoiseStreams, uniform
+from amortex.rate_distortion.distortions import target_probability
 from amortex.training.config import RefinementConfig
 
 SPREAD = 1.5  # how far beyond the interval of lambda_k prices are drawn, as a factor
@@ -39,36 +40,34 @@ class Refinement:
 
     def __call__(self, prediction: Prediction, numbers: list[int]) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of predictions for the samples of these `numbers`, and what to log of it."""
-        rd = self.predictor.rate_distortion
+        rd, schedule = self.predictor.rate_distortion, self.predictor.schedule
         refiner: Any = self.predictor.decoder.refiner
-        device = prediction.logits.device
+        encoded, device = prediction.encoded, prediction.logits.device
         part = NoiseStreams.numbered(numbers, self.seed, "price", device).fill(
             uniform, slice(None), 1, (4,), torch.float32
         )
         last, first, starts, pace = part[:, 0].unbind(1)
         last = between(last, min(self.lambda_k) / SPREAD, max(self.lambda_k) * SPREAD)
-        first = torch.minimum(between(first, FIRST_LAMBDA, max(self.lambda_k) * SPREAD), last)  # anywhere on the way
+        first = torch.minimum(between(first, schedule.first_lambda, max(self.lambda_k) * SPREAD), last)
         with torch.no_grad():
             rate = prediction.rate_for(first) * between(starts, *STARTS)
-            state = begin(prediction.mask(rate.clamp(RATES[0], RATES[-1])))
+            state = initial_state(prediction.mask(rate.clamp(CURVE_RATES[0], CURVE_RATES[-1])))
         evidence, hidden = prediction.evidence, prediction.hidden
         hidden = hidden._replace(condition=hidden.condition.detach(), stages=tuple(s.detach() for s in hidden.stages))
-        streams, target = (
-            NoiseStreams.numbered(numbers, self.seed, "refine", device),
-            target_probability(prediction.encoded),
-        )
+        streams = NoiseStreams.numbered(numbers, self.seed, "refine", device)
+        aim = target_probability(encoded.probabilities, encoded.target, encoded.predicted)
         steps = self.config.steps * between(pace, QUICKEST, 1.0)
-        seen = probe(rd, prediction.encoded, state.mask, streams, slope=True)
+        latest = probe(rd, encoded, state.mask, streams, mask_gradient=True)
         loss, costs = torch.zeros((), device=device), []
         for step in range(self.config.steps):
-            lambda_k = lambda_t(last, step, steps, first)
-            state = refiner(evidence, hidden, lambda_k, state, seen)
+            lambda_t = schedule.lambda_t(last, first, step, steps)
+            state = refiner(evidence, hidden, lambda_t, state, latest)
             mask = state.mask
-            seen = probe(rd, prediction.encoded, mask.detach(), streams, slope=True)
-            distortion = (seen.log_probability.exp() - target).square()
-            gradient = (lambda_k[:, None] - marginal_gain(prediction.encoded, seen)) / mask.shape[1]
+            latest = probe(rd, encoded, mask.detach(), streams, mask_gradient=True)
+            distortion = (latest.log_probability.exp() - aim).square()
+            gradient = (lambda_t[:, None] - marginal_gain(encoded, latest)) / mask.shape[1]
             loss = loss + (mask * gradient).sum(1).mean() / self.config.steps
-            costs.append((distortion + lambda_k * mask.detach().mean(1)).mean())
+            costs.append((distortion + lambda_t * mask.detach().mean(1)).mean())
             state = state._replace(logits=state.logits.detach())
         return loss, {"refine_first": costs[0], "refine_last": costs[-1], "refine_rate": state.mask.mean()}
 

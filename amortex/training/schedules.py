@@ -1,17 +1,18 @@
 """How the learning rate and the running mean of the weights move over a training run."""
 
-import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from amortex.explainers.optimizers import cosine
+
 
 def one_cycle(progress: float, rise: float = 0.1, start: float = 0.04) -> float:
     """Factor of the learning rate: on a cosine from `start` to 1 over the share `rise` of the steps, then to zero."""
     if progress < rise:
-        return start + (1 - start) * (1 - math.cos(math.pi * progress / rise)) / 2
-    return (1 + math.cos(math.pi * min(1.0, (progress - rise) / (1 - rise)))) / 2
+        return start + (1 - start) * (1 - cosine(progress / rise))
+    return cosine(min(1.0, (progress - rise) / (1 - rise)))
 
 
 def running_mean(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from amortex.amortized.predictor import RATES, MaskPredictor, Prediction
+from amortex.amortized.predictor import CURVE_RATES, MaskPredictor, Prediction
 from amortex.core.noise_streams import NoiseStreams
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.training.config import RefinementConfig
@@ -36,11 +36,11 @@ class Validation(lightning.LightningModule):
         prediction = self.predict_masks(image)
         encoded = prediction.encoded
         measured: dict[str, Tensor] = {}
-        grid = torch.stack([self._measure(encoded, prediction.mask(rate))[0] for rate in RATES], 1)
+        grid = torch.stack([self._measure(encoded, prediction.mask(rate))[0] for rate in CURVE_RATES], 1)
         expected = prediction.curve
         measured["val/curve_error"] = (expected - grid).abs().mean(1)
         measured["val/rises"] = (grid.diff(dim=1) > RISE).any(1).float()
-        rates = torch.tensor(RATES, device=grid.device)
+        rates = torch.tensor(CURVE_RATES, device=grid.device)
         for value in self.lambda_k:
             rate = prediction.rate_for(value)
             distortion, retained = self._measure(encoded, prediction.mask(rate))

@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import amortex
-from amortex.amortized.mask_path import CHOICE_SAMPLES
+from amortex.amortized.config import SelectionConfig
 from amortex.core.errors import InputError
 from amortex.io.images import Preprocess
 from helpers.explaining import explain
@@ -61,7 +61,7 @@ def test_a_trained_explainer_measures_rates_for_other_classes(tmp_path, two_file
     loaded = amortex.load_explainer(folder, classifier="helpers.networks.TinyNet", device="cpu")
     assert loaded.explain(two_files).extra["passes"].max() < 10
     asked = loaded.explain(two_files, 1)
-    assert asked.extra["passes"].min() >= 4 + CHOICE_SAMPLES
+    assert asked.extra["passes"].min() >= 4 + SelectionConfig().samples
     assert asked.settings["explainer_measure"] == 1
     refining = write_release(tmp_path / "refining", learned_steps=2)
     loaded = amortex.load_explainer(refining, classifier="helpers.networks.TinyNet", learned_steps=2, device="cpu")
