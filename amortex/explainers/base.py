@@ -60,7 +60,7 @@ class Explainer(nn.Module, ABC):
         self.seed = seed
 
     def explain(self, image: Tensor, target: Tensor | None = None, on_step: OnStep | None = None) -> Explanation:
-        """Explain signals ``(B, C, *size)``, images in [0, 1], for classes `target` ``(B,)``, by default the predicted ones.
+        """Explain signals ``(B, C, *size)`` for classes `target` ``(B,)``, by default the predicted ones.
 
         Raises:
             InputError: pixels outside [0, 1].

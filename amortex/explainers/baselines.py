@@ -62,9 +62,9 @@ class Baseline(Explainer):
 
     def _explain(self, encoded: EncodedBatch, streams: NoiseStreams, on_step: OnStep) -> Explanation:
         rd, parts = self.rate_distortion, []
-        for some in rd.chunks(len(encoded.image)):
-            own = NoiseStreams(streams.seeds[some], streams.device)
-            parts.append(ATTRIBUTIONS[self.name](rd, encoded.of(some), own).detach())
+        for chunk in rd.chunks(len(encoded.image)):
+            chunk_streams = NoiseStreams(streams.seeds[chunk], streams.device)
+            parts.append(ATTRIBUTIONS[self.name](rd, encoded.of(chunk), chunk_streams).detach())
         attribution = torch.cat(parts).contiguous()
         relevance = attribution.abs().sum(1).flatten(1)
         return ranking(encoded, relevance, self.rate, attribution.sum(1).flatten(1), on_step)

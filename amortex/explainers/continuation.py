@@ -1,29 +1,32 @@
-"""Continuation in the price of the mask: what makes few steps enough."""
+"""Continuation in the sparsity weight: what makes few steps enough."""
 
 import torch
 from torch import Tensor
 
-DURATION = 0.7  # share of the steps over which the price falls to lambda_k
-SETTLING = 0.5  # share of the steps from which an entry at zero stays there
-SMOOTHING = 0.8  # of the distortion that steers it, per step
-RUIN = 0.5  # damage from which a mask is taken back to its last healthy state
+DESCENT_SHARE = 0.7  # share of the steps over which the weight falls to lambda_k
+FREEZE_SHARE = 0.5  # share of the steps from which an entry at zero stays there
+DISTORTION_MEMORY = 0.8  # of the running distortion, per step
+RUINED_DAMAGE = 0.5  # damage from which a mask is set back to its last healthy state
 
 
 class Continuation:
-    """The price of the mask, per image and step: from ``peak * sqrt(lambda_k) * span`` down to lambda_k.
+    """The sparsity weight lambda_t per image and step: from ``peak * sqrt(lambda_k) * span`` down to lambda_k.
 
-    Adam divides by the noise of the distortion's gradient, so at the price lambda_k an irrelevant entry creeps towards
-    zero; at a high price it goes at full speed. The price falls quadratically over the first `DURATION` of the steps,
-    so that entries can come back while the learning rate is still high (after a linear fall masks end too sparse). It
-    is held back in proportion to the image's *damage*, its distortion between that of the full mask (0) and of the
-    empty one (1), and is lambda_k from `tolerance` on. Should a mask be ruined all the same while the price is high,
-    it is set back to where its damage was last below `tolerance`, if ever: an empty mask has no gradient to come back.
+    Adam divides by the noise of the distortion's gradient. At the weight lambda_k an irrelevant entry therefore creeps
+    towards zero, while at a high weight it moves at full speed. The weight falls quadratically over the first
+    `DESCENT_SHARE` of the steps, so that entries can come back while the learning rate is still high (after a linear
+    fall masks end too sparse).
+
+    The *damage* of an image is its running distortion on a scale from that of the full mask (0) to that of the empty
+    one (1). The weight is reduced in proportion to it, down to lambda_k at `tolerance`. A mask can be ruined all the
+    same while the weight is high. It is then set back to where its damage was last below `tolerance`, because an empty
+    mask has no gradient to come back.
 
     Arguments:
-        lambda_k: the price at the end.
-        peak: sets the price at the start, above 0. `span` is the distance between the distortions of the empty and the
+        lambda_k: the weight at the end.
+        peak: sets the weight at the start, above 0. `span` is the distance between the distortions of the empty and the
             full mask; the root is empirical.
-        tolerance: damage, above 0, at which the price is back at lambda_k.
+        tolerance: damage, above 0, at which the weight is back at lambda_k.
         full, empty: distortions of the full and of the empty mask, ``(B,)``.
         mask: where the optimisation starts, ``(B, k)``.
     """
@@ -35,44 +38,47 @@ class Continuation:
         self.empty, self.full, self.span = empty, full, (empty - full).clamp(min=1e-6)
         self.extra = (peak * lambda_k**0.5 * self.span - lambda_k).clamp(min=0)
         self.smoothed: Tensor | None = None
-        self.healthy, self.seen_healthy = mask.clone(), torch.zeros_like(full, dtype=torch.bool)
+        self.healthy_mask, self.seen_healthy = mask.clone(), torch.zeros_like(full, dtype=torch.bool)
 
     def lambda_t(self, progress: float, distortion: Tensor) -> Tensor:
-        """Price ``(B,)`` at a `progress` in [0, 1), given the step's mean distortion ``(B,)``."""
-        self.smoothed = distortion if self.smoothed is None else torch.lerp(distortion, self.smoothed, SMOOTHING)
+        """The weight ``(B,)`` at a `progress` in [0, 1), given the mean distortion ``(B,)`` of the step."""
+        self.smoothed = (
+            distortion if self.smoothed is None else torch.lerp(distortion, self.smoothed, DISTORTION_MEMORY)
+        )
         self.damage = (self.smoothed - self.full) / self.span
-        left = max(0.0, 1 - progress / DURATION)
+        left = max(0.0, 1 - progress / DESCENT_SHARE)
         lambda_t: Tensor = self.lambda_k + self.extra * left**2 * (1 - self.damage / self.tolerance).clamp(0, 1)
         return lambda_t
 
-    def settle(self, progress: float, before: Tensor, mask: Tensor) -> None:
-        """Late in the run, keep in place those entries at zero that were so `before` the step.
+    def freeze_zeros(self, progress: float, before: Tensor, mask: Tensor) -> None:
+        """Late in the run, keep entries at zero that were at zero `before` the step, in place.
 
-        Adam's steps are as long for an entry that does not matter, whose gradient is nothing but noise, as for
-        others. At a low price thousands of such entries wander above zero, which costs rate and hides the gradient of
-        those that matter. So the last part of the run only chooses among the entries that are left.
+        Adam takes steps of full length even for an entry that does not matter and whose gradient is mere noise. At a
+        low weight thousands of such entries wander above zero, which costs rate and hides the gradient of those that
+        matter. The last part of the run therefore only chooses among the entries that are left.
         """
-        if progress >= SETTLING:
+        if progress >= FREEZE_SHARE:
             mask.masked_fill_(before == 0, 0)
 
-    def give_up(self, mask: Tensor) -> None:
-        """Empty those masks that cost more than the empty mask: of a class that hardly holds on to its own probability.
+    def drop_losing_masks(self, mask: Tensor) -> None:
+        """Empty the masks whose objective is above that of the empty mask, in place.
 
-        There noise on few coefficients moves the output as far as noise on all, which holds the price back for good.
+        This happens for a class with little probability of its own: noise on few coefficients moves the output as far
+        as noise on all of them, which keeps the weight low for good.
         """
         assert self.smoothed is not None
         worse = self.smoothed + self.lambda_k * mask.mean(1) > self.empty
         mask.masked_fill_(worse[:, None], 0)
 
-    def rescue(self, progress: float, mask: Tensor, moments: list[Tensor]) -> None:
-        """Set ruined masks back in place, their optimiser's `moments` to zero; remember healthy ones."""
-        if progress >= DURATION or self.smoothed is None:
+    def restore_ruined(self, progress: float, mask: Tensor, moments: list[Tensor]) -> None:
+        """Set ruined masks back in place and their optimiser's `moments` to zero; remember healthy masks."""
+        if progress >= DESCENT_SHARE or self.smoothed is None:
             return
-        healthy = self.damage < self.tolerance
-        self.seen_healthy |= healthy
-        ruined = (self.damage > RUIN) & (self.extra > 0) & self.seen_healthy
-        torch.where(healthy[:, None], mask, self.healthy, out=self.healthy)
-        torch.where(ruined[:, None], self.healthy, mask, out=mask)
+        is_healthy = self.damage < self.tolerance
+        self.seen_healthy |= is_healthy
+        ruined = (self.damage > RUINED_DAMAGE) & (self.extra > 0) & self.seen_healthy
+        torch.where(is_healthy[:, None], mask, self.healthy_mask, out=self.healthy_mask)
+        torch.where(ruined[:, None], self.healthy_mask, mask, out=mask)
         for moment in moments:
             moment.mul_(~ruined[:, None])
         self.smoothed = torch.where(ruined, self.full + self.tolerance * self.span, self.smoothed)

@@ -53,8 +53,8 @@ def sensitivity(
     """
     samples = encoded.samples(samples)
     parts = []
-    for some in rd.chunks(len(encoded.image)):
-        parts.append(torch.stack([_damage(rd, encoded, streams, some, level) for _ in range(samples)]).mean(0))
+    for chunk in rd.chunks(len(encoded.image)):
+        parts.append(torch.stack([_damage(rd, encoded, streams, chunk, level) for _ in range(samples)]).mean(0))
     return torch.cat(parts)
 
 

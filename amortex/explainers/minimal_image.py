@@ -88,11 +88,11 @@ class StaticMinimalImage(Explainer):
         # place of each entry in the order, from 0: "place < n" is the mask of the n first
         place = torch.argsort(order(relevance, energy(encoded.coefficients)), dim=-1)
         shares = torch.logspace(-3, 0, self.shares, dtype=torch.float64)
-        kept = (shares * encoded.layout.k).round().long().clamp(min=1).to(place.device)
-        insertion = self._first(encoded, place, kept, delete=False)
-        deletion = torch.where(encoded.predicted, self._first(encoded, place, kept, delete=True), -1)
-        found = torch.where(insertion < 0, torch.full_like(insertion, encoded.layout.k), insertion)
-        mask = (place < found[:, None]).to(relevance.dtype)
+        counts = (shares * encoded.layout.k).round().long().clamp(min=1).to(place.device)
+        insertion = self._first(encoded, place, counts, delete=False)
+        deletion = torch.where(encoded.predicted, self._first(encoded, place, counts, delete=True), -1)
+        inserted = torch.where(insertion < 0, torch.full_like(insertion, encoded.layout.k), insertion)
+        mask = (place < inserted[:, None]).to(relevance.dtype)
         on_step(1, mask)
         extra = {
             name: torch.where(count < 0, torch.nan, count / encoded.layout.k)
@@ -101,21 +101,21 @@ class StaticMinimalImage(Explainer):
         return Explanation(encoded, mask, relevance, extra=extra)
 
     @torch.no_grad()
-    def _first(self, encoded: EncodedBatch, place: Tensor, kept: Tensor, delete: bool) -> Tensor:
-        """Per image the first of the counts `kept` to make the class right (deletion: wrong); -1 where none does."""
+    def _first(self, encoded: EncodedBatch, place: Tensor, counts: Tensor, delete: bool) -> Tensor:
+        """Per image the first of the `counts` that makes the class right (deletion: wrong); -1 where none does."""
         size = self.rate_distortion.internal_batch_size
         hits = []
         for image in range(len(place)):
             part = encoded.of(slice(image, image + 1))
             right = []
-            for counts in kept.split(size):
-                mask = place[image] < counts[:, None]
+            for chunk in counts.split(size):
+                mask = place[image] < chunk[:, None]
                 mask = (~mask if delete else mask).to(encoded.image.dtype)
                 logits = reduced_logits(self.rate_distortion, part, mask)
                 right.append(logits.argmax(-1) == part.target)
             hits.append(~torch.cat(right) if delete else torch.cat(right))
         hit = torch.stack(hits)
-        return torch.where(hit.any(1), kept[hit.to(torch.uint8).argmax(1)], -1)
+        return torch.where(hit.any(1), counts[hit.to(torch.uint8).argmax(1)], -1)
 
     def settings(self) -> dict[str, str | int | float]:
         return {**super().settings(), "wam": self.wam.variant, "samples": self.wam.samples, "shares": self.shares}

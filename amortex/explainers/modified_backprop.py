@@ -54,10 +54,10 @@ def guided(classifier: Classifier) -> Iterator[None]:
     try:
         with torch.enable_grad():
             probe = torch.full((1, *classifier.input_size), 0.5, device=classifier.mean.device).requires_grad_()
-            found = sum(node.name().startswith(RELU_NODES) for node in nodes(classifier(probe)))
-        if found != calls or not calls:
+            relus = sum(node.name().startswith(RELU_NODES) for node in nodes(classifier(probe)))
+        if relus != calls or not calls:
             raise InputError(
-                f"guided backpropagation reaches {calls} ReLU modules of {classifier.name}, but it has {found} ReLUs"
+                f"guided backpropagation reaches {calls} ReLU modules of {classifier.name}, but it has {relus} ReLUs"
             )
         yield
     finally:

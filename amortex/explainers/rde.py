@@ -15,7 +15,8 @@ from amortex.explainers.presets import PRESETS, Initial, Preset
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
 
-ENOUGH = 100  # steps after which a mask that costs more than the empty one will not get better; fewer are a trial
+# A mask that costs more than the empty one after so many steps will not get better; fewer steps are a trial.
+FEWEST_STEPS_TO_GIVE_UP = 100
 
 
 class RDE(Explainer):
@@ -64,25 +65,27 @@ class RDE(Explainer):
         preset, rd = self.preset, self.rate_distortion
         mask = initial_mask(self.init, rd, encoded, streams).clone()
         optimizer = ProjectedOptimizer(torch.optim.Adam, mask, preset.lr, betas=preset.betas)
-        course = None
-        if preset.peak and not isinstance(self.init, Tensor):  # a high price would throw away what a given mask knows
+        continuation = None
+        if preset.peak and not isinstance(self.init, Tensor):  # a high weight would throw away what a given mask knows
             ends = self._ends(encoded, streams)
-            course = Continuation(self.lambda_k, preset.peak, preset.tolerance, *ends, mask)
+            continuation = Continuation(self.lambda_k, preset.peak, preset.tolerance, *ends, mask)
         survival = mask.clone()  # a given mask is an order already
+        lambda_t = torch.full_like(mask[:, 0], self.lambda_k)
         for step in range(preset.steps):
             progress = step / preset.steps
             distortion, gradient = rd.value_and_gradient(encoded, mask, streams, preset.samples)
-            lambda_t = course.lambda_t(progress, distortion) if course else torch.full_like(distortion, self.lambda_k)
-            gradient += lambda_t[:, None] / encoded.layout.k  # the weight is for the mean of the mask
+            if continuation:
+                lambda_t = continuation.lambda_t(progress, distortion)
+            gradient += lambda_t[:, None] / encoded.layout.k  # the rate is the mean of the mask
             before = mask.clone()
             optimizer.step(gradient, cosine(progress) if preset.schedule == "cosine" else 1.0)
-            if course:
-                course.settle(progress, before, mask)
-                course.rescue(progress, mask, optimizer.moments)
+            if continuation:
+                continuation.freeze_zeros(progress, before, mask)
+                continuation.restore_ruined(progress, mask, optimizer.moments)
             survival += mask
             on_step(step + 1, mask)
-        if course and preset.steps >= ENOUGH:
-            course.give_up(mask)
+        if continuation and preset.steps >= FEWEST_STEPS_TO_GIVE_UP:
+            continuation.drop_losing_masks(mask)
         # most entries end at zero: those that held out longer are the more relevant ones
         return Explanation(encoded, mask, mask + survival / (preset.steps + 1))
 

@@ -11,12 +11,12 @@ from amortex.core.noise_streams import Fill, NoiseStreams
 
 
 class AddNoise(torch.autograd.Function):
-    """``kept + spread * noise`` for twice ``(B, 1, C, ...)`` and ``(B, L, C, ...)``, without a copy per draw."""
+    """``signal + spread * noise`` for twice ``(B, 1, C, ...)`` and ``(B, L, C, ...)``, without a copy per draw."""
 
     @staticmethod
-    def forward(ctx: Any, kept: Tensor, spread: Tensor, noise: Tensor) -> Tensor:
+    def forward(ctx: Any, signal: Tensor, spread: Tensor, noise: Tensor) -> Tensor:
         ctx.save_for_backward(noise)
-        return kept + spread * noise if noise.is_complex() else torch.addcmul(kept, spread, noise)
+        return signal + spread * noise if noise.is_complex() else torch.addcmul(signal, spread, noise)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
@@ -26,9 +26,9 @@ class AddNoise(torch.autograd.Function):
         total, product = torch.zeros_like(gradient[:, :1]), torch.zeros_like(gradient[:, :1])
         sums = total[:, 0], product[:, 0]
         # draw by draw: the two sums stay in the cache, and no product as large as all the noise is written
-        for one, unit in zip(gradient.unbind(1), noise.unbind(1), strict=True):
-            sums[0].add_(one)
-            sums[1].addcmul_(one, unit)
+        for draw, unit in zip(gradient.unbind(1), noise.unbind(1), strict=True):
+            sums[0].add_(draw)
+            sums[1].addcmul_(draw, unit)
         return total, product, None
 
 
@@ -58,3 +58,22 @@ def unit_noise(
         part = part.unflatten(-1, (*positions, channels, *inner))
         bands.append(part.movedim(tuple(range(2, 2 + len(last))), tuple(last)))
     return tuple(bands)
+
+
+def mix_band(
+    h: Tensor, mask: Tensor, location: Tensor, scale: Tensor | None = None, noise: Tensor | None = None, dims: int = 2
+) -> Tensor:
+    """``s h + (1 - s) (location + scale noise)`` of one band: ``(B, L, C, *positions)``.
+
+    Coefficients h are ``(B, C, *positions)``, masks s ``(B, 1, *positions)``, unit noise ``(B, L, C, *positions)``. The
+    last `dims` axes of the positions are spatial.
+    """
+    mean = location + mask * (h - location) if h.is_complex() else torch.addcmul(location, mask, h - location)
+    mean = mean[:, None]
+    if noise is None or scale is None:
+        return mean
+    # (1 - s) sigma is small, the noise is large: one fused pass over it
+    spread = ((1 - mask) * scale)[:, None]
+    spread = spread.expand(mean.shape).to(mean.real.dtype)  # in full: contiguous for the pass over it
+    mixed: Tensor = AddNoise.apply(channels_last(mean, dims), channels_last(spread, dims), noise)
+    return mixed

@@ -3,7 +3,7 @@
 Teachers, training and metrics all go through `RateDistortion`; nothing else in amortex obfuscates a signal.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,24 +16,26 @@ from amortex.core.layout import Coefficients
 from amortex.core.noise_streams import NoiseStreams
 from amortex.obfuscations.base import Obfuscation
 from amortex.obfuscations.gaussian import Gaussian
+from amortex.rate_distortion.chunking import Chunking
 from amortex.rate_distortion.distortions import DISTORTIONS, label_max, of_class
 from amortex.rate_distortion.encoded_batch import EncodedBatch, Outcome
-from amortex.rate_distortion.noise import AddNoise, channels_last, unit_noise
+from amortex.rate_distortion.noise import mix_band, unit_noise
 from amortex.rate_distortion.problem import DistortionName
 from amortex.transforms.base import Transform
 from amortex.transforms.wavelet import Wavelet
 
 
-class RateDistortion(nn.Module):
+class RateDistortion(Chunking, nn.Module):
     """Distortion and rate of masks for a classifier.
 
     Arguments:
-        classifier: frozen, on pixels in [0, 1].
+        classifier: frozen.
         transform: the coefficients that masks are over.
         obfuscation: what replaces masked coefficients.
         distortion: ``label_l2``, ``label_max``, ``l2`` or ``kl``. Images whose target is not the predicted class
             are measured by ``label_max`` whatever is asked for: with a probability near 0 to preserve, the empty
             mask would be optimal.
+        value_range: what signals are clipped to: [0, 1] for images and volumes, [-1, 1] for sound.
         internal_batch_size: most obfuscated images that are in memory at once; draws beyond are chunked.
         batch_invariant: compute each image apart from its batch. Libraries choose their kernels by the size of a batch,
             so its rounding depends on it, and hundreds of steps of an optimisation amplify rounding into other optima
@@ -54,17 +56,14 @@ class RateDistortion(nn.Module):
         batch_invariant: bool = False,
         value_range: tuple[float, float] = (0.0, 1.0),
     ) -> None:
-        super().__init__()
+        nn.Module.__init__(self)
+        Chunking.__init__(self, internal_batch_size, batch_invariant)
         if distortion not in DISTORTIONS:
             raise InputError(f"unknown distortion {distortion!r}: use one of {', '.join(DISTORTIONS)}")
-        if internal_batch_size < 1:
-            raise InputError(f"internal_batch_size must be at least 1, not {internal_batch_size}")
         self.classifier = classifier
         self.transform = transform or Wavelet(dims=len(classifier.input_size) - 1)
         self.obfuscation = obfuscation or Gaussian()
         self.distortion = distortion
-        self.internal_batch_size, self.backed_off = internal_batch_size, False
-        self.batch_invariant = batch_invariant
         self.value_range = (float(value_range[0]), float(value_range[1]))
         if not self.value_range[0] < self.value_range[1]:
             raise InputError(f"value_range must be an interval, not {value_range}")
@@ -89,23 +88,6 @@ class RateDistortion(nn.Module):
             "activation": classifier.activation,
             "value_range": list(self.value_range),
         }
-
-    def back_off(self) -> bool:
-        """Halve `internal_batch_size`, after memory ran out; whether that could be done, which is once."""
-        possible = self.internal_batch_size > 1 and not self.backed_off
-        if possible:
-            self.internal_batch_size, self.backed_off = self.internal_batch_size // 2, True
-        return possible
-
-    @property
-    def images_at_once(self) -> int:
-        """Most images that go through the classifier together."""
-        return 1 if self.batch_invariant else self.internal_batch_size
-
-    def chunks(self, images: int, streams: int = 1) -> Iterator[slice]:
-        """Slices of so many images, each of those that go through the classifier together, in so many draws."""
-        size = max(1, self.images_at_once // streams)
-        return (slice(start, min(start + size, images)) for start in range(0, images, size))
 
     @torch.no_grad()
     def encode(self, image: Tensor, target: Tensor | None = None, probabilities: Tensor | None = None) -> EncodedBatch:
@@ -143,20 +125,13 @@ class RateDistortion(nn.Module):
 
     def mix(self, encoded: EncodedBatch, mask: Tensor, noise: tuple[Tensor, ...] | None) -> Coefficients:
         """``s h + (1 - s) v``, the draws in the batch: ``(B L, C, *positions)`` per band."""
-        bands = []
-        for index, (h, s) in enumerate(
-            zip(encoded.coefficients.bands, encoded.layout.split(mask[:, None]), strict=True)
-        ):
-            location = encoded.location[index]
-            kept = torch.addcmul(location, s, h - location) if not h.is_complex() else location + s * (h - location)
-            kept = kept[:, None]
-            if noise is not None and encoded.scale is not None:
-                # (1 - s) sigma is small, the noise is large: one fused pass over it
-                spread = ((1 - s) * encoded.scale[index])[:, None]
-                spatial = len(encoded.layout.size)
-                spread = spread.expand(kept.shape).to(kept.real.dtype)  # in full: contiguous for the pass over it
-                kept = AddNoise.apply(channels_last(kept, spatial), channels_last(spread, spatial), noise[index])
-            bands.append(kept)
+        masks, scales = encoded.layout.split(mask[:, None]), encoded.scale
+        dims, bands = len(encoded.layout.size), []
+        for index, (h, s) in enumerate(zip(encoded.coefficients.bands, masks, strict=True)):
+            if noise is None or scales is None:
+                bands.append(mix_band(h, s, encoded.location[index]))
+            else:
+                bands.append(mix_band(h, s, encoded.location[index], scales[index], noise[index], dims))
         return Coefficients(tuple(band.flatten(0, 1) for band in bands), encoded.layout)
 
     def picture(self, coefficients: Coefficients) -> Tensor:
@@ -176,11 +151,11 @@ class RateDistortion(nn.Module):
     ) -> Tensor:
         """``Phi(y)`` of R masks ``(B, k)`` per image, each under the same fresh draws: ``(R, B, L, M)``."""
         images = []
-        for some, counts in self._chunks(encoded, samples):
-            part, chunks = encoded.of(some), []
+        for chunk, counts in self.chunks_of_draws(len(encoded.image), encoded.samples(samples)):
+            part, chunks = encoded.of(chunk), []
             for count in counts:
-                noise = self.noise(part, streams, some, count)
-                chunks.append(torch.stack([self.outputs(part, mask[some], noise) for mask in masks]))
+                noise = self.noise(part, streams, chunk, count)
+                chunks.append(torch.stack([self.outputs(part, mask[chunk], noise) for mask in masks]))
             images.append(torch.cat(chunks, dim=2))
         return torch.cat(images, dim=1)
 
@@ -193,26 +168,18 @@ class RateDistortion(nn.Module):
         """
         values = torch.zeros_like(mask[:, 0])
         gradients = torch.zeros_like(mask)
-        for some, counts in self._chunks(encoded, samples):
-            part = encoded.of(some)
+        for chunk, counts in self.chunks_of_draws(len(encoded.image), encoded.samples(samples)):
+            part = encoded.of(chunk)
             total = sum(counts)
             for count in counts:
-                noise = self.noise(part, streams, some, count)
+                noise = self.noise(part, streams, chunk, count)
                 with torch.enable_grad():
-                    leaf = mask[some].detach().requires_grad_()
+                    leaf = mask[chunk].detach().requires_grad_()
                     distortion = self.distortions(part, self.outputs(part, leaf, noise)).sum(1) / total
                     (gradient,) = torch.autograd.grad(distortion.sum(), leaf)
-                values[some] += distortion.detach()
-                gradients[some] += gradient
+                values[chunk] += distortion.detach()
+                gradients[chunk] += gradient
         return values, gradients
-
-    def _chunks(self, encoded: EncodedBatch, samples: int) -> Iterator[tuple[slice, list[int]]]:
-        """Slices of images, each with the sizes of its chunks of draws."""
-        samples = encoded.samples(samples)
-        for some in self.chunks(len(encoded.image)):
-            most = max(1, self.internal_batch_size // (some.stop - some.start))
-            counts = [most] * (samples // most) + ([samples % most] if samples % most else [])
-            yield some, counts
 
     def noise(
         self, encoded: EncodedBatch, streams: NoiseStreams, images: slice, samples: int
