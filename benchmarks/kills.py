@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -129,7 +128,7 @@ def prepared(folder: Path, trained: Path | None = None) -> Path:
     for index in range(IMAGES):
         pixels = np.random.default_rng(index).integers(0, 256, (5, 6, 3), dtype=np.uint8)
         Image.fromarray(pixels).resize((90, 80), Image.Resampling.BICUBIC).save(folder / "photos" / f"{index}.png")
-    (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    (folder / "config.yaml").write_text(json.dumps(CONFIG))  # JSON is YAML
     if trained is not None:
         (folder / "trained.ckpt").write_bytes(trained.read_bytes())
     return folder

@@ -15,8 +15,8 @@ import tempfile
 from functools import partial
 
 import torch
-import torch.multiprocessing as processes
 from torch import distributed
+from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
 from amortex.core.process import prepare
@@ -32,7 +32,7 @@ BATCH = 8
 
 def main(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        processes.spawn(work, (options, f"file://{folder}/meeting"), nprocs=2)
+        spawn(work, (options, f"file://{folder}/meeting"), nprocs=2)
 
 
 def work(rank: int, options: argparse.Namespace, meeting: str) -> None:
