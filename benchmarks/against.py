@@ -16,8 +16,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from benchmarks.busy import alone_and_beside, training
 from benchmarks.processes import DEFAULT_THREADS, ROOT, number, script, seconds, threads, under
+from benchmarks.quickstart import alone_and_beside, step_over_passes
 from benchmarks.startup import bundled_photograph
 
 Figure = Callable[[Path], float]  # of a checkout
@@ -39,7 +39,7 @@ def figures(options: argparse.Namespace) -> dict[str, Figure]:
         "import amortex (s)": lambda path: seconds(under(path, "pass")),
         "first explanation (s)": first_explanation,
         "CartoonX step over bare work": lambda path: number(cartoonx(path, options.size)),
-        "training step over bare work": lambda path: training_ratio(path, options.steps),
+        "training step over bare work": lambda path: step_over_passes(path, options.steps),
     }
     if options.busy:
         measured["training step beside a busy loop over alone"] = lambda path: slowdown(path, options.steps)
@@ -57,15 +57,9 @@ def cartoonx(path: Path, size: int) -> list[str]:
     return under(path, f"from benchmarks.cartoonx_step import step_ratio; print(step_ratio({size}, repeats=3))")
 
 
-def training_ratio(path: Path, steps: int) -> float:
-    """A training step of the quickstart over its classifier passes."""
-    with tempfile.TemporaryDirectory() as folder:
-        return number(training(path, "step_ratio", steps, folder))
-
-
 def slowdown(path: Path, steps: int) -> float:
     """A training step beside one busy loop over one alone, with the threads that amortex chooses."""
-    alone, beside = alone_and_beside(path, threads(DEFAULT_THREADS), steps, loops=1)
+    alone, beside = alone_and_beside(path, threads(DEFAULT_THREADS), steps)
     return beside / alone
 
 

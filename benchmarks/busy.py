@@ -9,14 +9,12 @@ should be idle otherwise.
 """
 
 import argparse
-import contextlib
 import statistics
-import tempfile
-from pathlib import Path
 
 from tqdm import tqdm
 
-from benchmarks.processes import ROOT, busy_loops, number, threads, under
+from benchmarks.processes import ROOT, threads
+from benchmarks.quickstart import alone_and_beside
 
 
 def main(options: argparse.Namespace) -> None:
@@ -39,19 +37,3 @@ def main(options: argparse.Namespace) -> None:
         slowdown = statistics.median(beside / alone for alone, beside in pairs)
         cost = statistics.median(pair[0] / base for pair, base in zip(pairs, first, strict=True))
         print(f"| {place} | {text} | {alone:.3f} | {beside:.3f} | {slowdown:.2f} | {cost:.2f} |")
-
-
-def alone_and_beside(path: Path, environment: dict[str, str], steps: int, loops: int) -> tuple[float, float]:
-    """Median seconds of a training step of a checkout under an environment: alone, and beside busy processes."""
-    times = []
-    for count in (0, loops):
-        with tempfile.TemporaryDirectory() as folder, busy_loops(count) if count else contextlib.nullcontext():
-            times.append(number(training(path, "step_seconds", steps, folder), environment))
-    alone, beside = times
-    return alone, beside
-
-
-def training(path: Path, figure: str, steps: int, folder: str) -> list[str]:
-    """The command that trains the quickstart of a checkout and prints a figure of `benchmarks.training_run`."""
-    arguments = f"{str(path / 'configs/quickstart.yaml')!r}, {steps}, {folder!r}"
-    return under(path, f"from benchmarks.training_run import {figure}; print({figure}({arguments}))")

@@ -89,11 +89,11 @@ def threads(text: str) -> dict[str, str]:
 
 
 @contextmanager
-def busy_loops(count: int) -> Iterator[None]:
-    """So many other processes that compute without end, until the block is left."""
+def busy_loops(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """So many other processes, which compute without end until the block is left."""
     loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
-        yield
+        yield loops
     finally:
         for loop in loops:
             loop.kill()

@@ -40,7 +40,7 @@ class Preset:
 PRESETS = {
     # Published, not converged: an entry moves by at most steps * lr = 2 in all (Kolek et al., ECCV 2022, section 5).
     "paper": Preset("paper", steps=2000, samples=64, lr=1e-3, schedule="constant", lambda_k=20.0),
-    # Tuned with benchmarks/convergence.py: more steps pay, more draws per step do not.
+    # Tuned with `python -m benchmarks convergence`: more steps pay, more draws per step do not.
     "converged": Preset("converged", steps=2000, samples=2, lr=5e-2, schedule="cosine", betas=(0.9, 0.99), peak=1000.0),
     "fast": Preset("fast", steps=800, samples=2, lr=5e-2, schedule="cosine", betas=(0.9, 0.99), peak=1000.0),
 }

@@ -1,0 +1,136 @@
+"""The benchmarks' command line, one benchmark from end to end, and the measurements that others build on."""
+
+import csv
+import importlib
+import json
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks import quickstart
+from benchmarks.__main__ import description, main
+from benchmarks.arguments import ARGUMENTS
+from benchmarks.processes import busy_loops, run, seconds, threads, under
+from benchmarks.startup import python, ratio
+from benchmarks.timing import compare, side_by_side
+from helpers.photographs import photographs
+from helpers.training import ROOT
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_every_benchmark_has_a_description_arguments_and_a_main(name, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([name, "--help"])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    assert f"python -m benchmarks {name}" in text
+    assert description(name) in text
+    assert callable(importlib.import_module(f"benchmarks.{name}").main)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["cost", "--help"]])
+def test_help_imports_nothing_heavy(arguments):
+    code = (
+        "import atexit, sys; from benchmarks.__main__ import main;"
+        "atexit.register(lambda: print('imported', 'torch' in sys.modules, 'numpy' in sys.modules));"
+        f"main({arguments})"
+    )
+    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert process.stdout.endswith("imported False False\n")
+
+
+def test_the_list_names_every_benchmark(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    for name in ARGUMENTS:
+        assert f"  {name:<12} {description(name).splitlines()[0]}\n" in text
+
+
+def test_convergence_from_end_to_end(tmp_path, capsys):
+    folder = photographs(tmp_path / "in", "a.png", "b.png", "c.png")
+    options = ("--images", "2", "--size", "64", "--presets", "fast:steps=4", "--lambda-k", "5", "--points", "2")
+    assert main(["convergence", str(folder), *options, "--samples", "2", "--out", str(tmp_path / "out")]) == 0
+    with open(tmp_path / "out/convergence.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["steps"], row["passes"]) for row in rows] == [("2", "12"), ("4", "24")]  # 3 passes for each of 2 draws
+    for row in rows:
+        assert float(row["J"]) == pytest.approx(float(row["distortion"]) + 5 * float(row["rate"]))
+        assert len(row["J_per_image"].split()) == 2
+    assert (tmp_path / "out/convergence.png").stat().st_size > 0
+    assert f"| fast, steps=4 | 5 | 24 | {float(rows[-1]['J']):.4f} |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("presets", "why"), [("slow", "fast"), ("fast:pace=2", "fast:steps=400"), ("fast:steps=few", "few")]
+)
+def test_unknown_presets_get_one_line(tmp_path, capsys, presets, why):
+    assert main(["convergence", str(tmp_path), "--presets", presets]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("python -m benchmarks convergence: --presets takes")
+    assert why in line
+
+
+def test_a_folder_without_amortex_is_no_checkout(tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["against", str(tmp_path)])
+    assert end.value.code == 2
+    assert "is no checkout of amortex" in capsys.readouterr().err
+
+
+def test_code_runs_under_the_amortex_of_a_checkout(tmp_path):
+    (tmp_path / "amortex").mkdir()
+    (tmp_path / "amortex/__init__.py").write_text("version = 'another'")
+    (tmp_path / "benchmarks").mkdir()  # those of the checkout are not the ones that measure
+    (tmp_path / "benchmarks/__init__.py").touch()
+    code = "import amortex, benchmarks.timing; print(amortex.version, benchmarks.__file__)"
+    assert run(under(tmp_path, code)) == f"another {ROOT / 'benchmarks/__init__.py'}\n"
+
+
+def test_threads_replace_those_of_this_process(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.setenv("GOMP_SPINCOUNT", "3")
+    assert not {"OMP_NUM_THREADS", "GOMP_SPINCOUNT"} & threads("default").keys()
+    setting = threads("OMP_NUM_THREADS=1,OMP_WAIT_POLICY=PASSIVE")
+    assert (setting["OMP_NUM_THREADS"], setting["OMP_WAIT_POLICY"]) == ("1", "PASSIVE")
+    assert "GOMP_SPINCOUNT" not in setting
+    assert main(["busy", "--threads", "PATH=nowhere"]) == 2
+
+
+def test_busy_loops_end_with_their_block():
+    with busy_loops(2) as loops:
+        assert [loop.poll() for loop in loops] == [None, None]
+    assert all(loop.poll() is not None for loop in loops)
+
+
+def test_a_command_that_fails_is_no_measurement():
+    assert seconds(python("import sys; sys.exit(2)").words, status=2) > 0
+    with pytest.raises(ValueError, match=r"exit status 1 instead of 0.*no such thing"):
+        seconds(python("import sys; sys.exit('no such thing')").words)
+
+
+def test_ratios_are_medians_of_ratios_within_a_turn():
+    assert ratio([1, 4, 9], [1, 2, 3]) == 2
+    assert compare([(1, 1), (4, 2), (9, 3)]) == (4, 2, 2)
+
+
+def test_both_pieces_of_work_take_turns():
+    order: list[str] = []
+    side_by_side(lambda: order.append("work"), lambda: order.append("bare"), repeats=2)
+    assert order == ["work", "bare"] * 3  # once to warm up
+
+
+def test_training_steps_are_timed_over_their_passes(tmp_path):
+    photographs(tmp_path / "photos", *(f"{index}.png" for index in range(4)))
+    network = {"classifier": "test_efficientnet", "weights": "random", "input_size": 32, "levels": 2}
+    config = {
+        "model": {"problem": network, "predictor": {"width": 8}},
+        "data": {"train": str(tmp_path / "photos"), "val_images": 1, "batch_size": 2, "workers": 0},
+        "trainer": {"accelerator": "cpu", "enable_model_summary": False},
+    }
+    file = tmp_path / "config.yaml"
+    file.write_text(json.dumps(config))
+    times = quickstart.train(ROOT, 2, bare=True, config=file)
+    assert len(times["steps"]) == len(times["passes"]) == 2
+    assert min(times["steps"] + times["passes"]) > 0
