@@ -41,11 +41,12 @@ class Backbone(nn.Module):
         grey = torch.full((1, *classifier.input_size), 0.5, device=classifier.mean.device)
         if use_features and hasattr(classifier.model, "forward_intermediates"):
             self.indices = None
-            maps = self(grey).maps
-            if len({feature_map.shape[2:] for feature_map in maps}) == 1 and len(maps) > MAPS_OF_ONE_STRIDE:
-                step = len(maps) / MAPS_OF_ONE_STRIDE
-                self.indices = [round(step * (i + 1)) - 1 for i in range(MAPS_OF_ONE_STRIDE)]
         features = self(grey)
+        sizes = [feature_map.shape[2:] for feature_map in features.maps]
+        if len(set(sizes)) == 1 and len(sizes) > MAPS_OF_ONE_STRIDE:
+            step = len(sizes) / MAPS_OF_ONE_STRIDE
+            self.indices = [round(step * (i + 1)) - 1 for i in range(MAPS_OF_ONE_STRIDE)]
+            features = self(grey)
         self.channels = [feature_map.shape[1] for feature_map in features.maps]
         self.strides = [classifier.input_size[-1] / feature_map.shape[-1] for feature_map in features.maps]
         self.head_size = 0 if features.head is None else features.head.shape[1]

@@ -45,7 +45,9 @@ def embedded_state_dict(name: str) -> dict[str, Tensor] | None:
 
 def rename(state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     """Weights under timm's key names. The packages number all blocks in a row, timm numbers them by stage."""
-    stages = [len(stage) for stage in timm.create_model(name).get_submodule("blocks").children()]  # type: ignore[arg-type]
+    with torch.device("meta"):  # its layers without their weights
+        blocks = timm.create_model(name).get_submodule("blocks")
+    stages = [len(stage) for stage in blocks.children()]  # type: ignore[arg-type]
     places = [f"blocks.{stage}.{block}" for stage, blocks in enumerate(stages) for block in range(blocks)]
     expanded = {key.split(".")[1] for key in state if "_expand_conv" in key}
     renamed = {}

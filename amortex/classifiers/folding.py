@@ -22,27 +22,32 @@ def fold_batch_norms(model: nn.Module, example: Tensor) -> nn.Module:
     Running `example` ``(B, C, *size)`` through the network finds the pairs. The model itself is returned if there are
     none, or if the outputs of the copy differ by more than rounding.
     """
-    expected = model(example)
+    pairs, expected = _pairs(model, example)
+    if not pairs:
+        return model
     try:
         folded = copy.deepcopy(model)
     except Exception:  # a network may hold what cannot be copied
         return model
-    pairs = _pairs(folded, example)
-    names = {module: name for name, module in folded.named_modules()}
+    layers: dict[str, Any] = dict(folded.named_modules())
     for convolution, norm in pairs:
-        _fold(convolution, norm)
-        parent, _, child = names[norm].rpartition(".")
+        _fold(layers[convolution], layers[norm])
+        parent, _, child = norm.rpartition(".")
         # timm's normalisations contain their activation, which stays
-        setattr(folded.get_submodule(parent), child, getattr(norm, "act", nn.Identity()))
+        setattr(layers[parent], child, getattr(layers[norm], "act", nn.Identity()))
     try:
         same = bool((folded(example) - expected).abs().amax() <= TOLERANCE * expected.abs().amax())
     except Exception:  # a network that reads properties of its layers misses the one that is gone
         same = False
-    return folded if pairs and same else model
+    return folded if same else model
 
 
-def _pairs(model: nn.Module, example: Tensor) -> list[tuple[Convolution, Normalisation]]:
-    """Convolutions and normalisations, each called once, where the output of the one is the input of the other."""
+def _pairs(model: nn.Module, example: Tensor) -> tuple[list[tuple[str, str]], Tensor]:
+    """Names of convolutions and normalisations, each called once, where the one's output is the other's input.
+
+    Returns:
+        The pairs, and the outputs for `example`.
+    """
     outputs: dict[int, tuple[Tensor, Convolution]] = {}
     pairs: list[tuple[Convolution, Normalisation]] = []
     calls: dict[nn.Module, int] = {}
@@ -57,11 +62,13 @@ def _pairs(model: nn.Module, example: Tensor) -> list[tuple[Convolution, Normali
     layers = [module for module in model.modules() if isinstance(module, (*CONVOLUTIONS, *NORMALISATIONS))]
     hooks = [module.register_forward_hook(record) for module in layers]
     try:
-        model(example)
+        logits: Tensor = model(example)
     finally:
         for hook in hooks:
             hook.remove()
-    return [(conv, norm) for conv, norm in pairs if calls[conv] == calls[norm] == 1 and norm.running_var is not None]
+    names = {module: name for name, module in model.named_modules()}
+    once = [(conv, norm) for conv, norm in pairs if calls[conv] == calls[norm] == 1 and norm.running_var is not None]
+    return [(names[conv], names[norm]) for conv, norm in once], logits
 
 
 def _fold(convolution: Convolution, norm: Normalisation) -> None:
