@@ -9,6 +9,7 @@ from amortex.core.layout import Coefficients
 from amortex.transforms.base import Transform
 
 ValueRange = tuple[float, float]  # what signals are clipped to
+UNIT_RANGE: ValueRange = (0.0, 1.0)  # of images and volumes
 
 
 class Replacement(NamedTuple):
@@ -30,7 +31,7 @@ class Obfuscation:
         return type(self).__name__.lower()
 
     def replacement(
-        self, signal: Tensor, coefficients: Coefficients, transform: Transform, value_range: ValueRange
+        self, signal: Tensor, coefficients: Coefficients, transform: Transform, value_range: ValueRange = UNIT_RANGE
     ) -> Replacement:
         """The distribution that replaces the `coefficients` of a `signal` ``(B, C, *size)`` with values in a range."""
         raise NotImplementedError

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from amortex.core.layout import Coefficients
-from amortex.obfuscations.base import Obfuscation, Replacement, ValueRange
+from amortex.obfuscations.base import UNIT_RANGE, Obfuscation, Replacement, ValueRange
 from amortex.transforms.base import Transform
 
 
@@ -16,7 +16,7 @@ class Blur(Obfuscation):
         self.fraction = fraction
 
     def replacement(
-        self, signal: Tensor, coefficients: Coefficients, transform: Transform, value_range: ValueRange
+        self, signal: Tensor, coefficients: Coefficients, transform: Transform, value_range: ValueRange = UNIT_RANGE
     ) -> Replacement:
         shortest = min(signal.shape[2:])
         sigma = max(self.fraction * shortest, 0.1)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from amortex.core.layout import Coefficients
-from amortex.obfuscations.base import Obfuscation, Replacement, ValueRange
+from amortex.obfuscations.base import UNIT_RANGE, Obfuscation, Replacement, ValueRange
 from amortex.transforms.base import Transform
 
 
@@ -12,7 +12,7 @@ class Zero(Obfuscation):
     """``v = 0``: coefficients are removed."""
 
     def replacement(
-        self, signal: Tensor, coefficients: Coefficients, transform: Transform, value_range: ValueRange
+        self, signal: Tensor, coefficients: Coefficients, transform: Transform, value_range: ValueRange = UNIT_RANGE
     ) -> Replacement:
         return Replacement(torch.zeros_like(coefficients.flat), None)
 
@@ -28,7 +28,7 @@ class Constant(Obfuscation):
         self.value = value
 
     def replacement(
-        self, signal: Tensor, coefficients: Coefficients, transform: Transform, value_range: ValueRange
+        self, signal: Tensor, coefficients: Coefficients, transform: Transform, value_range: ValueRange = UNIT_RANGE
     ) -> Replacement:
         value = sum(value_range) / 2 if self.value is None else self.value
         return Replacement(transform(torch.full_like(signal, value)).flat, None)

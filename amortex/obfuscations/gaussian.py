@@ -5,7 +5,7 @@ from torch import Tensor
 
 from amortex.core.layout import Coefficients
 from amortex.core.noise_streams import normal
-from amortex.obfuscations.base import Obfuscation, Replacement, ValueRange, group_moments
+from amortex.obfuscations.base import UNIT_RANGE, Obfuscation, Replacement, ValueRange, group_moments
 from amortex.transforms.base import Transform
 
 
@@ -16,7 +16,7 @@ class Gaussian(Obfuscation):
     """
 
     def replacement(
-        self, signal: Tensor, coefficients: Coefficients, transform: Transform, value_range: ValueRange
+        self, signal: Tensor, coefficients: Coefficients, transform: Transform, value_range: ValueRange = UNIT_RANGE
     ) -> Replacement:
         return group_moments(coefficients)
 

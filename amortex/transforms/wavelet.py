@@ -1,8 +1,6 @@
 """The discrete wavelet transform of signals with one to three axes (PyWavelets' conventions)."""
 
 import warnings
-from functools import lru_cache
-from math import prod
 from typing import get_args
 
 import numpy as np
@@ -12,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from amortex.core.errors import InputError
-from amortex.core.layout import Band, Coefficients, Layout
+from amortex.core.layout import Coefficients, Layout
 from amortex.core.nd import CONVOLUTIONS, MEMORY_FORMATS, MOST_DIMS, along_axes, channels_last
 from amortex.transforms import Padding
 from amortex.transforms.base import Transform
@@ -20,6 +18,7 @@ from amortex.transforms.kernels import dense_kernel, phase_kernel
 from amortex.transforms.separable import merge_axes, split_axes
 from amortex.transforms.supports import interpolation_weights, orientations
 from amortex.transforms.synthesis import Synthesis, synthesise
+from amortex.transforms.wavelet_layout import wavelet_layout
 
 # A non-separable level costs length**dims operations per coefficient, but is one dense channels-last convolution,
 # which beats separable passes on CPU and GPU until the filters get long.
@@ -85,7 +84,7 @@ class Wavelet(Transform):
             self._refuse_if_inexact(size)
             self._exact.add(size)
         with torch.inference_mode(False):  # it outlives that mode
-            return _layout(self.wavelet, self.levels, self.padding, size, device)
+            return wavelet_layout(self.wavelet, self.levels, self.padding, size, device)
 
     def forward(self, x: Tensor) -> Coefficients:
         layout = self.layout(tuple(x.shape[2:]), x.device)
@@ -188,7 +187,7 @@ class Wavelet(Transform):
         """Compare one random signal of this size with PyWavelets, there and back."""
         signal = np.random.default_rng(0).random(size)
         x = torch.from_numpy(signal)[None, None]
-        layout = _layout(self.wavelet, self.levels, self.padding, size, None)
+        layout = wavelet_layout(self.wavelet, self.levels, self.padding, size, None)
         try:
             with warnings.catch_warnings():  # PyWavelets warns where all coefficients feel the border
                 warnings.simplefilter("ignore")
@@ -212,19 +211,3 @@ def _crop(x: Tensor, size: tuple[int, ...]) -> Tensor:
     for axis, length in enumerate(size, start=2):
         x = x.narrow(axis, 0, length)
     return x
-
-
-@lru_cache(maxsize=16)
-def _layout(wavelet: str, levels: int, padding: Padding, size: tuple[int, ...], device: torch.device | None) -> Layout:
-    length, details = pywt.Wavelet(wavelet).dec_len, 2 ** len(size) - 1
-    shapes = [size]
-    for _ in range(levels):
-        shapes.append(tuple(pywt.dwt_coeff_len(n, length, padding) for n in shapes[-1]))
-    bands = [Band("low", shapes[-1])]
-    bands += [Band(f"level{j}", (details, *shapes[j])) for j in range(1, levels + 1)]
-    index = torch.arange(levels + 1, device=device)
-    level = index.repeat_interleave(torch.tensor([prod(band.shape) for band in bands], device=device))
-    orientation = [torch.full((prod(shapes[-1]),), -1, device=device)]
-    orientation += [torch.arange(details, device=device).repeat_interleave(prod(band.shape[1:])) for band in bands[1:]]
-    # low-pass and each level, orientations pooled (definitions of the adaptive Gaussian noise)
-    return Layout(tuple(bands), size, tuple(band.name for band in bands), level, level, torch.cat(orientation))
