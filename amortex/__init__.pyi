@@ -39,6 +39,7 @@ from .explainers.rde import RDE as RDE
 from .explainers.wam import WAM as WAM
 from .explaining.certificate import Certificate as Certificate
 from .explaining.certificate import certify as certify
+from .explaining.notebook import NotebookResult as NotebookResult
 from .explaining.results import ExplanationResult as ExplanationResult
 from .obfuscations import OBFUSCATIONS as OBFUSCATIONS
 from .rate_distortion.pipeline import RateDistortion as RateDistortion

@@ -10,9 +10,9 @@ from typing import Any
 from amortex.app.building import device, explainer_from
 from amortex.app.options import AMORTIZED
 from amortex.core.process import prepare
-from amortex.explaining.batch import Request, explain_files, settings
-from amortex.explaining.folder import Results
-from amortex.explaining.results import line
+from amortex.explaining.batch import Request, explain_files
+from amortex.explaining.folder import ResultsFolder
+from amortex.explaining.rendering import summary_line
 from amortex.io.bundled import HELD_OUT, bundled_folder
 from amortex.io.images import Source, find_images
 
@@ -26,9 +26,9 @@ def explain_inputs(options: argparse.Namespace) -> int:
     prepare()
     request = build_request(options)
     request.explainer.to(device(options.device))
-    results = Results(options.out, settings(request), options.overwrite)
+    results = ResultsFolder(options.out, request.settings(), options.overwrite)
     print_plan(options, request, len(sources))
-    rows = explain_files(request, results.todo(sources), results, options.quiet)
+    rows = explain_files(request, results.remaining(sources), results, options.quiet)
     return print_outcome(options, request, rows, len(sources))
 
 
@@ -89,7 +89,7 @@ def print_rows(rows: list[dict[str, Any]], total: int, out: Path, quiet: bool) -
     if not quiet:
         for row in rows[:MOST_LINES]:
             if not row["error"]:
-                print(line(row["file"], row))
+                print(summary_line(row["file"], row))
         before = total - len(rows)
         print(f"{len(rows) - len(failed)} explained" + (f", {before} were already" if before else "") + f": {out}")
     for row in failed:

@@ -12,8 +12,9 @@ from torch import Tensor
 from amortex.classifiers.classifier import Classifier
 from amortex.core.errors import InputError
 from amortex.explainers.base import Explainer
-from amortex.explaining.batch import Request, settings
-from amortex.explaining.results import ExplanationResult, explain
+from amortex.explaining.batch import Request
+from amortex.explaining.notebook import NotebookResult
+from amortex.explaining.results import explain_timed
 from amortex.io.images import Photograph, Preprocess, Source
 
 Images = Tensor | Photograph | Sequence[Photograph]
@@ -40,7 +41,7 @@ class LoadedExplainer:
         """The classifier that is explained: frozen, on pixels in [0, 1]."""
         return self.explainer.rate_distortion.classifier
 
-    def explain(self, images: Images, target: Target = None) -> ExplanationResult:
+    def explain(self, images: Images, target: Target = None) -> NotebookResult:
         """Explain images, all at once.
 
         Returns:
@@ -54,11 +55,11 @@ class LoadedExplainer:
         pixels, sources = self._read(images)
         classes = self._classes(target, len(pixels))
         explainer = self.explainer if classes is None else self.explainer.for_target()
-        provenance = settings(Request(explainer, self.method))
+        provenance = Request(explainer, self.method).settings()
         if classes is not None:
             indices = classes.tolist()
             provenance["asked_target"] = indices[0] if len(set(indices)) == 1 else indices
-        return explain(explainer, provenance, sources, pixels, classes)
+        return explain_timed(NotebookResult, explainer, provenance, sources, pixels, classes)
 
     def attribute(self, images: Images, target: Target = None) -> Tensor:
         """Captum's signature: a non-negative map of relevance, ``(B, C, H, W)``; all channels are equal.

@@ -10,7 +10,7 @@ from torch import Tensor
 from amortex.comparison.stopwatch import Stopwatch, synchronise
 from amortex.comparison.store import Store
 from amortex.explainers.base import Explainer, Explanation
-from amortex.explaining.batch import Request, settings
+from amortex.explaining.batch import Request
 from amortex.transforms.base import Transform
 from amortex.transforms.pixel import Pixel
 
@@ -44,7 +44,7 @@ class Method:
     @cached_property
     def settings(self) -> dict[str, object]:
         """Everything that determines its explanations."""
-        known = settings(Request(self.explainer, type(self.explainer).__name__, certificate_samples=0))
+        known = Request(self.explainer, type(self.explainer).__name__, certificate_samples=0).settings()
         return {key: value for key, value in known.items() if key not in ("certificate_samples", "asked_target")}
 
 

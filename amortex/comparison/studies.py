@@ -11,7 +11,7 @@ from amortex.comparison.bench import Batch, Method
 from amortex.core.masks import scale_profile
 from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.mapped import in_coefficients
-from amortex.explaining.batch import problem
+from amortex.explaining.provenance import provenance
 from amortex.metrics import (
     ClassLeakage,
     ConcisenessPreciseness,
@@ -191,7 +191,7 @@ def scales(rd: RateDistortion, protocol: Protocol) -> Study:
         outputs = rd.probabilities(encoded, masks, streams, protocol.samples)
         return torch.stack([rd.distortions(encoded, one).mean(1) for one in outputs], 1).double()
 
-    settings = {"study": "scales", "samples": protocol.samples, **problem(rd)}
+    settings = {"study": "scales", "samples": protocol.samples, **provenance(rd)}
     return Study("scales", "without", tuple(f"scale_{level}" for level in range(levels)), evaluate, settings)
 
 

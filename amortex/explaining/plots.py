@@ -1,4 +1,4 @@
-"""Pictures: the explanation panel and the dyadic layout of a wavelet mask."""
+"""Pictures of images and their masks: the explanation panel, and the dyadic layout of a wavelet mask."""
 
 import io
 import warnings
@@ -19,18 +19,21 @@ from amortex.core.masks import scale_profile
 
 INK, ACCENT, RULE = "#222222", "#0072B2", "#ffffff"  # blue of Okabe and Ito's colour-blind safe palette
 COLOURS = (ACCENT, "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # of the same palette
-BRIGHTEST = 0.995  # quantile of the relevance that is shown brightest: single pixels would darken the rest
-LARGEST = 2048  # side of a dyadic picture
+BRIGHTEST_QUANTILE = 0.995  # of the relevance that is shown brightest: single pixels would darken the rest
+MAX_DYADIC_SIDE = 2048  # in pixels
+GREY: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1}
+HEAT: dict[str, Any] = {"cmap": "magma", "vmin": 0, "vmax": 1}
 
 
 def dyadic(mask: Tensor, layout: Layout, cell: int = 8) -> Tensor:
-    """A wavelet mask ``(k,)`` as one square picture: low-pass top left, level 1 (finest) outside.
+    """The wavelet mask ``(k,)`` of an image as one square picture: low-pass top left, level 1 (finest) outside.
 
-    Each band is resized to its dyadic cell (nearest neighbour); horizontal details lie right of the coarser levels,
-    vertical below, diagonal across. The low-pass cell has side `cell` at least, unless the picture gets too large.
+    Each band is resized to its dyadic cell (nearest neighbour). Horizontal details lie right of the coarser levels,
+    vertical ones below, diagonal ones across. The low-pass cell has at least the side `cell`, unless the picture gets
+    too large.
     """
     low, *details = layout.split(mask)
-    side = max(1, min(max(cell, low.shape[-1]), LARGEST >> len(details)))
+    side = max(1, min(max(cell, low.shape[-1]), MAX_DYADIC_SIDE >> len(details)))
     canvas = _fit(low, side)
     for detail in reversed(details):
         horizontal, vertical, diagonal = (_fit(band, side) for band in detail)
@@ -52,40 +55,18 @@ def panel(
         image: ``(C, H, W)`` in [0, 1].
         picture: ``(1, H, W)``, the explanation.
         mask, relevance: ``(k,)``.
+        layout: of the mask.
         title: lines above the panel; the first is set in bold.
     """
     figure = Figure(figsize=(12, 3.85), dpi=150)
     axes = figure.subplots(1, 4, gridspec_kw={"left": 0.012, "right": 0.985, "bottom": 0.1, "top": 0.8, "wspace": 0.2})
-    grey = {"cmap": "gray", "vmin": 0, "vmax": 1}
-    _picture(axes[0], "Image", image.permute(1, 2, 0).squeeze(-1), **(grey if len(image) == 1 else {}))
-    _picture(axes[1], "Explanation", picture[0], **grey)
-    levels = int(layout.level.max())
-    # a mask that keeps or drops pixels shows the same as the picture: what ranked them shows more
+    colours = image if len(image) == 3 else image.mean(0, keepdim=True)
+    _picture(axes[0], "Image", colours.permute(1, 2, 0).squeeze(-1), **(GREY if len(colours) == 1 else {}))
+    _picture(axes[1], "Explanation", picture[0], **GREY)
+    # a mask that keeps or drops pixels shows the same as the picture: the relevance behind it shows more
     ranked = bool(((mask == 0) | (mask == 1)).all()) and not torch.equal(mask, relevance)
-    if len(layout.bands) > 1:
-        shown = dyadic(mask, layout)
-        _picture(axes[2], "Mask (wavelet coefficients)", shown, cmap="magma", vmin=0, vmax=1)
-        size = len(shown)
-        for level in range(levels):
-            middle, end = size / 2 ** (level + 1) - 0.5, size / 2**level - 0.5
-            axes[2].plot([middle, middle], [-0.5, end], [-0.5, end], [middle, middle], color=RULE, lw=0.6)
-        axes[2].set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
-    elif layout.is_complex:
-        _picture(
-            axes[2],
-            "Mask (frequencies, zero at the centre)",
-            _all_frequencies(mask, layout),
-            cmap="magma",
-            vmin=0,
-            vmax=1,
-        )
-    elif ranked:
-        bright = relevance.kthvalue(max(1, round(BRIGHTEST * layout.k))).values
-        heat = (relevance / bright.clamp(min=1e-12)).clamp(0, 1)
-        axes[2].imshow(image.mean(0).cpu(), cmap="gray", vmin=0, vmax=1)
-        _picture(axes[2], "Relevance", heat.reshape(layout.bands[0].shape), cmap="magma", vmin=0, vmax=1, alpha=0.7)
-    else:
-        _picture(axes[2], "Mask (pixels)", mask.reshape(layout.bands[0].shape), cmap="magma", vmin=0, vmax=1)
+    _draw_mask(axes[2], image, mask, relevance, layout, ranked)
+    levels = int(layout.level.max())
     if levels:
         _scales(axes[3], scale_profile(relevance[None], layout.level.cpu(), levels)[0], levels)
     elif ranked:
@@ -98,8 +79,29 @@ def panel(
     return figure
 
 
+def _draw_mask(axis: Axes, image: Tensor, mask: Tensor, relevance: Tensor, layout: Layout, ranked: bool) -> None:
+    """The mask over wavelet coefficients, frequencies or pixels; the relevance over the image if `ranked`."""
+    if len(layout.bands) > 1:
+        cells = dyadic(mask, layout)
+        _picture(axis, "Mask (wavelet coefficients)", cells, **HEAT)
+        size = len(cells)
+        for level in range(int(layout.level.max())):
+            middle, end = size / 2 ** (level + 1) - 0.5, size / 2**level - 0.5
+            axis.plot([middle, middle], [-0.5, end], [-0.5, end], [middle, middle], color=RULE, lw=0.6)
+        axis.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
+    elif layout.is_complex:
+        _picture(axis, "Mask (frequencies, zero at the centre)", _all_frequencies(mask, layout), **HEAT)
+    elif ranked:
+        brightest = relevance.kthvalue(max(1, round(BRIGHTEST_QUANTILE * layout.k))).values
+        heat = (relevance / brightest.clamp(min=1e-12)).clamp(0, 1)
+        axis.imshow(image.mean(0).cpu(), **GREY)
+        _picture(axis, "Relevance", heat.reshape(layout.bands[0].shape), **HEAT, alpha=0.7)
+    else:
+        _picture(axis, "Mask (pixels)", mask.reshape(layout.bands[0].shape), **HEAT)
+
+
 def _all_frequencies(mask: Tensor, layout: Layout) -> Tensor:
-    """A mask over `rfft2`'s half plane on the whole plane: opposite frequencies share an entry, zero is central."""
+    """A mask over `rfft2`'s half plane, on the whole plane: opposite frequencies share an entry, zero is central."""
     half = mask.reshape(layout.bands[0].shape)
     width = layout.size[1]
     mirrored = half.roll(-1, 0).flip(0)[:, 1 : (width + 1) // 2].flip(1)  # (-row, -column)
@@ -108,7 +110,7 @@ def _all_frequencies(mask: Tensor, layout: Layout) -> Tensor:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a PNG file. Characters that the font lacks become boxes, without a warning for each."""
+    """The figure as a PNG file. A character that the font lacks becomes a box, without a warning."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
@@ -116,16 +118,16 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def stacked(pictures: Sequence[bytes]) -> bytes:
-    """PNG files of one width below each other, as one."""
+def stack(pictures: Sequence[bytes]) -> bytes:
+    """PNG files of one width, below each other in one PNG file."""
     if len(pictures) == 1:
         return pictures[0]
-    opened = [Image.open(io.BytesIO(picture)).convert("RGB") for picture in pictures]
-    sheet = Image.new("RGB", (opened[0].width, sum(one.height for one in opened)), "white")
+    images = [Image.open(io.BytesIO(picture)).convert("RGB") for picture in pictures]
+    sheet = Image.new("RGB", (images[0].width, sum(image.height for image in images)), "white")
     top, buffer = 0, io.BytesIO()
-    for one in opened:
-        sheet.paste(one, (0, top))
-        top += one.height
+    for image in images:
+        sheet.paste(image, (0, top))
+        top += image.height
     sheet.save(buffer, "PNG")
     return buffer.getvalue()
 
@@ -171,9 +173,9 @@ def training_curve(history: Sequence[dict[str, float]]) -> Figure:
     """The validation objective over the steps of a training run.
 
     Arguments:
-        history: one table per validation: ``step``, and by lambda_k, as text, the objective at the best of the measured
-            rates; under ``predicted LAMBDA_K`` that at the predicted rate, and under ``refined LAMBDA_K``, where there
-            is learned refinement, that of its masks.
+        history: one table per validation. Its keys are ``step``, and for each lambda_k, as text: ``LAMBDA_K``, the
+            objective at the best of the measured rates; ``predicted LAMBDA_K``, that at the predicted rate; and
+            ``refined LAMBDA_K``, that of refined masks, where refinement is learned.
     """
     figure = Figure(figsize=(6, 3.6), dpi=150, layout="constrained")
     axis = figure.subplots()

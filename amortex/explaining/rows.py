@@ -15,22 +15,24 @@ COLUMNS = (
 
 
 def read_rows(file: Path) -> Iterator[Row]:
-    """The rows of a file, without what an interruption tore."""
+    """The valid rows of a JSON lines file. An interruption may have cut off a line."""
     for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        whole = isinstance(row, dict) and set(row) >= set(COLUMNS)
-        if whole and all(isinstance(row[key], str) for key in ("file", "mask", "error")):
+        complete = isinstance(row, dict) and set(row) >= set(COLUMNS)
+        if complete and all(isinstance(row[key], str) for key in ("file", "mask", "error")):
             yield row
 
 
 def columns_of(row: Row) -> Row:
+    """The columns of a row alone; those that it lacks are empty."""
     return {column: row.get(column, "") for column in COLUMNS}
 
 
 def csv_lines(rows: Sequence[Row]) -> str:
+    """Rows of exactly the columns as lines of a CSV file."""
     buffer = io.StringIO()
     csv.DictWriter(buffer, COLUMNS, lineterminator="\n").writerows(rows)
     return buffer.getvalue()

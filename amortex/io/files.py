@@ -1,14 +1,17 @@
-"""Files that are written in full or not at all."""
+"""Files that are written in full or not at all, and the names of results."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 INCOMPLETE = ".amortex.{}.{}.part"  # name, process
+# endings of the files of one explanation
+MASK_ENDING, EXPLANATION_ENDING, PANEL_ENDING = "_mask.safetensors", "_explanation.png", "_panel.png"
+PICTURE_ENDINGS = (EXPLANATION_ENDING, PANEL_ENDING)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is either there in full or not at all."""
+    """Write a file in full, or leave the path as it was."""
     temporary = incomplete(path)
     try:
         temporary.write_bytes(content)
@@ -18,20 +21,20 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def incomplete(path: Path) -> Path:
-    """Where a file is until it is complete."""
+    """The path of a file until it is complete."""
     return path.with_name(INCOMPLETE.format(path.name, os.getpid()))
 
 
 def left_over(folder: Path, endings: tuple[str, ...]) -> Iterator[Path]:
-    """Incomplete files in a folder and below whose names, once they are complete, have one of these endings."""
-    before, between, after = INCOMPLETE.split("{}")
+    """Incomplete files in a folder and below whose complete names would have one of these endings."""
+    prefix, separator, suffix = INCOMPLETE.split("{}")
     for path in folder.rglob(INCOMPLETE.format("*", "*")):
-        if path.name.removeprefix(before).removesuffix(after).rpartition(between)[0].endswith(endings):
+        if path.name.removeprefix(prefix).removesuffix(suffix).rpartition(separator)[0].endswith(endings):
             yield path
 
 
 def append(path: Path, text: str) -> None:
-    """Append to a file, or leave it as it was (on a full disk, say)."""
+    """Append to a file, or leave it as it was, for instance on a full disk."""
     size = path.stat().st_size
     try:
         with open(path, "a", encoding="utf-8", newline="") as file:

@@ -1,7 +1,6 @@
-"""Photographs as people have them -> tensors as the classifier wants them."""
+"""From photographs as people have them to tensors as classifiers take them."""
 
 import os
-import re
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,12 +12,13 @@ from timm.data import create_transform
 from torch import Tensor
 
 from amortex.core.errors import InputError, escape
+from amortex.io.files import MASK_ENDING, PICTURE_ENDINGS
 
-# Longer images are cropped around their centre before resizing: the centre crop would drop the rest anyway,
+# Longer images are cropped around their centre before they are resized. The centre crop would drop the rest anyway,
 # and resizing a 10,000 x 1 strip to a short side of 256 would take gigabytes.
-LONGEST_ASPECT = 4
+MAX_ASPECT_RATIO = 4
 WIDE_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
-# Pillow knows these endings without being able to show the files, or only with other programs' help.
+# Pillow knows the endings of these formats, but cannot show the files, or only with the help of other programs.
 NOT_PHOTOGRAPHS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 
 
@@ -26,9 +26,9 @@ class Source(NamedTuple):
     """An input file.
 
     Arguments:
-        path: where it is.
+        path: of the file.
         name: path, relative to the output folder, that its results are named after.
-        title: what to call it in results; by default its path.
+        title: what results call it; by default its path.
     """
 
     path: Path
@@ -37,18 +37,18 @@ class Source(NamedTuple):
 
     @property
     def label(self) -> str:
-        """What the file is called in results, in one line."""
+        """What results call the file, in one line."""
         return escape(self.path if self.title is None else self.title)
 
 
 def open_image(file: Path | str | IO[bytes]) -> Image.Image:
-    """Open an image file, whatever its ending, that Pillow itself can read.
+    """Open an image file, whatever its ending, that Pillow can read without other programs.
 
     Raises:
-        OSError and many others: it is none.
+        OSError and many others: the file is no such image.
     """
     if isinstance(file, str | Path) and os.path.exists(file) and not os.path.isfile(file):
-        raise OSError("no regular file")  # a pipe would be waited for
+        raise OSError("no regular file")  # reading a pipe would wait for its writer
     Image.init()
     return Image.open(file, formats=[name for name in Image.OPEN if name not in NOT_PHOTOGRAPHS])
 
@@ -57,12 +57,22 @@ Photograph = str | Path | Image.Image
 
 
 class Preprocess:
-    """PIL image -> ``(C, H, W)`` in [0, 1], resized and cropped as timm does for evaluation."""
+    """PIL image -> ``(C, H, W)`` in [0, 1], resized and cropped as timm does for evaluation.
+
+    Arguments:
+        data_config: timm's data config: ``input_size``, ``interpolation``, ``crop_pct`` and ``crop_mode``.
+
+    Raises:
+        InputError: the classifier does not take images, or images with other channels than grey or red, green, blue.
+    """
 
     def __init__(self, data_config: dict[str, Any]) -> None:
-        self.mode = {1: "L", 3: "RGB"}.get(data_config["input_size"][0])
+        channels, *size = data_config["input_size"]
+        if len(size) != 2:
+            raise InputError(f"a classifier of signals with {len(size)} axes cannot read photographs")
+        self.mode = {1: "L", 3: "RGB"}.get(channels)
         if self.mode is None:
-            raise InputError(f"a classifier with {data_config['input_size'][0]} input channels cannot read photographs")
+            raise InputError(f"a classifier with {channels} input channels cannot read photographs")
         self.crops = data_config["crop_mode"] == "center"
         keys = ("input_size", "interpolation", "crop_pct", "crop_mode")
         self.transform = create_transform(**{key: data_config[key] for key in keys}, normalize=False)
@@ -86,12 +96,12 @@ class Preprocess:
         except FileNotFoundError as error:
             raise InputError(f"{path}: no such file") from error
         except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, ...
-            why = str(error).replace(repr(str(path)), "").strip()
-            raise InputError(f"{path}: not a readable image ({type(error).__name__}: {why})") from error
+            reason = str(error).replace(repr(str(path)), "").strip()
+            raise InputError(f"{path}: not a readable image ({type(error).__name__}: {reason})") from error
 
 
 def to_colour(image: Image.Image) -> Image.Image:
-    """RGB as a viewer would show it: EXIF rotation applied, 16 bit scaled to 8, transparency on white."""
+    """RGB as a viewer shows it: turned as EXIF says, 16 bit scaled to 8, transparency on white."""
     image = ImageOps.exif_transpose(image)
     if image.mode in WIDE_MODES:
         image = _to_8_bit(image)
@@ -103,57 +113,65 @@ def to_colour(image: Image.Image) -> Image.Image:
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
-    """Integers and floats wider than 8 bit: floats within [0, 1] are taken as such, else the full 16 bit range.
+    """Scale integers and floats wider than 8 bit by the range that their largest value suggests.
 
-    Values that stay below 256 are taken as 8 bit in a wide format; those that are not numbers as black.
+    Floats up to 1 span [0, 1], values up to 255 are 8 bit in a wide format, others span 16 bit. NaN becomes black.
     """
     values = np.nan_to_num(np.asarray(image, dtype=np.float32))
-    top = 1.0 if image.mode == "F" and values.max() <= 1 else 255.0 if values.max() <= 255 else 65535.0
-    return Image.fromarray((values / top * 255).round().clip(0, 255).astype(np.uint8))
+    white = 1.0 if image.mode == "F" and values.max() <= 1 else 255.0 if values.max() <= 255 else 65535.0
+    return Image.fromarray((values / white * 255).round().clip(0, 255).astype(np.uint8))
 
 
 def _limit_aspect(image: Image.Image) -> Image.Image:
+    """The image without its ends, if it is much longer than wide."""
     width, height = image.size
-    limit = LONGEST_ASPECT * min(width, height)
+    limit = MAX_ASPECT_RATIO * min(width, height)
     if max(width, height) <= limit:
         return image
-    keep_w, keep_h = min(width, limit), min(height, limit)
-    left, top = (width - keep_w) // 2, (height - keep_h) // 2
-    return image.crop((left, top, left + keep_w, top + keep_h))
+    crop_width, crop_height = min(width, limit), min(height, limit)
+    left, top = (width - crop_width) // 2, (height - crop_height) // 2
+    return image.crop((left, top, left + crop_width, top + crop_height))
 
 
 def find_images(arguments: Iterable[str], exclude: Path | None = None) -> Iterator[Source]:
-    """Files as given, and every image below each folder in sorted order.
+    """Files as given, and every image below each folder, in sorted order.
 
-    Left out are hidden files and folders, what is below `exclude`, and pictures that a run left beside their mask.
+    Hidden files and folders are left out, and so are what is below `exclude`, and pictures beside their mask, which a
+    run has written.
 
     Raises:
-        InputError: an argument does not exist, or nothing was found.
+        InputError: an argument does not exist, or there are no images.
     """
-    known = Image.registered_extensions()  # fills Image.OPEN
-    endings = {ending for ending, format in known.items() if format in Image.OPEN and format not in NOT_PHOTOGRAPHS}
-    excluded = None if exclude is None else os.path.realpath(exclude)  # unlike `resolve` it takes links in a circle
-    found = False
+    excluded = None if exclude is None else os.path.realpath(exclude)  # unlike `resolve` it accepts circular links
+    empty = True
     for argument in arguments:
         path = Path(argument)
-        if path.is_dir():
-            for folder, folders, files in os.walk(path):
-                folders[:] = sorted(f for f in folders if f[0] != "." and os.path.realpath(Path(folder, f)) != excluded)
-                beside = set(files)
-                for file in sorted(files):
-                    full = Path(folder, file)
-                    if full.suffix.lower() in endings and file[0] != "." and not _is_result(file, beside):
-                        found = True
-                        yield Source(full, full.relative_to(path))
-        elif path.exists():
-            found = True
-            yield Source(path, Path(path.name))
-        else:
+        if not path.exists():
             raise InputError(f"{argument}: no such file or folder")
-    if not found:
+        for source in _images_below(path, excluded) if path.is_dir() else [Source(path, Path(path.name))]:
+            empty = False
+            yield source
+    if empty:
         raise InputError(f"no images in {', '.join(map(str, arguments))}: give image files or folders that hold some")
 
 
-def _is_result(file: str, beside: set[str]) -> bool:
-    name = re.sub(r"_(explanation|panel)\.png$", "", file)
-    return name != file and f"{name}_mask.safetensors" in beside
+def _images_below(root: Path, excluded: str | None) -> Iterator[Source]:
+    """Every image in a folder and below, named by its path from there."""
+    formats = Image.registered_extensions()  # fills Image.OPEN
+    endings = {ending for ending, name in formats.items() if name in Image.OPEN and name not in NOT_PHOTOGRAPHS}
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(
+            name for name in folders if name[0] != "." and os.path.realpath(Path(folder, name)) != excluded
+        )
+        siblings = set(files)
+        for file in sorted(files):
+            path = Path(folder, file)
+            if path.suffix.lower() in endings and file[0] != "." and not _is_result(file, siblings):
+                yield Source(path, path.relative_to(root))
+
+
+def _is_result(file: str, siblings: set[str]) -> bool:
+    """Whether a run has written this picture: its mask is beside it."""
+    return any(
+        file.endswith(ending) and file.removesuffix(ending) + MASK_ENDING in siblings for ending in PICTURE_ENDINGS
+    )

@@ -107,7 +107,7 @@ def test_the_sparsest_mask_below_a_distortion(predictor, images):
     rates = []
     for bound in (0.5, 0.02, 1e-3):
         explanation = Amortized(predictor, max_distortion=bound).explain(images)
-        certificate = certify(rd, explanation, 64)
+        certificate = certify(rd, explanation.encoded, explanation.mask, 64)
         rates.append(certificate.rate)
         full = rd(explanation.encoded, torch.ones_like(explanation.mask), NoiseStreams.of(images), 4).distortion.mean(1)
         assert (certificate.distortion < torch.maximum(full + 1e-6, torch.full_like(full, bound))).all()

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from amortex.explaining import folder as results
-from amortex.explaining import results as explained
-from amortex.explaining.folder import Results
+from amortex.explaining import folder, results, writer
+from amortex.explaining.folder import ResultsFolder
 from amortex.io.images import Source
 from amortex.transforms.pixel import Pixel
 from helpers.explaining import FAST, explain, flat_mask, rows
@@ -29,16 +28,16 @@ def out(tmp_path) -> Path:
     return tmp_path / "out"
 
 
-def one_by_one(folder: Path, out: Path, *more: object) -> int:
-    return explain(folder, "--out", out, "--batch-size", 1, *FAST, *more)
+def one_by_one(inputs: Path, out: Path, *more: object) -> int:
+    return explain(inputs, "--out", out, "--batch-size", 1, *FAST, *more)
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+def contents(out: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in out.rglob("*") if path.is_file()}
 
 
-def files(found: list[dict]) -> list[str]:
-    return [Path(row["file"]).name for row in found]
+def files(rows: list[dict]) -> list[str]:
+    return [Path(row["file"]).name for row in rows]
 
 
 def interrupt(monkeypatch, module, name: str, calls: int, error: BaseException) -> None:
@@ -57,11 +56,11 @@ def interrupt(monkeypatch, module, name: str, calls: int, error: BaseException) 
 def test_an_interrupted_run_is_completed_by_the_same_command(three, out, monkeypatch, capsys, place):
     with monkeypatch.context() as patch:
         if place == "certify":
-            interrupt(patch, explained, "certify", 2, KeyboardInterrupt())
+            interrupt(patch, results, "certify", 2, KeyboardInterrupt())
         elif place == "panel_or_mask":
-            interrupt(patch, results, "mask_file", 2, KeyboardInterrupt())
+            interrupt(patch, writer, "mask_file", 2, KeyboardInterrupt())
         else:
-            interrupt(patch, results, "append", 4, KeyboardInterrupt())  # after the second image's jsonl row
+            interrupt(patch, folder, "append", 4, KeyboardInterrupt())  # after the second image's jsonl row
         assert one_by_one(three, out) == 130
     assert capsys.readouterr().err.strip() == "explain.py: interrupted; the same command resumes"
     first = (out / "a_mask.safetensors").stat().st_mtime_ns
@@ -94,7 +93,7 @@ def test_torn_lines_and_lost_masks_are_made_again(three, out):
         (("--lambda-k", 7), "explainer_lambda_k was 5.0, now 7.0"),
         (("--seed", 1), "explainer_seed was 0, now 1"),
         (("--target", 0), "asked_target was auto, now 0"),
-        (("--model-args", '{"width": 6}'), "weights_digest"),
+        (("--model-args", '{"width": 6}'), "classifier_weights"),
         (("--model-args", '{"sharpness": 2}'), "model_args was {}, now {'sharpness': 2}"),
         (("--certificate-samples", 5), "certificate_samples"),
     ],
@@ -157,18 +156,19 @@ def test_names_that_are_long_or_no_text(tmp_path, out):
 
 def test_rows_know_what_is_done(tmp_path):
     layout = Pixel().layout((2, 2))
-    arguments = ({"rate": 0.5}, torch.ones(1, 2, 2), layout, {"mask": torch.full((4,), 0.5)}, None)
+    arguments = ({"rate": 0.5}, layout, {"mask": torch.full((4,), 0.5)}, {"_explanation.png": b"a picture"})
     a, b = (Source(tmp_path / name, Path(name)) for name in ("a.png", "b.png"))
-    first = Results(tmp_path / "out", {"method": "x"})
+    first = ResultsFolder(tmp_path / "out", {"method": "x"})
     first.add(a, *arguments)
-    first.fail(b, "two\nlines")
+    first.add_failure(b, "two\nlines")
     assert first.has(a)
+    assert (tmp_path / "out" / "a.png_explanation.png").read_bytes() == b"a picture"
     assert [row["error"] for row in rows(tmp_path / "out")] == ["", "two lines"]
-    again = Results(tmp_path / "out", {"method": "x"})
+    again = ResultsFolder(tmp_path / "out", {"method": "x"})
     assert again.has(a)
     assert not again.has(b)  # what failed is tried again
     assert files(rows(tmp_path / "out")) == ["a.png"]
-    assert not Results(tmp_path / "out", {"method": "y"}, overwrite=True).has(a)
+    assert not ResultsFolder(tmp_path / "out", {"method": "y"}, overwrite=True).has(a)
     assert json.loads((tmp_path / "out" / "settings.json").read_text()) == {"method": "y"}
 
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from amortex.core.masks import scale_profile
-from amortex.explaining.plots import LARGEST, dyadic, panel, png, training_curve
+from amortex.explaining.plots import MAX_DYADIC_SIDE, dyadic, panel, png, training_curve
 from amortex.transforms.fourier import Fourier
 from amortex.transforms.pixel import Pixel
 from amortex.transforms.wavelet import Wavelet
@@ -39,8 +39,8 @@ def test_each_band_has_its_dyadic_cell():
 
 def test_dyadic_cells_do_not_grow_without_bound():
     layout = Wavelet("db3", 10).layout((32, 20))
-    assert dyadic(masks(layout.k), layout).shape == (LARGEST, LARGEST)
-    assert dyadic(masks(layout.k), layout, cell=1).shape == (LARGEST, LARGEST)
+    assert dyadic(masks(layout.k), layout).shape == (MAX_DYADIC_SIDE, MAX_DYADIC_SIDE)
+    assert dyadic(masks(layout.k), layout, cell=1).shape == (MAX_DYADIC_SIDE, MAX_DYADIC_SIDE)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

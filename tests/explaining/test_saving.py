@@ -1,0 +1,68 @@
+"""Results of signals with one to three axes: rows, mask files, pictures of images alone."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from amortex.classifiers.classifier import Classifier
+from amortex.core.errors import InputError
+from amortex.explainers.baselines import Ordering
+from amortex.explaining.batch import Request
+from amortex.explaining.notebook import NotebookResult
+from amortex.explaining.rendering import draw_panel, summary_line
+from amortex.explaining.results import ExplanationResult, explain_timed
+from amortex.explaining.saving import save_result
+from amortex.io.images import Source
+from amortex.rate_distortion.pipeline import RateDistortion
+from amortex.transforms.wavelet import Wavelet
+from helpers.explaining import rows
+from helpers.networks import AnyAxes
+
+SIZES = {1: (40,), 2: (9, 10), 3: (6, 5, 7)}
+
+
+def result_of(dims: int, result: type = ExplanationResult, count: int = 2):
+    """Explanations of random signals with so many axes."""
+    size = SIZES[dims]
+    config = {"input_size": (2, *size), "mean": (0.5,), "std": (0.5,)}
+    classifier = Classifier(AnyAxes([2, *size]), config, "linear", class_names=["a", "b", "c", "d", "e"])
+    rd = RateDistortion(classifier, Wavelet("haar", 2, dims=dims))
+    signals = torch.rand(count, 2, *size, generator=torch.Generator().manual_seed(0))
+    sources = [Source(Path(f"signal{index}"), Path(f"signal{index}")) for index in range(count)]
+    request = Request(Ordering(rd, "magnitude", rate=0.2), "magnitude")
+    return explain_timed(result, request.explainer, request.settings(), sources, signals)
+
+
+@pytest.mark.parametrize("dims", SIZES)
+def test_masks_are_written_by_the_names_of_their_bands(tmp_path, dims):
+    result = result_of(dims)
+    written = save_result(result, tmp_path / "out", samples=4)
+    assert [row["file"] for row in written] == [row["file"] for row in rows(tmp_path / "out")] == ["signal0", "signal1"]
+    layout = result.encoded.layout
+    bands = load_file(tmp_path / "out" / written[1]["mask"])
+    assert [tuple(bands[band.name].shape) for band in layout.bands] == [band.shape for band in layout.bands]
+    assert torch.equal(layout.join([bands[band.name] for band in layout.bands]), result.mask[1])
+    assert (tmp_path / "out/signal0_explanation.png").is_file() == (dims == 2)
+    assert (tmp_path / "out/signal0_panel.png").is_file() == (dims == 2)
+
+
+@pytest.mark.parametrize("dims", [1, 3])
+def test_panels_of_sounds_and_volumes_are_refused(dims):
+    with pytest.raises(InputError, match=f"panels show images, not signals with {dims} axes"):
+        draw_panel(result_of(dims))
+
+
+def test_a_row_has_the_certificate_that_is_asked_for():
+    result = result_of(1)
+    assert "distortion" not in result.row(0)
+    few, many = result.certificate(4), result.certificate(16)
+    assert result.row(0)["distortion"] == many.distortion[0].item()
+    assert result.row(0, 4)["distortion"] == few.distortion[0].item()
+    assert summary_line("signal0", result.row(0)).startswith("signal0: ")
+
+
+def test_results_say_what_they_are():
+    assert repr(result_of(1)) == "ExplanationResult(2 by magnitude)"
+    assert repr(result_of(1, NotebookResult)).count("not measured yet") == 2
