@@ -13,7 +13,8 @@ from amortex.core.errors import InputError
 from amortex.explainers import METHODS
 from amortex.explainers.presets import PRESETS, Initial
 from amortex.obfuscations import OBFUSCATIONS
-from amortex.rate_distortion.problem import DistortionName, Problem
+from amortex.rate_distortion import DistortionName
+from amortex.rate_distortion.problem import Problem
 from amortex.transforms import Padding
 
 AMORTIZED = "amortized"

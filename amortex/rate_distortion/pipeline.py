@@ -16,11 +16,11 @@ from amortex.core.layout import Coefficients
 from amortex.core.noise_streams import NoiseStreams
 from amortex.obfuscations.base import Obfuscation
 from amortex.obfuscations.gaussian import Gaussian
+from amortex.rate_distortion import DistortionName
 from amortex.rate_distortion.chunking import Chunking
 from amortex.rate_distortion.distortions import DISTORTIONS, label_max, of_class
 from amortex.rate_distortion.encoded_batch import EncodedBatch, Outcome
 from amortex.rate_distortion.noise import mix_band, unit_noise
-from amortex.rate_distortion.problem import DistortionName
 from amortex.transforms.base import Transform
 from amortex.transforms.wavelet import Wavelet
 

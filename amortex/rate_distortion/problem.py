@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from amortex.classifiers.default import DEFAULT_CLASSIFIER, Activation
 from amortex.core.catalog import check_name, load
 from amortex.core.errors import InputError
 from amortex.obfuscations import build_obfuscation
+from amortex.rate_distortion import DistortionName
 from amortex.transforms import TRANSFORMS, Padding
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from amortex.rate_distortion.pipeline import RateDistortion
     from amortex.transforms.base import Transform
 
-DistortionName = Literal["label_l2", "label_max", "l2", "kl"]
 MOST_LEVELS = 10
 
 

@@ -14,7 +14,7 @@ from amortex.transforms import Padding
 def wavelet_layout(
     wavelet: str, levels: int, padding: Padding, size: tuple[int, ...], device: torch.device | None
 ) -> Layout:
-    """The layout of signals of a size: the low-pass, then the details of each level from fine to coarse."""
+    """The layout of signals of a size: low-pass, then details from fine to coarse."""
     length, details = pywt.Wavelet(wavelet).dec_len, 2 ** len(size) - 1
     shapes = [size]
     for _ in range(levels):
