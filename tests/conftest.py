@@ -1,5 +1,7 @@
 """Tiny classifiers and images that all tests share; the classifiers are frozen, so one of each is enough."""
 
+from pathlib import Path
+
 import pytest
 import torch
 import wandb
@@ -7,7 +9,8 @@ from torch import nn
 
 from amortex.classifiers.classifier import Classifier
 from helpers.classifiers import build_classifier, relu_net, smooth_net
-from helpers.photographs import photographs
+from helpers.photographs import write_twelve
+from helpers.training import fit, versions
 
 
 @pytest.fixture(scope="session")
@@ -49,10 +52,22 @@ def images64() -> torch.Tensor:
     return torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
 
 
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory) -> Path:
+    """The folder of a training run of six steps on the photographs of `folder`: only to be read."""
+    folder = tmp_path_factory.mktemp("trained")
+    write_twelve(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert fit(panels=True) == 0
+    wandb.teardown()
+    (run,) = versions(folder)
+    return run
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """The current folder: an empty one with photographs in ``photos``."""
-    photographs(tmp_path / "photos", *(f"{i}.png" for i in range(12)))
+    write_twelve(tmp_path)
     monkeypatch.chdir(tmp_path)
-    yield tmp_path
-    wandb.teardown()  # its service would go on in this test's folder
+    return tmp_path

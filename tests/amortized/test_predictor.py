@@ -120,7 +120,7 @@ def test_the_look_is_the_gradient_at_one_noisy_input(smooth_classifier, images64
     change = away.square() + encoded.layout.join(encoded.scale).square()
     torch.testing.assert_close(seen.damage, (gradient.square() * change).sum(1))
     torch.testing.assert_close(seen.effect, (gradient * away).sum(1))
-    torch.testing.assert_close(seen.kept, kept.detach())
+    torch.testing.assert_close(seen.log_probability, kept.detach())
     rd.internal_batch_size = 3  # chunks of 3 and 1
     torch.testing.assert_close(probe(rd, encoded, mask, NoiseStreams.of(images64, stream="look")), seen)
 
@@ -149,7 +149,7 @@ def test_an_own_encoder_learns_for_a_black_box(tiny_classifier, images):
     assert predictor.decoder.encoder.strides == [4, 8, 16, 32]
     with torch.no_grad():
         for stage in predictor.decoder.stages:  # leave the zeros that training starts from
-            stage.leave.weight += 0.1
+            stage.head.weight += 0.1
     predictor(images).mask(0.1).square().sum().backward()
     assert all(p.grad is not None for p in predictor.decoder.encoder.network.stem_0.parameters())
     with pytest.raises(InputError, match="batch normalisations; try convnext_atto"):

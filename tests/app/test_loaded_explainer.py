@@ -57,13 +57,13 @@ def test_classes_by_index_name_and_for_each_image(two_files):
         loaded.explain(two_files, [1, 2, 3])
 
 
-def test_a_trained_explainer_measures_rates_for_other_classes(tmp_path, two_files):
+def test_a_trained_explainer_select_rates_rates_for_other_classes(tmp_path, two_files):
     folder = write_release(tmp_path / "release")
     loaded = amortex.load_explainer(folder, classifier="helpers.networks.TinyNet", device="cpu")
     assert loaded.explain(two_files).extra["passes"].max() < 10
     asked = loaded.explain(two_files, 1)
     assert asked.extra["passes"].min() >= 4 + SelectionConfig().samples
-    assert asked.settings["explainer_measure"] == 1
+    assert asked.settings["explainer_select_rate"] == 1
     refining = write_release(tmp_path / "refining", learned_steps=2)
     loaded = amortex.load_explainer(refining, classifier="helpers.networks.TinyNet", learned_steps=2, device="cpu")
     with pytest.raises(InputError, match="refinement is learned for predicted classes"):

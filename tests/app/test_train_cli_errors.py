@@ -51,7 +51,7 @@ def test_checkpoints_of_strangers_run_nothing_and_untrained_explainers_explain_n
         (("--model.lambda_k", "[2.5, .inf]"), "lambda_k must be finite"),
         (("--model.validation_samples", "0"), "validation_samples must be at least 1"),
         (("--model.optimizer.weight_decay", "-1"), "weight_decay must be at least 0"),
-        (("--model.refinement.only", "true"), "refine_steps must be at least 0, and above it for refine_only"),
+        (("--model.refinement.only", "true"), "refinement.steps must be at least 0, and above it for refinement.only"),
         (("--model.optimizer.lr", ".nan"), "lr must be above 0"),
         (("--model.optimizer.clip", ".nan"), "clip must be above 0"),
         (("--data.seed", "99999999999999999999"), "seed is 99999999999999999999"),

@@ -15,3 +15,8 @@ def photographs(folder: Path, *names: str) -> Path:
         picture = Image.fromarray(random.integers(0, 256, (5, 6, 3), dtype=np.uint8))
         picture.resize((48, 40), Image.Resampling.BICUBIC).save(path)
     return folder
+
+
+def write_twelve(folder: Path) -> None:
+    """Twelve photographs in the folder ``photos`` of this one, always the same."""
+    photographs(folder / "photos", *(f"{number}.png" for number in range(12)))

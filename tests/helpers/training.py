@@ -15,13 +15,31 @@ TINY = (
     *PROBLEM, *QUIET, "--model.validation_samples", "2", "--model.predictor.width", "8", "--data.batch_size", "4",
     "--trainer.log_every_n_steps", "1", "--trainer.enable_model_summary", "false",
 )  # fmt: skip
+BASE = ("--config", str(ROOT / "configs/base.yaml"))
+LIGHT = (*BASE, "--config", str(Path(__file__).with_name("light.yaml")))  # without panels and W&B
 
 
-def fit(*arguments: object, steps: int = 6, every: int = 3) -> int:
-    return train_cli.main(
-        ["fit", "--config", str(ROOT / "configs/base.yaml"), *TINY, "--data.train", "photos", "--data.val_images", "4",
-         "--trainer.max_steps", str(steps), "--trainer.val_check_interval", str(every), *map(str, arguments)]
-    )  # fmt: skip
+def fit(
+    *arguments: object, steps: int = 6, every: int = 3, panels: bool = False, model: dict[str, object] | None = None
+) -> int:
+    """`train.py fit` on photographs in the current folder; its exit status.
+
+    Arguments:
+        arguments: more of the command line.
+        steps: of training.
+        every: how many steps are between validations.
+        panels: with panels and W&B, as `configs/base.yaml` has it.
+        model: settings of the model by their names on the command line, without ``model.``.
+    """
+    options = [value for key, setting in (model or {}).items() for value in (f"--model.{key}", setting)]
+    data = ("--data.train", "photos", "--data.val_images", 4)
+    trainer = ("--trainer.max_steps", steps, "--trainer.val_check_interval", every)
+    command = ["fit", *(BASE if panels else LIGHT), *TINY, *data, *trainer, *options, *arguments]
+    return train_cli.main([str(text) for text in command])
+
+
+def last_checkpoint(run: Path) -> Path:
+    return run / "checkpoints/last.ckpt"
 
 
 def told(capsys) -> str:
