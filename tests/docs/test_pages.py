@@ -8,12 +8,13 @@ import shlex
 from pathlib import Path
 
 import pytest
-from amortex.app.commands import TRAINER, ExplainCLI
 from lightning.pytorch.cli import LightningCLI
 
 import amortex
-from amortex.app import options
-from amortex.app.train_cli import main as train
+from amortex.app.checks import complete
+from amortex.app.options import build_parser
+from amortex.app.train_cli import _export_parser, _pack_parser
+from amortex.app.train_commands import TRAINER, ExplainCLI
 from amortex.comparison import Comparison
 from amortex.data import ImageData
 from amortex.training.module import AmortizedTrainingModule
@@ -89,7 +90,7 @@ def label(words: list[str]) -> str:
 @pytest.mark.parametrize("words", after("explain.py"), ids=label)
 def test_commands_of_explain_parse(words):
     if words != ["--help"]:
-        options.check(options.parser().parse_intermixed_args(words))
+        complete(build_parser().parse_intermixed_args(words))
 
 
 class Parses(LightningCLI):
@@ -106,15 +107,13 @@ class ParsesExplain(ExplainCLI):
 
 
 @pytest.mark.parametrize("words", after("train.py"), ids=label)
-def test_commands_of_train_parse(words, monkeypatch, capsys):
+def test_commands_of_train_parse(words, monkeypatch):
     monkeypatch.chdir(ROOT)
     command, rest, known = words[0], words[1:], {"parser_kwargs": {"exit_on_error": False}}
     if "--help" in rest or command == "--help":
         return
     if command in ("pack", "export"):
-        monkeypatch.setattr(argparse.ArgumentParser, "parse_args", _stop_after(argparse.ArgumentParser.parse_args))
-        with pytest.raises(_ParsedError):
-            train(words)
+        {"pack": _pack_parser, "export": _export_parser}[command]().parse_args(rest)
     elif command == "explain":
         ParsesExplain(args=rest, run=False, auto_configure_optimizers=False, trainer_defaults=TRAINER)
     elif command == "compare":
@@ -123,26 +122,14 @@ def test_commands_of_train_parse(words, monkeypatch, capsys):
         Parses(AmortizedTrainingModule, ImageData, args=words, **known)
 
 
-class _ParsedError(Exception):
-    """Arguments were understood."""
-
-
-def _stop_after(parse):
-    def parse_args(self, *arguments, **keywords):
-        parse(self, *arguments, **keywords)
-        raise _ParsedError
-
-    return parse_args
-
-
 @pytest.mark.parametrize("words", after("benchmarks"), ids=label)
 def test_commands_of_benchmarks_parse(words, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT))
-    benchmark = importlib.import_module(f"benchmarks.{words[0]}")
+    name, *rest = words
     parser = argparse.ArgumentParser(exit_on_error=False)
-    benchmark.add_arguments(parser)
-    if len(words) > 1:
-        parser.parse_args(words[1:])
+    getattr(importlib.import_module("benchmarks.arguments"), name)(parser)
+    if rest:
+        parser.parse_args(rest)
 
 
 def test_targets_of_make_exist():
