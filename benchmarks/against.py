@@ -2,9 +2,9 @@
 
     python -m benchmarks against CHECKOUT [--busy] [--suite]
 
-Behind the table of changes in speed in docs/results.md. Each figure is measured in fresh processes, the two checkouts
-in turn, and the last column is the median of the ratios within a turn. Both use the libraries of this environment. The
-other checkout may be of any version from 0.1 on.
+For docs/results.md, Speed. Each figure is measured in fresh processes, the two checkouts in turn, and the last column
+is the median of the ratios within a turn. Both use the libraries of this environment. The other checkout may be of any
+version from 0.1 on.
 """
 
 import argparse

@@ -2,11 +2,11 @@
 
     python -m benchmarks amortized FOLDER --explainer EXPLAINER [EXPLAINER ...] --samples 8
 
-Behind the tables of trained explainers at 128 px in docs/results.md; `train.py compare` measures masks at one rate,
-not at the best one for each image. A trivial answer is the empty mask, the full mask, or a hard mask that keeps the
-top share of an ordering that needs no training: magnitude, coarse levels first, WAM-SG, sensitivity, and what the
-predictor starts from. The distortions that choose among the rates and those that count are measured on different
-noise. Give photographs that the explainers were not trained on.
+Behind the tables of docs/results.md, One pass; `train.py compare` measures masks at one rate, not at the best one for
+each image. A trivial answer is the empty mask, the full mask, or a hard mask that keeps the top share of an ordering
+that needs no training: magnitude, coarse levels first, WAM-SG, sensitivity, and what the predictor starts from. The
+distortions that choose among the rates and those that count are measured on different noise. Give photographs that the
+explainers were not trained on.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
     python -m benchmarks batches FOLDER
 
-Behind the paragraph on batches in docs/results.md. It prints how the gradient of the first step differs at a mask of
-one half, and how the objective differs once masks are optimised, by default and with `batch_invariant`.
+Behind docs/results.md, Batches. It prints how the gradient of the first step differs at a mask of one half, and how
+the objective differs once masks are optimised, by default and with `batch_invariant`.
 """
 
 import argparse

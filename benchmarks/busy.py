@@ -2,10 +2,9 @@
 
     python -m benchmarks busy [--against CHECKOUT]
 
-Behind the figures for a shared machine in docs/results.md. Each figure is the median of fresh runs of the quickstart's
-training, alone and beside busy loops in turn; with another checkout, in turn with the same runs of that one.
-`--threads` are environment variables; `default` sets none of them, so that amortex itself decides. The machine
-should be idle otherwise.
+For docs/results.md, Speed. Each figure is the median of fresh runs of the quickstart's training, alone and beside busy
+loops in turn; with another checkout, in turn with the same runs of that one. `--threads` are environment variables;
+`default` sets none of them, so that amortex itself decides. The machine should be idle otherwise.
 """
 
 import argparse

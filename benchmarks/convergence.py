@@ -2,8 +2,8 @@
 
     python -m benchmarks convergence FOLDER --points 8 --presets fast converged --out benchmarks/results
 
-Behind the table of presets in docs/results.md, benchmarks/results/convergence.csv and docs/images/convergence.png; the
-section `effort` of `train.py compare` measures budgets of passes, but no presets. A forward pass counts 1, forward and
+Behind docs/results.md, The optimiser, benchmarks/results/convergence.csv and docs/images/convergence.png; the section
+`effort` of `train.py compare` measures budgets of passes, but no presets. A forward pass counts 1, forward and
 backward 3, per image and noise draw. `--presets` takes names, with changes after colons: ``converged:steps=4000``. The
 few passes that measure the empty mask once per image are not counted.
 """

@@ -2,12 +2,12 @@
 
     python -m benchmarks cost
 
-Behind the table of costs in docs/results.md. Rows: class, mask and picture from one call over one forward pass of the
-network alone, for one image and for 32; a CartoonX step that refines a predicted mask (L = 2) over the passes in it; a
-training step over the passes that its variant needs (features: one forward, and forward and backward for each of two
-masks; informed by a gradient: one forward and backward more); CartoonX with 2000 steps, of which `--steps` are timed,
-and L = 16 over one pass. The bare work is that of timm's own network, and once more that of the network as amortex
-runs it, its batch normalisations folded. Weights are random: times do not depend on them.
+Behind the ratios of docs/results.md, Speed, Explaining and Training. Rows: class, mask and picture from one call over
+one forward pass of the network alone, for one image and for 32; a CartoonX step that refines a predicted mask (L = 2)
+over the passes in it; a training step over the passes that its variant needs (features: one forward, and forward and
+backward for each of two masks; informed by a gradient: one forward and backward more); CartoonX with 2000 steps, of
+which `--steps` are timed, and L = 16 over one pass. The bare work is that of timm's own network, and once more that of
+the network as amortex runs it, its batch normalisations folded. Weights are random: times do not depend on them.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
     python -m benchmarks kills --kills 200
 
-Behind the figure for kills in docs/results.md. After each kill every checkpoint, mask, picture and table must be whole;
-a job that came to its end must have left what an undisturbed one leaves. Exit status: 0 if all of that holds.
+The slow test of tests/app/test_faults.py runs it. After each kill every checkpoint, mask, picture and table must be
+whole; a job that came to its end must have left what an undisturbed one leaves. Exit status: 0 if all of that holds.
 """
 
 import argparse

@@ -2,9 +2,9 @@
 
     python -m benchmarks loading FOLDER --images 256
 
-Behind the paragraph on loading in docs/results.md. The images come from the files of a folder, from a tar file that
-`train.py pack` makes of them, and from memory (`cache_gib`, the second time around). All of it runs on one thread, so
-that the figures are per core.
+Behind the images per second of docs/results.md, Speed, Training. The images come from the files of a folder, from a
+tar file that `train.py pack` makes of them, and from memory (`cache_gib`, the second time around). All of it runs on
+one thread, so that the figures are per core.
 """
 
 import argparse

@@ -2,9 +2,8 @@
 
     python -m benchmarks monotone FOLDER --images 500
 
-Behind the shares of photographs with a monotone distortion in docs/results.md and amortex/assets/CARD.md. A rise of up
-to 0.01 from one rate to the next does not count: distortions are means over draws, and with few draws their noise is
-of that size.
+Behind docs/results.md, Monotone distortion, and the same share in amortex/assets/CARD.md. A rise of up to 0.01 from
+one rate to the next does not count: distortions are means over draws, and with few draws their noise is of that size.
 """
 
 import argparse

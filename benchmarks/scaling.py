@@ -2,11 +2,11 @@
 
     python -m benchmarks scaling
 
-Behind the figures for two processes in docs/results.md. Two processes of one thread each: in turn, the first works
-alone while the second waits, and both work at once. Rows: a training step of 8 images per process, gradients averaged
-over processes (DDP over gloo) when both work; and CartoonX on 8 images per process (`--steps` steps of 16 draws), as
-`train.py explain` shares it out. The ratio is the throughput of both over twice that of one alone: 1 is perfect.
-Weights are random: times do not depend on them.
+Behind the figures for two processes of docs/results.md, Speed, Training. Two processes of one thread each: in turn,
+the first works alone while the second waits, and both work at once. Rows: a training step of 8 images per process,
+gradients averaged over processes (DDP over gloo) when both work; and CartoonX on 8 images per process (`--steps` steps
+of 16 draws), as `train.py explain` shares it out. The ratio is the throughput of both over twice that of one alone: 1
+is perfect. Weights are random: times do not depend on them.
 """
 
 import argparse

@@ -2,10 +2,10 @@
 
     python -m benchmarks startup
 
-Behind the figures for starting in docs/results.md. Each command runs in fresh processes, in turn with the others, and
-every ratio is the median of the ratios within a turn. The bare work of an explanation is a process that imports torch
-and timm, builds the default classifier with its weights, and runs as many of its passes as the default explanation of
-one photograph, with the 64 draws of its certificate.
+For docs/results.md, Speed. Each command runs in fresh processes, in turn with the others, and every ratio is the
+median of the ratios within a turn. The bare work of an explanation is a process that imports torch and timm, builds
+the default classifier with its weights, and runs as many of its passes as the default explanation of one photograph,
+with the 64 draws of its certificate.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
     python -m benchmarks teachers --repeats 5
 
-Behind the table of speed in docs/results.md. Each row times amortex and the bare work in turn, and prints the median
+Behind docs/results.md, Speed, Exact methods. Each row times amortex and the bare work in turn, and prints the median
 of the ratios. The bare work is that of timm's own network, and once more that of the network as amortex runs it, its
 batch normalisations folded: there, 1 would mean that obfuscation, noise, transform and optimiser cost nothing.
 """
