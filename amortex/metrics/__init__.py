@@ -1,14 +1,15 @@
 """Metrics of explanations: pure functions in `functional`, and torchmetrics whose states are summed across devices."""
 
 from amortex.metrics import functional
-from amortex.metrics.base import ExplanationMetric, ImageMean, Interval, seeds_of
-from amortex.metrics.classes import ClassLeakage, Sanity, other_classes, randomised
+from amortex.metrics.base import ExplanationMetric, ImageMean, Interval, bootstrap_seeds
+from amortex.metrics.classes import ClassLeakage, Sanity, other_classes
 from amortex.metrics.curves import InsertionDeletion, NoiseOutCurve, RateDistortionCurve
 from amortex.metrics.fidelity import MuFidelity
 from amortex.metrics.masks import ClassRetained, ConcisenessPreciseness, Hallucination, OperatingPoint
+from amortex.metrics.randomisation import cascading_randomisation, randomisation_stages
 from amortex.metrics.ratios import AmortizationGap, BreakEven, ExplanationTime
 
-# those that measure an explanation; the contract test runs each
+# metrics of one explanation; the contract test runs each
 METRICS: tuple[type[ExplanationMetric], ...] = (
     RateDistortionCurve, NoiseOutCurve, InsertionDeletion, MuFidelity, OperatingPoint, ClassRetained,
     ConcisenessPreciseness, Hallucination,
@@ -32,8 +33,9 @@ __all__ = [
     "OperatingPoint",
     "RateDistortionCurve",
     "Sanity",
+    "bootstrap_seeds",
+    "cascading_randomisation",
     "functional",
     "other_classes",
-    "randomised",
-    "seeds_of",
+    "randomisation_stages",
 ]

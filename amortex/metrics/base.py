@@ -1,4 +1,4 @@
-"""What every metric is: means over images of figures per image, with bootstrap intervals, on any number of devices."""
+"""What every metric is: means over images, with bootstrap intervals, on any number of devices."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -28,23 +28,23 @@ class Interval(NamedTuple):
 
 
 class ImageMean(Metric):
-    """Means over images of named figures, with 95 % bootstrap intervals.
+    """Means over images of named values, with 95 % bootstrap intervals.
 
     The bootstrap is Poisson's: each replicate counts each image a Poisson(1) number of times, drawn from a generator
-    that belongs to the image. So the states are sums, of a size that does not depend on the number of images, and the
-    intervals on neither the order of the images nor the device each was on. Figures that are not finite (those
-    that an image does not have) are left out of their mean. An image given twice counts twice.
+    that belongs to the image. So the states are sums, whose size does not depend on the number of images, and the
+    intervals depend neither on the order of the images nor on the device that each was on. Values that are not finite,
+    which an image does not have, are left out of their mean. An image given twice counts twice.
 
     Arguments:
-        columns: names of the figures.
+        columns: names of the values.
 
     References:
         Chamandy et al., Estimating Uncertainty for Massive Data Streams, 2012 (the Poisson bootstrap).
 
     >>> metric = ImageMean(["distortion"])
-    >>> metric.accumulate(torch.tensor([[0.1], [0.3]]), seeds=[1, 2])
-    >>> metric.compute()["distortion"].mean
-    0.2
+    >>> metric.update(torch.tensor([[0.1], [0.3]]), seeds=[1, 2])
+    >>> print(metric.compute()["distortion"])
+    0.200 [0.100, 0.300]
     """
 
     full_state_update = False
@@ -60,50 +60,52 @@ class ImageMean(Metric):
             self.add_state(name, zeros, dist_reduce_fx="sum")
 
     def update(self, values: Tensor, seeds: Sequence[int]) -> None:
-        """Add figures ``(B, columns)`` of images; `seeds` ``(B,)`` tell the images apart."""
+        """Add values ``(B, columns)`` of images; `seeds`, one per image, tell the images apart."""
         self.accumulate(values, seeds)
 
     def accumulate(self, values: Tensor, seeds: Sequence[int]) -> None:
+        """What `update` does; subclasses whose `update` takes other arguments call it."""
         values = values.to(self.total)
-        known = values.isfinite()
-        times = torch.stack([weights(seed) for seed in seeds]).to(self.total)  # (B, 1 + replicates)
-        self.total += times.T @ values.where(known, 0)
-        self.weight += times.T @ known.to(times)
+        finite = values.isfinite()
+        times = torch.stack([bootstrap_weights(seed) for seed in seeds]).to(self.total)  # (B, 1 + replicates)
+        self.total += times.T @ values.where(finite, 0)
+        self.weight += times.T @ finite.to(times)
 
     def compute(self) -> dict[str, Interval]:
         """By column, the mean and its interval."""
         columns = zip(self.columns, self.total.T, self.weight.T, strict=True)
-        return {name: interval(total, weight, int(weight[0])) for name, total, weight in columns}
+        return {name: ratio_interval(total, weight, int(weight[0])) for name, total, weight in columns}
 
 
 class ExplanationMetric(ImageMean, ABC):
-    """An `ImageMean` of what `evaluate` finds in explanations. Subclasses set the columns and implement it."""
+    """An `ImageMean` of what `evaluate` finds in explanations. Subclasses set the columns and implement `evaluate`."""
 
     def update(self, explanation: Explanation) -> None:  # type: ignore[override]
-        self.accumulate(self.evaluate(explanation), seeds_of(explanation.encoded.image))
+        """Add explanations of a batch of images."""
+        self.accumulate(self.evaluate(explanation), bootstrap_seeds(explanation.encoded.image))
 
     @abstractmethod
     def evaluate(self, explanation: Explanation) -> Tensor:
-        """Figures of each image, ``(B, columns)``."""
+        """Values of each image, ``(B, columns)``."""
 
 
-def seeds_of(image: Tensor) -> tuple[int, ...]:
-    """A seed per image, for its place in the bootstrap."""
+def bootstrap_seeds(image: Tensor) -> tuple[int, ...]:
+    """A seed for each image of a batch ``(B, C, *size)``, from which its weights in the bootstrap are drawn."""
     return NoiseStreams.of(image, BOOTSTRAP_SEED, "bootstrap").seeds
 
 
-def weights(seed: int) -> Tensor:
-    """How often an image counts: once, and Poisson(1) times in each replicate."""
+def bootstrap_weights(seed: int) -> Tensor:
+    """How often an image counts, ``(1 + replicates,)``: once, and Poisson(1) times in each replicate."""
     generator = torch.Generator().manual_seed(seed)
     times = torch.poisson(torch.ones(REPLICATES, dtype=torch.float64), generator)
     return torch.cat([times.new_ones(1), times])
 
 
-def interval(numerator: Tensor, denominator: Tensor, images: int) -> Interval:
-    """The ratio of two sums, and its 2.5 and 97.5 % quantiles over replicates; row 0 is the estimate."""
+def ratio_interval(numerator: Tensor, denominator: Tensor, images: int) -> Interval:
+    """The ratio of two sums ``(1 + replicates,)``, and its 2.5 and 97.5 % quantiles over the replicates."""
     low, high = torch.nan, torch.nan
-    some = denominator[1:] > 0
-    if images > 1 and some.any():
-        ratios = numerator[1:][some] / denominator[1:][some]
+    defined = denominator[1:] > 0
+    if images > 1 and defined.any():
+        ratios = numerator[1:][defined] / denominator[1:][defined]
         low, high = ratios.quantile(ratios.new_tensor([0.025, 0.975])).tolist()
     return Interval((numerator[0] / denominator[0]).item(), low, high, images)

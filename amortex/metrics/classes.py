@@ -1,48 +1,50 @@
 """Does an explanation of a class show that class, and does it depend on the classifier at all?"""
 
-import copy
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from amortex.amortized.backbone import Backbone
 from amortex.core.noise_streams import EVALUATION_SEED, NoiseStreams
-from amortex.explainers.base import Explainer, Explanation
+from amortex.explainers.base import Explanation
 from amortex.metrics import functional
-from amortex.metrics.base import ImageMean, seeds_of
+from amortex.metrics.base import ImageMean, bootstrap_seeds
 from amortex.rate_distortion.distortions import of_class
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
 
 
 class ClassLeakage(ImageMean):
-    """Probability of a class under its own mask, and of another class b under the mask that explains b.
+    """Probability of the predicted class under its mask, and of another class under the mask that explains that.
 
-    Columns: ``own`` should be high, ``other`` low: the mask must not paint a class that is not there.
+    Columns: ``own`` should be high, and ``other`` low, because a mask must not paint a class that is not there.
 
     Arguments:
         rd: over the transform that the explanations are over.
         samples: noise draws.
+
+    >>> metric = ClassLeakage(rd, samples=2)
+    >>> target = other_classes(explanation.encoded)
+    >>> metric.update(explanation, explainer.explain(explanation.encoded.image, target))
+    >>> list(metric.compute())
+    ['own', 'other']
     """
 
     def __init__(self, rd: RateDistortion, samples: int = 64) -> None:
         super().__init__(("own", "other"))
         self.rd, self.samples = rd, samples
 
-    def update(self, own: Explanation, other: Explanation) -> None:  # type: ignore[override]
+    def update(self, predicted: Explanation, other: Explanation) -> None:  # type: ignore[override]
         """Add explanations of the predicted classes and of other ones."""
-        self.accumulate(self.evaluate(own, other), seeds_of(own.encoded.image))
+        self.accumulate(self.evaluate(predicted, other), bootstrap_seeds(predicted.encoded.image))
 
-    def evaluate(self, own: Explanation, other: Explanation) -> Tensor:
+    def evaluate(self, predicted: Explanation, other: Explanation) -> Tensor:
         """``(B, 2)``."""
-        return torch.stack([self._probability(explanation) for explanation in (own, other)], 1)
-
-    def _probability(self, explanation: Explanation) -> Tensor:
-        encoded = explanation.encoded
-        outcome = self.rd(encoded, explanation.mask, NoiseStreams.evaluation(encoded.image), self.samples)
-        return of_class(outcome.probabilities, encoded.target)
+        columns = []
+        for explanation in (predicted, other):
+            output = functional.mean_output(self.rd, explanation, self.samples)
+            columns.append(of_class(output, explanation.encoded.target))
+        return torch.stack(columns, 1)
 
 
 def other_classes(encoded: EncodedBatch, seed: int = EVALUATION_SEED) -> Tensor:
@@ -55,13 +57,19 @@ def other_classes(encoded: EncodedBatch, seed: int = EVALUATION_SEED) -> Tensor:
 
 
 class Sanity(ImageMean):
-    """Rank correlation, within wavelet levels, of explanations before and after the classifier is randomised.
+    """Rank correlation, within the levels of the transform, of explanations before and after randomisation.
 
-    Layers are randomised from the output on, cumulatively (Adebayo et al. 2018). One column per stage, the mean over
-    levels; explanations that look at the classifier fall towards zero.
+    Layers of the classifier are randomised from the output on, cumulatively (Adebayo et al. 2018; see
+    `cascading_randomisation`). One column per stage, the mean over levels. Explanations that look at the classifier
+    fall towards zero.
 
     Arguments:
         stages: names of the stages, from the output on.
+
+    >>> metric = Sanity(["unchanged"])
+    >>> metric.update(explanation, [explanation])
+    >>> round(metric.compute()["unchanged"].mean, 3)
+    1.0
     """
 
     def __init__(self, stages: Sequence[str]) -> None:
@@ -69,37 +77,13 @@ class Sanity(ImageMean):
 
     def update(self, original: Explanation, randomised: Sequence[Explanation]) -> None:  # type: ignore[override]
         """Add explanations by the classifier and by its randomised versions, one per stage."""
-        self.accumulate(self.evaluate(original, randomised), seeds_of(original.encoded.image))
+        self.accumulate(self.evaluate(original, randomised), bootstrap_seeds(original.encoded.image))
 
     def evaluate(self, original: Explanation, randomised: Sequence[Explanation]) -> Tensor:
         """``(B, stages)``."""
         level = original.encoded.layout.level
-        columns = [functional.spearman_within_levels(original.relevance, one.relevance, level) for one in randomised]
-        return torch.stack([column.nanmean(1) for column in columns], 1)
-
-
-def stages(model: nn.Module, most: int = 6) -> list[list[nn.Module]]:
-    """Modules with weights of their own in groups, from the output on: the last one alone, then equal parts."""
-    last, *others = [m for m in model.modules() if list(m.parameters(recurse=False))][::-1]
-    most = min(most, 1 + len(others))
-    bounds = [round(index * len(others) / max(1, most - 1)) for index in range(most)]
-    return [[last], *(others[a:b] for a, b in pairwise(bounds))]
-
-
-def randomised(explainer: Explainer, most: int = 6, seed: int = 0) -> Iterator[Explainer]:
-    """Copies of an explainer whose classifier is randomised one stage further each.
-
-    The values of each weight tensor are shuffled, so that activations keep their scale where batch normalisations are
-    folded. The same copy is changed and yielded again.
-    """
-    explainer = copy.deepcopy(explainer)
-    generator = torch.Generator().manual_seed(seed)
-    for stage in stages(explainer.rate_distortion.classifier.model, most):
-        for module in stage:
-            for weights in module.parameters(recurse=False):
-                order = torch.randperm(weights.numel(), generator=generator).to(weights.device)
-                weights.data = weights.data.flatten()[order].view(weights.shape)
-        for module in explainer.modules():
-            if isinstance(module, Backbone):
-                module.read_head()
-        yield explainer
+        columns = []
+        for explanation in randomised:
+            correlation = functional.spearman_within_levels(original.relevance, explanation.relevance, level)
+            columns.append(correlation.nanmean(1))
+        return torch.stack(columns, 1)

@@ -11,22 +11,29 @@ from amortex.metrics import functional
 from amortex.metrics.base import ExplanationMetric
 from amortex.rate_distortion.pipeline import RateDistortion
 
+SHOWN_SHARES = 8  # intervals between the shares at which the insertion curve is a column
+
 
 class RateDistortionCurve(ExplanationMetric):
-    """Distortion at each rate, hard masks (CartoonX, Fig. 7a), and the area under the curve on two rate axes.
+    """Distortion at each rate, hard masks (CartoonX, Fig. 7a), and the area under the curve on two axes of rates.
 
     Columns: ``l2@RATE``, ``label_l2@RATE``, ``retained@RATE`` for each rate; ``l2_area``, ``l2_log_area`` (from rate
-    0.005 on), ``label_l2_area``, ``label_l2_log_area``: mean heights, lower is better.
+    0.005 on), ``label_l2_area``, ``label_l2_log_area``, mean heights of the curves. Lower is better.
 
     Arguments:
         rd: over the transform that the explanations are over.
         rates: shares of coefficients.
         samples: noise draws.
+
+    >>> metric = RateDistortionCurve(rd, rates=(0.05, 0.2, 1.0), samples=2)
+    >>> metric.update(explanation)
+    >>> print(f"{metric.compute()['l2@1'].mean:.3f}")  # nothing is replaced
+    0.000
     """
 
     noise_out = False
 
-    def __init__(self, rd: RateDistortion, rates: Sequence[float] = functional.RATES, samples: int = 64) -> None:
+    def __init__(self, rd: RateDistortion, rates: Sequence[float] = functional.CURVE_RATES, samples: int = 64) -> None:
         kinds = ("l2", "label_l2", "retained")
         columns = [f"{kind}@{rate:g}" for kind in kinds for rate in rates]
         areas = [f"{kind}_{axis}" for kind in kinds[:2] for axis in ("area", "log_area")]
@@ -43,16 +50,19 @@ class NoiseOutCurve(RateDistortionCurve):
     """Distortion as noise replaces the most relevant coefficients first (CartoonX, Fig. 7b); higher is better.
 
     Columns as those of `RateDistortionCurve`, with ``out_`` in front.
+
+    >>> NoiseOutCurve(rd, rates=(0.0, 1.0)).columns[:2]
+    ('out_l2@0', 'out_l2@1')
     """
 
     noise_out = True
 
 
 class InsertionDeletion(ExplanationMetric):
-    """Areas under the class probability as coefficients are inserted and deleted, and faithfulness, their difference.
+    """Areas under the class probability as coefficients are inserted and deleted, and their difference.
 
-    Columns: ``insertion``, ``deletion``, ``faithfulness``, and ``inserted@SHARE`` at nine shares. Trapezoid rule over
-    `steps` intervals of equal width, zero baseline (Petsiuk et al. 2018; WAM, Kasmi et al. 2025).
+    Columns: ``insertion``, ``deletion``, ``faithfulness`` (the difference), and ``inserted@SHARE`` at nine shares. The
+    trapezoid rule over `steps` intervals of equal width, zero baseline (Petsiuk et al. 2018; WAM, Kasmi et al. 2025).
 
     Arguments:
         rd: over the transform that the explanations are over.
@@ -60,12 +70,15 @@ class InsertionDeletion(ExplanationMetric):
 
     Raises:
         InputError: fewer steps.
+
+    >>> InsertionDeletion(rd, steps=4).columns[:4]
+    ('insertion', 'deletion', 'faithfulness', 'inserted@0')
     """
 
     def __init__(self, rd: RateDistortion, steps: int = 64) -> None:
         if steps < 2:
             raise InputError(f"insertion and deletion need at least 2 steps, not {steps}")
-        self.shown = sorted({round(steps * share / 8) for share in range(9)})
+        self.shown = sorted({round(steps * share / SHOWN_SHARES) for share in range(SHOWN_SHARES + 1)})
         columns = ["insertion", "deletion", "faithfulness", *(f"inserted@{step / steps:g}" for step in self.shown)]
         super().__init__(columns)
         self.rd, self.steps = rd, steps

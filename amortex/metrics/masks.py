@@ -1,27 +1,29 @@
-"""What a mask achieves as it is: operating point, class retained, concise and without invented edges."""
+"""What a mask achieves as it is: operating point, class retained, conciseness, and no invented edges."""
 
 import torch
 from torch import Tensor
 
-from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.base import Explanation, picture
 from amortex.metrics import functional
 from amortex.metrics.base import ExplanationMetric
-from amortex.metrics.functional import kept
-from amortex.rate_distortion.distortions import l2, of_class
 from amortex.rate_distortion.pipeline import RateDistortion
 
 
 class OperatingPoint(ExplanationMetric):
     """Rate and distortion of the soft mask (CartoonX, Fig. 7c), the objective at `lambda_k`, and class retained.
 
-    Columns: ``rate``, ``distortion`` (that of `rd`; label_max for a class that is not predicted), ``l2``,
-    ``objective``, ``retained``, ``target_probability`` (the mean under noise).
+    Columns: those of `functional.operating_point`.
 
     Arguments:
         rd: over the transform that the explanations are over.
         lambda_k: weight of the rate in the objective.
         samples: noise draws.
+
+    >>> metric = OperatingPoint(rd, lambda_k=5.0, samples=2)
+    >>> metric.update(explanation)
+    >>> means = metric.compute()
+    >>> abs(means["objective"].mean - means["distortion"].mean - 5 * means["rate"].mean) < 1e-5
+    True
     """
 
     def __init__(self, rd: RateDistortion, lambda_k: float = 5.0, samples: int = 64) -> None:
@@ -29,23 +31,23 @@ class OperatingPoint(ExplanationMetric):
         self.rd, self.lambda_k, self.samples = rd, lambda_k, samples
 
     def evaluate(self, explanation: Explanation) -> Tensor:
-        encoded = explanation.encoded
-        streams = NoiseStreams.evaluation(encoded.image)
-        (outputs,) = self.rd.probabilities(encoded, [explanation.mask], streams, self.samples)
-        rate, mean = explanation.mask.mean(1), outputs.mean(1)
-        distortion = self.rd.distortions(encoded, outputs).mean(1)
-        distance = l2(encoded.probabilities, outputs, encoded.target).mean(1)
-        retained = kept(mean, encoded.target).to(rate)
-        probability = of_class(mean, encoded.target)
-        return torch.stack([rate, distortion, distance, distortion + self.lambda_k * rate, retained, probability], 1)
+        values = functional.operating_point(self.rd, explanation, self.lambda_k, self.samples)
+        return torch.stack([values[name] for name in self.columns], 1)
 
 
 class ClassRetained(ExplanationMetric):
-    """Share of explanations whose mask keeps the explained class: argmax of the mean output under noise.
+    """Share of explanations whose mask keeps the explained class: the largest mean output under noise.
+
+    Column: ``retained``.
 
     Arguments:
         rd: over the transform that the explanations are over.
         samples: noise draws.
+
+    >>> metric = ClassRetained(rd, samples=2)
+    >>> metric.update(replace(explanation, mask=torch.ones_like(explanation.mask)))
+    >>> metric.compute()["retained"].mean
+    1.0
     """
 
     def __init__(self, rd: RateDistortion, samples: int = 64) -> None:
@@ -53,22 +55,24 @@ class ClassRetained(ExplanationMetric):
         self.rd, self.samples = rd, samples
 
     def evaluate(self, explanation: Explanation) -> Tensor:
-        encoded = explanation.encoded
-        outcome = self.rd(encoded, explanation.mask, NoiseStreams.evaluation(encoded.image), self.samples)
-        return kept(outcome.probabilities, encoded.target)[:, None].to(explanation.mask)
+        output = functional.mean_output(self.rd, explanation, self.samples)
+        return functional.retains_class(output, explanation.encoded.target)[:, None].to(explanation.mask)
 
 
 class ConcisenessPreciseness(ExplanationMetric):
-    """CP by three measures of information; higher is better.
+    """Class probability per information of the explanation, by three measures of information; higher is better.
 
-    Columns: ``cp_pixels``, ``cp_coefficients``, ``cp_entropy``.
+    Columns: ``cp_pixels``, ``cp_coefficients``, ``cp_entropy`` (see `functional.conciseness_preciseness`).
 
     Arguments:
         rd: over the transform that the explanations are over.
+
+    >>> ConcisenessPreciseness(rd).evaluate(explanation).shape
+    torch.Size([3, 3])
     """
 
     def __init__(self, rd: RateDistortion) -> None:
-        super().__init__([f"cp_{name}" for name in functional.INFORMATION])
+        super().__init__([f"cp_{name}" for name in functional.INFORMATION_MEASURES])
         self.rd = rd
 
     def evaluate(self, explanation: Explanation) -> Tensor:
@@ -76,10 +80,15 @@ class ConcisenessPreciseness(ExplanationMetric):
 
 
 class Hallucination(ExplanationMetric):
-    """Edges of the explanation picture that the image has not, over those of the image; lower is better.
+    """Edges of the explanation picture that the image lacks, over those of the image; lower is better. Images only.
+
+    Column: ``hallucination``.
 
     Arguments:
         rd: over the transform that the explanations are over.
+
+    >>> Hallucination(rd).evaluate(explanation).shape
+    torch.Size([3, 1])
     """
 
     def __init__(self, rd: RateDistortion) -> None:

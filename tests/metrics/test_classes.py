@@ -8,7 +8,7 @@ from amortex.amortized.explainer import Amortized
 from amortex.amortized.predictor import MaskPredictor
 from amortex.classifiers.loading import load_classifier
 from amortex.explainers.wam import WAM
-from amortex.metrics import ClassLeakage, Sanity, other_classes, randomised
+from amortex.metrics import ClassLeakage, Sanity, cascading_randomisation, other_classes
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms.wavelet import Wavelet
 
@@ -23,7 +23,7 @@ def test_leakage_is_of_other_classes_and_sanity_falls(tiny_classifier, images):
     metric = ClassLeakage(rd, 2)
     metric.update(own, wam.explain(images, others))
     assert 0 <= metric.compute()["other"].mean <= 1
-    changed = [one.explain(images, own.encoded.target) for one in randomised(wam)]
+    changed = [one.explain(images, own.encoded.target) for one in cascading_randomisation(wam)]
     sanity = Sanity([str(stage) for stage in range(len(changed))])
     sanity.update(own, changed)
     means = [interval.mean for interval in sanity.compute().values()]
@@ -41,8 +41,8 @@ def test_randomised_classifiers_have_no_head_left_that_predictors_read():
         MaskPredictor(rd, PredictorConfig(gradient=False)), rate=0.1
     )  # its guess follows the class maps
     before = explainer.explain(image)
-    changed = next(randomised(explainer))
+    changed = next(cascading_randomisation(explainer))
     head = changed.rate_distortion.classifier.model.get_classifier().weight
     torch.testing.assert_close(changed.predictor.backbone.head, head - head.mean(0))
-    sanity = Sanity(["head"]).measure(before, [changed.explain(image, before.encoded.target)])
+    sanity = Sanity(["head"]).evaluate(before, [changed.explain(image, before.encoded.target)])
     assert sanity.max() < 0.99

@@ -12,12 +12,13 @@ from amortex.core.errors import InputError
 from amortex.explainers.base import Explanation
 from amortex.metrics import (
     METRICS,
+    Hallucination,
     InsertionDeletion,
     MuFidelity,
     NoiseOutCurve,
     RateDistortionCurve,
+    bootstrap_seeds,
     functional,
-    seeds_of,
 )
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms.pixel import Pixel
@@ -41,7 +42,7 @@ def explanation_of(rd, images, seed=0, signed=False):
 def test_metric_contract(kind, rd, images):
     metric = kind(rd, **({"samples": 2} if "samples" in kind.__init__.__annotations__ else {}))
     explanation = explanation_of(rd, images)
-    values = metric.measure(explanation)
+    values = metric.evaluate(explanation)
     assert values.shape == (3, len(metric.columns))
     assert not values.isinf().any()
     metric.update(explanation)
@@ -93,10 +94,10 @@ def test_insertion_deletion_and_mu_fidelity_of_a_linear_model_by_brute_force():
             top, rest = order[: 16 * step], order[16 * step :]
             assert curves["insertion"][image, step] == pytest.approx(share[image, top].sum().sigmoid().item(), abs=1e-5)
             assert curves["deletion"][image, step] == pytest.approx(share[image, rest].sum().sigmoid().item(), abs=1e-5)
-    areas = InsertionDeletion(rd, 4).measure(explanation)
+    areas = InsertionDeletion(rd, 4).evaluate(explanation)
     torch.testing.assert_close(areas[:, 0], torch.trapezoid(curves["insertion"], dx=0.25))
     torch.testing.assert_close(areas[:, 2], areas[:, 0] - areas[:, 1])
-    chosen = functional.subsets(encoded, 64, 0.2)
+    chosen = functional.random_subsets(encoded, 64, 0.2)
     assert (chosen.sum(-1) == round(0.2 * 64)).all()
     drops = functional.subset_drops(rd, encoded, chosen)
     for image in range(2):
@@ -104,7 +105,7 @@ def test_insertion_deletion_and_mu_fidelity_of_a_linear_model_by_brute_force():
         expected = [share[image].sum().sigmoid() - (share[image].sum() - part).sigmoid() for part in parts]
         torch.testing.assert_close(drops[image], torch.stack(expected), atol=1e-5, rtol=0)
         pearson = stats.pearsonr(torch.stack(parts).numpy(), torch.stack(expected).numpy()).statistic
-        assert MuFidelity(rd, 64).measure(explanation)[image, 0].item() == pytest.approx(pearson, abs=1e-4)
+        assert MuFidelity(rd, 64).evaluate(explanation)[image, 0].item() == pytest.approx(pearson, abs=1e-4)
 
 
 def test_the_oracle_wins_where_the_relevant_entries_are_known():
@@ -121,8 +122,8 @@ def test_the_oracle_wins_where_the_relevant_entries_are_known():
     assert best["l2"][:, 1:].max() < 1e-4  # from the rate of the four pixels on
     assert other["l2"][:, 1:4].mean() > 0.05
     assert (best["retained"][:, 1:] == 1).all()
-    out = NoiseOutCurve(rd, rates, 16).measure(Explanation(encoded, oracle, oracle))
-    curve = RateDistortionCurve(rd, rates, 16).measure(Explanation(encoded, oracle, oracle))
+    out = NoiseOutCurve(rd, rates, 16).evaluate(Explanation(encoded, oracle, oracle))
+    curve = RateDistortionCurve(rd, rates, 16).evaluate(Explanation(encoded, oracle, oracle))
     torch.testing.assert_close(out[:, 1], curve[:, 0])  # without the four pixels it is as with nothing
 
 
@@ -161,7 +162,7 @@ def test_conciseness_of_the_whole_image_is_one_and_it_hallucinates_nothing(rd, i
 
 def test_a_class_is_neither_kept_nor_lost_where_outputs_are_no_numbers():
     outputs = torch.tensor([[0.9, 0.1], [0.2, 0.8], [torch.nan, torch.nan]])
-    assert functional.kept(outputs, torch.zeros(3, dtype=torch.long)).tolist() == pytest.approx(
+    assert functional.retains_class(outputs, torch.zeros(3, dtype=torch.long)).tolist() == pytest.approx(
         [1, 0, math.nan], nan_ok=True
     )
 
@@ -176,4 +177,21 @@ def test_one_empty_mask_does_not_hide_the_profiles_of_others(rd, images):
 
 
 def test_seeds_belong_to_images(images):
-    assert seeds_of(images)[1] == seeds_of(images[1:2])[0]
+    assert bootstrap_seeds(images)[1] == bootstrap_seeds(images[1:2])[0]
+
+
+@pytest.mark.parametrize("size", [(32,), (8, 8, 8)])
+@pytest.mark.parametrize("kind", METRICS, ids=lambda kind: kind.__name__)
+def test_metrics_take_signals_with_any_number_of_axes(kind, size):
+    convolution = {1: nn.Conv1d, 3: nn.Conv3d}[len(size)](2, 4, 3)
+    network = nn.Sequential(convolution, nn.Tanh(), nn.Flatten(), nn.LazyLinear(5))
+    network(torch.zeros(1, 2, *size))
+    rd = RateDistortion(build_classifier(network, (2, *size), "signals"), Wavelet("haar", 2, dims=len(size)))
+    explanation = explanation_of(rd, torch.rand(3, 2, *size, generator=torch.Generator().manual_seed(0)))
+    metric = kind(rd, **({"samples": 2} if "samples" in kind.__init__.__annotations__ else {}))
+    if kind is Hallucination:
+        with pytest.raises(InputError, match="about edges of images"):
+            metric.update(explanation)
+    else:
+        metric.update(explanation)
+        assert all(math.isfinite(interval.mean) for interval in metric.compute().values())

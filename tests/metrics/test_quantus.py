@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from amortex.explainers.base import Explanation
-from amortex.metrics.functional import insertion_deletion, mu_fidelity, subset_drops, subsets
+from amortex.metrics.functional import insertion_deletion, mu_fidelity, random_subsets, subset_drops
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms.pixel import Pixel
 from helpers.classifiers import build_classifier
@@ -45,7 +45,7 @@ def test_deletion_is_pixel_flipping(case):
 
 def test_mu_fidelity_is_faithfulness_correlation(case, monkeypatch):
     rd, explanation, data = case
-    chosen = subsets(explanation.encoded, 24, 0.2)  # the same for both
+    chosen = random_subsets(explanation.encoded, 24, 0.2)  # the same for both
     order = iter(chosen.transpose(0, 1).flatten(0, 1))
     monkeypatch.setattr(np.random, "choice", lambda *_, **__: next(order).nonzero()[:, 0].numpy())
     measure = quantus.FaithfulnessCorrelation(nr_runs=24, subset_size=13, **OPTIONS)
