@@ -1,14 +1,16 @@
 """Quality against compute: the objective of masks after so many classifier passes, from several starts."""
 
 from collections.abc import Iterator, Sequence
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from amortex.amortized.explainer import Amortized, finetuning
 from amortex.amortized.predictor import MaskPredictor
-from amortex.comparison.bench import Batch, Method
-from amortex.comparison.studies import Protocol, Study
+from amortex.comparison.explained_batch import ExplainedBatch
+from amortex.comparison.methods import Method
+from amortex.comparison.study import Study
 from amortex.core.masks import energy, top_share
 from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.base import Explainer, Explanation, OnStep
@@ -19,19 +21,49 @@ from amortex.metrics import OperatingPoint
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
 
-TEACHER, EMPTY, ORDERING = "CartoonX, converged", "empty mask", "from the sensitivity ordering"
-PASSES = {"ones": 0, "startgrad": 3, "sensitivity": 12}  # that a start takes: a forward is 1, forward and backward 3
-STEP = 6  # passes of a CartoonX step of two draws
-FAR = 0.3  # learning rate: of 0.05, 0.1, 0.3 and 0.6 the best with 10 and 42 steps from ones, on four other photographs
+TEACHER, EMPTY, FULL = "CartoonX, converged", "empty mask", "from ones@1"  # names of rows
+ORDERING = "from the sensitivity ordering"
+OBJECTIVE = "J@"  # columns: J at a lambda_k
+DRAWS = 2  # noise draws of a CartoonX step
 
 
-def course(steps: int) -> Preset:
-    """CartoonX in a number of steps from far away."""
-    return Preset("effort", steps, samples=2, lr=FAR, schedule="cosine", betas=(0.9, 0.99))
+def expected_passes(start: Initial | MaskPredictor, steps: int = 0, draws: int = DRAWS) -> int:
+    """Classifier passes per image of a start and so many steps of so many draws that continue from it.
+
+    It plans budgets; what a method really takes is counted. CartoonX's pass that finds the class is not included.
+    """
+    if isinstance(start, MaskPredictor):
+        first = 4 if start.gradient else 1
+    else:
+        first = {"ones": 0, "startgrad": 3, "sensitivity": 12}[start]
+    return first + 3 * draws * steps
 
 
-class Constant(Explainer):
-    """Masks of one value everywhere."""
+def affordable_steps(budget: int, start: Initial | MaskPredictor, draws: int = DRAWS) -> int:
+    """Steps from a start that a budget of classifier passes pays for; negative where it is too low for the start.
+
+    >>> affordable_steps(34, "startgrad")
+    5
+    """
+    first = expected_passes(start, 0, draws)
+    return (budget - first) // (expected_passes(start, 1, draws) - first)
+
+
+def from_afar(steps: int) -> Preset:
+    """CartoonX in a few steps from a mask that is far from the optimum.
+
+    The learning rate is the best of 0.05, 0.1, 0.3 and 0.6 with 10 and 42 steps from ones, on four other photographs.
+    """
+    return Preset("effort", steps, DRAWS, lr=0.3, schedule="cosine", betas=(0.9, 0.99))
+
+
+class ConstantMask(Explainer):
+    """Masks of one value everywhere.
+
+    Arguments:
+        rate_distortion: its transform says how many entries they have.
+        value: of all entries.
+    """
 
     def __init__(self, rate_distortion: RateDistortion, value: float) -> None:
         super().__init__(rate_distortion)
@@ -48,69 +80,72 @@ class Constant(Explainer):
 class FromOrdering(RDE):
     """CartoonX from the best ordering that needs no training, cut at about the rate that is best for lambda_k.
 
-    That is ``0.2 / lambda_k`` (see the README's table of trivial answers).
+    That rate is ``0.2 / lambda_k`` (see the table of trivial answers in the documentation of results).
     """
 
     def _explain(self, encoded: EncodedBatch, streams: NoiseStreams, on_step: OnStep) -> Explanation:
-        rd = self.rate_distortion
-        order = sensitivity(rd, encoded, streams)
-        mask = top_share(order, min(0.2 / self.lambda_k, 1.0), energy(encoded.coefficients))
-        return RDE(rd, self.lambda_k, self.preset, mask)._explain(encoded, streams, on_step)
+        relevance = sensitivity(self.rate_distortion, encoded, streams)
+        mask = top_share(relevance, min(0.2 / self.lambda_k, 1.0), energy(encoded.coefficients))
+        cartoonx = RDE(self.rate_distortion, self.lambda_k, self.preset, mask)
+        return cartoonx._explain(encoded, streams, on_step)
 
     def settings(self) -> dict[str, str | int | float]:
         return {**super().settings(), "init": "ordering"}
 
 
-def runners(
-    rd: RateDistortion, predictors: dict[str, MaskPredictor], value: float, budgets: Sequence[int], seed: int
+def effort_methods(
+    rd: RateDistortion, predictors: dict[str, MaskPredictor], lambda_k: float, budgets: Sequence[int], seed: int
 ) -> Iterator[Method]:
     """Every start with every budget that it can use, at one lambda_k, and what they are compared with."""
-    yield Method(TEACHER, RDE(rd, value, "converged", seed=seed), "exact", value)
-    yield Method(EMPTY, Constant(rd, 0.0), "trivial", value)
-    yield Method("from ones@1", Constant(rd, 1.0), "exact", value)
-    starts: tuple[Initial, ...] = ("ones", "startgrad", "sensitivity")
+    yield Method(TEACHER, RDE(rd, lambda_k, "converged", seed=seed), "exact", lambda_k)
+    yield Method(EMPTY, ConstantMask(rd, 0.0), "trivial", lambda_k)
+    yield Method(FULL, ConstantMask(rd, 1.0), "exact", lambda_k)
     for budget in budgets:
-        for start in starts:
-            steps = (budget - PASSES[start]) // STEP
+        explainers: dict[str, Explainer] = {}
+        for start in get_args(Initial):
+            steps = affordable_steps(budget, start)
             if steps > 0:
-                yield Method(f"from {start}@{budget}", RDE(rd, value, course(steps), start, seed), "exact", value)
-        steps = (budget - PASSES["sensitivity"]) // STEP
+                explainers[f"from {start}"] = RDE(rd, lambda_k, from_afar(steps), start, seed)
+        steps = affordable_steps(budget, "sensitivity")
         if steps > 0:
-            yield Method(f"{ORDERING}@{budget}", FromOrdering(rd, value, finetuning(steps), seed=seed), "exact", value)
+            explainers[ORDERING] = FromOrdering(rd, lambda_k, finetuning(steps), seed=seed)
+        for name, explainer in explainers.items():
+            yield Method(f"{name}@{budget}", explainer, "exact", lambda_k)
         for name, predictor in predictors.items():
-            left = budget - predictor.passes
-            if left < 0:
+            steps = affordable_steps(budget, predictor)
+            if steps < 0:
                 continue
-            plain = Amortized(predictor, value, learned_steps=0, finetune_steps=left // STEP, seed=seed)
-            yield Method(f"{name}@{budget}", plain, "amortized", value)
+            finetuned = Amortized(predictor, lambda_k, learned_steps=0, finetune_steps=steps, seed=seed)
+            yield Method(f"{name}@{budget}", finetuned, "amortized", lambda_k)
             if predictor.decoder.refiner is not None:
-                learned = Amortized(predictor, value, learned_steps=left // 3, seed=seed)
-                yield Method(f"{name}, learned steps@{budget}", learned, "amortized", value)
+                steps = affordable_steps(budget, predictor, draws=1)
+                refined = Amortized(predictor, lambda_k, learned_steps=steps, seed=seed)
+                yield Method(f"{name}, learned steps@{budget}", refined, "amortized", lambda_k)
 
 
-def effort(
+def effort_studies(
     rd: RateDistortion,
     predictors: dict[str, MaskPredictor],
-    protocol: Protocol,
-    lambdas: Sequence[float],
+    samples: int,
+    all_lambda_k: Sequence[float],
     budgets: Sequence[int],
     seed: int = 0,
 ) -> Iterator[Study]:
     """A study per start and budget of classifier passes: J at each lambda_k, and the passes that it took."""
-    by_name: dict[str, list[Method]] = {}
-    for value in lambdas:
-        for method in runners(rd, predictors, value, budgets, seed):
-            by_name.setdefault(method.name, []).append(method)
-    for name, methods in by_name.items():
+    rows: dict[str, list[Method]] = {}
+    for lambda_k in all_lambda_k:
+        for method in effort_methods(rd, predictors, lambda_k, budgets, seed):
+            rows.setdefault(method.name, []).append(method)
+    columns = (*(f"{OBJECTIVE}{lambda_k:g}" for lambda_k in all_lambda_k), "passes")
+    for name, methods in rows.items():
 
-        def evaluate(batch: Batch, methods: Sequence[Method] = methods) -> Tensor:
-            columns = []
+        def evaluate(batch: ExplainedBatch, methods: Sequence[Method] = methods) -> Tensor:
+            objectives = []
             for method in methods:
-                point = OperatingPoint(rd, method.lambda_k or 0.0, protocol.samples)
-                made = batch.explain(method)
-                columns.append(point.evaluate(made.explanation)[:, point.columns.index("objective")])
-            return torch.stack([*columns, made.passes], 1).double()
+                timed = batch.explain(method)
+                point = OperatingPoint(rd, method.lambda_k or 0.0, samples)
+                objectives.append(point.evaluate(timed.explanation)[:, point.columns.index("objective")])
+            return torch.stack([*objectives, timed.passes], 1).double()
 
-        columns = (*(f"J@{value:g}" for value in lambdas), "passes")
-        settings = {"study": "effort", "samples": protocol.samples, "methods": [m.settings for m in methods]}
+        settings = {"study": "effort", "samples": samples, "methods": [method.settings for method in methods]}
         yield Study("effort", name, columns, evaluate, settings)

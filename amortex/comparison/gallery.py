@@ -1,7 +1,7 @@
-"""Explanations side by side, as pictures."""
+"""Explanations of images side by side, as pictures."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,50 +9,57 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from amortex.comparison.bench import Batch, Method
+from amortex.comparison.explained_batch import ExplainedBatch
+from amortex.comparison.methods import Method
 from amortex.explainers.base import picture
 from amortex.explaining.plots import INK, png
 from amortex.io.files import write_atomically
 
 MOST_COLUMNS = 7
+BRIGHTEST_SHARE = 0.01  # of the pixels of a heat map, which are white
 
 
 def write_gallery(
-    folder: Path, batch: Batch, methods: Sequence[Method], varied: Sequence[Method], places: dict[int, int]
+    folder: Path,
+    batch: ExplainedBatch,
+    methods: Sequence[Method],
+    grid_methods: Sequence[Method],
+    numbers: Mapping[int, int],
 ) -> list[str]:
-    """Pictures of images of a batch, ``gallery/INDEX.png``, and of CartoonX's settings, ``gallery/settings_INDEX.png``.
+    """Write ``gallery/NUMBER.png`` for images of a batch, and ``gallery/settings_NUMBER.png`` for CartoonX's settings.
 
-    `places` maps places in the batch to numbers of images. RDE explanations are shown as such, pixel attributions as
-    heat maps whose brightest percent is white. Returns what was written, relative to `folder`.
+    `numbers` maps positions in the batch to numbers of images ``(C, H, W)``. Explanations by masks are shown as such,
+    pixel attributions as heat maps. Returns the files that are written, relative to `folder`.
     """
     written = []
     (folder / "gallery").mkdir(exist_ok=True)
-    for name, shown in (("", methods), ("settings_", varied)):
+    for prefix, shown in (("", methods), ("settings_", grid_methods)):
         if not shown:
             continue
-        drawn = [(method.name, draw(batch, method)) for method in shown]
-        for place, index in places.items():
-            tiles = [("image", batch.image[place].permute(1, 2, 0).cpu())]
-            tiles += [(label, pictures[place].cpu()) for label, pictures in drawn]
-            written.append(f"gallery/{name}{index}.png")
-            write_atomically(folder / written[-1], png(grid(tiles)))
+        labelled = [(method.name, explanation_pictures(batch, method)) for method in shown]
+        for position, number in numbers.items():
+            tiles = [("image", batch.image[position].permute(1, 2, 0).cpu())]
+            tiles += [(label, pictures[position].cpu()) for label, pictures in labelled]
+            written.append(f"gallery/{prefix}{number}.png")
+            write_atomically(folder / written[-1], png(picture_grid(tiles)))
     return written
 
 
 @torch.no_grad()
-def draw(batch: Batch, method: Method) -> Tensor:
-    """``(B, H, W)`` in [0, 1]: the explanation of a mask, the heat map of a pixel attribution."""
+def explanation_pictures(batch: ExplainedBatch, method: Method) -> Tensor:
+    """``(B, H, W)`` in [0, 1]: the explanation by a mask, or the heat map of a pixel attribution."""
     explanation = batch.explain(method).explanation
     if method.kind in ("exact", "amortized") or not method.on_pixels:
         return picture(method.explainer.rate_distortion, explanation)[:, 0]
-    maps = explanation.relevance
-    top = torch.quantile(maps, 0.99, dim=1, keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)
-    shown: Tensor = (maps / top).clamp(0, 1).unflatten(1, explanation.encoded.layout.size)
-    return shown
+    relevance = explanation.relevance
+    brightest = torch.quantile(relevance, 1 - BRIGHTEST_SHARE, dim=1, keepdim=True)
+    brightest = brightest.clamp(min=torch.finfo(relevance.dtype).tiny)
+    heat_maps: Tensor = (relevance / brightest).clamp(0, 1).unflatten(1, explanation.encoded.layout.size)
+    return heat_maps
 
 
-def grid(tiles: Sequence[tuple[str, Tensor]]) -> Figure:
-    """Labelled pictures in rows."""
+def picture_grid(tiles: Sequence[tuple[str, Tensor]]) -> Figure:
+    """Labelled pictures ``(H, W)`` or ``(H, W, C)`` in rows."""
     rows = math.ceil(len(tiles) / MOST_COLUMNS)
     columns = math.ceil(len(tiles) / rows)
     figure = Figure(figsize=(1.75 * columns, 2.0 * rows), dpi=130, layout="constrained")

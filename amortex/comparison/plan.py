@@ -8,21 +8,26 @@ from typing import Any
 from amortex.amortized.explainer import Amortized
 from amortex.amortized.predictor import MaskPredictor
 from amortex.classifiers.classifier import Classifier
-from amortex.comparison.bench import Method
-from amortex.comparison.effort import effort
-from amortex.comparison.studies import MetricSuite, Protocol, Study, leakage, mapped, native, sanity, scales, variants
-from amortex.core.errors import InputError
+from amortex.comparison.config import ComparisonConfig, row_name
+from amortex.comparison.effort import effort_studies
+from amortex.comparison.methods import Method
+from amortex.comparison.studies import (
+    MetricSuite,
+    grid_studies,
+    leakage_study,
+    mapped_study,
+    native_study,
+    sanity_study,
+    scale_study,
+)
+from amortex.comparison.study import Study
 from amortex.explainers import METHODS, build_explainer
 from amortex.explainers.rde import RDE
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.rate_distortion.problem import Problem
 from amortex.transforms import TRANSFORMS
 
-SECTIONS = ("methods", "leakage", "sanity", "scales", "effort", "grid")
-ALL = ("cartoonx", "pixel_rde", "wam_sg", "wam_ig", "minimal", "saliency", "smoothgrad", "integrated_gradients",
-       "guided_backprop", "lrp", "gradcam", "gradcam_pp", "guided_gradcam", "lime", "random_pixels", "random_wavelets",
-       "magnitude", "sensitivity")  # fmt: skip
-LEAKAGE_LAMBDA_K = 5.0
+SECTION_LAMBDA_K = 5.0  # of the sections leakage, sanity and grid, whose methods have one row each
 GRID: dict[str, Sequence[Any]] = {
     "lambda_k": (1.0, 2.5, 5.0, 10.0, 20.0),
     "obfuscation": ("gaussian", "uniform", "zero", "constant", "blur"),
@@ -32,109 +37,102 @@ GRID: dict[str, Sequence[Any]] = {
 
 
 class Plan:
-    """The methods and studies that settings ask for.
+    """The methods and studies that a comparison's settings ask for.
 
     Arguments:
-        h: settings of a `Comparison`.
-        problem: its problem.
+        config: settings of the comparison.
+        problem: what is explained, and how masks are measured.
         classifier: to explain.
         predictors: trained explainers by name.
 
-    Raises:
-        InputError: unknown names.
+    Attributes:
+        methods: rows of the section ``methods``.
+        grid_methods: rows of the section ``grid``.
+        studies: the rows of all sections.
     """
 
-    def __init__(self, h: Any, problem: Problem, classifier: Classifier, predictors: dict[str, MaskPredictor]) -> None:
-        for kind, names, known in (
-            ("section", h.sections, SECTIONS),
-            ("method", [*h.methods, *h.leaking, *h.checked], METHODS),
-        ):
-            for name in names:
-                if name not in known:
-                    raise InputError(f"unknown {kind} {name!r}: use {', '.join(known)}")
-        self.h, self.problem, self.classifier, self.predictors = h, problem, classifier, predictors
-        self.protocol = Protocol(h.samples, h.insertion_steps, h.subsets)
-        self.methods = [m for name in h.methods for m in self._exact(name, h.lambda_k)]
-        self.methods += self._trained(h.lambda_k, [0, *h.refine], learned=True)
-        self.varied: list[Method] = []
+    def __init__(
+        self, config: ComparisonConfig, problem: Problem, classifier: Classifier, predictors: dict[str, MaskPredictor]
+    ) -> None:
+        self.config, self.problem, self.classifier, self.predictors = config, problem, classifier, predictors
+        self.methods = [method for name in config.methods for method in self._untrained(name, config.lambda_k)]
+        self.methods += self._trained(config.lambda_k, [0, *config.finetune_steps], learned=True)
+        self.grid_methods: list[Method] = []
         self.studies = list(self._studies())
 
     def _studies(self) -> Iterator[Study]:
-        h, wavelets = self.h, self.rate_distortion("wavelet")
-        suites = {name: MetricSuite(self.rate_distortion(name), self.protocol) for name in TRANSFORMS}
-        if "methods" in h.sections:
+        config, protocol, sections = self.config, self.config.protocol, self.config.sections
+        wavelets = self.rate_distortion("wavelet")
+        if "methods" in sections:
+            suites = {name: MetricSuite(self.rate_distortion(name), protocol) for name in TRANSFORMS}
+            # with several lambda_k, rankings have an objective for none of them
+            lambda_k = config.lambda_k[0] if len(config.lambda_k) == 1 else nan
             for method in self.methods:
-                # with several lambda_k, rankings have an objective for none of them
-                yield native(method, suites[method.transform.name], h.lambda_k[0] if len(h.lambda_k) == 1 else nan)
+                yield native_study(method, suites[method.transform.name], lambda_k)
             for method in self.methods:
                 if method.on_pixels:
-                    yield mapped(method, suites["wavelet"])
-        if "leakage" in h.sections:
-            for method in self._some(h.leaking, select_rate=True, learned=True):
-                yield leakage(method, self.protocol)
-        if "sanity" in h.sections:
-            for method in self._some(h.checked, learned=True):
-                yield sanity(method)
-        if "scales" in h.sections:
-            yield scales(wavelets, self.protocol)
-        if "effort" in h.sections:
-            yield from effort(wavelets, self.predictors, self.protocol, h.effort_lambda_k, h.budgets, h.seed)
-        if "grid" in h.sections:
-            for study, method in variants(self._variant, GRID, self.protocol):
-                self.varied.append(method)
+                    yield mapped_study(method, suites["wavelet"])
+        if "leakage" in sections:
+            # the predictor guesses rates for predicted classes only: those for others have to be measured
+            for method in self._section_methods(config.leakage_methods, select_rate=True):
+                yield leakage_study(method, protocol)
+        if "sanity" in sections:
+            for method in self._section_methods(config.sanity_methods):
+                yield sanity_study(method)
+        if "scales" in sections:
+            yield scale_study(wavelets, protocol)
+        if "effort" in sections:
+            yield from effort_studies(
+                wavelets, self.predictors, config.samples, config.effort_lambda_k, config.effort_budgets, config.seed
+            )
+        if "grid" in sections:
+            for study, method in grid_studies(self._grid_method, GRID, protocol):
+                self.grid_methods.append(method)
                 yield study
 
-    def first(self, name: str) -> str:
-        """The row of a method, or, where it has one for each lambda_k, the first of them."""
-        return label_of(name, self.h.lambda_k[0], self.h.lambda_k)
-
     def rate_distortion(self, transform: str, **changes: Any) -> RateDistortion:
+        """The pipeline over a transform, with other fields of the problem, too."""
         return replace(self.problem, transform=transform, **changes).build(self.classifier)
 
-    def _exact(self, name: str, lambdas: Sequence[float]) -> Iterator[Method]:
-        h, entry = self.h, METHODS[name]
+    def _untrained(self, name: str, all_lambda_k: Sequence[float]) -> Iterator[Method]:
+        """An exact, classical or trivial method; with a sparsity weight, once for each."""
+        entry, seed = METHODS[name], self.config.seed
         rd = self.rate_distortion(entry.transform)
         if "lambda_k" not in entry.options:
-            yield Method(name, build_explainer(name, rd, seed=h.seed), entry.kind)
+            yield Method(name, build_explainer(name, rd, seed=seed), entry.kind)
             return
-        for value in lambdas:
-            explainer = build_explainer(name, rd, lambda_k=value, preset=h.preset, seed=h.seed)
-            yield Method(label_of(name, value, lambdas), explainer, entry.kind, value)
+        for lambda_k in all_lambda_k:
+            explainer = build_explainer(name, rd, lambda_k=lambda_k, preset=self.config.preset, seed=seed)
+            yield Method(row_name(name, lambda_k, all_lambda_k), explainer, entry.kind, lambda_k)
 
     def _trained(
-        self, lambdas: Sequence[float], steps: Sequence[int], select_rate: bool = False, learned: bool = False
+        self,
+        all_lambda_k: Sequence[float],
+        finetune_steps: Sequence[int],
+        select_rate: bool = False,
+        learned: bool = False,
     ) -> Iterator[Method]:
-        """One pass, with CartoonX steps, and, if `learned` ones are asked for and there, with learned steps."""
+        """Trained explainers after one pass and CartoonX steps; and, if `learned`, with the learned steps they have."""
         for name, predictor in self.predictors.items():
-            for value in lambdas:
-                for count in steps:
-                    explainer = Amortized(
-                        predictor,
-                        value,
-                        select_rate=select_rate,
-                        learned_steps=0,
-                        finetune_steps=count,
-                        seed=self.h.seed,
-                    )
-                    row = name + (f" + {count} steps" if count else "")
-                    yield Method(label_of(row, value, lambdas), explainer, "amortized", value)
+            for lambda_k in all_lambda_k:
+                rows: dict[str, Amortized] = {}
+                for steps in finetune_steps:
+                    rows[f"{name} + {steps} steps" if steps else name] = Amortized(
+                        predictor, lambda_k, select_rate=select_rate, learned_steps=0, finetune_steps=steps,
+                        seed=self.config.seed,
+                    )  # fmt: skip
                 if learned and predictor.decoder.refiner is not None:
-                    explainer = Amortized(predictor, value, seed=self.h.seed)
-                    row = f"{name} + {explainer.learned_steps} learned steps"
-                    yield Method(label_of(row, value, lambdas), explainer, "amortized", value)
+                    explainer = Amortized(predictor, lambda_k, seed=self.config.seed)
+                    rows[f"{name} + {explainer.learned_steps} learned steps"] = explainer
+                for row, explainer in rows.items():
+                    yield Method(row_name(row, lambda_k, all_lambda_k), explainer, "amortized", lambda_k)
 
-    def _some(self, names: Sequence[str], select_rate: bool = False, learned: bool = False) -> Iterator[Method]:
-        """Methods for a section of its own, at one lambda_k."""
+    def _section_methods(self, names: Sequence[str], select_rate: bool = False) -> Iterator[Method]:
+        """Methods of a section that compares them at one sparsity weight."""
         for name in names:
-            yield from self._exact(name, [LEAKAGE_LAMBDA_K])
-        # the predictor guesses rates for predicted classes only: others have to be measured
-        yield from self._trained([LEAKAGE_LAMBDA_K], [0], select_rate, learned)
+            yield from self._untrained(name, [SECTION_LAMBDA_K])
+        yield from self._trained([SECTION_LAMBDA_K], [0], select_rate, learned=True)
 
-    def _variant(self, name: str, lambda_k: float = 5.0, **changes: Any) -> Method:
-        explainer = RDE(self.rate_distortion("wavelet", **changes), lambda_k, self.h.preset, seed=self.h.seed)
-        return Method(name, explainer, "exact", lambda_k)
-
-
-def label_of(name: str, value: float, lambdas: Sequence[float]) -> str:
-    """With its lambda_k, where there are several."""
-    return name if len(lambdas) == 1 else f"{name}, lambda_k = {value:g}"
+    def _grid_method(self, name: str, lambda_k: float = SECTION_LAMBDA_K, **changes: Any) -> Method:
+        rd = self.rate_distortion("wavelet", **changes)
+        return Method(name, RDE(rd, lambda_k, self.config.preset, seed=self.config.seed), "exact", lambda_k)

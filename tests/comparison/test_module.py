@@ -15,10 +15,12 @@ import wandb
 from amortex.app import train_cli
 from amortex.classifiers.loading import load_classifier
 from amortex.comparison import Comparison
-from amortex.comparison.bench import Batch, Method
+from amortex.comparison.cache import ResultCache
+from amortex.comparison.config import Protocol
+from amortex.comparison.explained_batch import ExplainedBatch
+from amortex.comparison.methods import Method
 from amortex.comparison.stopwatch import Stopwatch
-from amortex.comparison.store import Store
-from amortex.comparison.studies import Protocol, scales
+from amortex.comparison.studies import scale_study
 from amortex.explainers.minimal_image import MinimalImage
 from amortex.explainers.wam import WAM
 from amortex.explaining import distributed as sharing
@@ -32,8 +34,9 @@ from helpers.training import PROBLEM, QUIET, ROOT
 TINY = (
     *PROBLEM, *QUIET, "--trainer.logger", "false", "--data.val", "photos", "--data.val_images", "5",
     "--data.batch_size", "2", "--model.samples", "2", "--model.insertion_steps", "4", "--model.subsets", "4",
-    "--model.methods", "[cartoonx,wam_sg,saliency,guided_backprop,random_pixels]", "--model.checked", "[wam_sg]",
-    "--model.leaking", "[wam_sg]", "--model.sections", "[methods,leakage,sanity,scales]", "--model.gallery", "1",
+    "--model.methods", "[cartoonx,wam_sg,saliency,guided_backprop,random_pixels]",
+    "--model.sanity_methods", "[wam_sg]", "--model.leakage_methods", "[wam_sg]", "--model.sections", "[methods,leakage,sanity,scales]",
+    "--model.gallery", "1",
 )  # fmt: skip
 
 
@@ -88,7 +91,7 @@ def test_the_report_is_in_an_offline_wandb_run_as_well(folder, request):
 
 @pytest.mark.parametrize("explaining", [True, False])
 def test_a_signal_to_end_is_not_kept_until_a_batch_is_done(explaining, folder, monkeypatch):
-    owner, name = (sharing, "settings") if explaining else (Comparison, "_usable")
+    owner, name = (sharing, "ResultsFolder") if explaining else (Comparison, "_usable")
     handlers, inner = [], getattr(owner, name)
 
     def noting(*arguments):
@@ -115,7 +118,9 @@ def test_unknown_names_are_refused(folder, capsys):
     ("arguments", "why"),
     [
         (("--model.lambda_k", "[-1.0]"), "lambda_k must be numbers of at least 0"),
-        (("--model.problem.num_classes", "1", "--model.sections", "[leakage]"), "this classifier has one"),
+        (("--model.sections", "[methods, nonsense]"), "unknown section 'nonsense'"),
+        (("--model.effort_budgets", "[0]"), "effort_budgets at least 1"),
+        (("--model.samples", "1"), "samples, insertion_steps, subsets of at least 2"),
         (("--trainer.precision", "bf16-true"), "trainer.precision is one of"),
     ],
 )
@@ -126,20 +131,20 @@ def test_settings_that_make_no_sense_get_one_line(arguments, why, folder, capsys
 
 
 def test_figures_belong_to_a_device(images, tiny_classifier, tmp_path, monkeypatch):
-    rd, store, made = RateDistortion(tiny_classifier, Wavelet("haar", 2)), Store(tmp_path), []
+    rd, store, made = RateDistortion(tiny_classifier, Wavelet("haar", 2)), ResultCache(tmp_path), []
     method = Method("minimal", MinimalImage(rd, steps=12), "exact")
-    run = Batch._run
-    monkeypatch.setattr(Batch, "_run", lambda self, *args: made.append(1) or run(self, *args))
+    run = ExplainedBatch._run
+    monkeypatch.setattr(ExplainedBatch, "_run", lambda self, *args: made.append(1) or run(self, *args))
     for device in ("cpu", "cpu", "cuda"):
-        monkeypatch.setattr(Batch, "device", property(lambda self, device=device: device))
-        Batch(images[:1], store, Stopwatch([])).explain(method)
+        monkeypatch.setattr(ExplainedBatch, "device", property(lambda self, device=device: device))
+        ExplainedBatch(images[:1], store, Stopwatch()).explain(method)
     assert len(made) == 2
 
 
 def test_methods_of_one_name_are_told_apart_and_a_damaged_cache_is_made_again(images, tmp_path):
     classifier = build_classifier(smooth_net(5, seed=0), (3, 32, 32), "tiny")  # of its own: the watch stays on it
     rd = RateDistortion(classifier, Wavelet("haar", 2))
-    batch = Batch(images, Store(tmp_path), Stopwatch([classifier]))
+    batch = ExplainedBatch(images, ResultCache(tmp_path), Stopwatch())
     few, many = (batch.explain(Method("wam", WAM(rd, rate=rate), "exact")).explanation.mask for rate in (0.1, 0.5))
     assert few.mean() < 0.2 < many.mean()
     minimal = Method("minimal", MinimalImage(rd, steps=12), "exact")
@@ -148,7 +153,7 @@ def test_methods_of_one_name_are_told_apart_and_a_damaged_cache_is_made_again(im
     (damaged, *others) = tmp_path.rglob("*.safetensors")
     assert len(others) == 2
     damaged.write_bytes(b"no safetensors")
-    again = Batch(images, Store(tmp_path), Stopwatch([])).explain(minimal)
+    again = ExplainedBatch(images, ResultCache(tmp_path), Stopwatch()).explain(minimal)
     torch.testing.assert_close(again.explanation.mask, first.explanation.mask, rtol=0, atol=1e-4)
 
 
@@ -158,7 +163,7 @@ def test_classifiers_that_differ_in_their_arguments_or_normalisation_share_no_fi
     for kind in kinds:
         classifier = load_classifier("helpers.networks.TinyNet", input_size=32, **{"mean": [0.5], "std": [0.5], **kind})
         rd = RateDistortion(classifier, Wavelet("haar", 2))
-        keys |= {str(Method("wam", WAM(rd), "exact").settings), str(scales(rd, Protocol()).settings)}
+        keys |= {str(Method("wam", WAM(rd), "exact").settings), str(scale_study(rd, Protocol()).settings)}
     assert len(keys) == 2 * len(kinds)
 
 
@@ -169,7 +174,7 @@ def test_training_seconds_belong_to_an_explainer(folder, capsys):
 
 def test_effort_is_counted_in_passes_and_every_start_keeps_to_its_budget(folder):
     few = ("--data.val_images", "1", "--data.batch_size", "1", "--model.effort_lambda_k", "[1, 5]")
-    assert compare("--model.sections", "[effort]", "--model.budgets", "[4, 20]", *few) == 0
+    assert compare("--model.sections", "[effort]", "--model.effort_budgets", "[4, 20]", *few) == 0
     effort = table(folder / "report", "effort")
     assert float(effort["from ones@1", "J@5"]["mean"]) == pytest.approx(5.0, abs=1e-4)
     assert float(effort["empty mask", "passes"]["mean"]) == 1  # the class itself
@@ -182,17 +187,9 @@ def test_effort_is_counted_in_passes_and_every_start_keeps_to_its_budget(folder)
 
 def test_trained_explainers_keep_to_their_budgets_and_have_rows_of_their_own(folder):
     write_release(folder / "mine", learned_steps=1)
-    few = (
-        "--data.val_images",
-        "1",
-        "--data.batch_size",
-        "1",
-        "--model.effort_lambda_k",
-        "[1]",
-        "--model.lambda_k",
-        "[1]",
-    )
-    ours = ("--model.explainers.mine", "mine", "--model.budgets", "[1, 4, 16]", "--model.refine", "[2]")
+    few = ("--data.val_images", "1", "--data.batch_size", "1", "--model.effort_lambda_k", "[1]",
+           "--model.lambda_k", "[1]")  # fmt: skip
+    ours = ("--model.explainers.mine", "mine", "--model.effort_budgets", "[1, 4, 16]", "--model.finetune_steps", "[2]")
     assert compare("--model.methods", "[magnitude]", "--model.sections", "[methods, effort]", *ours, *few) == 0
     effort, native = (table(folder / "report", name) for name in ("effort", "native"))
     passes = {row: float(found["mean"]) for (row, column), found in effort.items() if column == "passes"}

@@ -6,6 +6,7 @@ from torch import Tensor
 from amortex.core.noise_streams import EVALUATION_SEED, NoiseStreams
 from amortex.explainers.base import Explanation
 from amortex.rate_distortion.distortions import l2, of_class
+from amortex.rate_distortion.encoded_batch import Outcome
 from amortex.rate_distortion.pipeline import RateDistortion, class_probability
 
 INFORMATION_MEASURES = ("pixels", "coefficients", "entropy")
@@ -45,7 +46,8 @@ def operating_point(
 def mean_output(rd: RateDistortion, explanation: Explanation, samples: int = 64, seed: int = EVALUATION_SEED) -> Tensor:
     """Mean output ``(B, M)`` under masks and `samples` draws of noise."""
     encoded = explanation.encoded
-    return rd(encoded, explanation.mask, NoiseStreams.evaluation(encoded.image, seed), samples).probabilities
+    outcome: Outcome = rd(encoded, explanation.mask, NoiseStreams.evaluation(encoded.image, seed), samples)
+    return outcome.probabilities
 
 
 def retains_class(probabilities: Tensor, target: Tensor) -> Tensor:

@@ -1,0 +1,2 @@
+from .config import ComparisonConfig as ComparisonConfig
+from .module import Comparison as Comparison

@@ -1,0 +1,115 @@
+"""What a comparison measures, as plain values. Nothing here imports torch."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from amortex.core.catalog import check_name
+from amortex.core.errors import InputError
+from amortex.explainers import METHODS
+
+SECTIONS = ("methods", "leakage", "sanity", "scales", "effort", "grid")
+DEFAULT_METHODS = ("cartoonx", "pixel_rde", "wam_sg", "wam_ig", "minimal", "saliency", "smoothgrad",
+                   "integrated_gradients", "guided_backprop", "lrp", "gradcam", "gradcam_pp", "guided_gradcam", "lime",
+                   "random_pixels", "random_wavelets", "magnitude", "sensitivity")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How everything is measured.
+
+    Arguments:
+        samples: noise draws per mask.
+        insertion_steps: intervals of insertion and deletion.
+        subsets: random subsets of mu-fidelity.
+    """
+
+    samples: int = 64
+    insertion_steps: int = 64
+    subsets: int = 128
+
+
+@dataclass(frozen=True)
+class ComparisonConfig:
+    """The settings of a `Comparison`.
+
+    Arguments:
+        sections: what to measure: ``methods`` (tables and curves), ``leakage``, ``sanity``, ``scales``, ``effort``
+            (quality against compute) and ``grid`` (CartoonX's settings).
+        methods: exact, classical and trivial methods, by the names that `explain.py` knows.
+        explainers: trained explainers, checkpoints or release folders, by the name of their row.
+        finetune_steps: numbers of CartoonX steps that continue from trained explainers; a row for each, beside the row
+            without.
+        training_seconds: what training each explainer took, by its name, for the break-even.
+        leakage_methods: methods of the section ``leakage``.
+        sanity_methods: methods of the section ``sanity``.
+        lambda_k: sparsity weights of RDE methods and trained explainers; a row for each.
+        effort_lambda_k: sparsity weights of the section ``effort``.
+        effort_budgets: classifier passes per image of the section ``effort``.
+        preset: how RDE methods optimise.
+        samples: noise draws per mask.
+        insertion_steps: intervals of insertion and deletion.
+        subsets: random subsets of mu-fidelity.
+        gallery: how many images are shown.
+        out: folder of the report.
+        cache: folder that keeps explanations and measurements by content, so that a rerun costs nothing; null for none.
+        seed: of the explainers.
+
+    Raises:
+        InputError: unknown names, or values out of range.
+
+    >>> ComparisonConfig(methods=("cartoonx", "gradcam"), samples=16).protocol
+    Protocol(samples=16, insertion_steps=64, subsets=128)
+    """
+
+    sections: tuple[str, ...] = ("methods", "leakage", "sanity", "scales")
+    methods: tuple[str, ...] = DEFAULT_METHODS
+    explainers: dict[str, str] | None = None
+    finetune_steps: tuple[int, ...] = (20,)
+    training_seconds: dict[str, float] | None = None
+    leakage_methods: tuple[str, ...] = ("cartoonx", "wam_sg", "gradcam")
+    sanity_methods: tuple[str, ...] = ("wam_sg", "wam_ig")
+    lambda_k: tuple[float, ...] = (5.0,)
+    effort_lambda_k: tuple[float, ...] = (1.0, 2.5, 5.0, 10.0)
+    effort_budgets: tuple[int, ...] = (4, 16, 34, 64, 124, 256)
+    preset: str = "converged"
+    samples: int = 64
+    insertion_steps: int = 64
+    subsets: int = 128
+    gallery: int = 4
+    out: str = "report"
+    cache: str | None = "report/cache"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.lambda_k or min(self.samples, self.insertion_steps, self.subsets) < 2:
+            raise InputError("give a lambda_k, and samples, insertion_steps, subsets of at least 2")
+        if not all(0 <= value < math.inf for value in self.lambda_k):
+            raise InputError(f"lambda_k must be numbers of at least 0, not {self.lambda_k}")
+        if min(self.effort_lambda_k, default=0.0) <= 0 or min(self.effort_budgets, default=0) < 1:
+            raise InputError("effort_lambda_k must be above 0, and effort_budgets at least 1")
+        for section in self.sections:
+            check_name("section", section, SECTIONS)
+        for method in (*self.methods, *self.leakage_methods, *self.sanity_methods):
+            check_name("method", method, METHODS)
+        for name in self.training_seconds or {}:
+            if name not in (self.explainers or {}) or "cartoonx" not in self.methods or "methods" not in self.sections:
+                raise InputError(
+                    f"the break-even of {name!r} needs an explainer of that name, cartoonx among the methods, and the "
+                    "section methods"
+                )
+
+    @property
+    def protocol(self) -> Protocol:
+        """How everything is measured."""
+        return Protocol(self.samples, self.insertion_steps, self.subsets)
+
+    def settings(self) -> dict[str, Any]:
+        """All fields as plain values."""
+        return asdict(self)
+
+
+def row_name(method: str, lambda_k: float, all_lambda_k: Sequence[float]) -> str:
+    """The name of a method's row; with its lambda_k, where there are several."""
+    return method if len(all_lambda_k) == 1 else f"{method}, lambda_k = {lambda_k:g}"

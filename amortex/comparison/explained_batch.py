@@ -1,0 +1,88 @@
+"""Explanations of a batch of images by each method: from memory, from disk, or made now."""
+
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from amortex.comparison.cache import ResultCache
+from amortex.comparison.methods import Method
+from amortex.comparison.stopwatch import Stopwatch, synchronise
+from amortex.explainers.base import Explanation
+
+LEAST_CACHED_STEPS = 10  # explanations of fewer steps cost too little to be kept on disk
+
+
+@dataclass(frozen=True)
+class TimedExplanation:
+    """Explanations of a batch, and what each took."""
+
+    explanation: Explanation
+    seconds: Tensor  # (B,), equal shares of the batch's
+    passes: Tensor  # (B,), of the classifier
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a cache keeps: all but the encoded batch, which costs one pass to make again."""
+        explanation = self.explanation
+        tensors = {"mask": explanation.mask, "relevance": explanation.relevance}
+        if explanation.signed is not None:
+            tensors["signed"] = explanation.signed
+        return {**tensors, "seconds": self.seconds, "passes": self.passes}
+
+
+class ExplainedBatch:
+    """Images, and their explanations so far.
+
+    Arguments:
+        image: ``(B, C, *size)``.
+        cache: where costly explanations are kept.
+        stopwatch: times what is made.
+    """
+
+    def __init__(self, image: Tensor, cache: ResultCache, stopwatch: Stopwatch) -> None:
+        self.image, self.cache, self.stopwatch = image, cache, stopwatch
+        self.digests = cache.digests(image)
+        self._explanations: dict[str, TimedExplanation] = {}
+
+    @property
+    def device(self) -> str:
+        """Its type. Cached results belong to it, because seconds are measured, too."""
+        return self.image.device.type
+
+    def explain(self, method: Method, target: Tensor | None = None) -> TimedExplanation:
+        """Explanations by a method, made once per batch; `target` ``(B,)`` for other than the predicted classes."""
+        # by its settings: methods of one name differ between sections
+        key = str((method.settings, None if target is None else target.tolist()))
+        if key not in self._explanations:
+            with self.stopwatch.section(f"explaining: {method.name}"):
+                cached = method.explainer.steps >= LEAST_CACHED_STEPS
+                self._explanations[key] = (self._load_or_run if cached else self._run)(method, self.image, target)
+        return self._explanations[key]
+
+    def _load_or_run(self, method: Method, image: Tensor, target: Tensor | None) -> TimedExplanation:
+        """Explanations from the cache; those of images that it lacks are made together."""
+        classes = ["predicted"] * len(image) if target is None else target.tolist()
+        keys = [{**method.settings, "target": name, "device": self.device} for name in classes]
+        rows = [self.cache.load_tensors(digest, key) for digest, key in zip(self.digests, keys, strict=True)]
+        missing = [index for index, row in enumerate(rows) if row is None]
+        if missing:
+            made = self._run(method, image[missing], None if target is None else target[missing]).tensors()
+            for position, index in enumerate(missing):
+                rows[index] = {name: values[position].cpu() for name, values in made.items()}
+                self.cache.save_tensors(self.digests[index], keys[index], rows[index] or {})
+        complete = [row for row in rows if row is not None]
+        tensors = {name: torch.stack([row[name] for row in complete]).to(image.device) for name in complete[0]}
+        encoded = method.explainer.rate_distortion.encode(image, target)
+        explanation = Explanation(encoded, tensors["mask"], tensors["relevance"], tensors.get("signed"))
+        return TimedExplanation(explanation, tensors["seconds"], tensors["passes"])
+
+    def _run(self, method: Method, image: Tensor, target: Tensor | None) -> TimedExplanation:
+        """Explanations made now."""
+        synchronise(image.device)
+        start = time.perf_counter()
+        with method.explainer.rate_distortion.classifier.count_passes(len(image)) as counter:
+            explanation = method.explainer.explain(image, target)
+        synchronise(image.device)
+        seconds = (time.perf_counter() - start) / len(image)
+        return TimedExplanation(explanation, image.new_full((len(image),), seconds), counter.per_image.to(image))

@@ -1,0 +1,44 @@
+"""The methods that are compared."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from amortex.explainers.base import Explainer
+from amortex.explaining.provenance import provenance
+from amortex.transforms.base import Transform
+from amortex.transforms.pixel import Pixel
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of the tables.
+
+    Arguments:
+        name: of the row.
+        explainer: what explains.
+        kind: ``exact``, ``amortized``, ``classical`` or ``trivial``: how plots draw it.
+        lambda_k: its sparsity weight, where it has one.
+    """
+
+    name: str
+    explainer: Explainer
+    kind: str
+    lambda_k: float | None = None
+
+    @property
+    def transform(self) -> Transform:
+        return self.explainer.rate_distortion.transform
+
+    @property
+    def on_pixels(self) -> bool:
+        """Whether its masks are over pixels instead of coefficients."""
+        return isinstance(self.transform, Pixel)
+
+    @cached_property
+    def settings(self) -> dict[str, object]:
+        """Everything that determines its explanations."""
+        return {
+            "explainer": type(self.explainer).__name__,
+            **{f"explainer_{key}": value for key, value in self.explainer.settings().items()},
+            **provenance(self.explainer.rate_distortion),
+        }
