@@ -1,4 +1,8 @@
-"""Tiny classifiers and images that all tests share; the classifiers are frozen, so one of each is enough."""
+"""Small classifiers, images and a trained explainer that all tests share; none of them may be changed."""
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: the tests run in as many processes as there are cores
 
 from pathlib import Path
 
@@ -11,6 +15,21 @@ from amortex.classifiers.classifier import Classifier
 from helpers.classifiers import build_classifier, relu_net, smooth_net
 from helpers.photographs import write_twelve
 from helpers.training import fit, versions
+
+torch.set_num_threads(1)
+QUICK = (
+    "core", "transforms", "obfuscations", "rate_distortion", "explainers/test_base.py", "explainers/test_initial",
+    "explainers/test_minimal_image", "explainers/test_wam", "amortized/test_budget", "explaining/test_certificate",
+    "metrics/test_metrics", "metrics/test_ratios",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what ``-m quick`` runs: the core mathematics."""
+    folder = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(folder).as_posix().startswith(QUICK):
+            item.add_marker("quick")
 
 
 @pytest.fixture(scope="session")

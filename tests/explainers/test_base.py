@@ -16,6 +16,7 @@ from amortex.rate_distortion.problem import Problem
 from amortex.transforms.fourier import Fourier
 from amortex.transforms.pixel import Pixel
 from amortex.transforms.wavelet import Wavelet
+from helpers.classifiers import build_classifier
 
 
 def test_picture_is_the_inverse_of_the_masked_grey_image(smooth_classifier, images64):
@@ -61,7 +62,9 @@ def test_attribute_points_at_the_place_that_the_classifier_looks_at(place, wavel
             return torch.stack([score, -score], dim=1)
 
     x = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
-    spatial = WAM(RateDistortion(Looks(), Wavelet(wavelet, 3))).attribute(x, target=0)[0, 0]
+    spatial = WAM(RateDistortion(build_classifier(Looks(), (3, 96, 96), "looks"), Wavelet(wavelet, 3))).attribute(
+        x, target=0
+    )[0, 0]
     weight, pixels = spatial.square() / spatial.square().sum(), torch.arange(96.0)
     centre = [float(weight.sum(axis) @ pixels) for axis in (1, 0)]
     assert centre == pytest.approx(place, abs=3)
