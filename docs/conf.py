@@ -3,11 +3,13 @@
 import inspect
 from typing import Any
 
+from docutils import nodes
+from sphinx.util.nodes import make_refnode
+
 from amortex.core.version import __version__
 
 project = "amortex"
-author = "the amortex authors"
-copyright = "the amortex authors"
+author = copyright = "the amortex authors"
 version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon"]
@@ -22,7 +24,6 @@ myst_heading_anchors = 4  # links to headings work here as they do on GitHub
 
 default_role = "py:obj"  # `name` in a docstring links to what has that name, and is code where nothing has
 autosummary_generate = True
-autosummary_ignore_module_all = False
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False  # what Lightning and torch say of their hooks stands in their own documentation
 autodoc_typehints_format = "short"
@@ -37,5 +38,17 @@ def skip_member(app: Any, what: str, name: str, member: Any, skip: bool, options
     return True if (inspect.getdoc(member) or "").startswith("Alias for field number") else None
 
 
+def find_by_last_name(app: Any, env: Any, node: Any, content: nodes.Node) -> nodes.Node | None:
+    """Resolve a name without its module, as docstrings have it, where only one object ends with it."""
+    target = node.get("reftarget", "").removeprefix("amortex.")
+    objects = env.domains["py"].objects if node.get("refdomain") == "py" else {}
+    matches = [name for name, entry in objects.items() if f".{name}".endswith(f".{target}") and not entry.aliased]
+    if len(matches) != 1:
+        return None
+    place = objects[matches[0]]
+    return make_refnode(app.builder, node["refdoc"], place.docname, place.node_id, content, matches[0])
+
+
 def setup(app: Any) -> None:
     app.connect("autodoc-skip-member", skip_member)
+    app.connect("missing-reference", find_by_last_name)
