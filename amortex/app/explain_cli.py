@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from amortex.app.checks import check_files, complete
 from amortex.app.options import build_parser
 from amortex.core.errors import InputError, escape
-from amortex.core.process import out_of_memory, shorten_waits
+from amortex.core.process import hidden_module, out_of_memory, shorten_waits
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,6 +39,7 @@ def run(options: argparse.Namespace) -> int:
     """
     complete(options)
     check_files(options)
-    from amortex.app.explain_command import explain_inputs
+    with hidden_module("wandb"):  # timm has a use for it in training alone
+        from amortex.app.explain_command import explain_inputs
 
     return explain_inputs(options)

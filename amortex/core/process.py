@@ -29,6 +29,19 @@ def shorten_waits() -> None:
         os.environ.update(SHORT_WAITS)
 
 
+@contextmanager
+def hidden_module(name: str) -> Iterator[None]:
+    """Let imports of a module fail as if it were not installed: for one that others import in vain, and slowly."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]  # which Python takes for such a module
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
 def prepare() -> None:
     """Make amortex fast on a CPU and exact on a GPU.
 
