@@ -76,7 +76,7 @@ def used(module: AmortizedTrainingModule, size: int) -> float:
     image = torch.rand(BATCH, 3, size, size)
 
     def step() -> None:
-        module.objective(image, list(range(BATCH)), done=0.5, step=0)[0].backward()
+        module.objective(image, list(range(BATCH)), progress=0.5, step=0)[0].backward()
 
     step()
     return BATCH / statistics.median(seconds(step) for _ in range(REPEATS))

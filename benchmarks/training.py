@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from amortex.training.module import AmortizedTrainingModule
+from amortex.training.optimization import limit_gradient
 from benchmarks.timing import Work
 
 
@@ -15,7 +16,7 @@ class Loss(nn.Module):
         self.module = module
 
     def forward(self, image: Tensor) -> Tensor:
-        loss: Tensor = self.module.objective(image, list(range(len(image))), done=0.5, step=0)[0]
+        loss: Tensor = self.module.objective(image, list(range(len(image))), progress=0.5, step=0)[0]
         return loss
 
 
@@ -25,7 +26,7 @@ def training_step(module: AmortizedTrainingModule, loss: nn.Module, image: Tenso
 
     def step() -> None:
         loss(image).backward()
-        module.limit_gradient()
+        limit_gradient(module.predictor.decoder.parameters(), module.optimizer_config.clip)
         optimizer.step()
         optimizer.zero_grad()
         module.average.update_parameters(module.predictor.decoder)

@@ -16,7 +16,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from amortex.amortized.checkpoints import read, refuse_code
 from amortex.app.explain_command import print_rows
 from amortex.core.errors import InputError
-from amortex.training.callbacks import LastCheckpoint, relative
+from amortex.io.files import relative_to_current
+from amortex.training.callbacks import LastCheckpoint
 from amortex.training.config import plain_values
 from amortex.training.module import AmortizedTrainingModule
 
@@ -148,7 +149,7 @@ class TrainCLI(OneLineCLI):
             if isinstance(callback, LastCheckpoint)
         ]
         if paths and paths[0]:
-            print_once(f"explain with it: python explain.py --explainer {relative(paths[0])}")
+            print_once(f"explain with it: python explain.py --explainer {relative_to_current(paths[0])}")
 
     def before_predict(self) -> None:
         bar = self.trainer.progress_bar_callback

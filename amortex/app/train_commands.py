@@ -24,8 +24,8 @@ from amortex.core.errors import InputError, escape
 from amortex.core.process import end_with_launcher, out_of_memory, prepare
 from amortex.data import ImageData
 from amortex.explaining.distributed import FileExplainer
-from amortex.training.callbacks import finish
 from amortex.training.module import AmortizedTrainingModule
+from amortex.training.wandb_run import finish
 
 # validation and explanations, too, look at gradients; the data shards itself
 TRAINER = {"inference_mode": False, "use_distributed_sampler": False}

@@ -42,3 +42,8 @@ def append(path: Path, text: str) -> None:
     except OSError:
         os.truncate(path, size)
         raise
+
+
+def relative_to_current(path: str) -> str:
+    """The path from the current folder, if it lies there."""
+    return str(Path(path).relative_to(Path.cwd())) if Path(path).is_relative_to(Path.cwd()) else path

@@ -1,4 +1,4 @@
-"""Settings of training, as plain values. Each is a group of options of ``train.py fit``."""
+"""Settings of training, as plain values. Each class is a group of options of ``train.py fit``."""
 
 import math
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from amortex.core.errors import InputError
 
 
 def require(holds: bool, name: str, condition: str) -> None:
-    """Raises InputError unless a setting holds what it must."""
+    """Raises InputError, which names a setting and its condition, unless the condition holds."""
     if not holds:
         raise InputError(f"{name} must be {condition}")
 
 
 def plain_values(value: Any) -> Any:
-    """The same with lists for tuples, as files keep it."""
+    """The value with lists for tuples, as files hold them."""
     if isinstance(value, dict):
         return {key: plain_values(item) for key, item in value.items()}
     return [plain_values(item) for item in value] if isinstance(value, list | tuple) else value
@@ -22,17 +22,19 @@ def plain_values(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class ObjectiveConfig:
-    """What the training loss is made of.
+    """The training loss of masks.
 
     Arguments:
         masks: masks per image and step, of different rates, under the same noise.
         samples: noise draws per mask.
-        monotone: how much more a mask counts whose distortion is above that of the next lower rate.
-        first_rates, rates: intervals from which rates are drawn log-uniformly, at the start and after the curriculum.
+        monotone: additional weight of a mask whose distortion is above that of the next lower rate.
+        rise_threshold: of the distortion from one rate to the next; a larger one counts as a rise.
+        first_rates, rates: intervals at the start and after the curriculum; rates are log-uniform in them.
+        rate_spread: largest distance between the rates of an image, as a share of the interval's logarithm.
         curriculum: share of the steps over which the interval moves.
-        warm_up: steps at the start that imitate a teacher instead: the masks that `teacher_steps` steps of CartoonX
-            reach from the predicted ones. They are biased targets (clipped, unfinished), so it is off by default.
-        teacher_steps: of CartoonX, two draws each.
+        warm_up: steps at the start that imitate a teacher instead: CartoonX, which starts at the predicted masks. Its
+            masks are biased targets, because they are clipped and unfinished; so it is off by default.
+        teacher_steps, teacher_samples, teacher_lr: of the teacher.
 
     Raises:
         InputError: values out of range.
@@ -41,28 +43,40 @@ class ObjectiveConfig:
     masks: int = 2
     samples: int = 1
     monotone: float = 4.0
+    rise_threshold: float = 0.01
     first_rates: tuple[float, float] = (0.3, 0.98)
     rates: tuple[float, float] = (0.01, 0.95)
+    rate_spread: float = 0.3
     curriculum: float = 0.4
     warm_up: int = 0
     teacher_steps: int = 10
+    teacher_samples: int = 2
+    teacher_lr: float = 2e-2
 
     def __post_init__(self) -> None:
         for low, high in (self.first_rates, self.rates):
             require(0 < low < high < 1, "rates", f"intervals within (0, 1), not ({low}, {high})")
         require(0 <= self.curriculum <= 1, "curriculum", "in [0, 1]")
+        require(0 <= self.rate_spread <= 1, "rate_spread", "in [0, 1]")
         require(0 <= self.monotone < math.inf, "monotone", "at least 0 and finite")
-        for name in ("masks", "samples", "teacher_steps"):
+        require(0 <= self.rise_threshold < math.inf, "rise_threshold", "at least 0 and finite")
+        require(0 < self.teacher_lr < math.inf, "teacher_lr", "above 0 and finite")
+        for name in ("masks", "samples", "teacher_steps", "teacher_samples"):
             require(getattr(self, name) >= 1, name, "at least 1")
 
 
 @dataclass(frozen=True)
 class RefinementConfig:
-    """What is learned of refinement.
+    """The training of learned refinement.
 
     Arguments:
-        steps: steps of learned refinement, per image and training step; 0 means there is none to learn.
+        steps: steps of refinement per image and training step; without any, no refinement is learned.
         only: train nothing else.
+        lambda_margin: factor by which sparsity weights are drawn beyond the interval of those that are validated.
+        initial_rates: interval of the rate of initial masks, as a factor of the rate that the predictor expects to be
+            best.
+        min_schedule: the shortest schedule of the sparsity weight, as a share of the steps; schedules are log-uniform
+            between this and 1.
 
     Raises:
         InputError: values out of range.
@@ -70,18 +84,25 @@ class RefinementConfig:
 
     steps: int = 0
     only: bool = False
+    lambda_margin: float = 1.5
+    initial_rates: tuple[float, float] = (0.5, 4.0)
+    min_schedule: float = 0.15
 
     def __post_init__(self) -> None:
+        low, high = self.initial_rates
+        require(0 < low <= high < math.inf, "initial_rates", f"an interval above 0, not ({low}, {high})")
+        require(1 <= self.lambda_margin < math.inf, "lambda_margin", "at least 1 and finite")
+        require(0 < self.min_schedule <= 1, "min_schedule", "above 0 and at most 1")
         require(self.steps >= self.only, "refinement.steps", "at least 0, and above it for refinement.only")
 
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """How the weights move.
+    """How the weights are optimised.
 
     Arguments:
-        lr, weight_decay: of AdamW; the learning rate follows one cycle over the trainer's `max_steps`.
-        ema: decay of the running mean of the weights, which is what is validated and exported.
+        lr, weight_decay: of AdamW. The learning rate follows one cycle over the trainer's `max_steps`.
+        ema: decay of the running mean of the weights, which is validated and exported.
         clip: largest norm of the gradient.
 
     Raises:
@@ -98,3 +119,11 @@ class OptimizerConfig:
         require(0 <= self.weight_decay < math.inf, "weight_decay", "at least 0 and finite")
         require(0 <= self.ema < 1, "ema", "in [0, 1)")
         require(self.clip > 0, "clip", "above 0")
+
+
+def check_validation(lambda_k: tuple[float, ...], samples: int, refinement: RefinementConfig) -> None:
+    """Raises InputError unless masks can be validated at these sparsity weights with so many noise draws."""
+    require(samples >= 1, "validation_samples", "at least 1")
+    positive = refinement.steps > 0  # its weights are drawn on a log scale
+    valid = all((value > 0 if positive else value >= 0) and value < math.inf for value in lambda_k)
+    require(bool(lambda_k) and valid, "lambda_k", f"finite numbers {'above 0' if positive else 'at least 0'}")

@@ -1,88 +1,85 @@
-"""Validation of amortized explainers in training: masks of all rates, those that are predicted, and refined ones."""
+"""Validation in training: masks of all rates, of predicted rates, and refined ones, all on unseen noise."""
 
+from dataclasses import dataclass
 from typing import Any, cast
 
-import lightning
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 
 from amortex.amortized.predictor import CURVE_RATES, MaskPredictor, Prediction
 from amortex.core.noise_streams import NoiseStreams
-from amortex.rate_distortion.encoded_batch import EncodedBatch
-from amortex.training.config import RefinementConfig
-from amortex.training.objective import RISE
-
-Batch = dict[str, Any]
 
 
-class Validation(lightning.LightningModule):
-    """The part of `AmortizedTrainingModule` that validates and tests, with averaged weights."""
+@dataclass(frozen=True)
+class Validation:
+    """Measures the masks that a predictor makes with given weights.
+
+    Arguments:
+        predictor: the network, whose own weights are left out.
+        decoder: the weights.
+        lambda_k: sparsity weights at which the objective is measured.
+        samples: noise draws per mask.
+        refinement_steps: learned steps of refined masks; 0 means that there are none.
+        rise_threshold: of the distortion from one rate to the next; a larger one counts as a rise.
+        seed: of the noise that refinement sees.
+    """
 
     predictor: MaskPredictor
-    refinement: RefinementConfig
+    decoder: torch.nn.Module
     lambda_k: tuple[float, ...]
-    validation_samples: int
+    samples: int
+    refinement_steps: int
+    rise_threshold: float
     seed: int
-    average: AveragedModel
 
-    def predict_masks(self, image: Tensor) -> Prediction:
-        """Prediction of the averaged weights for images ``(B, C, H, W)`` in [0, 1]."""
-        prediction: Prediction = self.predictor(image, decoder=self.average.module)
-        return prediction
-
-    def validation_step(self, batch: Batch, batch_index: int) -> dict[str, Any]:
-        image = batch["image"]
-        prediction = self.predict_masks(image)
-        encoded = prediction.encoded
-        measured: dict[str, Tensor] = {}
-        grid = torch.stack([self._measure(encoded, prediction.mask(rate))[0] for rate in CURVE_RATES], 1)
-        expected = prediction.curve
-        measured["val/curve_error"] = (expected - grid).abs().mean(1)
-        measured["val/rises"] = (grid.diff(dim=1) > RISE).any(1).float()
-        rates = torch.tensor(CURVE_RATES, device=grid.device)
+    def __call__(self, prediction: Prediction) -> dict[str, Tensor]:
+        """Measurements by name, ``(B,)`` each."""
+        distortions = torch.stack([self.distortion(prediction, prediction.mask(rate))[0] for rate in CURVE_RATES], 1)
+        rates = torch.tensor(CURVE_RATES, device=distortions.device)
+        measured = {
+            "val/curve_error": (prediction.curve - distortions).abs().mean(1),
+            "val/rises": (distortions.diff(dim=1) > self.rise_threshold).any(1).float(),
+        }
         for value in self.lambda_k:
             rate = prediction.rate_for(value)
-            distortion, retained = self._measure(encoded, prediction.mask(rate))
+            distortion, retained = self.distortion(prediction, prediction.mask(rate))
             measured[f"val/rate_{value:g}"] = rate
             measured[f"val/distortion_{value:g}"] = distortion
             measured[f"val/objective_{value:g}"] = distortion + value * rate
-            measured[f"val/best_objective_{value:g}"] = (grid + value * rates).amin(1)
+            measured[f"val/best_objective_{value:g}"] = (distortions + value * rates).amin(1)
             measured[f"val/retained_{value:g}"] = retained.float()
-            if self.refinement.steps:
-                mask = self.predictor.refine(
-                    prediction,
-                    value,
-                    self.refinement.steps,
-                    NoiseStreams.of(image, self.seed, "refine"),
-                    decoder=self.average.module,
-                )
-                measured[f"val/refined_{value:g}"] = self._measure(encoded, mask)[0] + value * mask.mean(1)
-        name = "refined" if self.refinement.steps else "objective"
+            if self.refinement_steps:
+                mask = self.refined_mask(prediction, value)
+                measured[f"val/refined_{value:g}"] = self.distortion(prediction, mask)[0] + value * mask.mean(1)
+        name = "refined" if self.refinement_steps else "objective"
         objectives = [measured[f"val/{name}_{value:g}"] for value in self.lambda_k]
         measured["val/objective"] = torch.stack(objectives).mean(0)
-        self.measured.append(measured)
-        return {"prediction": prediction, "measured": measured}
+        return measured
 
-    def on_validation_epoch_start(self) -> None:
-        self.measured: list[dict[str, Tensor]] = []
+    def refined_mask(self, prediction: Prediction, lambda_k: float) -> Tensor:
+        """Mask ``(B, k)`` after the learned steps for a sparsity weight."""
+        streams = NoiseStreams.of(prediction.encoded.image, self.seed, "refine")
+        return self.predictor.refine(prediction, lambda_k, self.refinement_steps, streams, decoder=self.decoder)
 
-    def on_validation_epoch_end(self) -> None:
-        """Log means over the images of all devices, whose numbers may differ: Lightning's own would be wrong then.
-
-        Without those that are not finite, or one image would make all checkpoints look alike.
-        """
-        names = list(self.measured[0])
-        values = torch.cat([torch.stack([one[name] for name in names], 1) for one in self.measured])
-        sums = torch.stack([values.nan_to_num(0, 0, 0).sum(0), values.isfinite().sum(0).to(values)])
-        total, count = cast(Tensor, self.trainer.strategy.reduce(sums, reduce_op="sum"))
-        self.log_dict(dict(zip(names, total / count, strict=True)), batch_size=1, sync_dist=True)
-
-    test_step = validation_step
-    on_test_epoch_start, on_test_epoch_end = on_validation_epoch_start, on_validation_epoch_end
-
-    def _measure(self, encoded: EncodedBatch, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def distortion(self, prediction: Prediction, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Distortion ``(B,)`` on noise that training never sees, and whether the class is retained."""
+        encoded = prediction.encoded
         streams = NoiseStreams.of(encoded.image, stream="evaluate")
-        outcome = self.predictor.rate_distortion(encoded, mask, streams, self.validation_samples)
+        outcome = self.predictor.rate_distortion(encoded, mask, streams, self.samples)
         return outcome.distortion.mean(1), outcome.probabilities.argmax(-1) == encoded.target
+
+
+def mean_over_devices(measured: list[dict[str, Tensor]], strategy: Any) -> dict[str, Tensor]:
+    """Means of measurements over the images of all devices, which may have different numbers of images.
+
+    Values that are not finite are left out. Otherwise one image could make all checkpoints look alike.
+
+    Arguments:
+        measured: one table per batch, of ``(B,)`` each.
+        strategy: the trainer's.
+    """
+    names = list(measured[0])
+    values = torch.cat([torch.stack([batch[name] for name in names], 1) for batch in measured])
+    sums = torch.stack([values.nan_to_num(0, 0, 0).sum(0), values.isfinite().sum(0).to(values)])
+    total, count = cast(Tensor, strategy.reduce(sums, reduce_op="sum"))
+    return dict(zip(names, total / count, strict=True))

@@ -22,7 +22,7 @@ def test_masks_of_an_image_share_their_noise_and_rises_count_more(monkeypatch):
         return seen["outputs"]
 
     monkeypatch.setattr(rd, "outputs", spy)
-    plain, measured = module.objective(images, [5, 6], done=1.0, step=0)
+    plain, measured = module.objective(images, [5, 6], progress=1.0, step=0)
     assert (seen["mask"].mean(1).view(2, 3).diff(dim=1) > 0).all()
     for band in seen["noise"]:
         assert torch.equal(band[0], band[2])
@@ -33,7 +33,7 @@ def test_masks_of_an_image_share_their_noise_and_rises_count_more(monkeypatch):
     stricter = training_module(objective=ObjectiveConfig(masks=3, monotone=2.0))
     stricter.predictor.decoder.load_state_dict(module.predictor.decoder.state_dict())
     monkeypatch.setattr(stricter.predictor.rate_distortion, "outputs", spy)
-    harder, _ = stricter.objective(images, [5, 6], done=1.0, step=0)
+    harder, _ = stricter.objective(images, [5, 6], progress=1.0, step=0)
     encoded = seen["encoded"]
     divergence = surrogate(encoded.probabilities, seen["outputs"], encoded.target, encoded.predicted).view(2, 3)
     assert (harder - plain).item() == pytest.approx(2 * (divergence[:, 1:] * rises).sum().item() / 6, abs=1e-6)

@@ -1,0 +1,42 @@
+"""Settings of training: ranges, and what goes together."""
+
+import pytest
+
+from amortex.core.errors import InputError
+from amortex.training.config import ObjectiveConfig, OptimizerConfig, RefinementConfig, check_validation, plain_values
+
+
+@pytest.mark.parametrize(
+    ("config", "settings", "message"),
+    [
+        (ObjectiveConfig, {"rates": (0.5, 0.1)}, "rates must be intervals"),
+        (ObjectiveConfig, {"rate_spread": 1.5}, "rate_spread must be in"),
+        (ObjectiveConfig, {"rise_threshold": -0.1}, "rise_threshold must be at least 0"),
+        (ObjectiveConfig, {"curriculum": 2.0}, "curriculum must be in"),
+        (ObjectiveConfig, {"masks": 0}, "masks must be at least 1"),
+        (ObjectiveConfig, {"teacher_lr": 0.0}, "teacher_lr must be above 0"),
+        (RefinementConfig, {"only": True}, "refinement.steps must be"),
+        (RefinementConfig, {"initial_rates": (4.0, 0.5)}, "initial_rates must be an interval"),
+        (RefinementConfig, {"lambda_margin": 0.5}, "lambda_margin must be at least 1"),
+        (RefinementConfig, {"min_schedule": 0.0}, "min_schedule must be above 0"),
+        (OptimizerConfig, {"ema": 1.0}, "ema must be in"),
+        (OptimizerConfig, {"lr": float("inf")}, "lr must be above 0 and finite"),
+    ],
+)
+def test_values_out_of_range_are_refused(config, settings, message):
+    with pytest.raises(InputError, match=message):
+        config(**settings)
+
+
+def test_learned_refinement_needs_positive_sparsity_weights():
+    check_validation((0.0, 1.0), 4, RefinementConfig())
+    with pytest.raises(InputError, match="lambda_k must be finite numbers above 0"):
+        check_validation((0.0, 1.0), 4, RefinementConfig(steps=2))
+    with pytest.raises(InputError, match="lambda_k must be finite numbers at least 0"):
+        check_validation((), 4, RefinementConfig())
+    with pytest.raises(InputError, match="validation_samples must be at least 1"):
+        check_validation((1.0,), 0, RefinementConfig())
+
+
+def test_tuples_become_lists():
+    assert plain_values({"a": (1, (2, 3)), "b": "text"}) == {"a": [1, [2, 3]], "b": "text"}
