@@ -41,8 +41,11 @@ class Encoder(nn.Module):
         mean, std = classifier.mean.cpu().expand(channels, 1, 1), classifier.std.cpu().expand(channels, 1, 1)
         self.register_buffer("mean", mean.clone(), persistent=False)
         self.register_buffer("std", std.clone(), persistent=False)
-        with torch.no_grad():
-            maps = self(torch.full((1, channels, *size), 0.5))
+        try:
+            with torch.no_grad():
+                maps = self(torch.full((1, channels, *size), 0.5))
+        except RuntimeError as error:
+            raise InputError(f"{name} cannot be the encoder: images of {size[0]}x{size[1]} are too small") from error
         self.channels = [feature_map.shape[1] for feature_map in maps]
         self.strides = [size[1] / feature_map.shape[3] for feature_map in maps]
 

@@ -10,7 +10,6 @@ from torch.nn import functional as F
 
 CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 CONVOLUTION_MODULES: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
-AVERAGE_POOLS: dict[int, Callable[..., Tensor]] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 INTERPOLATIONS = {1: "linear", 2: "bilinear", 3: "trilinear"}
 MEMORY_FORMATS = {1: torch.contiguous_format, 2: torch.channels_last, 3: torch.channels_last_3d}
 MOST_DIMS = 3
@@ -46,7 +45,12 @@ def along_axes(maps: Tensor, weights: Sequence[Tensor]) -> Tensor:
 
 def local_mean(x: Tensor, side: int, dims: int) -> Tensor:
     """Mean over `side` neighbours along each of the last `dims` axes; at the border over those that there are."""
-    return AVERAGE_POOLS[dims](x, side, 1, side // 2, count_include_pad=False)
+    if dims == 3:  # torch's pooling of volumes refuses those shorter than the neighbourhood
+        planes = local_mean(x, side, 2).flatten(-2)
+        return local_mean(planes.mT, side, 1).mT.unflatten(-1, x.shape[-2:])
+    pool = F.avg_pool1d if dims == 1 else F.avg_pool2d
+    leading = x.flatten(0, -1 - dims)
+    return pool(leading, side, 1, side // 2, count_include_pad=False).unflatten(0, x.shape[:-dims])
 
 
 def resize(x: Tensor, size: Sequence[int]) -> Tensor:

@@ -26,7 +26,7 @@ def test_means_are_exact(scale, k):
 
 def test_without_fine_steps_the_means_of_large_masks_are_nearly_right():
     rates = torch.tensor([0.1, 0.4, 0.9])
-    masks = masks_of_rate(logits(3, 50_000, 2.0), rates, fine=0)
+    masks = masks_of_rate(logits(3, 50_000, 2.0), rates, fine_steps=0)
     torch.testing.assert_close(masks.mean(1), rates, rtol=2e-3, atol=0)
 
 
@@ -54,19 +54,19 @@ def test_masks_are_nested():
     assert (masks.diff(dim=0) >= -1e-6).all()
 
 
-def test_the_way_through_a_mask_is_nested_exact_and_passes_it():
+def test_the_path_through_a_mask_is_nested_exact_and_passes_it():
     mask = logits(1, 1000, 4.0).sub(3).sigmoid()
-    own = mask.mean()
-    rates = torch.cat([torch.linspace(0, 1, 9), own[None]]).sort().values
+    mean = mask.mean()
+    rates = torch.cat([torch.linspace(0, 1, 9), mean[None]]).sort().values
     masks = masks_through(mask.expand(10, -1), rates)
     torch.testing.assert_close(masks.mean(1), rates, rtol=1e-4, atol=1e-6)
     assert (masks.diff(dim=0) >= -1e-6).all()
-    torch.testing.assert_close(masks[rates == own], mask, rtol=0, atol=1e-5)
-    share = (rates[-2] - own) / (1 - own)  # of what each entry lacks
+    torch.testing.assert_close(masks[rates == mean], mask, rtol=0, atol=1e-5)
+    share = (rates[-2] - mean) / (1 - mean)  # of what each entry lacks
     torch.testing.assert_close(masks[-2], mask[0] + share * (1 - mask[0]))
 
 
-def test_the_way_leads_through_its_stations():
+def test_the_path_passes_its_waypoints():
     mask = logits(1, 1000, 4.0).sub(3).sigmoid()
     near = torch.where(torch.arange(1000) < 200, 1.0, mask)
     far = torch.where(torch.arange(1000) < 500, 1.0, near)
@@ -74,8 +74,8 @@ def test_the_way_leads_through_its_stations():
     masks = masks_through(mask.expand(11, -1), rates, near.expand(11, -1), far.expand(11, -1))
     torch.testing.assert_close(masks.mean(1), rates, rtol=1e-4, atol=1e-6)
     assert (masks.diff(dim=0) >= -1e-6).all()
-    for station in (near, far):
-        torch.testing.assert_close(masks[rates == station.mean()], station, rtol=0, atol=1e-5)
+    for waypoint in (near, far):
+        torch.testing.assert_close(masks[rates == waypoint.mean()], waypoint, rtol=0, atol=1e-5)
     between = (far.mean() + near.mean()) / 2
     halfway = masks_through(mask, between[None], near, far)
     torch.testing.assert_close(halfway, (near + far) / 2)

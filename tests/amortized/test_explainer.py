@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file
 
 from amortex.amortized.checkpoints import CONFIG, load_predictor
+from amortex.amortized.config import SelectionConfig
 from amortex.amortized.explainer import Amortized
-from amortex.amortized.mask_path import CHOICE_SAMPLES, MaskPath
 from amortex.amortized.predictor import MaskPredictor
 from amortex.app import explain_cli as cli
 from amortex.classifiers.loading import load_classifier
@@ -55,29 +55,20 @@ def test_inference_mode_does_not_matter(predictor, images):
 
 
 def test_measuring_finds_a_rate_at_least_as_good_and_counts_its_passes(predictor, images):
-    guess, best = Amortized(predictor, 0.5), Amortized(predictor, 0.5, select_rate=True)
+    predicted, best = Amortized(predictor, 0.5), Amortized(predictor, 0.5, select_rate=True)
     rd = predictor.rate_distortion
     values = []
-    for explainer in (guess, best):
+    for explainer in (predicted, best):
         explanation = explainer.explain(images)
         outcome = rd(explanation.encoded, explanation.mask, NoiseStreams.of(images, stream="check"), 64)
         values.append(outcome.distortion.mean(1) + 0.5 * outcome.rate)
     assert (values[1] <= values[0] + 0.02).all()
-    assert guess.explain(images).extra["passes"].tolist() == [4] * 3
+    assert predicted.explain(images).extra["passes"].tolist() == [4] * 3
     passes = best.explain(images).extra["passes"]
-    assert ((passes - 4) % CHOICE_SAMPLES == 0).all()
-    assert passes.max() <= 4 + 16 * CHOICE_SAMPLES
+    selection = SelectionConfig()
+    assert ((passes - 4) % selection.samples == 0).all()
+    assert passes.max() <= 4 + selection.rates * selection.samples
     assert best.explain(images[1:2]).extra["passes"] == passes[1]
-
-
-def test_rates_whose_price_alone_is_too_high_are_not_measured(predictor, images):
-    trace = MaskPath(predictor.rate_distortion, predictor(images), None, hard=False)
-    chosen = trace.best(1e3)
-    assert torch.equal(chosen, trace.rates()[:, 0])
-    assert trace.passes.tolist() == [trace.choice] * 3
-    freely = MaskPath(predictor.rate_distortion, predictor(images), None, hard=False)
-    assert torch.equal(freely.best(0.0), torch.ones(3))  # the full mask, which is the last, has no distortion
-    assert freely.passes.tolist() == [16 * trace.choice] * 3
 
 
 def test_without_noise_there_is_one_draw_to_measure(tiny_classifier, images):
@@ -113,28 +104,6 @@ def test_the_sparsest_mask_below_a_distortion(predictor, images):
         assert (certificate.distortion < torch.maximum(full + 1e-6, torch.full_like(full, bound))).all()
     assert (torch.stack(rates).diff(dim=0) >= 0).all()
     assert rates[2].min() > rates[0].max()
-
-
-def test_a_bound_is_confirmed_where_it_held_at_first(predictor, images):
-    trace = MaskPath(predictor.rate_distortion, predictor(images[:1]), None, hard=False)
-    known, measured, streams, actual = trace.rates()[0].tolist(), [], set(), trace._measure
-
-    def measure(rate, wanted, stream, samples):
-        mean, high = actual(rate, wanted, stream, samples)
-        if not wanted.any():
-            return mean, high
-        measured.append((index := known.index(rate.item()), samples))
-        streams.add(stream)
-        holds = index in ((3, 9) if samples == trace.choice else (4, 9))
-        return mean, torch.tensor([0.0 if holds else 1.0])
-
-    trace._measure = measure
-    assert trace.below(0.5).item() == known[9]
-    chosen = [index for index, samples in measured if samples == trace.choice]
-    assert chosen == list(range(10))  # and none beyond
-    assert [index for index, samples in measured if samples == trace.confirmation] == [3, 9]
-    assert len(streams) == 12  # no noise is used twice
-    assert trace.passes.item() == 10 * trace.choice + 2 * trace.confirmation
 
 
 def test_where_no_distortion_is_a_number_the_mask_is_full(images):

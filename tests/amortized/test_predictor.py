@@ -8,7 +8,7 @@ from amortex.amortized.backbone import Backbone, class_maps, fit
 from amortex.amortized.budget import masks_of_rate
 from amortex.amortized.config import PredictorConfig
 from amortex.amortized.evidence import PROBE_RATE, probe, standardise
-from amortex.amortized.predictor import RATES, MaskPredictor
+from amortex.amortized.predictor import CURVE_RATES, MaskPredictor
 from amortex.classifiers.loading import load_classifier
 from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams
@@ -83,8 +83,8 @@ def test_predictions_have_the_rate_asked_for(classifier, gradient, features):
     rates = torch.stack([prediction.rate_for(value) for value in (0.0, 0.5, 5.0, 1e4)])
     assert (rates.diff(dim=0) <= 0).all()
     assert rates[0].tolist() == [1.0, 1.0]
-    assert rates[3].tolist() == pytest.approx([RATES[0]] * 2)
-    corners = prediction.distortion(torch.tensor(RATES).expand(2, -1))
+    assert rates[3].tolist() == pytest.approx([CURVE_RATES[0]] * 2)
+    corners = prediction.distortion(torch.tensor(CURVE_RATES).expand(2, -1))
     torch.testing.assert_close(corners, prediction.curve, rtol=1e-4, atol=1e-5)
 
 
@@ -93,8 +93,8 @@ def test_untrained_predictor_is_its_prior_and_every_weight_learns(tiny_classifie
     streams = NoiseStreams.of(images, stream="look")
     prediction = predictor(images, streams=streams)
     damage = prediction.evidence.probe.damage
-    seen = standardise((damage + 1e-4 * damage.mean(1, keepdim=True)).log())
-    expected = 2 * standardise(seen + 0.5 * prediction.evidence.guess)
+    expected = standardise((damage + 1e-4 * damage.mean(1, keepdim=True)).log())
+    expected = 2 * standardise(expected + 0.5 * prediction.evidence.prior)
     torch.testing.assert_close(prediction.logits, expected, rtol=1e-4, atol=1e-4)
     with torch.no_grad():
         for parameter in predictor.decoder.parameters():  # leave the zeros that training starts from
@@ -105,45 +105,45 @@ def test_untrained_predictor_is_its_prior_and_every_weight_learns(tiny_classifie
     assert not silent
 
 
-def test_the_look_is_the_gradient_at_one_noisy_input(smooth_classifier, images64):
+def test_a_probe_is_the_gradient_at_one_noisy_input(smooth_classifier, images64):
     rd = RateDistortion(smooth_classifier, Wavelet("haar", 2))
     encoded = rd.encode(images64)
     mask = torch.rand(4, encoded.layout.k, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    seen = probe(rd, encoded, mask, NoiseStreams.of(images64, stream="look"))
+    probed = probe(rd, encoded, mask, NoiseStreams.of(images64, stream="look"))
     noise = rd.noise(encoded, NoiseStreams.of(images64, stream="look"), slice(None), 1)
-    away = encoded.coefficients.flat - encoded.layout.join(encoded.location)
+    deviation = encoded.coefficients.flat - encoded.layout.join(encoded.location)
     flat = rd.mix(encoded, mask, noise).flat.requires_grad_()
     bands = encoded.layout.split(flat)
     score = rd.classifier(rd.picture(encoded.coefficients._replace(bands=bands))).log_softmax(-1)
-    kept = score.gather(1, encoded.target[:, None])[:, 0]
-    (gradient,) = torch.autograd.grad(kept.sum(), flat)
-    change = away.square() + encoded.layout.join(encoded.scale).square()
-    torch.testing.assert_close(seen.damage, (gradient.square() * change).sum(1))
-    torch.testing.assert_close(seen.effect, (gradient * away).sum(1))
-    torch.testing.assert_close(seen.log_probability, kept.detach())
+    log_probability = score.gather(1, encoded.target[:, None])[:, 0]
+    (gradient,) = torch.autograd.grad(log_probability.sum(), flat)
+    change = deviation.square() + encoded.layout.join(encoded.scale).square()
+    torch.testing.assert_close(probed.damage, (gradient.square() * change).sum(1))
+    torch.testing.assert_close(probed.effect, (gradient * deviation).sum(1))
+    torch.testing.assert_close(probed.log_probability, log_probability.detach())
     rd.internal_batch_size = 3  # chunks of 3 and 1
-    torch.testing.assert_close(probe(rd, encoded, mask, NoiseStreams.of(images64, stream="look")), seen)
+    torch.testing.assert_close(probe(rd, encoded, mask, NoiseStreams.of(images64, stream="look")), probed)
 
 
-def test_the_guess_follows_energy_and_class_map_and_the_look_is_taken_there(tiny_classifier, images):
+def test_the_prior_follows_energy_and_class_map_and_the_gradient_is_probed_there(tiny_classifier, images):
     rd = RateDistortion(tiny_classifier, Wavelet("haar", 2))
     black_box = MaskPredictor(rd, PredictorConfig(features=False))(images).evidence
     assert black_box.activation is None
-    torch.testing.assert_close(black_box.guess, standardise(black_box.energy))
+    torch.testing.assert_close(black_box.prior, standardise(black_box.energy))
     rd = RateDistortion(timm_classifier("tf_efficientnet_lite0"))
     image = pictures(rd.classifier)
     evidence = MaskPredictor(rd)(image).evidence
     expected = standardise(2 * standardise(evidence.energy) + 3 * evidence.activation[:, 0])
-    torch.testing.assert_close(evidence.guess, expected)
+    torch.testing.assert_close(evidence.prior, expected)
     _, *details = evidence.encoded.layout.split(evidence.activation)
     assert evidence.activation.abs().max() == pytest.approx(1, abs=0.3)  # coarse levels see averages
     assert all(torch.equal(detail[:, :, 0], detail[:, :, 2]) for detail in details)
-    there = masks_of_rate(2 * evidence.guess, torch.full((2,), PROBE_RATE))
-    again = probe(rd, evidence.encoded, there, NoiseStreams.of(image, stream="look"))
+    mask = masks_of_rate(2 * evidence.prior, torch.full((2,), PROBE_RATE))
+    again = probe(rd, evidence.encoded, mask, NoiseStreams.of(image, stream="look"))
     torch.testing.assert_close(evidence.probe, again)
 
 
-def test_an_own_encoder_learns_for_a_black_box(tiny_classifier, images):
+def test_an_encoder_learns_for_a_black_box(tiny_classifier, images):
     rd = RateDistortion(tiny_classifier, Wavelet("db2", 2))
     predictor = MaskPredictor(rd, PredictorConfig(features=False, encoder="convnext_atto", width=8))
     assert predictor.decoder.encoder.strides == [4, 8, 16, 32]

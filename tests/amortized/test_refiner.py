@@ -9,12 +9,12 @@ from amortex.amortized.checkpoints import load_predictor
 from amortex.amortized.config import PredictorConfig
 from amortex.amortized.evidence import probe
 from amortex.amortized.explainer import Amortized
-from amortex.amortized.mask_path import MaskPath
 from amortex.amortized.predictor import MaskPredictor
-from amortex.amortized.refiner import KL_WEIGHT, begin
+from amortex.amortized.refiner import initial_state
 from amortex.classifiers.loading import load_classifier
 from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams
+from amortex.rate_distortion.distortions import KL_WEIGHT
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.training.config import RefinementConfig
 from amortex.training.refinement import Refinement
@@ -37,18 +37,18 @@ def predictor(tiny_classifier):
     return predictor.eval()
 
 
-def test_a_look_also_finds_the_gradient_by_the_mask(smooth_classifier, images64):
+def test_a_probe_finds_the_gradient_by_the_mask_if_asked_for(smooth_classifier, images64):
     rd = RateDistortion(smooth_classifier, Wavelet("haar", 2))
     encoded = rd.encode(images64)
     mask = torch.rand(4, encoded.layout.k, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     rd.internal_batch_size = 3  # chunks of 3 and 1
-    found = probe(rd, encoded, mask, NoiseStreams.of(images64, stream="look"), slope=True)
-    assert probe(rd, encoded, mask, NoiseStreams.of(images64, stream="look")).slope is None
-    torch.testing.assert_close(found[:3], probe(rd, encoded, mask, NoiseStreams.of(images64, stream="look"))[:3])
+    probed = probe(rd, encoded, mask, NoiseStreams.of(images64, stream="look"), mask_gradient=True)
+    assert probe(rd, encoded, mask, NoiseStreams.of(images64, stream="look")).mask_gradient is None
+    torch.testing.assert_close(probed[:3], probe(rd, encoded, mask, NoiseStreams.of(images64, stream="look"))[:3])
     noise = rd.noise(encoded, NoiseStreams.of(images64, stream="look"), slice(None), 1)
     leaf = mask.clone().requires_grad_()
-    kept = rd.outputs(encoded, leaf, noise)[:, 0].log().gather(1, encoded.target[:, None])
-    torch.testing.assert_close(found.slope, torch.autograd.grad(kept.sum(), leaf)[0])
+    log_probability = rd.outputs(encoded, leaf, noise)[:, 0].log().gather(1, encoded.target[:, None])
+    torch.testing.assert_close(probed.mask_gradient, torch.autograd.grad(log_probability.sum(), leaf)[0])
 
 
 def test_the_untrained_refiner_moves_nothing_and_a_stirred_one_does(predictor, images):
@@ -58,16 +58,16 @@ def test_the_untrained_refiner_moves_nothing_and_a_stirred_one_does(predictor, i
     torch.testing.assert_close(predictor.refine(prediction, 2.0, 3, streams[0], mask), mask, rtol=0, atol=2e-5)
     moved = stirred(predictor).refine(prediction, 2.0, 3, streams[1], mask)
     assert (moved - mask).abs().amax(1).min() > 0.01
-    free = predictor.refine(prediction, 0.0, 3, NoiseStreams.of(images, stream="refine"), mask)
-    assert free.isfinite().all()
-    dear = predictor.refine(prediction, 50.0, 3, NoiseStreams.of(images, stream="refine"), mask)
-    assert (dear - moved).abs().max() > 1e-3  # it knows the price
+    free_of_charge = predictor.refine(prediction, 0.0, 3, NoiseStreams.of(images, stream="refine"), mask)
+    assert free_of_charge.isfinite().all()
+    costly = predictor.refine(prediction, 50.0, 3, NoiseStreams.of(images, stream="refine"), mask)
+    assert (costly - moved).abs().max() > 1e-3  # it knows the sparsity weight
 
 
 def test_many_steps_end_with_the_mean_of_the_last_masks(predictor, images):
     prediction, masks = stirred(predictor)(images), []
     mask = predictor.refine(
-        prediction, 2.0, 17, NoiseStreams.of(images, stream="refine"), on_step=lambda step, now: masks.append(now)
+        prediction, 2.0, 17, NoiseStreams.of(images, stream="refine"), on_step=lambda step, mask: masks.append(mask)
     )
     torch.testing.assert_close(mask, (masks[-1] + masks[-2]) / 2)
     assert not torch.equal(masks[-1], masks[-2])
@@ -83,18 +83,18 @@ def test_one_step_has_the_gradient_of_the_objective(predictor, images):
     refiner = predictor.decoder.refiner
     prediction = predictor(images, streams=NoiseStreams.numbered(numbers, 0, "look"))
     loss, measured = loss_of(predictor)(prediction, numbers)
-    found = torch.autograd.grad(loss, list(refiner.parameters()))
+    gradients = torch.autograd.grad(loss, list(refiner.parameters()))
 
-    seen: dict[str, torch.Tensor] = {}
+    inputs: dict[str, torch.Tensor] = {}
     handle = refiner.register_forward_hook(
-        lambda module, inputs, state: seen.update(lambda_t=inputs[2], old=inputs[3][0])
+        lambda module, arguments, state: inputs.update(lambda_t=arguments[2], logits=arguments[3].logits)
     )
     loss_of(predictor)(prediction, numbers)
     handle.remove()
     streams = NoiseStreams.numbered(numbers, 0, "refine")
-    start = begin(seen["old"].sigmoid())
-    state = refiner(prediction.evidence, prediction.hidden, seen["lambda_t"], start._replace(logits=seen["old"]),
-                    probe(rd, prediction.encoded, seen["old"].sigmoid(), streams, slope=True))  # fmt: skip
+    start = initial_state(inputs["logits"].sigmoid())._replace(logits=inputs["logits"])
+    gradient = probe(rd, prediction.encoded, start.mask, streams, mask_gradient=True)
+    state = refiner(prediction.evidence, prediction.hidden, inputs["lambda_t"], start, gradient)
     q = rd.outputs(prediction.encoded, state.mask, rd.noise(prediction.encoded, streams, slice(None), 1))[:, 0]
     q, p = (
         values.gather(1, prediction.encoded.target[:, None])[:, 0] for values in (q, prediction.encoded.probabilities)
@@ -103,11 +103,10 @@ def test_one_step_has_the_gradient_of_the_objective(predictor, images):
     divergence = -(p * q.log() + (1 - p) * (1 - q).log())
     rate = state.mask.mean(1)
     expected = torch.autograd.grad(
-        (distortion + KL_WEIGHT * divergence + seen["lambda_t"] * rate).mean(), list(refiner.parameters())
+        (distortion + KL_WEIGHT * divergence + inputs["lambda_t"] * rate).mean(), list(refiner.parameters())
     )
-    for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-6)
-    torch.testing.assert_close(measured["refine_last"], (distortion + seen["lambda_t"] * rate).mean())
+    torch.testing.assert_close(gradients, expected, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(measured["refine_last"], (distortion + inputs["lambda_t"] * rate).mean())
 
 
 def test_it_learns_to_lower_the_objective(predictor, images):
@@ -129,15 +128,9 @@ def test_refinement_is_trained_on_top_of_a_trained_explainer(folder, capsys):
     assert fit(steps=2, every=2) == 0
     first = versions(folder)[0] / "checkpoints/last.ckpt"
     more = (
-        "--model.start",
-        first,
-        "--model.refinement.steps",
-        2,
-        "--model.refinement.only",
-        "true",
-        "--model.optimizer.lr",
-        0.01,
-    )
+        "--model.start", first, "--model.refinement.steps", 2, "--model.refinement.only", "true",
+        "--model.optimizer.lr", 0.01,
+    )  # fmt: skip
     assert fit(*more, steps=4, every=2) == 0
     run = versions(folder)[1]
     last = run / "checkpoints/last.ckpt"
@@ -151,9 +144,9 @@ def test_refinement_is_trained_on_top_of_a_trained_explainer(folder, capsys):
     explainer = Amortized(predictor, learned_steps=3)
     photographs(Path("more"), "a.png")
     image = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    seen: list[int] = []
-    explanation = explainer.explain(image, on_step=lambda step, mask: seen.append(step))
-    assert seen == [1, 2, 3]
+    steps: list[int] = []
+    explanation = explainer.explain(image, on_step=lambda step, mask: steps.append(step))
+    assert steps == [1, 2, 3]
     assert explanation.extra["passes"].tolist() == [4 + 3 * 3] * 2
     # a run goes on where it stopped, not where it started
     assert fit("--ckpt_path", last, steps=6, every=2) == 0
@@ -199,15 +192,15 @@ def test_whatever_is_asked_of_the_rate_holds_for_refined_masks_in_any_batch(argu
 
 def test_batch_invariant_masks_are_equal_to_the_last_bit(predictor, images):
     predictor.rate_distortion.batch_invariant = True
-    explainer, seen = Amortized(stirred(predictor), learned_steps=3), []
-    together = explainer.explain(images, on_step=lambda step, mask: seen.append(step))
-    assert seen == [1, 2, 3]
+    explainer, steps = Amortized(stirred(predictor), learned_steps=3), []
+    together = explainer.explain(images, on_step=lambda step, mask: steps.append(step))
+    assert steps == [1, 2, 3]
     for index in range(3):
         alone = explainer.explain(images[index : index + 1])
         assert torch.equal(alone.mask[0], together.mask[index])
         assert torch.equal(alone.relevance[0], together.relevance[index])
-    walking = Amortized(predictor, rate=0.4, learned_steps=3)
-    assert torch.equal(walking.explain(images[1:2]).mask[0], walking.explain(images).mask[1])
+    on_a_path = Amortized(predictor, rate=0.4, learned_steps=3)
+    assert torch.equal(on_a_path.explain(images[1:2]).mask[0], on_a_path.explain(images).mask[1])
     given = explainer.explain(images, torch.tensor([1, 2, 3]))
     assert given.encoded.target.tolist() == [1, 2, 3]
     assert torch.equal(explainer.explain(images[1:2], torch.tensor([2])).mask[0], given.mask[1])
@@ -228,17 +221,7 @@ def test_outputs_that_are_not_finite_cost_their_own_image_alone(arguments, image
     )
 
 
-def test_the_first_mask_ranks_what_refined_ones_do_not_tell_apart(predictor, images):
-    prediction = predictor(images, streams=NoiseStreams.of(images, stream="look"))
-    chosen = torch.arange(prediction.logits.shape[1]) % 10 == 0
-    refined = torch.where(chosen, 0.9, 6e-6).repeat(3, 1)
-    mask = MaskPath(predictor.rate_distortion, prediction, refined, hard=True).mask(torch.full((3,), 0.4))
-    assert mask[:, chosen].all()
-    kept, dropped = (torch.where(mask[:, ~chosen] == v, prediction.logits[:, ~chosen], torch.nan) for v in (1, 0))
-    assert (kept.nan_to_num(torch.inf).amin(1) >= dropped.nan_to_num(-torch.inf).amax(1) - 1e-4).all()
-
-
-def test_looks_need_an_explainer_that_learned_them(tiny_classifier, predictor):
+def test_learned_steps_need_an_explainer_that_learned_them(tiny_classifier, predictor):
     plain = MaskPredictor(RateDistortion(tiny_classifier, Wavelet("haar", 2)), PredictorConfig(width=8))
     with pytest.raises(InputError, match="learned no refinement"):
         Amortized(plain, learned_steps=1)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from amortex.amortized.checkpoints import load_predictor
-from amortex.amortized.explainer import PRUNE_THRESHOLD, Amortized
+from amortex.amortized.explainer import Amortized
 from amortex.amortized.released import ASSETS, released
 from amortex.app.explain_command import bundled_photographs
 from amortex.classifiers.default import DEFAULT_CLASSIFIER
@@ -69,4 +69,4 @@ def test_one_pass_is_better_than_any_rate_of_an_ordering_and_learned_steps_are_b
     assert refined_at < 0.8 * at_once  # at a rate that is given, too
     assert one_pass < untrained
     assert refined < 0.8 * one_pass
-    assert explanation.mask[explanation.mask > 0].min() >= PRUNE_THRESHOLD
+    assert explanation.mask[explanation.mask > 0].min() >= predictor.schedule.prune_threshold

@@ -21,6 +21,9 @@ def test_local_means_leave_out_what_is_beyond_the_border(dims):
     mean = local_mean(x, 3, dims)
     torch.testing.assert_close(mean[(..., *[1] * dims)], x[(..., *[slice(0, 3)] * dims)].flatten(2).mean(2))
     torch.testing.assert_close(mean[(..., *[0] * dims)], x[(..., *[slice(0, 2)] * dims)].flatten(2).mean(2))
+    small = x[(..., *[slice(0, 2)] * dims)]  # shorter than the neighbourhood
+    expected = small.flatten(2).mean(2)[(..., *[None] * dims)].expand_as(small)
+    torch.testing.assert_close(local_mean(small, 5, dims), expected)
 
 
 @pytest.mark.parametrize("dims", SIZES)

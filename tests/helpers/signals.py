@@ -40,3 +40,34 @@ def signals(dims: int, count: int = 2) -> Tensor:
 def signal_pipeline(dims: int, transform: Transform) -> RateDistortion:
     """The pipeline of a toy classifier over a transform."""
     return RateDistortion(signal_classifier(dims), transform, value_range=RANGES[dims])
+
+
+class PyramidNet(nn.Module):
+    """A classifier of signals that shows its feature maps as networks of timm's do."""
+
+    def __init__(self, dims: int, classes: int = 4) -> None:
+        super().__init__()
+        channels, convolution = SIZES[dims][0], CONVOLUTION_MODULES[dims]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(11)
+            self.blocks = nn.ModuleList([
+                nn.Sequential(convolution(channels, 6, 3, stride=2, padding=1), nn.Tanh()),
+                nn.Sequential(convolution(6, 8, 3, stride=2, padding=1), nn.Tanh()),
+            ])  # fmt: skip
+            self.head = nn.Linear(8, classes)
+
+    def get_classifier(self) -> nn.Linear:
+        return self.head
+
+    def forward_intermediates(self, x: Tensor, indices: list[int] | None = None) -> tuple[Tensor, list[Tensor]]:
+        maps = []
+        for block in self.blocks:
+            x = block(x)
+            maps.append(x)
+        return x, maps if indices is None else [maps[index] for index in indices]
+
+    def forward_head(self, x: Tensor) -> Tensor:
+        return self.head(x.flatten(2).mean(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.forward_head(self.forward_intermediates(x)[0])
