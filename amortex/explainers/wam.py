@@ -69,7 +69,7 @@ class WAM(Explainer):
             weights[[0, -1]] /= 2
         gradient = torch.zeros_like(image)
         rd = self.rate_distortion
-        per_chunk = 1 if rd.batch_invariant else max(1, rd.internal_batch_size // len(image))
+        per_chunk = 1 if rd.batch_invariant else rd.draws_at_once(len(image))
         for first in range(0, len(weights), per_chunk):
             count = min(per_chunk, len(weights) - first)
             inputs = self._inputs(image, streams, first, count)

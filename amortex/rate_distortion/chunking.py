@@ -38,8 +38,12 @@ class Chunking:
         size = max(1, self.images_at_once // draws)
         return (slice(start, min(start + size, images)) for start in range(0, images, size))
 
+    def draws_at_once(self, images: int) -> int:
+        """Most noise draws that go through the classifier together, for so many images."""
+        return max(1, self.internal_batch_size // images)
+
     def chunks_of_draws(self, images: int, draws: int) -> Iterator[tuple[slice, list[int]]]:
         """Slices of so many images, each with the sizes of its chunks of so many draws."""
         for chunk in self.chunks(images):
-            most = max(1, self.internal_batch_size // (chunk.stop - chunk.start))
+            most = self.draws_at_once(chunk.stop - chunk.start)
             yield chunk, [most] * (draws // most) + ([draws % most] if draws % most else [])
