@@ -148,11 +148,6 @@ class MaskPredictor(nn.Module):
                 on_step(step + 1, state.mask)
         return mean if steps else state.mask
 
-    @property
-    def passes(self) -> int:
-        """Classifier passes of a prediction, to plan with: a forward pass is 1, forward and backward 3."""
-        return 4 if self.gradient else 1
-
     def refuse_others(self, identity: dict[str, Any]) -> None:
         """Raises InputError where weights with this `identity` belong to something else than what is here.
 

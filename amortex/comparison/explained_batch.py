@@ -67,9 +67,9 @@ class ExplainedBatch:
         rows = [self.cache.load_tensors(digest, key) for digest, key in zip(self.digests, keys, strict=True)]
         missing = [index for index, row in enumerate(rows) if row is None]
         if missing:
-            made = self._run(method, image[missing], None if target is None else target[missing]).tensors()
+            fresh = self._run(method, image[missing], None if target is None else target[missing]).tensors()
             for position, index in enumerate(missing):
-                rows[index] = {name: values[position].cpu() for name, values in made.items()}
+                rows[index] = {name: values[position].cpu() for name, values in fresh.items()}
                 self.cache.save_tensors(self.digests[index], keys[index], rows[index] or {})
         complete = [row for row in rows if row is not None]
         tensors = {name: torch.stack([row[name] for row in complete]).to(image.device) for name in complete[0]}

@@ -186,8 +186,9 @@ def time_text(stopwatch: Stopwatch) -> str:
 
 def as_markdown(table: Table, columns: Sequence[str] = (), unavailable: Collection[str] = ()) -> str:
     """Rows with intervals in brackets; without `columns` all of them."""
-    known = [row for name, row in table.items() if name not in unavailable]
-    shown = [column for column in columns or (known[0] if known else {}) if any(column in row for row in known)]
+    available = [row for name, row in table.items() if name not in unavailable]
+    candidates = columns or [column for row in available[:1] for column in row]
+    shown = [column for column in candidates if any(column in row for row in available)]
     lines = ["| method | " + " | ".join(shown) + " |", "|---|" + "---|" * len(shown)]
     for name, row in table.items():
         cells = ["not available" if name in unavailable else cell(row.get(column)) for column in shown]

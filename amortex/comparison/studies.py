@@ -117,8 +117,8 @@ def leakage_study(method: Method, protocol: Protocol) -> Study:
 
     def evaluate(batch: ExplainedBatch) -> Tensor:
         predicted = batch.explain(method).explanation
-        other = batch.explain(for_target, other_classes(predicted.encoded)).explanation
-        return metric.evaluate(predicted, other).double()
+        alternative = batch.explain(for_target, other_classes(predicted.encoded)).explanation
+        return metric.evaluate(predicted, alternative).double()
 
     settings = {"study": "leakage", "samples": protocol.samples, **method.settings, "other": for_target.settings}
     return Study("leakage", method.name, metric.columns, evaluate, settings)

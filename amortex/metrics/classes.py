@@ -34,14 +34,14 @@ class ClassLeakage(ImageMean):
         super().__init__(("own", "other"))
         self.rd, self.samples = rd, samples
 
-    def update(self, predicted: Explanation, other: Explanation) -> None:  # type: ignore[override]
+    def update(self, predicted: Explanation, alternative: Explanation) -> None:  # type: ignore[override]
         """Add explanations of the predicted classes and of other ones."""
-        self.accumulate(self.evaluate(predicted, other), bootstrap_seeds(predicted.encoded.image))
+        self.accumulate(self.evaluate(predicted, alternative), bootstrap_seeds(predicted.encoded.image))
 
-    def evaluate(self, predicted: Explanation, other: Explanation) -> Tensor:
+    def evaluate(self, predicted: Explanation, alternative: Explanation) -> Tensor:
         """``(B, 2)``."""
         columns = []
-        for explanation in (predicted, other):
+        for explanation in (predicted, alternative):
             output = functional.mean_output(self.rd, explanation, self.samples)
             columns.append(of_class(output, explanation.encoded.target))
         return torch.stack(columns, 1)

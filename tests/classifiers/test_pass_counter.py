@@ -74,10 +74,10 @@ def test_each_of_several_counters_counts(classifier, images):
                 for _ in range(index):
                     classifier(images[:1])
                 assert inner.per_image.tolist() == [index]
-        with classifier.count_passes(images=2) as other, classifier.passes_for(torch.tensor([0]), of=2):
+        with classifier.count_passes(images=2) as smaller, classifier.passes_for(torch.tensor([0]), of=2):
             classifier(images)  # the outer counter cannot know whose these are
     assert outer.per_image.tolist() == [1, 2, 3]
-    assert other.per_image.tolist() == [3, 0]
+    assert smaller.per_image.tolist() == [3, 0]
     assert total.total == outer.total == 6
 
 

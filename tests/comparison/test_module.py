@@ -26,7 +26,6 @@ from amortex.explainers.wam import WAM
 from amortex.explaining import distributed as sharing
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms.wavelet import Wavelet
-from helpers.classifiers import build_classifier, smooth_net
 from helpers.photographs import photographs
 from helpers.releases import write_release
 from helpers.training import PROBLEM, QUIET, ROOT
@@ -35,8 +34,8 @@ TINY = (
     *PROBLEM, *QUIET, "--trainer.logger", "false", "--data.val", "photos", "--data.val_images", "5",
     "--data.batch_size", "2", "--model.samples", "2", "--model.insertion_steps", "4", "--model.subsets", "4",
     "--model.methods", "[cartoonx,wam_sg,saliency,guided_backprop,random_pixels]",
-    "--model.sanity_methods", "[wam_sg]", "--model.leakage_methods", "[wam_sg]", "--model.sections", "[methods,leakage,sanity,scales]",
-    "--model.gallery", "1",
+    "--model.sanity_methods", "[wam_sg]", "--model.leakage_methods", "[wam_sg]", "--model.gallery", "1",
+    "--model.sections", "[methods,leakage,sanity,scales]",
 )  # fmt: skip
 
 
@@ -131,27 +130,26 @@ def test_settings_that_make_no_sense_get_one_line(arguments, why, folder, capsys
 
 
 def test_figures_belong_to_a_device(images, tiny_classifier, tmp_path, monkeypatch):
-    rd, store, made = RateDistortion(tiny_classifier, Wavelet("haar", 2)), ResultCache(tmp_path), []
+    rd, cache, runs = RateDistortion(tiny_classifier, Wavelet("haar", 2)), ResultCache(tmp_path), []
     method = Method("minimal", MinimalImage(rd, steps=12), "exact")
     run = ExplainedBatch._run
-    monkeypatch.setattr(ExplainedBatch, "_run", lambda self, *args: made.append(1) or run(self, *args))
+    monkeypatch.setattr(ExplainedBatch, "_run", lambda self, *args: runs.append(1) or run(self, *args))
     for device in ("cpu", "cpu", "cuda"):
         monkeypatch.setattr(ExplainedBatch, "device", property(lambda self, device=device: device))
-        ExplainedBatch(images[:1], store, Stopwatch()).explain(method)
-    assert len(made) == 2
+        ExplainedBatch(images[:1], cache, Stopwatch()).explain(method)
+    assert len(runs) == 2
 
 
-def test_methods_of_one_name_are_told_apart_and_a_damaged_cache_is_made_again(images, tmp_path):
-    classifier = build_classifier(smooth_net(5, seed=0), (3, 32, 32), "tiny")  # of its own: the watch stays on it
-    rd = RateDistortion(classifier, Wavelet("haar", 2))
+def test_methods_of_one_name_are_told_apart_and_a_damaged_cache_is_made_again(images, tiny_classifier, tmp_path):
+    rd = RateDistortion(tiny_classifier, Wavelet("haar", 2))
     batch = ExplainedBatch(images, ResultCache(tmp_path), Stopwatch())
     few, many = (batch.explain(Method("wam", WAM(rd, rate=rate), "exact")).explanation.mask for rate in (0.1, 0.5))
     assert few.mean() < 0.2 < many.mean()
     minimal = Method("minimal", MinimalImage(rd, steps=12), "exact")
     first = batch.explain(minimal)
     assert first.passes.tolist() == [3 * 12 + 1] * 3
-    (damaged, *others) = tmp_path.rglob("*.safetensors")
-    assert len(others) == 2
+    (damaged, *intact) = tmp_path.rglob("*.safetensors")
+    assert len(intact) == 2
     damaged.write_bytes(b"no safetensors")
     again = ExplainedBatch(images, ResultCache(tmp_path), Stopwatch()).explain(minimal)
     torch.testing.assert_close(again.explanation.mask, first.explanation.mask, rtol=0, atol=1e-4)
@@ -192,7 +190,7 @@ def test_trained_explainers_keep_to_their_budgets_and_have_rows_of_their_own(fol
     ours = ("--model.explainers.mine", "mine", "--model.effort_budgets", "[1, 4, 16]", "--model.finetune_steps", "[2]")
     assert compare("--model.methods", "[magnitude]", "--model.sections", "[methods, effort]", *ours, *few) == 0
     effort, native = (table(folder / "report", name) for name in ("effort", "native"))
-    passes = {row: float(found["mean"]) for (row, column), found in effort.items() if column == "passes"}
+    passes = {row: float(values["mean"]) for (row, column), values in effort.items() if column == "passes"}
     assert "mine@1" not in passes  # a look takes four
     assert [passes[row] for row in ("mine@4", "mine@16", "mine, learned steps@16")] == [4, 16, 16]
     assert float(effort["mine@4", "J@1"]["mean"]) == float(effort["mine, learned steps@4", "J@1"]["mean"])
@@ -204,19 +202,19 @@ def test_two_processes_give_the_figures_of_one(folder):
     light = ("--model.methods", "[wam_sg,saliency,random_pixels]", "--model.sections", "[methods,scales]",
              "--model.cache", "null", "--model.gallery", "0")  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests'}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1"}
-    found = []
+    tables = []
     for devices in ("1", "2"):
         command = [sys.executable, str(ROOT / "train.py"), "compare", *TINY, *light, "--model.out", f"out{devices}",
                    "--trainer.devices", devices]  # fmt: skip
         command += ["--trainer.strategy", "ddp"] if devices == "2" else []
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
-        found.append({name: table(folder / f"out{devices}", name) for name in ("native", "mapped", "scales")})
-    for name, one in found[0].items():
-        for key, row in one.items():
+        tables.append({name: table(folder / f"out{devices}", name) for name in ("native", "mapped", "scales")})
+    for name, rows in tables[0].items():
+        for key, alone in rows.items():
             if key[1] == "seconds":
                 continue
-            other = found[1][name][key]
-            assert row["images"] == other["images"] == "5"  # none twice: five images on two processes
+            shared = tables[1][name][key]
+            assert alone["images"] == shared["images"] == "5"  # none twice: five images on two processes
             for column in ("mean", "low", "high"):
-                assert float(row[column]) == pytest.approx(float(other[column]), abs=2e-5, nan_ok=True), key
+                assert float(alone[column]) == pytest.approx(float(shared[column]), abs=2e-5, nan_ok=True), key

@@ -4,8 +4,13 @@ import torch
 
 from amortex.comparison.cache import ResultCache
 from amortex.comparison.explained_batch import ExplainedBatch
+from amortex.comparison.methods import Method
 from amortex.comparison.stopwatch import Stopwatch
+from amortex.comparison.studies import sanity_study
 from amortex.comparison.study import Measurements, Study
+from amortex.explainers.wam import WAM
+from amortex.rate_distortion.pipeline import RateDistortion
+from amortex.transforms.wavelet import Wavelet
 
 
 def test_measurements_are_found_by_name():
@@ -40,3 +45,14 @@ def test_sections_inside_sections_count_once():
             pass
     assert stopwatch.sections["inner"] > 0
     assert stopwatch.sections["outer"] < stopwatch.seconds
+
+
+def test_passes_of_randomised_classifiers_are_in_the_total(tiny_classifier, images):
+    method = Method("wam", WAM(RateDistortion(tiny_classifier, Wavelet("haar", 2))), "exact")
+    study, stopwatch = sanity_study(method), Stopwatch()
+    batch = ExplainedBatch(images, ResultCache(None), stopwatch)
+    with stopwatch.counter.watch(tiny_classifier):
+        study.measure(batch)
+    assert stopwatch.counter.total == (1 + len(study.columns)) * 4 * len(images)  # a class and a gradient each
+    assert batch.explain(method).passes.tolist() == [4] * 3
+    assert 0 < stopwatch.counter.seconds < stopwatch.seconds

@@ -16,22 +16,22 @@ from amortex.transforms.wavelet import Wavelet
 def test_leakage_is_of_other_classes_and_sanity_falls(tiny_classifier, images):
     rd = RateDistortion(tiny_classifier, Wavelet("haar", 2))
     wam = WAM(rd)
-    own = wam.explain(images)
-    others = other_classes(own.encoded)
-    assert (others != own.encoded.target).all()
-    assert torch.equal(others, other_classes(own.encoded))
+    predicted = wam.explain(images)
+    targets = other_classes(predicted.encoded)
+    assert (targets != predicted.encoded.target).all()
+    assert torch.equal(targets, other_classes(predicted.encoded))
     metric = ClassLeakage(rd, 2)
-    metric.update(own, wam.explain(images, others))
+    metric.update(predicted, wam.explain(images, targets))
     assert 0 <= metric.compute()["other"].mean <= 1
-    changed = [one.explain(images, own.encoded.target) for one in cascading_randomisation(wam)]
+    changed = [randomised.explain(images, predicted.encoded.target) for randomised in cascading_randomisation(wam)]
     sanity = Sanity([str(stage) for stage in range(len(changed))])
-    sanity.update(own, changed)
+    sanity.update(predicted, changed)
     means = [interval.mean for interval in sanity.compute().values()]
     assert all(-1 <= mean < 0.9 for mean in means)
     same = Sanity(["same"])
-    same.update(own, [own])
+    same.update(predicted, [predicted])
     assert same.compute()["same"].mean == pytest.approx(1.0)
-    assert torch.equal(own.relevance, wam.explain(images).relevance)  # the classifier itself is left alone
+    assert torch.equal(predicted.relevance, wam.explain(images).relevance)  # the classifier itself is left alone
 
 
 def test_randomised_classifiers_have_no_head_left_that_predictors_read():

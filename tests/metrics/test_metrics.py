@@ -46,19 +46,19 @@ def test_metric_contract(kind, rd, images):
     assert values.shape == (3, len(metric.columns))
     assert not values.isinf().any()
     metric.update(explanation)
-    found = metric.compute()
-    assert tuple(found) == metric.columns
+    intervals = metric.compute()
+    assert tuple(intervals) == metric.columns
     for name, column in zip(metric.columns, values.T, strict=True):
         if column.isfinite().all():
-            assert found[name].mean == pytest.approx(column.mean().item(), abs=1e-5)
-            assert found[name].low <= found[name].mean + 1e-9
-            assert found[name].images == 3
+            assert intervals[name].mean == pytest.approx(column.mean().item(), abs=1e-5)
+            assert intervals[name].low <= intervals[name].mean + 1e-9
+            assert intervals[name].images == 3
     alone = kind(rd, **({"samples": 2} if "samples" in kind.__init__.__annotations__ else {}))
     for index in (2, 0, 1):  # neither order nor batch matters
         part = slice(index, index + 1)
         alone.update(Explanation(explanation.encoded.of(part), explanation.mask[part], explanation.relevance[part]))
     for name, interval in alone.compute().items():
-        assert interval == pytest.approx(found[name], abs=1e-4, nan_ok=True)
+        assert interval == pytest.approx(intervals[name], abs=1e-4, nan_ok=True)
 
 
 class LinearProbability(nn.Module):
@@ -101,7 +101,7 @@ def test_insertion_deletion_and_mu_fidelity_of_a_linear_model_by_brute_force():
     assert (chosen.sum(-1) == round(0.2 * 64)).all()
     drops = functional.subset_drops(rd, encoded, chosen)
     for image in range(2):
-        parts = [share[image, one].sum() for one in chosen[image]]
+        parts = [share[image, subset].sum() for subset in chosen[image]]
         expected = [share[image].sum().sigmoid() - (share[image].sum() - part).sigmoid() for part in parts]
         torch.testing.assert_close(drops[image], torch.stack(expected), atol=1e-5, rtol=0)
         pearson = stats.pearsonr(torch.stack(parts).numpy(), torch.stack(expected).numpy()).statistic
@@ -116,11 +116,12 @@ def test_the_oracle_wins_where_the_relevant_entries_are_known():
     oracle = weights.abs().sum(1).flatten(1).expand(3, -1)
     noise = torch.rand(3, 64, generator=torch.Generator().manual_seed(3))
     rates = (0.0, 4 / 64, 0.25, 0.5, 1.0)
-    best, other = (
-        functional.rate_distortion_curve(rd, Explanation(encoded, one, one), rates, 16) for one in (oracle, noise)
+    best, random = (
+        functional.rate_distortion_curve(rd, Explanation(encoded, relevance, relevance), rates, 16)
+        for relevance in (oracle, noise)
     )
     assert best["l2"][:, 1:].max() < 1e-4  # from the rate of the four pixels on
-    assert other["l2"][:, 1:4].mean() > 0.05
+    assert random["l2"][:, 1:4].mean() > 0.05
     assert (best["retained"][:, 1:] == 1).all()
     out = NoiseOutCurve(rd, rates, 16).evaluate(Explanation(encoded, oracle, oracle))
     curve = RateDistortionCurve(rd, rates, 16).evaluate(Explanation(encoded, oracle, oracle))
@@ -142,9 +143,9 @@ def test_areas_of_known_curves():
 def test_rank_correlation_within_levels_matches_scipy():
     a, b = (torch.randn(1, 40, generator=torch.Generator().manual_seed(s)).round() for s in (0, 1))  # with ties
     level = torch.arange(40) // 20
-    for one, found in enumerate(functional.spearman_within_levels(a, b, level)[0]):
-        on = level == one
-        assert found.item() == pytest.approx(stats.spearmanr(a[0, on].numpy(), b[0, on].numpy()).statistic)
+    for index, correlation in enumerate(functional.spearman_within_levels(a, b, level)[0]):
+        on = level == index
+        assert correlation.item() == pytest.approx(stats.spearmanr(a[0, on].numpy(), b[0, on].numpy()).statistic)
 
 
 def test_conciseness_of_the_whole_image_is_one_and_it_hallucinates_nothing(rd, images):

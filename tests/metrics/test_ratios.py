@@ -16,13 +16,13 @@ def test_means_match_numpy_and_the_interval_the_bootstrap():
     values[0, 1] = torch.nan
     metric = ImageMean(["a", "b"])
     metric.update(values, range(200))
-    found = metric.compute()
-    assert found["a"].mean == pytest.approx(values[:, 0].mean().item())
-    assert found["b"].mean == pytest.approx(values[1:, 1].mean().item())
-    assert found["b"].images == 199
+    intervals = metric.compute()
+    assert intervals["a"].mean == pytest.approx(values[:, 0].mean().item())
+    assert intervals["b"].mean == pytest.approx(values[1:, 1].mean().item())
+    assert intervals["b"].images == 199
     ordinary = stats.bootstrap((values[:, 0].numpy(),), np.mean, n_resamples=2000, rng=np.random.default_rng(0))
-    assert found["a"].low == pytest.approx(ordinary.confidence_interval.low, abs=0.006)
-    assert found["a"].high == pytest.approx(ordinary.confidence_interval.high, abs=0.006)
+    assert intervals["a"].low == pytest.approx(ordinary.confidence_interval.low, abs=0.006)
+    assert intervals["a"].high == pytest.approx(ordinary.confidence_interval.high, abs=0.006)
     assert metric.total.shape[0] == 1 + REPLICATES  # memory does not grow with the images
 
 
@@ -35,13 +35,13 @@ def test_figures_that_are_not_finite_are_left_out():
 def test_gap_break_even_and_time():
     gap = AmortizationGap()
     gap.update(torch.tensor([[0.2, 0.4], [0.6, 0.8]]), torch.tensor([[0.1, 0.1], [0.2, 0.4]]), [1, 2])
-    found = gap.compute()
-    assert found["gap"].mean == pytest.approx(2.0 / 0.8)
-    assert 2 <= found["median_ratio"].mean <= 3.01  # of the ratios 2, 2, 3, 4: between the middle ones
+    intervals = gap.compute()
+    assert intervals["gap"].mean == pytest.approx(2.0 / 0.8)
+    assert 2 <= intervals["median_ratio"].mean <= 3.01  # of the ratios 2, 2, 3, 4: between the middle ones
     for ratio in (0.5, 1.0, 3.0):
-        one = AmortizationGap()
-        one.update(torch.full((3, 2), ratio), torch.ones(3, 2), [1, 2, 3])
-        assert one.compute()["median_ratio"].mean == pytest.approx(ratio, rel=0.003)
+        constant = AmortizationGap()
+        constant.update(torch.full((3, 2), ratio), torch.ones(3, 2), [1, 2, 3])
+        assert constant.compute()["median_ratio"].mean == pytest.approx(ratio, rel=0.003)
     nothing = AmortizationGap()
     nothing.update(torch.full((1, 1), torch.nan), torch.ones(1, 1), [1])
     assert math.isnan(nothing.compute()["median_ratio"].mean)

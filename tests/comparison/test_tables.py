@@ -1,0 +1,43 @@
+"""Tables of a comparison: means over images, and ratios of rows that are found by name."""
+
+import pytest
+import torch
+
+from amortex.comparison.config import ComparisonConfig
+from amortex.comparison.effort import TEACHER
+from amortex.comparison.study import Measurements, Study
+from amortex.comparison.tables import ComparisonTables
+
+CONFIG = ComparisonConfig(
+    methods=("cartoonx",), explainers={"mine": "a folder"}, training_seconds={"mine": 90.0}, lambda_k=(1.0, 5.0)
+)
+
+
+def study(section, name, *columns):
+    return Study(section, name, columns, lambda batch: torch.empty(0), {})
+
+
+def test_ratios_are_of_rows_and_columns_by_name():
+    studies = [study("native", "cartoonx, lambda_k = 1", "seconds", "passes"),
+               study("native", "mine, lambda_k = 1", "passes", "seconds"),
+               study("effort", TEACHER, "J@1", "passes"), study("effort", "mine@4", "passes", "J@1")]  # fmt: skip
+    values = ([10.0, 12000.0], [4.0, 1.0], [0.1, 12000.0], [4.0, 0.3])
+    tables = ComparisonTables(CONFIG, studies)
+    tables.update(
+        {
+            (study.section, study.name): Measurements(study.columns, torch.tensor([row, row]))
+            for study, row in zip(studies, values, strict=True)
+        },
+        seeds=[1, 2],
+    )
+    assert tables.compute()["native"]["mine, lambda_k = 1"]["passes"].mean == 4
+    assert tables.gaps()["mine@4"]["gap"].mean == pytest.approx(3.0)
+    assert tables.break_evens()["mine"].mean == pytest.approx(10.0)
+
+
+def test_rows_of_methods_that_are_not_available_are_left_out():
+    studies = [study("native", "cartoonx, lambda_k = 1", "seconds"), study("native", "mine, lambda_k = 1", "seconds")]
+    tables = ComparisonTables(CONFIG, studies)
+    tables.update({("native", "mine, lambda_k = 1"): Measurements(("seconds",), torch.tensor([[1.0], [2.0]]))}, [1, 2])
+    assert tables.compute()["native"]["mine, lambda_k = 1"]["seconds"].mean == 1.5
+    assert tables.break_evens()["mine"].images == 0
