@@ -61,7 +61,9 @@ def test_the_guide_adds_one_file_and_one_line_for_each_name(copy):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_contract_test_runs_what_was_added(copy, name):
-    out = run(copy, "-m", "pytest", "tests/explainers/test_contracts.py", "-v", "-k", name, "-p", "no:cacheprovider")
+    out = run(
+        copy, "-m", "pytest", "tests/explainers/test_contracts.py", "-k", name, "-n", "0", "-p", "no:cacheprovider"
+    )
     assert int(re.search(r"(\d+) passed", out)[1]) >= 3, out
     assert "skipped" not in out
 
