@@ -11,6 +11,7 @@ from amortex.classifiers.class_names import class_index, short_name
 from amortex.classifiers.default import Activation
 from amortex.classifiers.folding import fold_batch_norms
 from amortex.classifiers.pass_counter import CountedModule, counted
+from amortex.core.catalog import check_name
 from amortex.core.errors import InputError
 from amortex.core.nd import MEMORY_FORMATS, channels_last, expand_dims
 
@@ -50,8 +51,7 @@ class Classifier(CountedModule):
         activation: Activation = "softmax",
     ) -> None:
         super().__init__()
-        if activation not in get_args(Activation):
-            raise InputError(f"unknown activation {activation!r}: use one of {', '.join(get_args(Activation))}")
+        check_name("activation", activation, get_args(Activation))
         self.activation = activation
         self.model_args = dict(model_args or {})
         dims = len(data_config["input_size"]) - 1

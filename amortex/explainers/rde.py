@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from amortex.core.catalog import check_name
 from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.base import Explainer, Explanation, OnStep
@@ -49,9 +50,7 @@ class RDE(Explainer):
     ) -> None:
         super().__init__(rate_distortion, seed)
         if isinstance(preset, str):
-            if preset not in PRESETS:
-                raise InputError(f"unknown preset {preset!r}: use one of {', '.join(PRESETS)}")
-            preset = PRESETS[preset]
+            preset = PRESETS[check_name("preset", preset, PRESETS)]
         if preset.steps < 1 or preset.samples < 1 or not 0 < preset.lr < math.inf:
             raise InputError("steps and samples must be at least 1, and the learning rate above 0 and finite")
         if preset.peak < 0 or not preset.tolerance > 0:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from amortex.classifiers.classifier import Classifier
+from amortex.core.catalog import check_name
 from amortex.core.errors import InputError
 from amortex.core.layout import Coefficients
 from amortex.core.noise_streams import NoiseStreams
@@ -58,8 +59,7 @@ class RateDistortion(Chunking, nn.Module):
     ) -> None:
         nn.Module.__init__(self)
         Chunking.__init__(self, internal_batch_size, batch_invariant)
-        if distortion not in DISTORTIONS:
-            raise InputError(f"unknown distortion {distortion!r}: use one of {', '.join(DISTORTIONS)}")
+        check_name("distortion", distortion, DISTORTIONS)
         self.classifier = classifier
         self.transform = transform or Wavelet(dims=len(classifier.input_size) - 1)
         self.obfuscation = obfuscation or Gaussian()
