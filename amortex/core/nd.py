@@ -47,10 +47,12 @@ def local_mean(x: Tensor, side: int, dims: int) -> Tensor:
     """Mean over `side` neighbours along each of the last `dims` axes; at the border over those that there are."""
     if dims == 3:  # torch's pooling of volumes refuses those shorter than the neighbourhood
         planes = local_mean(x, side, 2).flatten(-2)
-        return local_mean(planes.mT, side, 1).mT.unflatten(-1, x.shape[-2:])
+        volume: Tensor = local_mean(planes.mT, side, 1).mT.unflatten(-1, x.shape[-2:])
+        return volume
     pool = F.avg_pool1d if dims == 1 else F.avg_pool2d
     leading = x.flatten(0, -1 - dims)
-    return pool(leading, side, 1, side // 2, count_include_pad=False).unflatten(0, x.shape[:-dims])
+    mean: Tensor = pool(leading, side, 1, side // 2, count_include_pad=False).unflatten(0, x.shape[:-dims])
+    return mean
 
 
 def resize(x: Tensor, size: Sequence[int]) -> Tensor:

@@ -36,11 +36,11 @@ def shown(data: ImageData, n: int) -> list[int]:
 
 def validated(data: ImageData) -> dict:
     """All validation batches as one."""
-    found = [data.on_after_batch_transfer(batch, 0) for batch in data.val_dataloader()]
+    loaded = [data.on_after_batch_transfer(batch, 0) for batch in data.val_dataloader()]
     return {
-        "image": torch.cat([batch["image"] for batch in found]),
-        "index": torch.cat([batch["index"] for batch in found]).tolist(),
-        "name": [name for batch in found for name in batch["name"]],
+        "image": torch.cat([batch["image"] for batch in loaded]),
+        "index": torch.cat([batch["index"] for batch in loaded]).tolist(),
+        "name": [name for batch in loaded for name in batch["name"]],
     }
 
 

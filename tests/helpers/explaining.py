@@ -28,13 +28,13 @@ def explain(*arguments: object, network: str = "TinyNet") -> int:
 
 def rows(out: Path) -> list[dict]:
     """The rows of summary.jsonl, which must be those of summary.csv."""
-    found = [json.loads(line) for line in (out / "summary.jsonl").read_text().splitlines()]
+    records = [json.loads(line) for line in (out / "summary.jsonl").read_text().splitlines()]
     with open(out / "summary.csv", newline="", encoding="utf-8") as file:
         table = list(csv.reader(file))
     assert tuple(table[0]) == COLUMNS
-    assert all(tuple(row) == COLUMNS for row in found)
-    assert table[1:] == [[str(value) for value in row.values()] for row in found]
-    return found
+    assert all(tuple(row) == COLUMNS for row in records)
+    assert table[1:] == [[str(value) for value in row.values()] for row in records]
+    return records
 
 
 def mask_file(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
