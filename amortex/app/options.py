@@ -110,12 +110,8 @@ def _add_measuring_options(group: Any) -> None:
     group.add_argument(
         "--obfuscation", **_one_of("obfuscation", OBFUSCATIONS), help="default: gaussian; zero for minimal images"
     )
-    group.add_argument(
-        "--distortion",
-        **_one_of("distortion", get_args(DistortionName)),
-        default=Problem.distortion,
-        help="default: %(default)s",
-    )
+    distortions = _one_of("distortion", get_args(DistortionName))
+    group.add_argument("--distortion", **distortions, default=Problem.distortion, help="default: %(default)s")
     group.add_argument(
         "--wavelet", default=Problem.wavelet, help="any discrete wavelet of PyWavelets; default: %(default)s"
     )
@@ -136,11 +132,8 @@ def _add_classifier_options(group: Any) -> None:
         default=Problem.classifier,
         help="timm name (also hf-hub:, local-dir:) or package.module.Class; default: %(default)s",
     )
-    group.add_argument(
-        "--weights",
-        default=Problem.weights,
-        help="auto, random, or a safetensors or checkpoint file; default: %(default)s",
-    )
+    weights_help = "auto, random, or a safetensors or checkpoint file; default: %(default)s"
+    group.add_argument("--weights", default=Problem.weights, help=weights_help)
     group.add_argument("--num-classes", type=int, help="default: read off the weights")
     group.add_argument("--class-names", help="text file, one name per line")
     group.add_argument("--model-args", type=_json_object, metavar="JSON", help="object of constructor arguments")
@@ -158,12 +151,8 @@ def _add_classifier_options(group: Any) -> None:
 
 def _add_running_options(group: Any) -> None:
     group.add_argument("--batch-size", type=int, default=8, help="images explained at once; default: %(default)s")
-    group.add_argument(
-        "--internal-batch-size",
-        type=int,
-        default=Problem.internal_batch_size,
-        help="most obfuscated images in memory; default: %(default)s",
-    )
+    group.add_argument("--internal-batch-size", type=int, default=Problem.internal_batch_size,
+                       help="most obfuscated images in memory; default: %(default)s")  # fmt: skip
     group.add_argument(
         "--batch-invariant", action="store_true", help="results are the same to the last bit in any batch; slower"
     )

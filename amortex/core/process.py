@@ -12,7 +12,7 @@ from contextlib import contextmanager
 # milliseconds, which takes cores away from the threads that they wait for as soon as other programs run, too.
 SHORT_WAITS = {
     "OMP_WAIT_POLICY": "PASSIVE",
-    "GOMP_SPINCOUNT": "2000",  # of GNU's runtime, torch's on Linux: about as long as it takes to wake a thread
+    "GOMP_SPINCOUNT": "5000",  # of GNU's runtime, torch's on Linux: about as long as it takes to wake a thread
     "KMP_BLOCKTIME": "0",  # of Intel's and LLVM's runtime, in milliseconds
 }
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's mallopt
