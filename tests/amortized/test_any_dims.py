@@ -43,7 +43,7 @@ def test_masks_have_the_rate_asked_for_and_gradients_reach_every_weight(predicto
         for parameter in predictor.decoder.parameters():  # leave the zeros that training starts from
             parameter += 0.01 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
     config = ObjectiveConfig(masks=2), RefinementConfig(steps=2)
-    loss, _ = Objective(predictor, *config, (1.0, 5.0))(x, [0, 1], done=0.5, step=0)
+    loss, _ = Objective(predictor, *config, (1.0, 5.0))(x, [0, 1], progress=0.5, step=0)
     loss.backward()
     silent = [name for name, p in predictor.decoder.named_parameters() if p.grad is None or not p.grad.any()]
     assert not silent
@@ -55,7 +55,7 @@ def test_refinement_lowers_the_objective_after_some_training(predictor, dims):
     optimizer = torch.optim.Adam(predictor.decoder.refiner.parameters(), lr=1e-2)
     costs = []
     for _ in range(25):
-        loss, measured = objective(x, [0, 1], done=0.0, step=0)
+        loss, measured = objective(x, [0, 1], progress=0.0, step=0)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -189,7 +189,7 @@ def test_a_full_mask_for_want_of_a_sparser_one_is_said(bound, none, release, tmp
     [
         (("--method", "amortized", "--num-classes", 5), "there is no explainer for"),
         (("--explainer", "release", "--method", "cartoonx"), "cartoonx needs no --explainer"),
-        (("--explainer", "nowhere"), "no explainer at"),
+        (("--explainer", "nowhere"), "nowhere: no such file or folder"),
         (("--explainer", "release", "--num-classes", 7), "another classifier weights"),
         (("--explainer", "release", "--wavelet", "haar"), "another transform wavelet"),
         (("--explainer", "release", "--steps", 7), "amortized has no --steps"),
