@@ -16,6 +16,7 @@ from amortex.explainers import METHODS
 from amortex.io.images import Preprocess
 from helpers.explaining import FAST, TINY, explain, flat_mask, mask_file, rows
 from helpers.photographs import photographs
+from helpers.training import ROOT
 
 OPTIMISED = ("cartoonx", "pixel_rde", "fourier_rde")
 QUICK = {  # options that keep a method quick
@@ -143,14 +144,19 @@ def test_results_below_the_inputs_are_not_explained(two):
         assert len(rows(two)) == 3
 
 
-def test_the_script_explains_the_bundled_photographs_from_any_folder(tmp_path):
-    script = Path(__file__).parents[2] / "explain.py"
-    quick = ("--input-size", "64", "--certificate-samples", "2", "--device", "cpu", "--no-panels")
-    for method, options in (("amortized", ()), ("cartoonx", ("--method", "cartoonx", *FAST))):
-        command = [sys.executable, script, *quick, *options]
+@pytest.mark.parametrize("method", ["amortized", "cartoonx"])
+def test_the_bundled_photographs_are_explained_from_any_folder(method, tmp_path, monkeypatch, capsys):
+    options = ["--input-size", "64", "--certificate-samples", "2", "--device", "cpu", "--no-panels"]
+    if method == "amortized":  # the default, by the script
+        command = [sys.executable, ROOT / "explain.py", *options]
         run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stderr
-        found = rows(tmp_path / "explanations" / method)
-        lost = method == "amortized" and any(row["retained"] != "True" for row in found)  # which a last line says
-        assert run.stdout.splitlines()[-1 - lost] == f"2 explained: explanations/{method}"
-        assert [row["file"] for row in found] == ["chelsea.png", "coffee.png"]
+        printed = run.stdout
+    else:
+        monkeypatch.chdir(tmp_path)
+        assert main([*options, "--method", method, *FAST]) == 0
+        printed = capsys.readouterr().out
+    explained = rows(tmp_path / "explanations" / method)
+    lost = method == "amortized" and any(row["retained"] != "True" for row in explained)  # which a last line says
+    assert printed.splitlines()[-1 - lost] == f"2 explained: explanations/{method}"
+    assert [row["file"] for row in explained] == ["chelsea.png", "coffee.png"]

@@ -12,12 +12,14 @@ import torch
 
 from amortex.app.explain_cli import main as explain
 from amortex.app.train_cli import main
+from helpers.comparing import TINY as COMPARE
+from helpers.comparing import table
 from helpers.explaining import TINY as EXPLAIN
 from helpers.explaining import flat_mask, rows
 from helpers.photographs import photographs
-from helpers.training import ROOT, TINY, metrics, versions
+from helpers.training import BASE, LIGHT, ROOT, TINY, metrics, versions
 
-BASE = ("--config", str(ROOT / "configs/base.yaml"), *TINY, "--data.val_images", "5", "--data.train")
+DATA = (*TINY, "--data.val_images", "5", "--data.train", "../photos")
 TWO = ("--trainer.devices", "2", "--trainer.strategy", "ddp")
 CARTOONX = ("--method", "cartoonx", "--steps", "3", "--samples", "1", "--batch-size", "2", *EXPLAIN)
 LAST = "runs/explainer/version_0/checkpoints/last.ckpt"
@@ -73,8 +75,11 @@ def test_two_processes_do_what_one_does(sides):
     )
     long = ("--trainer.max_steps", "4", "--trainer.val_check_interval", "2")
 
+    light = ("--data.val", "../photos", "--data.val_images", "5", "--model.cache", "null", "--model.gallery", "0",
+             "--model.methods", "[wam_sg,saliency,random_pixels]", "--model.sections", "[methods,scales]")  # fmt: skip
+
     def commands(batch: int, *trainer: str) -> list[list[str]]:
-        base = [*BASE, "../photos", "--data.batch_size", str(batch), *trainer]
+        base = [*BASE, *DATA, "--data.batch_size", str(batch), *trainer]
         more = [*base, "--ckpt_path", LAST]
         by_cartoonx = without_explain_options("--out", "cartoonx", "--trainer.accelerator", "cpu", *trainer)
         return [
@@ -82,14 +87,15 @@ def test_two_processes_do_what_one_does(sides):
             ["validate", *more],
             ["predict", *more, "--data.predict", "../photos"],
             ["explain", "../photos", "--classifier", "helpers.networks.TinyNet", *by_cartoonx],
+            ["compare", *COMPARE, *light, *trainer],
         ]
 
-    assert [main(command) for command in commands(4)] == [0, 0, 1, 1]
+    assert [main(command) for command in commands(4)] == [0, 0, 1, 1, 0]
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     done = run(*torchrun, str(ROOT / "tests/helpers/every_process.py"), json.dumps(commands(2, *TWO)), at=two)
     assert done.returncode == 0, done.stderr
     statuses = sorted(line for line in done.stdout.splitlines() if line.startswith("statuses"))
-    assert statuses == ["statuses [0, 0, 0, 0]", "statuses [0, 0, 1, 1]"]
+    assert statuses == ["statuses [0, 0, 0, 0, 0]", "statuses [0, 0, 1, 1, 0]"]
 
     (trained, validated, _), (trained2, validated2, _) = versions(one), versions(two)  # predict leaves one, too
     names = ("train/loss", "train/distortion", "train/refine_last", "train/gradient_norm", "val/objective", "val/rises")
@@ -112,12 +118,22 @@ def test_two_processes_do_what_one_does(sides):
     assert sum("bad.png" in row["error"] for row in rows(two / "cartoonx")) == 1
     assert done.stderr.count("1 of 14 files could not be explained") == 2
 
+    for name in ("native", "mapped", "scales"):
+        expected, figures = (table(side / "report", name) for side in sides)
+        assert figures.keys() == expected.keys()
+        for key, row in expected.items():
+            assert row["images"] == figures[key]["images"] == "5"  # none twice: five images on two processes
+            if key[1] != "seconds":
+                for column in ("mean", "low", "high"):
+                    value = float(figures[key][column])
+                    assert value == pytest.approx(float(row[column]), abs=2e-5, nan_ok=True), key
+
 
 def test_a_killed_rank_ends_training_and_one_process_resumes_it(sides):
     one, two = sides
     refine = ("--model.refinement.steps", "2", "--model.refinement.only", "true", "--trainer.max_steps", "5",
               "--trainer.val_check_interval", "2", "--trainer.callbacks+=helpers.callbacks.Poison")  # fmt: skip
-    base = ("fit", *BASE, "../photos", *refine, "--data.batch_size")
+    base = ("fit", *LIGHT, *DATA, *refine, "--data.batch_size")
     assert main([*base, "4"]) == 0
     kill = ("--trainer.callbacks+=helpers.callbacks.KillAt", "--trainer.callbacks.rank=1", "--trainer.callbacks.step=3")
     done = run(str(ROOT / "train.py"), *base, "2", *TWO, *kill, at=two)

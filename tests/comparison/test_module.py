@@ -1,12 +1,7 @@
 """The comparison end to end: report, cache, several devices, methods that are not available."""
 
-import csv
 import json
-import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -26,17 +21,10 @@ from amortex.explainers.wam import WAM
 from amortex.explaining import distributed as sharing
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms.wavelet import Wavelet
+from helpers.comparing import TINY, compare, table
 from helpers.photographs import photographs
 from helpers.releases import write_release
-from helpers.training import PROBLEM, QUIET, ROOT
-
-TINY = (
-    *PROBLEM, *QUIET, "--trainer.logger", "false", "--data.val", "photos", "--data.val_images", "5",
-    "--data.batch_size", "2", "--model.samples", "2", "--model.insertion_steps", "4", "--model.subsets", "4",
-    "--model.methods", "[cartoonx,wam_sg,saliency,guided_backprop,random_pixels]",
-    "--model.sanity_methods", "[wam_sg]", "--model.leakage_methods", "[wam_sg]", "--model.gallery", "1",
-    "--model.sections", "[methods,leakage,sanity,scales]",
-)  # fmt: skip
+from helpers.training import ROOT
 
 
 @pytest.fixture
@@ -44,15 +32,6 @@ def folder(tmp_path, monkeypatch):
     photographs(tmp_path / "photos", *(f"{i}.png" for i in range(5)))
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def compare(*arguments: str) -> int:
-    return train_cli.main(["compare", *TINY, *arguments])
-
-
-def table(folder: Path, name: str) -> dict[tuple[str, str], dict[str, str]]:
-    with open(folder / f"{name}.csv", newline="") as file:
-        return {(row["row"], row["column"]): row for row in csv.DictReader(file)}
 
 
 def test_a_report_and_a_rerun_from_the_cache(folder, capsys):
@@ -64,11 +43,11 @@ def test_a_report_and_a_rerun_from_the_cache(folder, capsys):
         assert (folder / "report" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert f"({name}.png)" in report
     native = table(folder / "report", "native")
-    assert native["cartoonx", "rate"]["images"] == "5"
+    assert native["cartoonx", "rate"]["images"] == "3"
     assert float(native["cartoonx", "passes"]["mean"]) >= 3 * 2 * 2000
     assert float(native["cartoonx", "l2@1"]["mean"]) < 1e-5
     rows = [json.loads(line) for line in (folder / "report/images.jsonl").read_text().splitlines()]
-    assert len([row for row in rows if row["row"] == "cartoonx" and row["table"] == "native"]) == 5
+    assert len([row for row in rows if row["row"] == "cartoonx" and row["table"] == "native"]) == 3
     first = {file.name: file.read_bytes() for file in (folder / "report").glob("*.csv")}
     assert compare("--model.gallery", "0") == 0
     assert "explaining: cartoonx" in report
@@ -196,25 +175,3 @@ def test_trained_explainers_keep_to_their_budgets_and_have_rows_of_their_own(fol
     assert float(effort["mine@4", "J@1"]["mean"]) == float(effort["mine, learned steps@4", "J@1"]["mean"])
     assert float(native["mine + 2 steps", "passes"]["mean"]) == 4 + 2 * 6
     assert float(native["mine", "objective"]["mean"]) > 0
-
-
-def test_two_processes_give_the_figures_of_one(folder):
-    light = ("--model.methods", "[wam_sg,saliency,random_pixels]", "--model.sections", "[methods,scales]",
-             "--model.cache", "null", "--model.gallery", "0")  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests'}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1"}
-    tables = []
-    for devices in ("1", "2"):
-        command = [sys.executable, str(ROOT / "train.py"), "compare", *TINY, *light, "--model.out", f"out{devices}",
-                   "--trainer.devices", devices]  # fmt: skip
-        command += ["--trainer.strategy", "ddp"] if devices == "2" else []
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stderr
-        tables.append({name: table(folder / f"out{devices}", name) for name in ("native", "mapped", "scales")})
-    for name, rows in tables[0].items():
-        for key, alone in rows.items():
-            if key[1] == "seconds":
-                continue
-            shared = tables[1][name][key]
-            assert alone["images"] == shared["images"] == "5"  # none twice: five images on two processes
-            for column in ("mean", "low", "high"):
-                assert float(alone[column]) == pytest.approx(float(shared[column]), abs=2e-5, nan_ok=True), key
