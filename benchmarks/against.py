@@ -27,9 +27,9 @@ def main(options: argparse.Namespace) -> None:
     print(f"{options.checkout} (before) and {ROOT} (after), medians of {options.repeats} turns\n")
     print("| figure | before | after | after / before |\n|---|---|---|---|", flush=True)
     for name, figure in figures(options).items():
-        print_row(name, side_by_side(name, figure, options.checkout, options.repeats, warm_up=1))
+        print_row(name, in_turn(name, figure, options.checkout, options.repeats, warm_up=1))
     if options.suite:
-        print_row("test suite (s)", side_by_side("test suite", suite, options.checkout, repeats=1, warm_up=0))
+        print_row("test suite (s)", in_turn("test suite", suite, options.checkout, repeats=1, warm_up=0))
 
 
 def figures(options: argparse.Namespace) -> dict[str, Figure]:
@@ -68,7 +68,7 @@ def suite(path: Path) -> float:
     return seconds([sys.executable, "-m", "pytest", "-q"], folder=path)  # the current folder comes first on the path
 
 
-def side_by_side(name: str, figure: Figure, other: Path, repeats: int, warm_up: int) -> list[tuple[float, float]]:
+def in_turn(name: str, figure: Figure, other: Path, repeats: int, warm_up: int) -> list[tuple[float, float]]:
     """The figure of the other checkout and of this one, in turn; who is first alternates."""
     pairs = []
     for turn in tqdm(range(repeats + warm_up), desc=name, leave=False, disable=None):
