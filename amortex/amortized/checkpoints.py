@@ -66,12 +66,12 @@ def start_from(predictor: MaskPredictor, path: Path) -> None:
     """
     _, identity, weights = read(path)
     predictor.refuse_others(identity)
-    own = predictor.decoder.state_dict()
-    other = [key for key in own if key in weights and weights[key].shape != own[key].shape]
-    missing = [key for key in own if key not in weights and not key.startswith("refiner.")]
-    if other or missing:
-        raise InputError(f"{path} is built otherwise ({(other + missing)[0]}): train without start")
-    predictor.decoder.load_state_dict({**own, **{key: weights[key] for key in own if key in weights}})
+    untrained = predictor.decoder.state_dict()
+    mismatched = [key for key in untrained if key in weights and weights[key].shape != untrained[key].shape]
+    missing = [key for key in untrained if key not in weights and not key.startswith("refiner.")]
+    if mismatched or missing:
+        raise InputError(f"{path} is built otherwise ({(mismatched + missing)[0]}): train without start")
+    predictor.decoder.load_state_dict({**untrained, **{key: weights[key] for key in untrained if key in weights}})
 
 
 def refuse_code(settings: dict[str, Any], named: str | None, path: str | Path) -> None:

@@ -104,9 +104,9 @@ def export_onnx(predictor: MaskPredictor, file: Path) -> None:
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
         for count in (1, 3):
             inputs = _inputs(predictor, torch.cat([image[:1]] * count))
-            found = session.run(None, {name: value.numpy() for name, value in zip(names, inputs, strict=True)})
-            for name, ours, theirs in zip(outputs, graph(*inputs), found, strict=True):
-                if not torch.allclose(ours, torch.from_numpy(theirs), rtol=0, atol=1e-3):
+            results = session.run(None, {name: value.numpy() for name, value in zip(names, inputs, strict=True)})
+            for name, expected, actual in zip(outputs, graph(*inputs), results, strict=True):
+                if not torch.allclose(expected, torch.from_numpy(actual), rtol=0, atol=1e-3):
                     raise InputError(f"onnxruntime computes another {name} than torch: the file was not written")
     write_atomically(file, content)
 

@@ -27,7 +27,7 @@ from amortex.explaining.distributed import FileExplainer
 from amortex.training.module import AmortizedTrainingModule
 from amortex.training.wandb_run import finish
 
-# validation and explanations, too, look at gradients; the data shards itself
+# validation and explanations, too, need gradients; the data shards itself
 TRAINER = {"inference_mode": False, "use_distributed_sampler": False}
 INTERRUPTED = 1  # with what Lightning exits when it is interrupted
 USELESS_WARNINGS = (  # of libraries, which help nobody here

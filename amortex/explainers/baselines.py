@@ -74,7 +74,7 @@ class Baseline(Explainer):
 
 
 class Ordering(Explainer):
-    """An order of the entries that takes little or no look at the classifier; the mask keeps the share `rate`.
+    """An order of the entries that hardly depends on the classifier; the mask keeps the share `rate`.
 
     ``random``, ``magnitude`` (energy), or ``sensitivity`` (the first-order damage of obfuscation).
 

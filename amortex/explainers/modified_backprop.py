@@ -130,9 +130,9 @@ def relevance_propagation(classifier: Classifier, image: Tensor, target: Tensor)
     with torch.enable_grad():
         made = classifier.forward_normalised(classifier.normalise(image[:1]).detach().requires_grad_())
     names = {node.name() for node in nodes(made) if not is_scaling(node)}
-    other = sorted(name.rstrip("0123456789").removesuffix("Backward") for name in names if not name.startswith(RULED))
-    if other:  # gates and functions that are no modules
-        raise InputError(f"LRP has no rule for these operations of {classifier.name}: {', '.join(other)}")
+    unknown = sorted(name.rstrip("0123456789").removesuffix("Backward") for name in names if not name.startswith(RULED))
+    if unknown:  # gates and functions that are no modules
+        raise InputError(f"LRP has no rule for these operations of {classifier.name}: {', '.join(unknown)}")
     # without biases, which would keep nearly all relevance to themselves in a network of fifty layers
     composite = EpsilonPlusFlat(layer_map=[(pools, Norm())], zero_params=["bias"])
     with composite.context(classifier.model), torch.enable_grad():
