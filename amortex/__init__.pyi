@@ -37,11 +37,11 @@ from .explainers.presets import PRESETS as PRESETS
 from .explainers.presets import Preset as Preset
 from .explainers.rde import RDE as RDE
 from .explainers.wam import WAM as WAM
-from .explaining.certificate import Certificate as Certificate
-from .explaining.certificate import certify as certify
 from .explaining.notebook import NotebookResult as NotebookResult
 from .explaining.results import ExplanationResult as ExplanationResult
 from .obfuscations import OBFUSCATIONS as OBFUSCATIONS
+from .rate_distortion.certificate import Certificate as Certificate
+from .rate_distortion.certificate import certify as certify
 from .rate_distortion.pipeline import RateDistortion as RateDistortion
 from .rate_distortion.problem import Problem as Problem
 from .training.module import AmortizedTrainingModule as AmortizedTrainingModule

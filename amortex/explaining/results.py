@@ -10,9 +10,9 @@ from torch import Tensor
 
 from amortex.core.errors import InputError
 from amortex.explainers.base import Explainer, Explanation, OnStep, picture
-from amortex.explaining.certificate import Certificate, certify
 from amortex.explaining.rows import Row
 from amortex.io.images import Source
+from amortex.rate_distortion.certificate import Certificate, certify
 from amortex.rate_distortion.pipeline import RateDistortion, class_probability
 
 MIN_SAMPLES = 2  # of a certificate: a single draw has no interval

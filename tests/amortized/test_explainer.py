@@ -15,8 +15,8 @@ from amortex.app import explain_cli as cli
 from amortex.classifiers.loading import load_classifier
 from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams
-from amortex.explaining.certificate import certify
 from amortex.obfuscations.constant import Constant, Zero
+from amortex.rate_distortion.certificate import certify
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms.wavelet import Wavelet
 from helpers.explaining import explain

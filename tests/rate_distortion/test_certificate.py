@@ -6,10 +6,10 @@ import torch
 
 from amortex.classifiers.classifier import Classifier
 from amortex.core.noise_streams import NoiseStreams
-from amortex.explaining.certificate import EVALUATION_SEED, certify
 from amortex.obfuscations.constant import Constant
 from amortex.obfuscations.gaussian import Gaussian
 from amortex.obfuscations.uniform import Uniform
+from amortex.rate_distortion.certificate import EVALUATION_SEED, certify
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms.pixel import Pixel
 from amortex.transforms.wavelet import Wavelet
