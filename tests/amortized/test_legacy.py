@@ -1,0 +1,118 @@
+"""Files of version 0.1, whose settings are flat and whose layers have other names, give the same explainers.
+
+The explainer that comes with amortex is such a file, too: see `test_release_golden`.
+"""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from amortex.amortized.checkpoints import CONFIG, WEIGHTS, load_predictor
+from amortex.amortized.export import release
+from amortex.amortized.legacy import upgrade_settings, upgrade_weights
+from amortex.amortized.predictor import MaskPredictor
+from amortex.amortized.released import released
+from amortex.classifiers.default import DEFAULT_CLASSIFIER
+from amortex.core.noise_streams import NoiseStreams
+from helpers.predictors import stirred
+from helpers.problems import tiny_problem
+
+CLASSIFIER = "helpers.networks.TinyNet"
+OLD_NAMES = {
+    "decoder": {"embed": "describe", "curve_stem": "expect", "curve_head": "refine"},
+    "level": {
+        "stem": "enter", "head": "leave", "norm": "calm", "depthwise": "spread", "expand": "grow", "project": "shrink",
+    },
+}  # fmt: skip
+OLD_SETTINGS = {
+    "classifier": CLASSIFIER, "weights": "auto", "num_classes": None, "class_names": None, "model_args": None,
+    "img_size": 32, "mean": [0.5], "std": [0.5], "wavelet": "db3", "levels": 2, "padding": "zero",
+    "obfuscation": "gaussian", "distortion": "label_l2", "features": True, "encoder": None, "gradient": True,
+    "width": 32, "condition": 64, "lr": 0.002, "weight_decay": 0.01, "masks": 2, "samples": 1, "monotone": 4.0,
+    "first_rates": [0.3, 0.98], "rates": [0.01, 0.95], "curriculum": 0.4, "warm_up": 0, "teacher_steps": 10,
+    "refine_steps": 20, "refine_only": True, "start": None, "ema": 0.995, "clip": 1.0,
+    "lambda_k": [1.0, 2.5, 5.0, 10.0], "validation_samples": 4, "internal_batch_size": 64, "seed": 31,
+    "_instantiator": "lightning.pytorch.cli.instantiate_module",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    torch.manual_seed(0)
+    return stirred(MaskPredictor(tiny_problem(levels=2).build(), refiner=True)).eval()
+
+
+@pytest.fixture(scope="module")
+def weights(predictor):
+    """The decoder's weights under their old names."""
+    return {old_name(key): value for key, value in predictor.decoder.state_dict().items()}
+
+
+@pytest.fixture(scope="module")
+def identity(predictor):
+    today = predictor.rate_distortion.identity()
+    for key in ("transform_dims", "activation", "value_range"):
+        del today[key]
+    return {**today, "transform_mode": today.pop("transform_padding")}
+
+
+def old_name(key):
+    *prefix, key = key.rpartition("refiner.")
+    first, *rest = key.split(".")
+    if first == "stages":
+        rest = [OLD_NAMES["level"].get(segment, segment) for segment in rest]
+    return "".join(prefix) + ".".join([OLD_NAMES["decoder"].get(first, first), *rest])
+
+
+def test_old_names_are_those_of_the_released_file(predictor, weights):
+    folder = released(DEFAULT_CLASSIFIER)
+    assert json.loads((folder / CONFIG).read_text())["settings"].keys() == OLD_SETTINGS.keys()
+    written = load_file(folder / WEIGHTS)
+    # without the levels and the head that the tiny network lacks
+    assert weights.keys() <= written.keys()
+    assert {"describe.0.weight", "expect.bias", "refine.weight", "stages.0.blocks.0.spread.weight"} <= weights.keys()
+    upgraded = upgrade_weights(weights)
+    assert upgraded.keys() == predictor.decoder.state_dict().keys()
+    assert upgrade_weights(upgraded).keys() == upgraded.keys()  # today's names stay as they are
+
+
+def test_old_settings_are_grouped_and_none_is_lost():
+    settings = upgrade_settings(OLD_SETTINGS)
+    groups = ("problem", "predictor", "objective", "refinement", "optimizer")
+    assert settings["problem"]["input_size"] == 32
+    assert settings["refinement"] == {"steps": 20, "only": True}
+    grouped = [value for group in groups for value in settings[group].values()]
+    assert len(grouped) + len(settings) - len(groups) == len(OLD_SETTINGS)
+    assert upgrade_settings(settings) == settings
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "release"])
+def test_old_files_give_the_same_masks_and_are_written_in_todays_format(
+    kind, predictor, weights, identity, tmp_path, images
+):
+    path = tmp_path / "old"
+    if kind == "checkpoint":
+        path = tmp_path / "old.ckpt"
+        state = {f"predictor.decoder.{key}": torch.zeros_like(value) for key, value in weights.items()}
+        state |= {f"average.module.{key}": value for key, value in weights.items()}
+        state["average.n_averaged"] = torch.tensor(7)
+        torch.save({"state_dict": state, "hyper_parameters": OLD_SETTINGS, "amortex": identity}, path)
+    else:
+        path.mkdir()
+        save_file(weights, path / WEIGHTS)
+        (path / CONFIG).write_text(json.dumps({"settings": OLD_SETTINGS, "identity": identity}))
+    release(path, tmp_path / "new")
+    written = json.loads((tmp_path / "new" / CONFIG).read_text())
+    assert written["settings"]["problem"]["levels"] == 2
+    assert written["identity"]["transform_padding"] == "zero"
+    assert load_file(tmp_path / "new" / WEIGHTS).keys() == predictor.decoder.state_dict().keys()
+
+    def masks(explainer):
+        prediction = explainer(images, streams=NoiseStreams.of(images, stream="look"))
+        return explainer.refine(prediction, 2.0, 2, NoiseStreams.of(images, stream="refine"))
+
+    expected = masks(predictor)
+    for file in (path, tmp_path / "new"):
+        assert torch.equal(masks(load_predictor(file, CLASSIFIER)), expected)
