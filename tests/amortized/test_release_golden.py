@@ -21,8 +21,8 @@ from amortex.amortized.explainer import Amortized
 from amortex.amortized.released import released
 from amortex.app.explain_command import bundled_photographs
 from amortex.classifiers.default import DEFAULT_CLASSIFIER
-from amortex.explaining.certificate import certify
 from amortex.io.images import Preprocess
+from amortex.rate_distortion.certificate import certify
 
 REFERENCE = load_file(Path(__file__).with_name("golden.safetensors"))
 SAMPLES = 16
