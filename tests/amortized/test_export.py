@@ -41,7 +41,7 @@ def test_a_release_holds_what_the_checkpoint_does(checkpoint, tmp_path, images, 
     assert settings["identity"]["transform_wavelet"] == "db3"
 
 
-@pytest.mark.parametrize("gradient", [False, True])
+@pytest.mark.parametrize("gradient", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_onnx_files_compute_the_same_for_any_batch(gradient, tiny_classifier, tmp_path, images):
     torch.manual_seed(0)
     predictor = MaskPredictor(

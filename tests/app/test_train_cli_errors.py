@@ -25,7 +25,10 @@ def test_checkpoints_of_strangers_run_nothing_and_untrained_explainers_explain_n
     last = versions(folder)[0] / "checkpoints/last.ckpt"
     assert "if you trust it" in run("predict", "--ckpt_path", str(last))
     checkpoint = torch.load(last, weights_only=True)
-    checkpoint["hyper_parameters"] |= {"classifier": "resnet18", "model_args": {"checkpoint_path": "evil.pth"}}
+    checkpoint["hyper_parameters"]["problem"] |= {
+        "classifier": "resnet18",
+        "model_args": {"checkpoint_path": "evil.pth"},
+    }
     torch.save(checkpoint, "loading.ckpt")
     assert "would load other files" in run("predict", "--ckpt_path=loading.ckpt")
     Path("broken.ckpt").write_bytes(last.read_bytes()[:1000])

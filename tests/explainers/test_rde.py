@@ -87,8 +87,16 @@ def test_toy_images_are_what_the_tests_take_them_for(toy_classifier, toy_images)
     torch.testing.assert_close(toy_classifier(toy_images)[:, 0], expected, rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize("obfuscation", [Constant(), Gaussian()], ids=lambda o: type(o).__name__)
-@pytest.mark.parametrize("preset", [SHORT, PRESETS["fast"]], ids=lambda preset: preset.name)
+@pytest.mark.parametrize(
+    ("preset", "obfuscation"),
+    [
+        (SHORT, Constant()),
+        (SHORT, Gaussian()),
+        (PRESETS["fast"], Gaussian()),
+        pytest.param(PRESETS["fast"], Constant(), marks=pytest.mark.slow),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
 @pytest.mark.parametrize("init", ["ones", "startgrad", "sensitivity"])
 def test_mask_finds_the_coefficients_that_matter(obfuscation, preset, init, solve):
     mask = solve(obfuscation, preset, init)
@@ -110,7 +118,13 @@ def test_continuation_does_not_hold_a_start_that_is_ruined_or_given(toy_classifi
 
 
 @pytest.mark.parametrize(
-    ("preset", "slack"), [(SHORT, 0.02), (CONTINUED, 0.02), (PRESETS["fast"], 0.1), (PRESETS["converged"], 0.05)]
+    ("preset", "slack"),
+    [
+        (SHORT, 0.02),
+        (CONTINUED, 0.02),
+        (PRESETS["fast"], 0.1),
+        pytest.param(PRESETS["converged"], 0.05, marks=pytest.mark.slow),
+    ],
 )
 def test_mask_reaches_the_known_optimum(preset, slack, solve, toy_classifier, toy_images):
     lambda_k = 2.0
