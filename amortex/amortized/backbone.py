@@ -55,7 +55,11 @@ class Backbone(nn.Module):
         """Keep the centred weights of the classifier's linear head. Call it again when they have changed."""
         network: Any = self.classifier.model
         linear = network.get_classifier() if hasattr(network, "get_classifier") else None
-        self.head = linear.weight - linear.weight.mean(0) if isinstance(linear, nn.Linear) else None
+        if not isinstance(linear, nn.Linear):
+            self.head = None
+            return
+        weight = torch.cat([-linear.weight, linear.weight]) / 2 if self.classifier.binary else linear.weight
+        self.head = weight - weight.mean(0)
 
     @torch.no_grad()
     def forward(self, image: Tensor) -> Features:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+DECODERS = ("predictor.decoder.", "average.module.")  # in a checkpoint: the weights and their running mean
 DECODER = {"describe": "embed", "expect": "curve_stem", "refine": "curve_head"}
 LAYERS = {
     "spread": "depthwise", "grow": "expand", "shrink": "project", "enter": "stem", "leave": "head", "calm": "norm",
@@ -45,6 +46,18 @@ def upgrade_identity(identity: dict[str, Any]) -> dict[str, Any]:
 def upgrade_weights(weights: dict[str, Any]) -> dict[str, Any]:
     """Weights of a decoder under today's names."""
     return {".".join(_segments(key)): value for key, value in weights.items()}
+
+
+def upgrade_checkpoint(checkpoint: dict[str, Any]) -> None:
+    """Bring a checkpoint of training up to date, in place: training can go on from it."""
+    if "problem" in checkpoint["hyper_parameters"]:
+        return
+    checkpoint["hyper_parameters"] = upgrade_settings(checkpoint["hyper_parameters"])
+    checkpoint["amortex"] = upgrade_identity(checkpoint["amortex"])
+    state = checkpoint["state_dict"]
+    for prefix in DECODERS:
+        old = {key.removeprefix(prefix): state.pop(key) for key in list(state) if key.startswith(prefix)}
+        state |= {prefix + key: value for key, value in upgrade_weights(old).items()}
 
 
 def _segments(key: str) -> list[str]:

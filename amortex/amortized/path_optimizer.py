@@ -129,7 +129,7 @@ class PathOptimizer(NamedTuple):
     def gradient(self, midpoint: Tensor, weights: Tensor, streams: NoiseStreams) -> tuple[Tensor, Tensor]:
         """Mean distortion along the path, ``(B,)``, and the smoothed gradient of the weighted one, ``(B, k)``."""
         all_rates, layout = self.config.rates, self.encoded.layout
-        most = max(1, self.rd.internal_batch_size // len(midpoint))
+        most = self.rd.draws_at_once(len(midpoint))
         value, total = torch.zeros_like(midpoint[:, 0]), torch.zeros_like(midpoint)
         for first in range(0, len(all_rates), most):
             chunk = slice(first, first + most)

@@ -29,10 +29,11 @@ def complete(options: argparse.Namespace) -> None:
         InputError: numbers out of range; options that do not fit together, or that the method does not have.
     """
     for name, (least, most) in BOUNDS.items():
-        value = getattr(options, name)
-        if value is not None and not least <= value <= most:
-            bound = f"at least {least}" if value < least else f"at most {most}"
-            raise InputError(f"{option_name(name)} must be {bound}, not {value}")
+        given = getattr(options, name)
+        for value in given if isinstance(given, list) else [] if given is None else [given]:
+            if not least <= value <= most:
+                bound = f"at least {least}" if value < least else f"at most {most}"
+                raise InputError(f"{option_name(name)} must be {bound}, not {value}")
     _choose_method(options)
     method_arguments(options)
     if options.compile and options.method in METHODS and METHODS[options.method].kind == "classical":

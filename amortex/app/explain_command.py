@@ -61,9 +61,9 @@ def build_request(options: argparse.Namespace) -> Request:
 def print_plan(options: argparse.Namespace, request: Request, images: int) -> None:
     """Print what is going to be explained, and at what size: trained explainers have their own."""
     if not options.quiet:
-        height, width = request.explainer.rate_distortion.classifier.input_size[1:]
+        size = " x ".join(map(str, reversed(request.explainer.rate_distortion.classifier.input_size[1:])))
         plural = "s" if images > 1 else ""
-        print(f"explaining {images} image{plural} by {options.method} at {width} x {height}: {options.out}", flush=True)
+        print(f"explaining {images} image{plural} by {options.method} at {size}: {options.out}", flush=True)
 
 
 def print_outcome(options: argparse.Namespace, request: Request, rows: list[dict[str, Any]], total: int) -> int:

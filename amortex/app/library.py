@@ -43,9 +43,10 @@ class Options(TypedDict, total=False):
     num_classes: int
     model_args: dict[str, Any]
     activation: str
-    input_size: int
+    input_size: int | Sequence[int]
     mean: Sequence[float]
     std: Sequence[float]
+    value_range: Sequence[float]
     device: str
     internal_batch_size: int
     batch_invariant: bool

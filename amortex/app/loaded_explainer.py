@@ -73,10 +73,11 @@ class LoadedExplainer:
 
     def _read(self, images: Images) -> tuple[Tensor, list[Source]]:
         device = self.classifier.mean.device
-        channels = self.classifier.input_size[0]
+        channels, *size = self.classifier.input_size
         if isinstance(images, Tensor):
-            if images.ndim != 4 or not len(images) or images.shape[1] != channels:
-                raise InputError(f"images must be a tensor (B, {channels}, H, W), not {tuple(images.shape)}")
+            if images.ndim != 2 + len(size) or not len(images) or images.shape[1] != channels:
+                axes = {1: "T", 2: "H, W", 3: "D, H, W"}[len(size)]
+                raise InputError(f"images must be a tensor (B, {channels}, {axes}), not {tuple(images.shape)}")
             if not images.is_floating_point():
                 raise InputError(f"images must be floats in [0, 1], not {images.dtype}: divide bytes by 255")
             images = images.float()

@@ -1,14 +1,13 @@
 """The options of `explain.py`. Nothing here imports torch, so that help and mistakes are answered at once."""
 
 import argparse
-import difflib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn, get_args
+from typing import Any, get_args
 
+from amortex.app.parsing import OneLineParser, OneOrMore, json_object, one_of
 from amortex.classifiers.default import Activation
-from amortex.core.catalog import check_name
 from amortex.core.errors import InputError
 from amortex.explainers import METHODS
 from amortex.explainers.presets import PRESETS, Initial
@@ -23,15 +22,6 @@ AMORTIZED_OPTIONS = (
 )  # fmt: skip
 # options of one method or several, which the others refuse
 METHOD_OPTIONS = {name: entry.options for name, entry in METHODS.items()} | {AMORTIZED: AMORTIZED_OPTIONS}
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong in one line, by InputError, instead of pages of usage."""
-
-    def error(self, message: str) -> NoReturn:
-        unknown = message.partition("unrecognized arguments: ")[2].split(" ")[0].partition("=")[0]
-        near = difflib.get_close_matches(unknown, self._option_string_actions, n=1)
-        raise InputError(message + (f"; did you mean {near[0]}?" if near else ""))
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -55,7 +45,7 @@ def add_options(parser: argparse.ArgumentParser) -> Any:
     parser.add_argument("inputs", nargs="*", help="images and folders; by default two bundled photographs")
     parser.add_argument(
         "--method",
-        **_one_of("method", METHOD_OPTIONS),
+        **one_of("method", METHOD_OPTIONS),
         help="default: amortized where there is an explainer for this classifier, wavelet and noise, or else cartoonx",
     )
     parser.add_argument(
@@ -78,7 +68,7 @@ def add_options(parser: argparse.ArgumentParser) -> Any:
 
 
 def _add_method_options(group: Any) -> None:
-    group.add_argument("--preset", **_one_of("preset", PRESETS), help="how RDE methods optimise; default: fast")
+    group.add_argument("--preset", **one_of("preset", PRESETS), help="how RDE methods optimise; default: fast")
     group.add_argument("--lambda-k", type=float, help="sparsity weight of RDE methods; default: 5 (preset paper: 20)")
     group.add_argument(
         "--steps", type=int, help="gradient steps of RDE methods and minimal; default: the preset's, 500"
@@ -87,7 +77,7 @@ def _add_method_options(group: Any) -> None:
         "--samples", type=int, help="noise draws per step (RDE), inputs averaged (wam_sg), intervals (wam_ig)"
     )
     group.add_argument("--lr", type=float, help="learning rate of RDE methods and minimal")
-    group.add_argument("--init", **_one_of("start", get_args(Initial)), help="start of RDE methods; default: ones")
+    group.add_argument("--init", **one_of("start", get_args(Initial)), help="start of RDE methods; default: ones")
     group.add_argument(
         "--rate",
         type=float,
@@ -108,9 +98,9 @@ def _add_method_options(group: Any) -> None:
 
 def _add_measuring_options(group: Any) -> None:
     group.add_argument(
-        "--obfuscation", **_one_of("obfuscation", OBFUSCATIONS), help="default: gaussian; zero for minimal images"
+        "--obfuscation", **one_of("obfuscation", OBFUSCATIONS), help="default: gaussian; zero for minimal images"
     )
-    distortions = _one_of("distortion", get_args(DistortionName))
+    distortions = one_of("distortion", get_args(DistortionName))
     group.add_argument("--distortion", **distortions, default=Problem.distortion, help="default: %(default)s")
     group.add_argument(
         "--wavelet", default=Problem.wavelet, help="any discrete wavelet of PyWavelets; default: %(default)s"
@@ -119,7 +109,7 @@ def _add_measuring_options(group: Any) -> None:
         "--levels", type=int, default=Problem.levels, help="wavelet levels, Fourier octaves; default: %(default)s"
     )
     group.add_argument(
-        "--padding", **_one_of("padding", get_args(Padding)), default=Problem.padding, help="default: %(default)s"
+        "--padding", **one_of("padding", get_args(Padding)), default=Problem.padding, help="default: %(default)s"
     )
     group.add_argument(
         "--certificate-samples", type=int, default=64, help="fresh draws per certificate; default: %(default)s"
@@ -136,17 +126,24 @@ def _add_classifier_options(group: Any) -> None:
     group.add_argument("--weights", default=Problem.weights, help=weights_help)
     group.add_argument("--num-classes", type=int, help="default: read off the weights")
     group.add_argument("--class-names", help="text file, one name per line")
-    group.add_argument("--model-args", type=_json_object, metavar="JSON", help="object of constructor arguments")
+    group.add_argument("--model-args", type=json_object, metavar="JSON", help="object of constructor arguments")
     group.add_argument(
         "--activation",
-        **_one_of("activation", get_args(Activation)),
+        **one_of("activation", get_args(Activation)),
         default=Problem.activation,
         help="what makes probabilities of its outputs: softmax; sigmoid, for several labels at once; none, if they are "
         "probabilities; default: %(default)s",
     )
-    group.add_argument("--input-size", type=int, help="side of the square input; default: the classifier's own")
+    group.add_argument(
+        "--input-size", type=int, nargs="+", action=OneOrMore,
+        help="side of the square input, or channels and sides; default: the classifier's own",
+    )  # fmt: skip
     group.add_argument("--mean", type=float, nargs="+", help="of the normalisation, per channel")
     group.add_argument("--std", type=float, nargs="+", help="of the normalisation, per channel")
+    group.add_argument(
+        "--value-range", type=float, nargs=2, default=Problem.value_range, metavar=("LOW", "HIGH"),
+        help="what inputs are clipped to; default: 0 1",
+    )  # fmt: skip
 
 
 def _add_running_options(group: Any) -> None:
@@ -161,30 +158,6 @@ def _add_running_options(group: Any) -> None:
     )
     group.add_argument("--no-panels", action="store_true", help="write no panels, only pictures and masks")
     group.add_argument("--quiet", action="store_true", help="no progress bar and no report, only errors")
-
-
-def _one_of(kind: str, names: Iterable[str]) -> dict[str, Any]:
-    """Arguments of an option that takes one of these names; near matches answer a mistyped one."""
-    choices = tuple(names)
-
-    def name_of(text: str) -> str:
-        try:
-            return check_name(kind, text, choices)
-        except InputError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error  # argparse shows messages of this type alone
-
-    return {"type": name_of, "choices": choices}
-
-
-def _json_object(text: str | dict[str, Any]) -> dict[str, Any]:
-    try:
-        value = json.loads(text) if isinstance(text, str) else text  # Lightning's parser asks again, with the result
-    except json.JSONDecodeError as error:
-        message = f"{text!r} is not JSON ({error}); write for instance '{{\"width\": 32}}'"
-        raise argparse.ArgumentTypeError(message) from error
-    if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"{text!r} is no JSON object; write for instance '{{\"width\": 32}}'")
-    return value
 
 
 def from_keywords(keywords: Mapping[str, Any]) -> argparse.Namespace:

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from amortex.app.options import OneLineParser, add_options
+from amortex.app.options import add_options
+from amortex.app.parsing import OneLineParser
 from amortex.core.catalog import check_name
 from amortex.core.errors import InputError
 from amortex.core.process import shorten_waits

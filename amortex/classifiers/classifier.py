@@ -30,7 +30,7 @@ class Classifier(CountedModule):
         class_names: one name per class; without them the names are "class 0", "class 1", ...
         model_args: arguments that the model was built with.
         activation: what makes probabilities of the outputs: ``softmax``; ``sigmoid``, for several labels at once; or
-            ``none``, where they are probabilities already. A single output ``y`` means two classes of logits 0 and y.
+            ``none``, where they are probabilities already. A single output means two classes.
 
     Raises:
         InputError: an unknown activation; `mean` and `std` that do not fit; a model that does not map signals of that
@@ -87,11 +87,15 @@ class Classifier(CountedModule):
         return self.two_classes(logits)
 
     def two_classes(self, outputs: Tensor) -> Tensor:
-        """Outputs ``(B, M)`` of the network as logits of at least two classes: a single one is that of the second."""
+        """Outputs ``(B, M)`` of the network as logits of at least two classes; a single y becomes ``(-y/2, y/2)``.
+
+        Their softmax is that of ``(0, y)``. A constant logit of the first class would have no gradient to explain.
+        """
         if not self.binary:
             return outputs
-        first = 1 - outputs if self.activation == "none" else torch.zeros_like(outputs)
-        return torch.cat([first, outputs], 1)
+        if self.activation == "none":
+            return torch.cat([1 - outputs, outputs], 1)
+        return torch.cat([-outputs / 2, outputs / 2], 1)
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """``Phi`` of logits ``(..., M)``, in float32 at least."""

@@ -21,7 +21,7 @@ def channels_last(x: Tensor) -> Tensor:
 
 
 def expand_dims(values: Tensor, dims: int) -> Tensor:
-    """Values with so many axes of length one behind, to broadcast over positions."""
+    """Append `dims` axes of length one, to broadcast over positions."""
     return values.reshape(*values.shape, *[1] * dims)
 
 
@@ -60,7 +60,7 @@ def resize(x: Tensor, size: Sequence[int]) -> Tensor:
 
     Torch has a filter against aliasing for images alone: other signals shrink by means over areas.
     """
-    dims, shrinks = x.ndim - 2, x.shape[2] > size[0]
+    dims, shrinks = x.ndim - 2, any(before > after for before, after in zip(x.shape[2:], size, strict=True))
     mode = "area" if shrinks and dims != 2 else INTERPOLATIONS[dims]
     # in float32: not all kernels know bfloat16
     return F.interpolate(x.float(), tuple(size), mode=mode, antialias=shrinks and dims == 2).to(x.dtype)

@@ -39,7 +39,7 @@ def hidden_module(name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        del sys.modules[name]
+        sys.modules.pop(name, None)
 
 
 def prepare() -> None:

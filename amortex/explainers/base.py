@@ -22,7 +22,7 @@ class Explanation:
     """Masks for a batch of images.
 
     Arguments:
-        reference: the images and the classes explained.
+        encoded: the signals and the classes explained.
         mask: ``(B, k)`` in [0, 1].
         relevance: ``(B, k)``, non-negative: the order of the entries.
         signed: ``(B, k)``, signed attribution summed over channels, where the method has signs.
@@ -63,7 +63,7 @@ class Explainer(nn.Module, ABC):
         """Explain signals ``(B, C, *size)`` for classes `target` ``(B,)``, by default the predicted ones.
 
         Raises:
-            InputError: pixels outside [0, 1].
+            InputError: values outside the range of the problem.
         """
         check_range(image, self.rate_distortion.value_range)
         with torch.inference_mode(False):  # gradients are needed, whatever mode the caller is in
@@ -103,13 +103,13 @@ class Explainer(nn.Module, ABC):
 
 
 def picture(rate_distortion: RateDistortion, explanation: Explanation) -> Tensor:
-    """The explanation as a grey picture ``clamp(T^-1(s * T(grey(x))), 0, 1)``, ``(B, 1, H, W)`` (CartoonX, sec. 3)."""
+    """The explanation without colour, ``clamp(T^-1(s * T(grey(x))))``, ``(B, 1, *size)`` (CartoonX, section 3)."""
     coefficients = explanation.encoded.coefficients
     with torch.no_grad():
         masks = coefficients.layout.split(explanation.mask[:, None])
         # transforms are linear: the mean of the channels' coefficients is what the grey image has
         grey = coefficients.map(lambda band, mask: band.mean(1, keepdim=True) * mask, masks)
-        return rate_distortion.transform.inverse(grey).clamp(*rate_distortion.value_range)
+        return rate_distortion.picture(grey)
 
 
 def ranking(

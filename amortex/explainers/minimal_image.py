@@ -103,7 +103,7 @@ class StaticMinimalImage(Explainer):
     @torch.no_grad()
     def _first(self, encoded: EncodedBatch, place: Tensor, counts: Tensor, delete: bool) -> Tensor:
         """Per image the first of the `counts` that makes the class right (deletion: wrong); -1 where none does."""
-        size = self.rate_distortion.internal_batch_size
+        size = self.rate_distortion.draws_at_once(1)
         hits = []
         for image in range(len(place)):
             part = encoded.of(slice(image, image + 1))

@@ -16,7 +16,7 @@ class Preset:
         lr: Adam's learning rate; with a schedule, its first value.
         schedule: ``constant``, or ``cosine`` down to zero.
         betas: Adam's decay rates.
-        peak, tolerance: of the continuation in the price of the mask (see `Continuation`); peak 0 means none.
+        peak, tolerance: of the continuation in the sparsity weight (see `Continuation`); peak 0 means none.
         lambda_k: the sparsity weight used when none is asked for.
     """
 

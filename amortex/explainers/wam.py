@@ -62,7 +62,7 @@ class WAM(Explainer):
         image, coefficients = encoded.image, encoded.coefficients
         if self.variant == "saliency":
             gradient = class_gradient(self.rate_distortion, image, encoded.target)
-            return self._pullback(gradient, coefficients)
+            return self.rate_distortion.transform.pullback(gradient, coefficients)
         weights = image.new_full((self.samples,), 1 / self.samples)
         if self.variant == "integrated":
             weights = torch.cat([weights, weights[:1]])  # trapezoid: half weight at both ends
@@ -76,7 +76,7 @@ class WAM(Explainer):
             targets = encoded.target[:, None].expand(-1, count).flatten()
             part = class_gradient(self.rate_distortion, inputs.flatten(0, 1), targets)
             gradient += torch.einsum("s,bs...->b...", weights[first : first + count], part.unflatten(0, (-1, count)))
-        pulled = self._pullback(gradient, coefficients)
+        pulled = self.rate_distortion.transform.pullback(gradient, coefficients)
         if self.variant == "smoothgrad":
             return pulled
         # real part of conj(z) * gradient: the plain product for real coefficients
@@ -89,7 +89,7 @@ class WAM(Explainer):
         return ranking(encoded, relevance, self.rate, signed, on_step)
 
     def _inputs(self, image: Tensor, streams: NoiseStreams, first: int, count: int) -> Tensor:
-        """The inputs `first` .. of the average, ``(B, count, C, H, W)``."""
+        """The inputs `first` .. of the average, ``(B, count, C, *size)``."""
         if self.variant == "integrated":
             alpha = torch.arange(first, first + count, device=image.device).to(image.dtype) / self.samples
             return image[:, None] * expand_dims(alpha, image.ndim - 1)
@@ -103,9 +103,6 @@ class WAM(Explainer):
             image.dtype,
         )
         return image[:, None] + sigma * noise
-
-    def _pullback(self, gradient: Tensor, coefficients: Coefficients) -> Coefficients:
-        return self.rate_distortion.transform.pullback(gradient, coefficients)
 
     def settings(self) -> dict[str, str | int | float]:
         return {**super().settings(), "variant": self.variant, "rate": self.rate, "samples": self.samples}

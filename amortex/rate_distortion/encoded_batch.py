@@ -29,9 +29,9 @@ class EncodedBatch(NamedTuple):
         """Whether the target is the class the classifier predicts, ``(B,)``."""
         return self.target == self.probabilities.argmax(-1)
 
-    def samples(self, wanted: int) -> int:
-        """How many of so many noise draws there are: one where the replacement is not random, as all are the same."""
-        return 1 if self.scale is None else wanted
+    def samples(self, draws: int) -> int:
+        """How many of these draws differ: one where the replacement is not random, since all are the same."""
+        return 1 if self.scale is None else draws
 
     def of(self, images: slice | Tensor) -> "EncodedBatch":
         """The same for some of the images: a slice, or their indices."""
@@ -64,10 +64,10 @@ class Outcome(NamedTuple):
 
         A single draw has none: its ends are NaN (those of an obfuscation that is not random are set by the caller).
         """
-        streams = self.distortion.shape[1]
+        draws = self.distortion.shape[1]
         mean = self.distortion.mean(1)
-        if streams == 1:
+        if draws == 1:
             margin = torch.full_like(mean, torch.nan)
         else:
-            margin = float(stdtrit(streams - 1, 0.975)) * self.distortion.std(1) / streams**0.5
+            margin = float(stdtrit(draws - 1, 0.975)) * self.distortion.std(1) / draws**0.5
         return (mean - margin).clamp(min=0), mean + margin

@@ -32,7 +32,7 @@ class AddNoise(torch.autograd.Function):
         return total, product, None
 
 
-def channels_last(band: Tensor, spatial: int) -> Tensor:
+def positions_outermost(band: Tensor, spatial: int) -> Tensor:
     """The same ``(B, L, C, ..., *spatial)`` with the spatial axes outermost in memory, as convolutions want them."""
     inner = range(2, band.ndim - spatial)
     outer = range(band.ndim - spatial, band.ndim)
@@ -49,7 +49,7 @@ def unit_noise(
     flat = streams.fill(fill, signals, samples, (channels * layout.k * parts,), dtype)
     if layout.is_complex:  # variance one in all, half of it in each part
         flat = torch.view_as_complex(flat.unflatten(-1, (-1, 2))) / 2**0.5
-    # each band in the memory order of `channels_last`: positions, channels, orientations
+    # each band in the memory order of `positions_outermost`: positions, channels, orientations
     bands, last = [], range(-len(layout.size), 0)
     for part, band in zip(
         flat.split([channels * prod(b.shape) for b in layout.bands], dim=-1), layout.bands, strict=True
@@ -75,5 +75,5 @@ def mix_band(
     # (1 - s) sigma is small, the noise is large: one fused pass over it
     spread = ((1 - mask) * scale)[:, None]
     spread = spread.expand(mean.shape).to(mean.real.dtype)  # in full: contiguous for the pass over it
-    mixed: Tensor = AddNoise.apply(channels_last(mean, dims), channels_last(spread, dims), noise)
+    mixed: Tensor = AddNoise.apply(positions_outermost(mean, dims), positions_outermost(spread, dims), noise)
     return mixed

@@ -115,7 +115,7 @@ class RateDistortion(Chunking, nn.Module):
         )
 
     def obfuscate(self, encoded: EncodedBatch, mask: Tensor, noise: tuple[Tensor, ...] | None) -> Tensor:
-        """``y = clamp(T^-1(s h + (1 - s) v), 0, 1)`` for masks s ``(B, k)`` -> ``(B, L, C, H, W)``.
+        """``y = clamp(T^-1(s h + (1 - s) v))`` for masks s ``(B, k)`` -> ``(B, L, C, *size)``.
 
         `noise` is unit noise per band, ``(B, L, C, *positions)``; None means a ``v`` that is not random.
         """

@@ -8,7 +8,7 @@ from amortex.rate_distortion.pipeline import RateDistortion
 
 
 def class_gradient(rd: RateDistortion, image: Tensor, target: Tensor, of_log_probability: bool = False) -> Tensor:
-    """Gradient of each image's class score with respect to its pixels, ``(N, C, H, W)``, in chunks.
+    """Gradient of each image's class score with respect to its values, ``(N, C, *size)``, in chunks.
 
     The score is the logit, or the log-probability.
     """

@@ -15,6 +15,7 @@ from amortex.amortized.build import build_predictor
 from amortex.amortized.checkpoints import start_from
 from amortex.amortized.config import PredictorConfig
 from amortex.amortized.explainer import Amortized
+from amortex.amortized.legacy import upgrade_checkpoint
 from amortex.amortized.predictor import MaskPredictor, Prediction
 from amortex.core.errors import InputError
 from amortex.explaining.batch import Request
@@ -207,6 +208,7 @@ class AmortizedTrainingModule(lightning.LightningModule):
         checkpoint["amortex"] = self.predictor.rate_distortion.identity()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        upgrade_checkpoint(checkpoint)
         self.predictor.refuse_others(checkpoint.get("amortex", {}))
         shapes, expected = ({key: value.shape for key, value in weights.items()}
                             for weights in (checkpoint["state_dict"], self.state_dict()))  # fmt: skip

@@ -33,6 +33,7 @@ def test_every_method_explains_waveforms_and_volumes(method, dims):
     explanation = explainer.explain(x)
     assert explanation.mask.shape == (2, explanation.encoded.layout.k)
     assert bool(((explanation.mask >= 0) & (explanation.mask <= 1)).all())
+    assert bool((explanation.relevance.sum(1) > 0).all())
     attribution = explainer.attribute(x)
     assert attribution.shape == x.shape
     assert bool((attribution >= 0).all())

@@ -1,0 +1,50 @@
+"""Parts of argument parsers: mistakes in one line, names with near matches, JSON. Nothing here imports torch."""
+
+import argparse
+import difflib
+import json
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from amortex.core.catalog import check_name
+from amortex.core.errors import InputError
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Says what is wrong in one line, by InputError, instead of pages of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        unknown = message.partition("unrecognized arguments: ")[2].split(" ")[0].partition("=")[0]
+        near = difflib.get_close_matches(unknown, self._option_string_actions, n=1)
+        raise InputError(message + (f"; did you mean {near[0]}?" if near else ""))
+
+
+class OneOrMore(argparse.Action):
+    """Keeps a single number as a number, several as a list."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        setattr(namespace, self.dest, values[0] if len(values) == 1 else values)
+
+
+def one_of(kind: str, names: Iterable[str]) -> dict[str, Any]:
+    """Arguments of an option that takes one of these names; near matches answer a mistyped one."""
+    choices = tuple(names)
+
+    def name_of(text: str) -> str:
+        try:
+            return check_name(kind, text, choices)
+        except InputError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error  # argparse shows messages of this type alone
+
+    return {"type": name_of, "choices": choices}
+
+
+def json_object(text: str | dict[str, Any]) -> dict[str, Any]:
+    try:
+        value = json.loads(text) if isinstance(text, str) else text  # Lightning's parser asks again, with the result
+    except json.JSONDecodeError as error:
+        message = f"{text!r} is not JSON ({error}); write for instance '{{\"width\": 32}}'"
+        raise argparse.ArgumentTypeError(message) from error
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"{text!r} is no JSON object; write for instance '{{\"width\": 32}}'")
+    return value
