@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from amortex.amortized.checkpoints import CONFIG, WEIGHTS, load_predictor
 from amortex.amortized.export import release
-from amortex.amortized.legacy import upgrade_settings, upgrade_weights
+from amortex.amortized.legacy import upgrade_checkpoint, upgrade_settings, upgrade_weights
 from amortex.amortized.predictor import MaskPredictor
 from amortex.amortized.released import released
 from amortex.classifiers.default import DEFAULT_CLASSIFIER
@@ -116,3 +116,22 @@ def test_old_files_give_the_same_masks_and_are_written_in_todays_format(
     expected = masks(predictor)
     for file in (path, tmp_path / "new"):
         assert torch.equal(masks(load_predictor(file, CLASSIFIER)), expected)
+
+
+def test_training_goes_on_from_an_old_checkpoint(predictor, weights, identity):
+    prefixes = ("predictor.decoder.", "average.module.")
+    checkpoint = {
+        "hyper_parameters": dict(OLD_SETTINGS), "amortex": dict(identity),
+        "state_dict": {prefix + key: value for prefix in prefixes for key, value in weights.items()}
+        | {"average.n_averaged": torch.tensor(3)},
+    }  # fmt: skip
+    upgrade_checkpoint(checkpoint)
+    predictor.refuse_others(checkpoint["amortex"])
+    today = predictor.decoder.state_dict()
+    expected = {prefix + key for prefix in prefixes for key in today} | {"average.n_averaged"}
+    assert checkpoint["state_dict"].keys() == expected
+    assert all(torch.equal(checkpoint["state_dict"]["average.module." + key], value) for key, value in today.items())
+    assert checkpoint["hyper_parameters"]["refinement"] == {"steps": 20, "only": True}
+    before = dict(checkpoint["state_dict"])
+    upgrade_checkpoint(checkpoint)  # today's stay as they are
+    assert checkpoint["state_dict"].keys() == before.keys()

@@ -1,5 +1,7 @@
 """What makes probabilities of a classifier's outputs: one output, several labels at once."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -25,8 +27,8 @@ def test_a_single_output_means_two_classes(activation, images64):
     """Trained with binary cross-entropy: the same as two logits, and both classes have gradients."""
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.Tanh(), nn.Flatten(), nn.Linear(4 * 7 * 7, 1))
-    single = build_classifier(net, (3, 16, 16), "single", activation).double()
-    double = build_classifier(nn.Sequential(net, TwoLogits()), (3, 16, 16), "double").double()
+    single = build_classifier(copy.deepcopy(net), (3, 16, 16), "single", activation).double()
+    double = build_classifier(nn.Sequential(copy.deepcopy(net), TwoLogits()), (3, 16, 16), "double").double()
     assert single.num_classes == 2
     net.double()
     probabilities = single.probabilities(single(images64))
