@@ -1,6 +1,7 @@
 """Pictures of images and their masks: the explanation panel, and the dyadic layout of a wavelet mask."""
 
 import io
+import math
 import warnings
 from collections.abc import Sequence
 from itertools import cycle
@@ -23,6 +24,7 @@ BRIGHTEST_QUANTILE = 0.995  # of the relevance that is shown brightest: single p
 MAX_DYADIC_SIDE = 2048  # in pixels
 GREY: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1}
 HEAT: dict[str, Any] = {"cmap": "magma", "vmin": 0, "vmax": 1}
+PIXELS = ("pixels",)  # the groups of a mask over pixels
 
 
 def dyadic(mask: Tensor, layout: Layout, cell: int = 8) -> Tensor:
@@ -80,8 +82,9 @@ def panel(
 
 
 def _draw_mask(axis: Axes, image: Tensor, mask: Tensor, relevance: Tensor, layout: Layout, ranked: bool) -> None:
-    """The mask over wavelet coefficients, frequencies or pixels; the relevance over the image if `ranked`."""
-    if len(layout.bands) > 1:
+    """The mask over the coefficients; over pixels the relevance if `ranked`."""
+    low, *details = (band.shape for band in layout.bands)
+    if details and len(low) == 2 and all(len(shape) == 3 and shape[0] == 3 for shape in details):
         cells = dyadic(mask, layout)
         _picture(axis, "Mask (wavelet coefficients)", cells, **HEAT)
         size = len(cells)
@@ -91,13 +94,22 @@ def _draw_mask(axis: Axes, image: Tensor, mask: Tensor, relevance: Tensor, layou
         axis.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
     elif layout.is_complex:
         _picture(axis, "Mask (frequencies, zero at the centre)", _all_frequencies(mask, layout), **HEAT)
-    elif ranked:
+    elif low != layout.size:
+        _picture(axis, "Mask (coefficients, band after band)", _square(mask), **HEAT)
+    elif ranked and layout.groups == PIXELS:
         brightest = relevance.kthvalue(max(1, round(BRIGHTEST_QUANTILE * layout.k))).values
         heat = (relevance / brightest.clamp(min=1e-12)).clamp(0, 1)
         axis.imshow(image.mean(0).cpu(), **GREY)
         _picture(axis, "Relevance", heat.reshape(layout.bands[0].shape), **HEAT, alpha=0.7)
     else:
-        _picture(axis, "Mask (pixels)", mask.reshape(layout.bands[0].shape), **HEAT)
+        entries = "pixels" if layout.groups == PIXELS else "coefficients"
+        _picture(axis, f"Mask ({entries})", mask.reshape(low), **HEAT)
+
+
+def _square(values: Tensor) -> Tensor:
+    """Values ``(k,)`` row after row in the smallest square; what they do not fill is zero."""
+    side = math.ceil(len(values) ** 0.5)
+    return F.pad(values, (0, side**2 - len(values))).reshape(side, side)
 
 
 def _all_frequencies(mask: Tensor, layout: Layout) -> Tensor:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from amortex.core.layout import Band, Layout
 from amortex.core.masks import scale_profile
 from amortex.explaining.plots import MAX_DYADIC_SIDE, dyadic, panel, png, training_curve
 from amortex.transforms.fourier import Fourier
@@ -116,6 +117,19 @@ def test_empty_and_full_masks_can_be_shown(value):
         figure = panel(torch.zeros(3, 16, 16), torch.zeros(1, 16, 16), mask, mask, layout, ["title"])
         assert np.asarray(figure.axes[2].images[0].get_array()).mean() == value
         assert rendered(figure).width > 1000
+
+
+@pytest.mark.parametrize("shapes", [((32, 8),), ((1, 100), (1, 156)), ((256,),), ((16, 16),)])
+@pytest.mark.parametrize("soft", [False, True])
+def test_masks_of_any_transform_can_be_shown(shapes, soft):
+    bands = tuple(Band(f"part{index}", shape) for index, shape in enumerate(shapes))
+    zeros = torch.zeros(256, dtype=torch.int64)
+    layout = Layout(bands, (16, 16), ("all",), zeros, zeros, zeros - 1)
+    mask = masks(256) if soft else masks(256).round()
+    figure = panel(torch.rand(3, 16, 16), torch.rand(1, 16, 16), mask, masks(256), layout, ["title"])
+    shown = np.asarray(figure.axes[2].images[0].get_array())
+    np.testing.assert_array_equal(np.sort(shown.ravel()), np.sort(mask.numpy()))
+    assert figure.axes[2].get_title().startswith("Mask (coefficients")
 
 
 @pytest.mark.parametrize("refined", [False, True])
