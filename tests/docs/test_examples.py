@@ -29,7 +29,7 @@ def photo(tmp_path, monkeypatch):
 def test_the_readme_s_example_runs(photo, capsys):
     names = {}
     exec(compile(example("README.md"), "README.md", "exec"), names)
-    assert "Certificate(" in capsys.readouterr().out
+    assert "distortion (label_l2)" in capsys.readouterr().out
     assert Path("explanations/mine/photo_panel.png").stat().st_size > 0
     assert names["heatmap"].shape == names["result"].encoded.image.shape
 
