@@ -12,7 +12,7 @@ from amortex.app.options import add_options
 from amortex.app.parsing import OneLineParser
 from amortex.core.catalog import check_name
 from amortex.core.errors import InputError
-from amortex.core.process import shorten_waits
+from amortex.core.process import leave_busy_cores, shorten_waits
 
 COMMANDS = {
     "fit": "train an explainer",
@@ -51,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 2
+    if command == "fit":
+        leave_busy_cores()
     from amortex.app.train_commands import OURS, run, train
 
     if command in OURS:

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -40,6 +41,44 @@ def hidden_module(name: str) -> Iterator[None]:
         yield
     finally:
         sys.modules.pop(name, None)
+
+
+def leave_busy_cores() -> None:
+    """Train with as many threads as there are free cores, and say so, where other programs keep some busy.
+
+    In each of its hundreds of parallel regions a training step waits for its slowest thread. One that shares its core
+    with another program makes all others wait: on two cores, one of which is busy, two threads take twice as long as
+    one. Nothing is changed where the user has set OMP_NUM_THREADS, nor in a process that has imported torch.
+    """
+    if "OMP_NUM_THREADS" in os.environ or "torch" in sys.modules:
+        return
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    busy = min(round(busy_cores()), cores - 1)
+    if busy > 0:
+        os.environ["OMP_NUM_THREADS"] = str(cores - busy)
+        print(
+            f"other programs keep {busy} of {cores} cores busy: using the rest (OMP_NUM_THREADS sets another number)",
+            file=sys.stderr,
+        )
+
+
+def busy_cores(seconds: float = 0.5) -> float:
+    """How many cores other programs have kept busy for so long, on average; 0 where the system does not say (Linux)."""
+    before = _cpu_times()
+    time.sleep(seconds)  # this process keeps none busy meanwhile
+    after = _cpu_times()
+    spent = [later - earlier for earlier, later in zip(before, after, strict=True)]
+    idle = sum(spent[3:5])  # idle, and waiting for a disk
+    return (os.cpu_count() or 1) * (1 - idle / sum(spent)) if sum(spent) else 0.0
+
+
+def _cpu_times() -> list[int]:
+    """User, nice, system, idle, waiting, ...: time of all cores since the machine started."""
+    try:
+        with open("/proc/stat", encoding="ascii") as file:
+            return [int(number) for number in file.readline().split()[1:9]]
+    except OSError:
+        return []
 
 
 def prepare() -> None:

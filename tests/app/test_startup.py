@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from amortex.core import process
 from amortex.core.process import SHORT_WAITS, shorten_waits
 
 HEAVY = ("torch", "timm", "numpy", "lightning", "matplotlib", "wandb")
@@ -57,3 +58,26 @@ def test_waits_are_short_unless_the_user_has_chosen_otherwise(monkeypatch):
         patch.setattr(os, "environ", dict(os.environ))
         shorten_waits()
         assert {name: os.environ[name] for name in SHORT_WAITS} == SHORT_WAITS
+
+
+@pytest.mark.parametrize(("busy", "threads"), [(0.2, None), (0.9, "3"), (2.2, "2"), (7.9, "1")])
+def test_training_leaves_cores_that_are_busy_to_others(busy, threads, monkeypatch, capsys):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.setattr(process, "busy_cores", lambda: busy)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(4), raising=False)
+    process.leave_busy_cores()
+    assert os.environ.get("OMP_NUM_THREADS") == threads
+    assert ("cores busy" in capsys.readouterr().err) == (threads is not None)
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    process.leave_busy_cores()
+    assert os.environ["OMP_NUM_THREADS"] == "5"
+
+
+def test_busy_cores_are_those_of_the_system(monkeypatch):
+    samples = iter([[100, 0, 50, 1000, 50, 0, 0, 0], [150, 0, 50, 1040, 60, 0, 0, 0]])  # half of the time was idle
+    monkeypatch.setattr(process, "_cpu_times", lambda: next(samples))
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    assert process.busy_cores(0.0) == pytest.approx(2.0)
+    monkeypatch.setattr(process, "_cpu_times", list)
+    assert process.busy_cores(0.0) == 0.0
