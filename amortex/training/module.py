@@ -31,9 +31,8 @@ from amortex.training.validation import Validation, mean_over_devices
 
 MAX_BAD_STEPS = 50  # steps in a row without a finite gradient, after which training gives up
 SAVED_WEIGHTS = ("predictor.decoder.", "average.")  # name and settings of the classifier are hyper-parameters
-# constants, since the signature shows defaults to the command line
 PROBLEM, PREDICTOR, OBJECTIVE = Problem(internal_batch_size=64), PredictorConfig(), ObjectiveConfig()
-REFINEMENT, OPTIMIZER = RefinementConfig(), OptimizerConfig()
+REFINEMENT, OPTIMIZER = RefinementConfig(), OptimizerConfig()  # defaults that the command line shows
 
 Batch = dict[str, Any]
 
