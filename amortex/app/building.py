@@ -47,7 +47,7 @@ def _exact_explainer(options: argparse.Namespace) -> Explainer:
     arguments = method_arguments(options)
     entry = METHODS[options.method]
     classifier = _loaded_classifier(options)
-    given = {name: getattr(options, name) for name in PROBLEM_OPTIONS}
+    given = {name: value for name in PROBLEM_OPTIONS if (value := getattr(options, name)) is not None}
     problem = Problem.of(
         given | {"transform": entry.transform, "obfuscation": options.obfuscation or entry.obfuscation}
     )

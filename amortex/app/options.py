@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from amortex.app.parsing import OneLineParser, OneOrMore, json_object, one_of
+from amortex.app.parsing import OneLineParser, json_object, one_of
 from amortex.classifiers.default import Activation
 from amortex.core.errors import InputError
 from amortex.explainers import METHODS
@@ -135,13 +135,13 @@ def _add_classifier_options(group: Any) -> None:
         "probabilities; default: %(default)s",
     )
     group.add_argument(
-        "--input-size", type=int, nargs="+", action=OneOrMore,
+        "--input-size", type=int, nargs="+",
         help="side of the square input, or channels and sides; default: the classifier's own",
     )  # fmt: skip
     group.add_argument("--mean", type=float, nargs="+", help="of the normalisation, per channel")
     group.add_argument("--std", type=float, nargs="+", help="of the normalisation, per channel")
     group.add_argument(
-        "--value-range", type=float, nargs=2, default=Problem.value_range, metavar=("LOW", "HIGH"),
+        "--value-range", type=float, nargs=2, metavar=("LOW", "HIGH"),
         help="what inputs are clipped to; default: 0 1",
     )  # fmt: skip
 

@@ -19,13 +19,6 @@ class OneLineParser(argparse.ArgumentParser):
         raise InputError(message + (f"; did you mean {near[0]}?" if near else ""))
 
 
-class OneOrMore(argparse.Action):
-    """Keeps a single number as a number, several as a list."""
-
-    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
-        setattr(namespace, self.dest, values[0] if len(values) == 1 else values)
-
-
 def one_of(kind: str, names: Iterable[str]) -> dict[str, Any]:
     """Arguments of an option that takes one of these names; near matches answer a mistyped one."""
     choices = tuple(names)

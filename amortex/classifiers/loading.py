@@ -77,8 +77,9 @@ def _data_config(model: nn.Module, channels: int | None, overrides: dict[str, An
     known = getattr(model, "pretrained_cfg", None) or {}
     default_channels, *default_size = known.get("input_size") or (3, 224, 224)
     input_size = overrides.pop("input_size", None)
-    if isinstance(input_size, int):
-        input_size = [input_size] * len(default_size)
+    if isinstance(input_size, int) or (input_size is not None and len(input_size) == 1):  # the side
+        side = input_size if isinstance(input_size, int) else input_size[0]
+        input_size = [side] * len(default_size)
     elif input_size is not None:
         channels, *input_size = input_size
     size = (default_channels if channels is None else channels, *(input_size or default_size))
