@@ -16,8 +16,9 @@ BOUNDS = {
     "seed": (0, 2**31), "levels": (1, MOST_LEVELS), "certificate_samples": (2, 2**31), "num_classes": (1, 2**31),
     "input_size": (1, 2**31), "batch_size": (1, 2**31), "internal_batch_size": (1, 2**31),
 }  # fmt: skip
+DEFAULTS = vars(build_parser().parse_args([]))  # of all options
 # Options that describe the problem. Where they are given, a trained explainer must have been trained for that, ...
-PROBLEM_OPTIONS = tuple(field.name for field in fields(Problem) if field.name in vars(build_parser().parse_args([])))
+PROBLEM_OPTIONS = tuple(field.name for field in fields(Problem) if field.name in DEFAULTS)
 # ... but for these, which it does not depend on.
 OPEN_OPTIONS = ("input_size", "internal_batch_size", "batch_invariant")
 
@@ -73,8 +74,7 @@ def method_arguments(options: argparse.Namespace) -> dict[str, Any]:
 
 def changed_options(options: argparse.Namespace, names: tuple[str, ...]) -> dict[str, Any]:
     """Those of the named options that have another value than their default."""
-    defaults = build_parser()
-    return {name: getattr(options, name) for name in names if getattr(options, name) != defaults.get_default(name)}
+    return {name: getattr(options, name) for name in names if getattr(options, name) != DEFAULTS[name]}
 
 
 def check_files(options: argparse.Namespace) -> None:
