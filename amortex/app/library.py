@@ -12,6 +12,7 @@ from amortex.app.building import device, explainer_from
 from amortex.app.checks import complete
 from amortex.app.loaded_explainer import LoadedExplainer
 from amortex.app.options import from_keywords
+from amortex.classifiers.class_names import ClassNames, read_class_names
 from amortex.classifiers.classifier import Classifier
 from amortex.classifiers.default import DEFAULT_CLASSIFIER
 from amortex.core.errors import InputError
@@ -59,7 +60,7 @@ def load_explainer(
     method: str | None = None,
     classifier: str | nn.Module = DEFAULT_CLASSIFIER,
     weights: str | Path = "auto",
-    class_names: str | Path | Sequence[str] | None = None,
+    class_names: ClassNames | None = None,
     **options: Unpack[Options],
 ) -> LoadedExplainer:
     """Load an explainer.
@@ -74,7 +75,7 @@ def load_explainer(
         classifier: a timm name, the class path of an `nn.Module`, or a module (a copy is explained; what
             `load_classifier` returns is taken itself, where it is, or a copy that is compiled or on another `device`).
         weights: of a classifier that is named: ``auto`` (its own), ``random``, or a file.
-        class_names: one per class, or a text file with one per line.
+        class_names: one per class: a list, a table from indices to names, or a file of them (one per line, or JSON).
         **options: all other options of ``explain.py`` for the method and the classifier, see `Options`.
 
     Raises:
@@ -89,6 +90,8 @@ def load_explainer(
     request = from_keywords({**options, "explainer": source, "method": method, "weights": weights})
     if not isinstance(classifier, str | nn.Module):
         raise InputError(f"classifier must be a name or a torch.nn.Module, not {type(classifier).__name__}")
+    if class_names is not None and not isinstance(class_names, str | Path):
+        class_names = read_class_names(class_names)
     request.classifier, request.class_names = classifier, class_names
     complete(request)
     prepare()

@@ -1,11 +1,13 @@
 """An explainer that takes photographs as people have them, and returns explanations that can be shown and saved."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -18,7 +20,7 @@ from amortex.explaining.results import explain_timed
 from amortex.io.images import Photograph, Preprocess, Source
 
 Images = Tensor | Photograph | Sequence[Photograph]
-Target = int | str | Sequence[int | str] | Tensor | None
+Target = int | str | Sequence[int | str] | Tensor | NDArray[Any] | None
 
 
 class LoadedExplainer:
@@ -102,7 +104,11 @@ class LoadedExplainer:
     def _classes(self, target: Target, count: int) -> Tensor | None:
         if target is None:
             return None
-        targets = np.ravel(target.cpu() if isinstance(target, Tensor) else target).tolist()
+        if isinstance(target, Tensor | np.ndarray):
+            targets = target.reshape(-1).tolist()
+        else:
+            listed = [target] if isinstance(target, str) or not isinstance(target, Iterable) else target
+            targets = [name.item() if isinstance(name, Tensor | np.generic) else name for name in listed]
         targets = targets * count if len(targets) == 1 else targets
         if len(targets) != count:
             raise InputError(f"{len(targets)} targets were given for {count} images: give one, or one for each")

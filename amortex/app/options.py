@@ -54,7 +54,10 @@ def add_options(parser: argparse.ArgumentParser) -> Any:
         help="trained explainer: a checkpoint or a release folder; default: the one that amortex brings, if it does",
     )
     parser.add_argument(
-        "--target", default="auto", help="class index or name to explain; auto: the predicted class (default)"
+        "--target",
+        default="auto",
+        help="class index or name to explain (index:10 or name:10, where names are numbers); auto: the predicted class "
+        "(default)",
     )
     parser.add_argument("--out", type=Path, help="folder for the results; default: explanations/METHOD")
     parser.add_argument("--overwrite", action="store_true", help="forget what the folder holds instead of resuming")
@@ -125,7 +128,9 @@ def _add_classifier_options(group: Any) -> None:
     weights_help = "auto, random, or a safetensors or checkpoint file; default: %(default)s"
     group.add_argument("--weights", default=Problem.weights, help=weights_help)
     group.add_argument("--num-classes", type=int, help="default: read off the weights")
-    group.add_argument("--class-names", help="text file, one name per line")
+    group.add_argument(
+        "--class-names", help="text file, one name per line; or JSON: a list, or a table of indices and names"
+    )
     group.add_argument("--model-args", type=json_object, metavar="JSON", help="object of constructor arguments")
     group.add_argument(
         "--activation",

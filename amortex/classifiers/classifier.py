@@ -1,13 +1,12 @@
 """A frozen classifier whose normalisation is inside: it takes signals as they are."""
 
 import hashlib
-from collections.abc import Sequence
 from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
-from amortex.classifiers.class_names import class_index, short_name
+from amortex.classifiers.class_names import ClassNames, class_index, read_class_names, short_names
 from amortex.classifiers.default import Activation
 from amortex.classifiers.folding import fold_batch_norms
 from amortex.classifiers.pass_counter import CountedModule, counted
@@ -27,7 +26,7 @@ class Classifier(CountedModule):
             timm's ``interpolation``, ``crop_pct`` and ``crop_mode``.
         name: how outputs name the classifier.
         weights: where the weights came from.
-        class_names: one name per class; without them the names are "class 0", "class 1", ...
+        class_names: see `read_class_names`; without them the names are "class 0", "class 1", ...
         model_args: arguments that the model was built with.
         activation: what makes probabilities of the outputs: ``softmax``; ``sigmoid``, for several labels at once; or
             ``none``, where they are probabilities already. A single output means two classes.
@@ -46,7 +45,7 @@ class Classifier(CountedModule):
         data_config: dict[str, Any],
         name: str,
         weights: str = "unknown",
-        class_names: Sequence[str] | None = None,
+        class_names: ClassNames | None = None,
         model_args: dict[str, Any] | None = None,
         activation: Activation = "softmax",
     ) -> None:
@@ -65,7 +64,8 @@ class Classifier(CountedModule):
         self._fingerprint = digest(self.model)
         example = torch.rand(2, *self.input_size, generator=torch.Generator().manual_seed(0))
         self.model = fold_batch_norms(self.model, self.normalise(example))
-        self.class_names = None if class_names is None else list(class_names)
+        self.class_names = None if class_names is None else read_class_names(class_names)
+        self._short_names = short_names(self.class_names or ())
         if self.class_names is not None and len(self.class_names) != self.num_classes:
             raise InputError(
                 f"{name} has {self.num_classes} classes, but {len(self.class_names)} class names were given"
@@ -179,14 +179,14 @@ class Classifier(CountedModule):
         return tuple(self.data_config["input_size"])
 
     def class_name(self, index: int) -> str:
-        """Short name of a class: the first of its synonyms."""
-        return short_name(index, self.class_names)
+        """What a class is shown as: the first of its synonyms if it is no other class's, else its whole name."""
+        return self._short_names[index] if self.class_names else f"class {index}"
 
     def class_index(self, target: str | int) -> int:
-        """The class of an index or a name (a synonym, or any unique part of one).
+        """The class of an index or a name (whole, a synonym, or any unique part of one).
 
         Raises:
-            InputError: no such class, or several.
+            InputError: no such class, or several; ``index:10`` and ``name:10`` say which a number is.
         """
         return class_index(target, self.class_names, self.num_classes, self.name)
 

@@ -1,15 +1,13 @@
 """Building a frozen classifier from a name, a class path or a module."""
 
 import copy
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from timm.data import resolve_data_config
 from torch import nn
 
-from amortex.classifiers.class_names import known_class_names, read_class_names
+from amortex.classifiers.class_names import ClassNames, known_class_names, read_class_names
 from amortex.classifiers.classifier import Classifier
 from amortex.classifiers.default import DEFAULT_CLASSIFIER, Activation
 from amortex.classifiers.weights import build_network
@@ -20,7 +18,7 @@ def load_classifier(
     name: str | nn.Module = DEFAULT_CLASSIFIER,
     weights: str = "auto",
     num_classes: int | None = None,
-    class_names: str | Path | Sequence[str] | None = None,
+    class_names: ClassNames | None = None,
     model_args: dict[str, Any] | None = None,
     activation: Activation = "softmax",
     **data_config: Any,
@@ -33,7 +31,7 @@ def load_classifier(
         weights: ``auto`` (embedded where there are any, else what timm downloads; for a class path whatever its
             constructor loads), ``random``, or a safetensors or checkpoint file (read without executing code).
         num_classes: number of classes; by default read off the weight file, or the model's own.
-        class_names: text file with one class name per line, or the names.
+        class_names: one per class, as a list, a table from indices to names, or a file of them: see `read_class_names`.
         model_args: further arguments of the model's constructor.
         activation: what makes probabilities of the outputs, see `Classifier`.
         **data_config: overrides of the network's data config: input_size (the side of a square, or ``(C, *size)``),

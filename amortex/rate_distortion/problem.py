@@ -27,7 +27,7 @@ class Problem:
         classifier: a timm name (also ``hf-hub:...`` and ``local-dir:...``), or the class path of an `nn.Module`.
         weights: ``auto`` (its own), ``random``, or a safetensors or checkpoint file.
         num_classes: number of classes; by default read off the weights.
-        class_names: text file with one class name per line, or the names.
+        class_names: one per class: a list, a table from indices to names, or a file of them (one per line, or JSON).
         model_args: further arguments of the network's constructor.
         input_size: side of the square inputs, or ``(channels, *size)``; by default the classifier's own.
         mean, std: of the normalisation, per channel; by default the classifier's own.
@@ -46,7 +46,7 @@ class Problem:
     classifier: str = DEFAULT_CLASSIFIER
     weights: str = "auto"
     num_classes: int | None = None
-    class_names: str | list[str] | None = None
+    class_names: str | list[str | int] | dict[int, str | int] | None = None
     model_args: dict[str, Any] | None = None
     input_size: int | list[int] | None = None
     mean: list[float] | None = None

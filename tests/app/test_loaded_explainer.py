@@ -47,12 +47,16 @@ def test_paths_pil_images_and_tensors_give_the_same(two_files):
 def test_classes_by_index_name_and_for_each_image(two_files):
     loaded = load(class_names=NAMES)
     for target, classes in (("honey", [1, 1]), (3, [3, 3]), (["eel", 0], [4, 0]), (torch.tensor([2, 3]), [2, 3]),
-                            (torch.tensor(2), [2, 2]), (np.int64(4), [4, 4])):  # fmt: skip
+                            (torch.tensor(2), [2, 2]), (np.int64(4), [4, 4]), (np.array([1, 3]), [1, 3]),
+                            ([np.str_("cow"), torch.tensor(1)], [2, 1])):  # fmt: skip
         assert loaded.explain(two_files, target).encoded.target.tolist() == classes
     with pytest.raises(InputError, match=r"no class of helpers.networks.TinyNet is named 'cat'"):
         loaded.explain(two_files, "cat")
     with pytest.raises(InputError, match="class 5 does not exist"):
         loaded.explain(two_files, 5)
+    for target, shown in ((1.0, "1.0"), (torch.tensor([1.0, 2.0]), "1.0"), (True, "True"), (float("nan"), "nan")):
+        with pytest.raises(InputError, match=rf"a target is a class index \(an integer\) or a name, not {shown}"):
+            loaded.explain(two_files, target)
     with pytest.raises(InputError, match="3 targets were given for 2 images"):
         loaded.explain(two_files, [1, 2, 3])
 
