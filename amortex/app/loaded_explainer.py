@@ -19,14 +19,18 @@ from amortex.explaining.notebook import NotebookResult
 from amortex.explaining.results import explain_timed
 from amortex.io.images import Photograph, Preprocess, Source
 
-Images = Tensor | Photograph | Sequence[Photograph]
-Target = int | str | Sequence[int | str] | Tensor | NDArray[Any] | None
+Array = NDArray[Any]
+Images = Tensor | Photograph | Array | Sequence[Photograph | Array] | Sequence[Tensor]
+Target = int | str | Sequence[int | str] | Tensor | Array | None
+
+ACCEPTED = "images are paths, PIL images, contents of image files, uint8 arrays (H, W, 3), or tensors"
 
 
 class LoadedExplainer:
     """What `load_explainer` returns.
 
-    Images are a tensor ``(B, C, H, W)`` with pixels in [0, 1], or a path, a PIL image, or a list of these, which are
+    Images are a tensor ``(B, C, H, W)`` with pixels in [0, 1], or a list of tensors ``(C, H, W)``; or a path, a PIL
+    image, the bytes of an image file, an array of bytes ``(H, W, 3)`` (red, green, blue), or a list of these, which are
     resized and cropped for the classifier. Targets are a class index or name for all images, or one for each; None
     means the predicted classes.
 
@@ -75,31 +79,42 @@ class LoadedExplainer:
 
     def _read(self, images: Images) -> tuple[Tensor, list[Source]]:
         device = self.classifier.mean.device
+        single = isinstance(images, Photograph) or _is_picture(images)
+        if not single and isinstance(images, np.ndarray):
+            images = torch.from_numpy(images)
+        if not isinstance(images, Tensor):
+            photographs: list[Any] = [images] if single else _listed(images)
+            if not all(isinstance(photograph, Tensor) for photograph in photographs):
+                pixels, sources = self._preprocessed(photographs)
+                return pixels.to(device), sources
+            images = _stacked(photographs)
         channels, *size = self.classifier.input_size
-        if isinstance(images, Tensor):
-            if images.ndim != 2 + len(size) or not len(images) or images.shape[1] != channels:
-                axes = {1: "T", 2: "H, W", 3: "D, H, W"}[len(size)]
-                raise InputError(f"images must be a tensor (B, {channels}, {axes}), not {tuple(images.shape)}")
-            if not images.is_floating_point():
-                raise InputError(f"images must be floats in [0, 1], not {images.dtype}: divide bytes by 255")
-            images = images.float()
-            return images.to(device), [_source_by_content(image) for image in images]
-        if not isinstance(images, Photograph | Sequence):
-            raise InputError(f"images are paths, PIL images or one tensor, not {type(images).__name__}")
-        photographs = [images] if isinstance(images, Photograph) else list(images)
-        if not photographs:
-            raise InputError("there are no images to explain")
+        if images.ndim != 2 + len(size) or not len(images) or images.shape[1] != channels:
+            axes = {1: "T", 2: "H, W", 3: "D, H, W"}[len(size)]
+            hint = ": give image[None]" if images.ndim == 1 + len(size) and images.shape[0] == channels else ""
+            raise InputError(f"images must be a tensor (B, {channels}, {axes}), not {tuple(images.shape)}{hint}")
+        if not images.is_floating_point():
+            raise InputError(f"images must be floats in [0, 1], not {images.dtype}: divide bytes by 255")
+        images = images.float()
+        return images.to(device), [_source_by_content(image) for image in images]
+
+    def _preprocessed(self, photographs: Sequence[Any]) -> tuple[Tensor, list[Source]]:
+        """Pixels of photographs that are resized and cropped, and what their results are named after."""
         preprocess, pixels, sources = Preprocess(self.classifier.data_config), [], []
         for photograph in photographs:
+            photograph = Image.fromarray(photograph) if _is_picture(photograph) else photograph
             if isinstance(photograph, Image.Image):
                 pixels.append(preprocess(photograph))
-                sources.append(_source_by_content(pixels[-1]))
-            elif isinstance(photograph, str | Path):
+            elif isinstance(photograph, str | Path | bytes):
                 pixels.append(preprocess.load(photograph))
-                sources.append(Source(Path(photograph), Path(Path(photograph).name)))
             else:
-                raise InputError(f"images are paths, PIL images or one tensor, not {type(photograph).__name__}")
-        return torch.stack(pixels).to(device), sources
+                hint = ": of (image, label) pairs, give the images" if isinstance(photograph, int | tuple) else ""
+                raise InputError(f"{ACCEPTED}, not {type(photograph).__name__}{hint}")
+            file = isinstance(photograph, str | Path)
+            sources.append(
+                Source(Path(photograph), Path(Path(photograph).name)) if file else _source_by_content(pixels[-1])
+            )
+        return torch.stack(pixels), sources
 
     def _classes(self, target: Target, count: int) -> Tensor | None:
         if target is None:
@@ -116,6 +131,30 @@ class LoadedExplainer:
 
     def __repr__(self) -> str:
         return f"{self.method}: {self.explainer}"
+
+
+def _is_picture(images: Any) -> bool:
+    """Whether this is an array of bytes as image libraries have them: grey, ``(H, W, 3)`` or ``(H, W, 4)``."""
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
+        return False
+    return images.ndim == 2 or (images.ndim == 3 and images.shape[2] in (3, 4))
+
+
+def _listed(images: Any) -> list[Any]:
+    """The images of a list; raises InputError for what is none, or empty."""
+    if not isinstance(images, Sequence):
+        raise InputError(f"{ACCEPTED}, not {type(images).__name__}")
+    if not images:
+        raise InputError("there are no images to explain")
+    return list(images)
+
+
+def _stacked(images: Sequence[Tensor]) -> Tensor:
+    """Tensors ``(C, *size)`` as one; raises InputError where their shapes differ."""
+    shapes = list(dict.fromkeys(tuple(image.shape) for image in images))
+    if len(shapes) > 1:
+        raise InputError(f"tensors of one list need one shape, not {shapes[0]} and {shapes[1]}: resize them")
+    return torch.stack([image.to(images[0]) for image in images])
 
 
 def _source_by_content(image: Tensor) -> Source:

@@ -63,9 +63,12 @@ class Explainer(nn.Module, ABC):
         """Explain signals ``(B, C, *size)`` for classes `target` ``(B,)``, by default the predicted ones.
 
         Raises:
-            InputError: values outside the range of the problem.
+            InputError: values outside the range of the problem; a target that is no class index for each signal.
         """
         check_range(image, self.rate_distortion.value_range)
+        target = (
+            None if target is None else class_indices(target, len(image), self.rate_distortion.classifier.num_classes)
+        )
         with torch.inference_mode(False):  # gradients are needed, whatever mode the caller is in
             image = image.clone() if image.is_inference() else image
             target = target.clone() if target is not None and target.is_inference() else target
@@ -127,7 +130,28 @@ def check_range(signal: Tensor, value_range: tuple[float, float]) -> None:
     low, high = value_range
     if not bool(((signal >= low) & (signal <= high)).all()):
         values = "pixels" if signal.ndim == 4 else "values"
+        nan = signal.isnan().flatten(1).any(1)
+        if bool(nan.any()):
+            number = int(nan.nonzero()[0])
+            raise InputError(
+                f"{values} of input {number} (counted from 0) are NaN: replace them, or leave the input out"
+            )
         raise InputError(f"explainers take {values} in [{low:g}, {high:g}]: the classifier normalises them itself")
+
+
+def class_indices(target: Tensor, count: int, num_classes: int) -> Tensor:
+    """Classes ``(B,)`` of any integer type as ``int64``.
+
+    Raises:
+        InputError: other numbers, another number of them, or classes that do not exist.
+    """
+    if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
+        raise InputError(f"a target is a class index (an integer), not {target.dtype}")
+    if target.shape != (count,):
+        raise InputError(f"targets must have shape ({count},), one for each input, not {tuple(target.shape)}")
+    if bool(((target < 0) | (target >= num_classes)).any()):
+        raise InputError(f"targets must be classes 0 to {num_classes - 1}")
+    return target.long()
 
 
 def check_share(rate: float, name: str = "rate") -> float:

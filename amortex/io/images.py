@@ -1,5 +1,6 @@
 """From photographs as people have them to tensors as classifiers take them."""
 
+import io
 import os
 import warnings
 from collections.abc import Iterable, Iterator
@@ -53,7 +54,7 @@ def open_image(file: Path | str | IO[bytes]) -> Image.Image:
     return Image.open(file, formats=[name for name in Image.OPEN if name not in NOT_PHOTOGRAPHS])
 
 
-Photograph = str | Path | Image.Image
+Photograph = str | Path | bytes | Image.Image
 
 
 class Preprocess:
@@ -82,22 +83,24 @@ class Preprocess:
         pixels: Tensor = self.transform(_limit_aspect(image) if self.crops else image).float() / 255
         return pixels
 
-    def load(self, path: str | Path) -> Tensor:
-        """Read a file.
+    def load(self, file: str | Path | bytes) -> Tensor:
+        """Read a file, or what one holds.
 
         Raises:
             InputError: it is missing, unreadable or not an image.
         """
+        content = io.BytesIO(file) if isinstance(file, bytes) else None
+        name = str(file) if content is None else "bytes"
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # large images are expected, damaged metadata is harmless
-                with open_image(path) as image:
+                with open_image(name if content is None else content) as image:
                     return self(image)
         except FileNotFoundError as error:
-            raise InputError(f"{path}: no such file") from error
+            raise InputError(f"{name}: no such file") from error
         except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, ...
-            reason = str(error).replace(repr(str(path)), "").strip()
-            raise InputError(f"{path}: not a readable image ({type(error).__name__}: {reason})") from error
+            reason = str(error).replace(repr(name if content is None else content), "").strip()
+            raise InputError(f"{name}: not a readable image ({type(error).__name__}: {reason})") from error
 
 
 def to_colour(image: Image.Image) -> Image.Image:

@@ -44,6 +44,19 @@ def test_paths_pil_images_and_tensors_give_the_same(two_files):
     assert torch.equal(maps, loaded.explainer.attribute(pixels, 1))
 
 
+def test_contents_of_files_arrays_and_lists_of_tensors_are_images(two_files):
+    loaded = load()
+    expected = loaded.explain(two_files)
+    contents = [path.read_bytes() for path in two_files]
+    arrays = [np.asarray(Image.open(path).convert("RGB")) for path in two_files]
+    for images in (contents, arrays, list(expected.encoded.image), expected.encoded.image.numpy()):
+        assert torch.equal(loaded.explain(images).mask, expected.mask)
+    for image in (contents[1], arrays[1]):
+        assert torch.equal(loaded.explain(image).encoded.image, expected.encoded.image[1:])
+    grey = loaded.explain(arrays[0][..., 0]).encoded.image
+    assert torch.equal(grey[:, 0], grey[:, 2])
+
+
 def test_classes_by_index_name_and_for_each_image(two_files):
     loaded = load(class_names=NAMES)
     for target, classes in (("honey", [1, 1]), (3, [3, 3]), (["eel", 0], [4, 0]), (torch.tensor([2, 3]), [2, 3]),
@@ -80,8 +93,15 @@ def test_a_trained_explainer_select_rates_rates_for_other_classes(tmp_path, two_
         ([], "there are no images"),
         ("/nowhere.png", "no such file"),
         (__file__, "not a readable image"),
-        ([3], "not int"),
-        (torch.rand(3, 32, 32), r"\(B, 3, H, W\), not \(3, 32, 32\)"),
+        ([3], "not int: of \\(image, label\\) pairs, give the images"),
+        ([(Image.new("RGB", (40, 40)), 3)], "not tuple: of \\(image, label\\) pairs"),
+        (b"GIF89a", r"bytes: not a readable image \(UnidentifiedImageError: cannot identify image file\)"),
+        (np.zeros((2, 40, 40, 3), np.uint8), r"\(B, 3, H, W\), not \(2, 40, 40, 3\)"),
+        (np.zeros((3, 40, 40), np.uint8), r"not \(3, 40, 40\)"),
+        ([torch.rand(3, 32, 32), torch.rand(3, 40, 40)], r"one shape, not \(3, 32, 32\) and \(3, 40, 40\)"),
+        ([torch.rand(3, 32, 32), Image.new("RGB", (40, 40))], "or tensors, not Tensor"),
+        ([torch.zeros(3, 32, 32), torch.full((3, 32, 32), torch.nan)], r"pixels of input 1 .* are NaN"),
+        (torch.rand(3, 32, 32), r"\(B, 3, H, W\), not \(3, 32, 32\): give image\[None\]"),
         (torch.rand(1, 1, 32, 32), r"\(B, 3, H, W\), not \(1, 1, 32, 32\)"),
         (torch.rand(0, 3, 32, 32), "not \\(0, 3, 32, 32\\)"),
         (None, "not NoneType"),

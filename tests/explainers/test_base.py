@@ -91,3 +91,18 @@ def test_a_rate_outside_0_to_1_is_refused(rate):
     with pytest.raises(InputError, match="rate"):
         check_share(rate)
     assert check_share(1.0) == 1.0
+
+
+def test_targets_are_integers_of_any_type_one_for_each_input(smooth_classifier, images64):
+    wam = WAM(RateDistortion(smooth_classifier, Pixel()))
+    expected = wam.explain(images64, torch.tensor([0, 1, 2, 0])).mask
+    assert torch.equal(wam.explain(images64, torch.tensor([0, 1, 2, 0], dtype=torch.int32)).mask, expected)
+    for target, why in (
+        (torch.ones(4), "an integer"), (torch.ones(4, dtype=torch.bool), "an integer"),
+        (torch.tensor([0, 1]), r"shape \(4,\), one for each input, not \(2,\)"),
+        (torch.tensor([0, 1, 2, -1]), "classes 0 to"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=why):
+            wam.explain(images64, target)
+    with pytest.raises(InputError, match="an integer"):
+        wam.attribute(images64, True)
