@@ -30,6 +30,7 @@ from amortex.training.wandb_run import finish
 # validation and explanations, too, need gradients; the data shards itself
 TRAINER = {"inference_mode": False, "use_distributed_sampler": False}
 INTERRUPTED = 1  # with what Lightning exits when it is interrupted
+WANDB_ADVICE = "Or log on this machine alone: offline: true in the logger's init_args."
 USELESS_WARNINGS = (  # of libraries, which help nobody here
     "`isinstance\\(treespec, LeafSpec\\)`",
     "Found .* in eval mode",
@@ -63,6 +64,11 @@ def run(task: Callable[[], int], resumable: bool = False) -> int:
             raise
         print(f"train.py: another process of this run has ended; {resume} ({error})", file=sys.stderr)
         return 1
+    except Exception as error:
+        if not type(error).__module__.startswith("wandb."):  # its errors have no common type with others
+            raise
+        print(f"train.py: W&B: {_one_line(error)} {WANDB_ADVICE}", file=sys.stderr)
+        return 2
     except (KeyboardInterrupt, SystemExit) as error:
         terminated = isinstance(error, SIGTERMException)
         if isinstance(error, SystemExit) and not terminated and error.code != INTERRUPTED:

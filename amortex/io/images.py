@@ -4,6 +4,7 @@ import io
 import os
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -79,9 +80,13 @@ class Preprocess:
         self.transform = create_transform(**{key: data_config[key] for key in keys}, normalize=False)
 
     def __call__(self, image: Image.Image) -> Tensor:
-        image = to_colour(image).convert(self.mode)
-        pixels: Tensor = self.transform(_limit_aspect(image) if self.crops else image).float() / 255
-        return pixels
+        """Pixels of an image.
+
+        Raises:
+            InputError: it cannot be decoded: its file is damaged or closed, or it has no pixels.
+        """
+        with readable("the image", image):
+            return self._pixels(image)
 
     def load(self, file: str | Path | bytes) -> Tensor:
         """Read a file, or what one holds.
@@ -89,18 +94,28 @@ class Preprocess:
         Raises:
             InputError: it is missing, unreadable or not an image.
         """
-        content = io.BytesIO(file) if isinstance(file, bytes) else None
-        name = str(file) if content is None else "bytes"
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # large images are expected, damaged metadata is harmless
-                with open_image(name if content is None else content) as image:
-                    return self(image)
-        except FileNotFoundError as error:
-            raise InputError(f"{name}: no such file") from error
-        except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, ...
-            reason = str(error).replace(repr(name if content is None else content), "").strip()
-            raise InputError(f"{name}: not a readable image ({type(error).__name__}: {reason})") from error
+        name, content = ("bytes", io.BytesIO(file)) if isinstance(file, bytes) else (str(file), str(file))
+        with readable(name, content), open_image(content) as image:
+            return self._pixels(image)
+
+    def _pixels(self, image: Image.Image) -> Tensor:
+        image = to_colour(image).convert(self.mode)
+        pixels: Tensor = self.transform(_limit_aspect(image) if self.crops else image).float() / 255
+        return pixels
+
+
+@contextmanager
+def readable(name: str, file: Any) -> Iterator[None]:
+    """Within, what decoders raise of a file, which messages call by a name, is an InputError in one line."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # large images are expected, damaged metadata is harmless
+            yield
+    except FileNotFoundError as error:
+        raise InputError(f"{name}: no such file") from error
+    except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, ...
+        reason = str(error).replace(repr(file), "").strip()
+        raise InputError(f"{name}: not a readable image ({type(error).__name__}: {reason})") from error
 
 
 def to_colour(image: Image.Image) -> Image.Image:

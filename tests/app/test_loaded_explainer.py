@@ -187,3 +187,19 @@ def test_an_explanation_says_what_is_known_and_shows_its_panels(two_files):
     assert sheet.size == (one.width, 2 * one.height)
     assert explained.panel(1).texts[0].get_text().startswith(NAMES[int(explained.encoded.target[1])].split(",")[0])
     assert explained.picture.shape == (2, 1, 32, 32)
+
+
+def closed_image(path) -> Image.Image:
+    with Image.open(path) as image:
+        return image
+
+
+def damaged_image(path) -> Image.Image:
+    content = path.read_bytes()
+    return Image.open(io.BytesIO(content[: len(content) // 2]))
+
+
+@pytest.mark.parametrize("image", [closed_image, damaged_image, lambda path: Image.new("RGB", (0, 0))])
+def test_images_without_pixels_get_one_line(two_files, image):
+    with pytest.raises(InputError, match=r"^the image: not a readable image \(\w+: "):
+        load().explain(image(two_files[0]))

@@ -86,3 +86,13 @@ def test_files_that_are_no_explainers_are_refused(folder):
     with pytest.raises(InputError, match=r"no class of torch\.nn\.Module"):
         load_classifier("subprocess.Popen", model_args={"args": ["touch", "run"]})
     assert not (folder / "run").exists()
+
+
+def test_a_server_that_cannot_be_reached_is_told_in_one_line(folder, capsys, monkeypatch):
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("HOME", str(folder))  # whose files may hold a key
+    assert fit("--config", ROOT / "configs/logger/online.yaml") == 2
+    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("train.py:")]
+    assert len(error) == 1
+    assert "No API key configured" in error[0]
+    assert "offline: true" in error[0]
