@@ -55,7 +55,14 @@ def load_predictor(path: str | Path, classifier: str | Classifier | None = None,
             f"the weights in {path} do not fit its settings for images of {size}: either these are too small, or the "
             "file is damaged"
         ) from error
+    predictor.lambda_range = _lambda_range(settings)
     return predictor.eval()
+
+
+def _lambda_range(settings: dict[str, Any]) -> tuple[float, float] | None:
+    """The interval of the sparsity weights that were drawn and validated in training."""
+    validated, margin = settings.get("lambda_k"), settings["refinement"].get("lambda_margin", 1.0)
+    return (min(validated) / margin, max(validated) * margin) if validated else None
 
 
 def start_from(predictor: MaskPredictor, path: Path) -> None:

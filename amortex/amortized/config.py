@@ -85,21 +85,6 @@ class RefinementSchedule:
 
 
 @dataclass(frozen=True)
-class SelectionConfig:
-    """How a rate is chosen by measurements.
-
-    Arguments:
-        rates: number of rates to choose from, evenly spaced on a log scale.
-        samples: noise draws per rate.
-        confirmation_samples: fresh draws that confirm a bound on the distortion.
-    """
-
-    rates: int = 16
-    samples: int = 16
-    confirmation_samples: int = 64
-
-
-@dataclass(frozen=True)
 class PathConfig:
     """How the midpoint of a densification path is optimised (see `PathOptimizer`).
 

@@ -1,21 +1,25 @@
 """The amortized explainer: one pass of a trained predictor, learned refinement, and the choice of a rate."""
 
+import logging
 import math
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from amortex.amortized.config import PathConfig, SelectionConfig
+from amortex.amortized.config import PathConfig
 from amortex.amortized.mask_path import MaskPath
 from amortex.amortized.predictor import MaskPredictor, Prediction
 from amortex.classifiers.classifier import digest
 from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.base import Explainer, Explanation, OnStep, check_share
-from amortex.explainers.presets import Preset
+from amortex.explainers.presets import Preset, SelectionConfig
+from amortex.explainers.rate_search import Bound, MaxDistortion, MinRetention
 from amortex.explainers.rde import RDE
 from amortex.rate_distortion.encoded_batch import EncodedBatch
+
+logger = logging.getLogger(__name__)
 
 
 def finetuning(steps: int) -> Preset:
@@ -28,8 +32,9 @@ class Amortized(Explainer):
 
     By default the rate is the one that `lambda_k` leads to: learned steps move the mask there, and without them it is
     predicted. It can be given instead, or chosen by measurements on noise: the best one for `lambda_k`
-    (`select_rate`), or the lowest one whose distortion stays below `max_distortion` with the upper end of its 95 %
-    interval. If none does, the mask is full, and the certificate says so.
+    (`select_rate`), the lowest one whose distortion stays below `max_distortion` with the upper end of its 95 %
+    interval, or the lowest one that keeps the class in a share of draws of at least `min_retention`, with the lower end
+    of its interval. If none does, the mask is full, and the certificate says so.
 
     Masks beyond the rate of a refined one are on a densification path. Computing it takes further classifier passes
     (see `MaskPath` and `PathConfig`).
@@ -41,6 +46,7 @@ class Amortized(Explainer):
         hard: keep exactly the top share `rate` of the entries instead of a soft mask of that mean.
         select_rate: choose the rate for `lambda_k` by measurements.
         max_distortion: bound on the distortion.
+        min_retention: bound on the retention.
         learned_steps: steps of learned refinement at `lambda_k`, for explainers that were trained for it; a forward and
             a backward pass each. By default those of the predictor's `RefinementSchedule`.
         finetune_steps: CartoonX steps at `lambda_k` that follow.
@@ -60,6 +66,7 @@ class Amortized(Explainer):
         hard: bool = False,
         select_rate: bool = False,
         max_distortion: float | None = None,
+        min_retention: float | None = None,
         learned_steps: int | None = None,
         finetune_steps: int = 0,
         seed: int = 0,
@@ -67,12 +74,12 @@ class Amortized(Explainer):
         selection: SelectionConfig | None = None,
     ) -> None:
         super().__init__(predictor.rate_distortion, seed)
-        if sum((rate is not None, select_rate, max_distortion is not None)) > 1:
-            raise InputError("rate, select-rate and max-distortion each choose the rate: give one of them")
+        if sum((rate is not None, select_rate, max_distortion is not None, min_retention is not None)) > 1:
+            raise InputError(
+                "rate, select-rate, max-distortion and min-retention each choose the rate: give one of them"
+            )
         if rate is not None:
             check_share(rate)
-        if max_distortion is not None and not 0 < max_distortion < math.inf:
-            raise InputError(f"max-distortion must be above 0 and finite, not {max_distortion}")
         self.steps_given = bool(learned_steps)
         has_refiner = predictor.decoder.refiner is not None
         if learned_steps is None:
@@ -80,19 +87,38 @@ class Amortized(Explainer):
         fewest = min(learned_steps, finetune_steps)
         if fewest < 0:
             raise InputError(f"learned-steps and finetune-steps must be at least 0, not {fewest}")
-        if finetune_steps and (hard or rate is not None or max_distortion is not None):
-            raise InputError("CartoonX steps move the rate: leave out finetune-steps, or hard, rate and max-distortion")
+        self.path_config, self.selection = path_config or PathConfig(), selection or SelectionConfig()
+        self.bound: Bound | None = None
+        if max_distortion is not None:
+            self.bound = MaxDistortion(max_distortion, self.selection.confirmation_samples)
+        elif min_retention is not None:
+            self.bound = MinRetention(min_retention)
+            self.certificate_samples = self.bound.confirmation_samples
+        if finetune_steps and (hard or rate is not None or self.bound is not None):
+            raise InputError("CartoonX steps move the rate: leave out finetune-steps, or hard, rate and bounds")
         if learned_steps and not has_refiner:
             raise InputError(
                 "this explainer has learned no refinement (configs/experiment/refine.yaml): leave out learned-steps"
             )
         self.predictor, self.lambda_k, self.rate, self.hard = predictor, lambda_k, rate, hard
-        self.select_rate, self.max_distortion = select_rate, max_distortion
+        self.select_rate, self.max_distortion, self.min_retention = select_rate, max_distortion, min_retention
         self.learned_steps, self.finetune_steps = learned_steps, finetune_steps
-        self.path_config, self.selection = path_config or PathConfig(), selection or SelectionConfig()
         self.finetuning = finetuning(max(1, finetune_steps))
         RDE(self.rate_distortion, lambda_k, self.finetuning)  # refuses a lambda_k out of range
         self.steps = max(1, learned_steps + finetune_steps)
+        self._warn_of_lambda()
+
+    def _warn_of_lambda(self) -> None:
+        low, high = self.predictor.lambda_range or (-math.inf, math.inf)
+        if not self._lambda_k_is_unused and not low <= self.lambda_k <= high:
+            logger.warning(
+                "lambda_k %g lies outside %.3g to %.3g, for which this explainer was trained: masks may be far from "
+                "the best ones, which --method cartoonx shows", self.lambda_k, low, high,
+            )  # fmt: skip
+
+    @property
+    def _lambda_k_is_unused(self) -> bool:
+        return not self.learned_steps and (self.rate is not None or self.bound is not None)
 
     def for_target(self) -> "Amortized":
         """A copy for arbitrary targets: refinement is off because it was trained on predicted classes only.
@@ -104,10 +130,10 @@ class Amortized(Explainer):
         """
         if self.steps_given:
             raise InputError("refinement is learned for predicted classes: with a target, leave out learned-steps")
-        select_rate = self.rate is None and self.max_distortion is None
+        select_rate = self.rate is None and self.bound is None
         return Amortized(
-            self.predictor, self.lambda_k, self.rate, self.hard, select_rate, self.max_distortion, 0,
-            self.finetune_steps, self.seed, self.path_config, self.selection,
+            self.predictor, self.lambda_k, self.rate, self.hard, select_rate, self.max_distortion, self.min_retention,
+            0, self.finetune_steps, self.seed, self.path_config, self.selection,
         )  # fmt: skip
 
     @torch.no_grad()
@@ -162,28 +188,27 @@ class Amortized(Explainer):
     @property
     def _rate_is_asked_for(self) -> bool:
         """Whether the rate is another than the one that lambda_k leads to by itself."""
-        return self.select_rate or self.rate is not None or self.max_distortion is not None
+        return self.select_rate or self.rate is not None or self.bound is not None
 
     def _rate(self, path: MaskPath) -> Tensor:
         """Rates ``(B,)``."""
         if self.rate is not None:
             return torch.full_like(path.prediction.logits[:, 0], self.rate)
-        if self.max_distortion is not None:
-            return path.lowest_rate_below(self.max_distortion)
+        if self.bound is not None:
+            return path.lowest_rate(self.bound)
         if self.select_rate:
             return path.best_rate(self.lambda_k)
         return path.prediction.rate_for(self.lambda_k) if path.refined is None else path.refined_rate
 
     def settings(self) -> dict[str, str | int | float]:
         """The arguments that determine the result; those that have no part in it are left out."""
-        measured = self.select_rate or self.max_distortion is not None
-        lambda_k_is_unused = not self.learned_steps and (self.rate is not None or self.max_distortion is not None)
+        measured = self.select_rate or self.bound is not None
         on_a_path = self.learned_steps and self._rate_is_asked_for and not self.hard
         chosen = {
-            "decoder": digest(self.predictor.decoder), "lambda_k": None if lambda_k_is_unused else self.lambda_k,
+            "decoder": digest(self.predictor.decoder), "lambda_k": None if self._lambda_k_is_unused else self.lambda_k,
             "rate": self.rate, "hard": int(self.hard), "select_rate": int(self.select_rate),
-            "max_distortion": self.max_distortion, "learned_steps": self.learned_steps,
-            "finetune_steps": self.finetune_steps,
+            "max_distortion": self.max_distortion, "min_retention": self.min_retention,
+            "learned_steps": self.learned_steps, "finetune_steps": self.finetune_steps,
             "schedule": repr(self.predictor.schedule) if self.learned_steps else None,
             "path": repr(self.path_config) if on_a_path else None,
             "selection": repr(self.selection) if measured else None,

@@ -6,11 +6,13 @@ import torch
 from torch import Tensor
 
 from amortex.amortized.budget import masks_through
-from amortex.amortized.config import PathConfig, RefinementSchedule, SelectionConfig
+from amortex.amortized.config import PathConfig, RefinementSchedule
 from amortex.amortized.path_optimizer import optimal_midpoints, path_start
-from amortex.amortized.predictor import Prediction, log_spaced_rates
-from amortex.core.masks import energy, top_share
+from amortex.amortized.predictor import Prediction
+from amortex.core.masks import energy, log_spaced_rates, top_share
 from amortex.core.noise_streams import NoiseStreams
+from amortex.explainers.presets import SelectionConfig
+from amortex.explainers.rate_search import Bound, lowest_rate
 from amortex.rate_distortion.pipeline import RateDistortion
 
 
@@ -49,7 +51,6 @@ class MaskPath:
             self._start = path_start(refined.float(), self.config)
             self._midpoint, self._optimized = self._start.clone(), self._per_input(0.0).bool()
         self.samples = self.encoded.samples(self.selection.samples)
-        self.confirmation_samples = self.encoded.samples(self.selection.confirmation_samples)
 
     def mask(self, rate: Tensor) -> Tensor:
         """Masks ``(B, k)`` of rates ``(B,)``."""
@@ -97,34 +98,24 @@ class MaskPath:
             promising = lambda_k * rate < lowest  # elsewhere the rate alone costs more than the best so far
             if not bool(promising.any()):
                 break
-            mean, _ = self._measure(rate, promising, f"choose {column}", self.samples)
-            objective = mean + lambda_k * rate
+            objective = self._distortion(rate, promising, f"choose {column}") + lambda_k * rate
             better = objective < lowest
             lowest, chosen = torch.where(better, objective, lowest), torch.where(better, rate, chosen)
         return chosen
 
-    def lowest_rate_below(self, distortion: float) -> Tensor:
-        """The lowest rates ``(B,)`` whose distortion is below a bound with the upper end of its interval, else 1."""
-        chosen, pending = self._per_input(1.0), self._per_input(1.0).bool()
-        for column, rate in enumerate(self.rates()[:, :-1].unbind(1)):  # the last is the full mask
-            _, high = self._measure(rate, pending, f"choose {column}", self.samples)
-            # the best of many is partly luck: confirm it on fresh draws
-            _, confirmed = self._measure(rate, high < distortion, f"confirm {column}", self.confirmation_samples)
-            holds = confirmed < distortion
-            chosen, pending = torch.where(holds, rate, chosen), pending & ~holds
-        return chosen
+    def lowest_rate(self, bound: Bound) -> Tensor:
+        """The lowest rates ``(B,)`` whose masks hold a bound, else 1."""
+        of_inputs = lambda rate, indices: self.mask(rate)[indices]  # noqa: E731
+        return lowest_rate(self.rd, self.encoded, self.rates(), of_inputs, bound, self.seed, self.selection.samples)
 
-    def _measure(self, rate: Tensor, chosen: Tensor, stream: str, samples: int) -> tuple[Tensor, Tensor]:
-        """Mean distortion and the upper end of its 95 % interval at rates ``(B,)``; infinite where not `chosen`."""
-        mean, high = self._per_input(math.inf), self._per_input(math.inf)
-        indices = chosen.nonzero()[:, 0]
-        if len(indices):
-            encoded, mask = self.encoded.of(indices), self.mask(torch.where(chosen, rate, 0.0))[indices]
-            with self.rd.classifier.passes_for(indices, of=len(chosen)):
-                outcome = self.rd(encoded, mask, NoiseStreams.of(encoded.image, self.seed, stream), samples)
-            mean[indices] = outcome.distortion.mean(1).to(mean)
-            high[indices] = mean[indices] if encoded.scale is None else outcome.interval()[1].to(mean)
-        return mean, high
+    def _distortion(self, rate: Tensor, chosen: Tensor, stream: str) -> Tensor:
+        """Mean distortion at rates ``(B,)``; infinite where not `chosen`."""
+        mean, indices = self._per_input(math.inf), chosen.nonzero()[:, 0]
+        encoded, mask = self.encoded.of(indices), self.mask(torch.where(chosen, rate, 0.0))[indices]
+        with self.rd.classifier.passes_for(indices, of=len(chosen)):
+            outcome = self.rd(encoded, mask, NoiseStreams.of(encoded.image, self.seed, stream), self.samples)
+        mean[indices] = outcome.distortion.mean(1).to(mean)
+        return mean
 
     def _per_input(self, value: float) -> Tensor:
         """The same value for each input, ``(B,)``."""

@@ -1,6 +1,5 @@
 """The mask predictor: an input -> masks of any rate, and the rate that a sparsity weight asks for."""
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,12 +15,13 @@ from amortex.amortized.encoder import Encoder
 from amortex.amortized.evidence import Evidence, observe, probe
 from amortex.amortized.refiner import Hidden, initial_state
 from amortex.core.errors import InputError
+from amortex.core.masks import LOWEST_RATE, log_spaced_rates
 from amortex.core.noise_streams import NoiseStreams
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms.wavelet import Wavelet
 
-CURVE_RATES = (0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.5, 0.8)  # where the distortion curve has its corners
+CURVE_RATES = (LOWEST_RATE, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.5, 0.8)  # where the distortion curve has its corners
 CANDIDATE_RATES = 64  # that compete for a lambda_k, evenly spaced on a log scale
 
 
@@ -82,6 +82,7 @@ class MaskPredictor(nn.Module):
         super().__init__()
         self.config = config = config or PredictorConfig()
         self.schedule = schedule or RefinementSchedule()
+        self.lambda_range: tuple[float, float] | None = None  # of lambda_k in its training, if known
         transform, classifier = rate_distortion.transform, rate_distortion.classifier
         if not isinstance(transform, Wavelet):
             raise InputError(f"the mask predictor works on wavelet coefficients, not on {type(transform).__name__}")
@@ -160,8 +161,3 @@ class MaskPredictor(nn.Module):
                     f"this explainer was trained for another {key.replace('_', ' ')} ({identity.get(key)}, here "
                     f"{value}): use the one it was trained for, or train another"
                 )
-
-
-def log_spaced_rates(count: int, device: torch.device) -> Tensor:
-    """Rates from the lowest of `CURVE_RATES` to 1, evenly spaced on a log scale."""
-    return torch.logspace(math.log10(CURVE_RATES[0]), 0, count, device=device)

@@ -14,6 +14,7 @@ from amortex.core.errors import InputError
 from amortex.explainers import METHODS, build_explainer
 from amortex.explainers.base import Explainer
 from amortex.explainers.presets import PRESETS
+from amortex.explainers.rate_search import Retaining
 from amortex.rate_distortion.problem import Problem
 
 # what `load_classifier` takes besides a module
@@ -55,7 +56,11 @@ def _exact_explainer(options: argparse.Namespace) -> Explainer:
     if "preset" in entry.options:
         preset = PRESETS[arguments.pop("preset", "fast")]
         arguments["preset"] = preset.but(**{name: arguments.pop(name, None) for name in ("steps", "samples", "lr")})
-    return build_explainer(options.method, rate_distortion, seed=options.seed, **arguments)
+    min_retention = arguments.pop("min_retention", None)
+    if min_retention is not None and "rate" in arguments:
+        raise InputError("rate and min-retention each choose the rate: give one of them")
+    explainer = build_explainer(options.method, rate_distortion, seed=options.seed, **arguments)
+    return explainer if min_retention is None else Retaining(explainer, min_retention)
 
 
 def _loaded_classifier(options: argparse.Namespace) -> Classifier | None:

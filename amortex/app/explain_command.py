@@ -4,11 +4,12 @@ import argparse
 import logging
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from amortex.app.building import device, explainer_from
-from amortex.app.options import AMORTIZED
+from amortex.app.options import AMORTIZED, METHOD_OPTIONS
 from amortex.core.process import prepare
 from amortex.explaining.batch import Request, explain_files
 from amortex.explaining.folder import ResultsFolder
@@ -67,20 +68,40 @@ def print_plan(options: argparse.Namespace, request: Request, images: int) -> No
 
 
 def print_outcome(options: argparse.Namespace, request: Request, rows: list[dict[str, Any]], total: int) -> int:
-    """Print the rows, and what to try where a trained explainer found no mask for the class; the exit status."""
+    """Print the rows, and what to try where masks are not what one hopes for; the exit status."""
     status = print_rows(rows, total, options.out, options.quiet)
-    if options.quiet:
-        return status
-    asked_class = options.method == AMORTIZED and request.target is not None
-    if asked_class and rows and not any(row.get("retained") for row in rows):
-        print("no mask keeps that class: trained explainers learn of predicted ones; try --method cartoonx")
-    explained = [row for row in rows if not row["error"]]
-    full, lost = sum(row["rate"] > FULL_RATE for row in explained), sum(not row["retained"] for row in explained)
-    if full and options.max_distortion is not None:
-        print(f"no mask of those tried stays below that distortion for {full} of {len(explained)}: theirs are full")
-    if lost and options.method == AMORTIZED and options.rate is None and not asked_class:
-        print(f"{lost} of {len(explained)} masks do not keep their class: try --rate 0.2 or --method cartoonx")
+    if not options.quiet:
+        for hint in hints(options, request, [row for row in rows if not row["error"]]):
+            print(hint)
     return status
+
+
+def hints(options: argparse.Namespace, request: Request, rows: list[dict[str, Any]]) -> Iterator[str]:
+    """What to try where masks lose their class, or do not hold the bound that was asked for; and what is doubtful.
+
+    Arguments:
+        options: that were asked for.
+        request: what was made of them.
+        rows: of the images that were explained.
+    """
+    of_all, has = f"of {len(rows)}", METHOD_OPTIONS[options.method]
+    bounded = options.max_distortion is not None or options.min_retention is not None
+    if bounded and (full := sum(row["rate"] > FULL_RATE for row in rows)):
+        yield f"no mask of those tried holds that bound for {full} {of_all}: theirs are full"
+    # the search has shown it on other draws
+    if short := sum(row["retention_low"] < (options.min_retention or 0) <= row["retention"] for row in rows):
+        yield f"{short} {of_all} certificates cannot show that retention: more --certificate-samples may"
+    lost = sum(not row["retained"] for row in rows)
+    if lost and options.method == AMORTIZED and request.target is not None:
+        why = "of which trained explainers know little"
+        yield f"{lost} {of_all} masks do not reach that class, {why}: try --method cartoonx"
+    elif lost and not bounded:
+        ways = ["--min-retention 0.95"] + ["a higher --rate"] * ("rate" in has)
+        ways += ["a lower --lambda-k"] * ("lambda_k" in has)
+        yield f"{lost} {of_all} masks do not keep their class: try {' or '.join(ways)}"
+    doubtful = sum(bool(row["caveats"]) for row in rows)
+    if doubtful and len(rows) > MOST_LINES:
+        yield f"{doubtful} {of_all} certificates are doubtful: the column caveats of {options.out}/summary.csv says why"
 
 
 def print_rows(rows: list[dict[str, Any]], total: int, out: Path, quiet: bool) -> int:

@@ -33,6 +33,7 @@ class Options(TypedDict, total=False):
     hard: bool
     select_rate: bool
     max_distortion: float
+    min_retention: float
     learned_steps: int
     finetune_steps: int
     alpha: float

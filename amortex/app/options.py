@@ -18,10 +18,11 @@ from amortex.transforms import Padding
 
 AMORTIZED = "amortized"
 AMORTIZED_OPTIONS = (
-    "lambda_k", "rate", "hard", "select_rate", "max_distortion", "learned_steps", "finetune_steps",
+    "lambda_k", "rate", "hard", "select_rate", "max_distortion", "min_retention", "learned_steps", "finetune_steps",
 )  # fmt: skip
 # options of one method or several, which the others refuse
-METHOD_OPTIONS = {name: entry.options for name, entry in METHODS.items()} | {AMORTIZED: AMORTIZED_OPTIONS}
+METHOD_OPTIONS = {name: (*entry.options, "min_retention") for name, entry in METHODS.items()}
+METHOD_OPTIONS[AMORTIZED] = AMORTIZED_OPTIONS
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -93,6 +94,9 @@ def _add_method_options(group: Any) -> None:
     )
     group.add_argument("--max-distortion", type=float, help="amortized: the sparsest mask that is surely below this")
     group.add_argument(
+        "--min-retention", type=float, help="the sparsest mask that surely keeps the class in this share of noise draws"
+    )
+    group.add_argument(
         "--learned-steps", type=int, help="amortized: learned steps from the predicted mask; 0 for one pass"
     )
     group.add_argument("--finetune-steps", type=int, help="amortized: CartoonX steps that follow; default: 0")
@@ -115,7 +119,9 @@ def _add_measuring_options(group: Any) -> None:
         "--padding", **one_of("padding", get_args(Padding)), default=Problem.padding, help="default: %(default)s"
     )
     group.add_argument(
-        "--certificate-samples", type=int, default=64, help="fresh draws per certificate; default: %(default)s"
+        "--certificate-samples",
+        type=int,
+        help="fresh draws per certificate; default: 64, and with --min-retention 256 or more",
     )
 
 

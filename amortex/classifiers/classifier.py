@@ -14,6 +14,8 @@ from amortex.core.catalog import check_name
 from amortex.core.errors import InputError
 from amortex.core.nd import MEMORY_FORMATS, channels_last, expand_dims
 
+LABEL_THRESHOLD = 0.5  # probability from which one of several labels is given
+
 
 class Classifier(CountedModule):
     """Signals ``(B, C, *size)``, images in [0, 1] -> logits ``(B, M)``; frozen, always in evaluation mode.
@@ -52,6 +54,7 @@ class Classifier(CountedModule):
         super().__init__()
         check_name("activation", activation, get_args(Activation))
         self.activation = activation
+        self.caveats: tuple[str, ...] = ()
         self.model_args = dict(model_args or {})
         dims = len(data_config["input_size"]) - 1
         self.model = model.eval().requires_grad_(False).to(memory_format=MEMORY_FORMATS[dims])
@@ -113,6 +116,20 @@ class Classifier(CountedModule):
         if self.activation == "sigmoid" and not self.binary:
             return nn.functional.logsigmoid(logits)
         return logits.log_softmax(-1)
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether it gives several labels at once, each a decision of its own."""
+        return self.activation == "sigmoid" and not self.binary
+
+    def decides(self, probabilities: Tensor, target: Tensor) -> Tensor:
+        """Whether probabilities ``(..., M)`` decide for classes `target`, which broadcasts to ``(...)``.
+
+        A class needs the highest probability; one of several labels a probability of at least one half.
+        """
+        if not self.multi_label:
+            return probabilities.argmax(-1) == target
+        return probabilities.gather(-1, target.expand(probabilities.shape[:-1])[..., None])[..., 0] >= LABEL_THRESHOLD
 
     @counted
     def forward_normalised(self, x: Tensor) -> Tensor:

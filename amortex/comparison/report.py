@@ -66,8 +66,8 @@ HEADINGS = {
 }
 MASK_HEADING = Heading(
     "Masks as they are",
-    columns=("rate", "distortion", "l2", "objective", "retained", "cp_pixels", "cp_coefficients", "cp_entropy",
-             "hallucination"),
+    columns=("rate", "distortion", "l2", "objective", "retained", "retention", "cp_pixels", "cp_coefficients",
+             "cp_entropy", "hallucination"),
 )  # fmt: skip
 RANKING_HEADING = Heading(
     "Insertion, deletion, faithfulness, mu-fidelity", columns=("insertion", "deletion", "faithfulness", "mu_fidelity")

@@ -1,9 +1,13 @@
 """From relevance to masks: orderings, ties, and masks that keep an exact share."""
 
+import math
+
 import torch
 from torch import Tensor
 
 from amortex.core.layout import Coefficients
+
+LOWEST_RATE = 0.005  # that rates are chosen from
 
 
 def energy(coefficients: Coefficients) -> Tensor:
@@ -33,6 +37,11 @@ def top_share(relevance: Tensor, rate: float, tie_break: Tensor | None = None) -
     """Hard mask ``(B, k)`` that keeps exactly the ``round(rate * k)`` most relevant entries."""
     retained = order(relevance, tie_break)[..., : round(rate * relevance.shape[-1])]
     return torch.zeros_like(relevance).scatter_(-1, retained, 1.0)
+
+
+def log_spaced_rates(count: int, device: torch.device) -> Tensor:
+    """Rates from 0.5 % to 1, evenly spaced on a log scale."""
+    return torch.logspace(math.log10(LOWEST_RATE), 0, count, device=device)
 
 
 def scale_profile(relevance: Tensor, level: Tensor, levels: int) -> Tensor:

@@ -53,6 +53,7 @@ class Explainer(nn.Module, ABC):
     """
 
     steps: int = 1
+    certificate_samples: int = 64  # noise draws that certify its masks by default
 
     def __init__(self, rate_distortion: RateDistortion, seed: int = 0) -> None:
         super().__init__()

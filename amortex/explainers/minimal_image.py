@@ -103,7 +103,7 @@ class StaticMinimalImage(Explainer):
     @torch.no_grad()
     def _first(self, encoded: EncodedBatch, place: Tensor, counts: Tensor, delete: bool) -> Tensor:
         """Per image the first of the `counts` that makes the class right (deletion: wrong); -1 where none does."""
-        size = self.rate_distortion.draws_at_once(1)
+        size, classifier = self.rate_distortion.draws_at_once(1), self.rate_distortion.classifier
         hits = []
         for image in range(len(place)):
             part = encoded.of(slice(image, image + 1))
@@ -111,8 +111,8 @@ class StaticMinimalImage(Explainer):
             for chunk in counts.split(size):
                 mask = place[image] < chunk[:, None]
                 mask = (~mask if delete else mask).to(encoded.image.dtype)
-                logits = reduced_logits(self.rate_distortion, part, mask)
-                right.append(logits.argmax(-1) == part.target)
+                probabilities = classifier.probabilities(reduced_logits(self.rate_distortion, part, mask))
+                right.append(classifier.decides(probabilities, part.target))
             hits.append(~torch.cat(right) if delete else torch.cat(right))
         hit = torch.stack(hits)
         return torch.where(hit.any(1), counts[hit.to(torch.uint8).argmax(1)], -1)

@@ -44,3 +44,18 @@ PRESETS = {
     "converged": Preset("converged", steps=2000, samples=2, lr=5e-2, schedule="cosine", betas=(0.9, 0.99), peak=1000.0),
     "fast": Preset("fast", steps=800, samples=2, lr=5e-2, schedule="cosine", betas=(0.9, 0.99), peak=1000.0),
 }
+
+
+@dataclass(frozen=True)
+class SelectionConfig:
+    """How a rate is chosen by measurements.
+
+    Arguments:
+        rates: number of rates to choose from, evenly spaced on a log scale.
+        samples: noise draws per rate.
+        confirmation_samples: fresh draws that confirm a bound on the distortion; a bound on the retention takes more.
+    """
+
+    rates: int = 16
+    samples: int = 16
+    confirmation_samples: int = 64

@@ -31,7 +31,7 @@ class Request:
         explainer: what explains.
         method: its name in outputs.
         target: class index, or None for the predicted class of each image.
-        certificate_samples: fresh noise draws per certificate.
+        certificate_samples: fresh noise draws per certificate; by default as many as the explainer's masks need.
         batch_size: images explained at once.
         panels: whether to draw panels beside the pictures of the explanations.
     """
@@ -39,7 +39,7 @@ class Request:
     explainer: Explainer
     method: str
     target: int | None = None
-    certificate_samples: int = 64
+    certificate_samples: int | None = None
     batch_size: int = 8
     panels: bool = True
 
@@ -50,7 +50,7 @@ class Request:
             **{f"explainer_{key}": value for key, value in self.explainer.settings().items()},
             "asked_target": "auto" if self.target is None else self.target,
             **provenance(self.explainer.rate_distortion),
-            "certificate_samples": self.certificate_samples,
+            "certificate_samples": self.certificate_samples or self.explainer.certificate_samples,
         }
 
 
@@ -125,5 +125,5 @@ def _certified(request: Request, batch: ImageBatch, settings: dict[str, Any], ba
     result = explain_timed(
         ExplanationResult, explainer, settings, batch.sources, images, target, lambda *_: bar.update(share)
     )
-    result.certificate(request.certificate_samples)
+    result.certificate()
     return result

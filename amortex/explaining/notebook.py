@@ -25,14 +25,14 @@ class NotebookResult(ExplanationResult):
         """
         return draw_panel(self, index)
 
-    def save(self, folder: str | Path, samples: int = 64, overwrite: bool = False) -> list[Row]:
+    def save(self, folder: str | Path, samples: int | None = None, overwrite: bool = False) -> list[Row]:
         """Write what ``explain.py`` writes: pictures, panels, masks and summaries. Returns the new rows of the summary.
 
         Inputs that the folder holds already are left as they are.
 
         Arguments:
             folder: made unless it is there.
-            samples: of the certificate.
+            samples: of the certificate, see `certificate`.
             overwrite: remove the results that the folder holds.
 
         Raises:

@@ -22,6 +22,7 @@ INK, ACCENT, RULE = "#222222", "#0072B2", "#ffffff"  # blue of Okabe and Ito's c
 COLOURS = (ACCENT, "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # of the same palette
 BRIGHTEST_QUANTILE = 0.995  # of the relevance that is shown brightest: single pixels would darken the rest
 MAX_DYADIC_SIDE = 2048  # in pixels
+TITLE_LINE = 0.185  # inches
 GREY: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1}
 HEAT: dict[str, Any] = {"cmap": "magma", "vmin": 0, "vmax": 1}
 PIXELS = ("pixels",)  # the groups of a mask over pixels
@@ -60,8 +61,10 @@ def panel(
         layout: of the mask.
         title: lines above the panel; the first is set in bold.
     """
-    figure = Figure(figsize=(12, 3.85), dpi=150)
-    axes = figure.subplots(1, 4, gridspec_kw={"left": 0.012, "right": 0.985, "bottom": 0.1, "top": 0.8, "wspace": 0.2})
+    height = 3.48 + TITLE_LINE * len(title)  # in inches
+    figure = Figure(figsize=(12, height), dpi=150)
+    grid = {"left": 0.012, "right": 0.985, "bottom": 0.385 / height, "top": 3.08 / height, "wspace": 0.2}
+    axes = figure.subplots(1, 4, gridspec_kw=grid)
     colours = image if len(image) == 3 else image.mean(0, keepdim=True)
     _picture(axes[0], "Image", colours.permute(1, 2, 0).squeeze(-1), **(GREY if len(colours) == 1 else {}))
     _picture(axes[1], "Explanation", picture[0], **GREY)
@@ -76,8 +79,8 @@ def panel(
     else:
         _histogram(axes[3], "Mask values (% of entries)", mask)
     head, *rest = title
-    figure.text(0.012, 0.975, head, fontsize=12, fontweight="bold", color=INK, va="top", parse_math=False)
-    figure.text(0.012, 0.905, "\n".join(rest), fontsize=9.5, color=INK, va="top")
+    figure.text(0.012, 1 - 0.1 / height, head, fontsize=12, fontweight="bold", color=INK, va="top", parse_math=False)
+    figure.text(0.012, 1 - 0.37 / height, "\n".join(rest), fontsize=9.5, color=INK, va="top")
     return figure
 
 

@@ -12,6 +12,7 @@ from amortex.core.errors import InputError, escape
 from amortex.explaining.results import ExplanationResult
 from amortex.explaining.rows import Row
 from amortex.io.files import EXPLANATION_ENDING, PANEL_ENDING
+from amortex.rate_distortion.certificate import measured
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,34 +20,33 @@ if TYPE_CHECKING:
 
 def summary_line(label: str, row: Row) -> str:
     """One input in one line: class, rate, and what is measured."""
-    measured = "not measured yet: certificate()"
+    certified = "not measured yet: certificate()"
     if "distortion" in row:
-        interval = f"[{row['ci_low']:.4f}, {row['ci_high']:.4f}]"
-        retained = f"class {'' if row['retained'] else 'not '}retained"
-        measured = f"distortion ({row['distortion_name']}) {row['distortion']:.4f} {interval}, {retained}"
+        certified = f"distortion ({row['distortion_name']}) {measured(row)}"
+    doubts = f"; caution: {row['caveats']}" if row.get("caveats") else ""
     return (
-        f"{label}: {escape(row['class_name'])} {row['probability']:.1%}, rate {row['rate']:.2%}, {measured}, "
-        f"{row['seconds']:.3g} s"
+        f"{label}: {escape(row['class_name'])} {row['probability']:.1%}, rate {row['rate']:.2%}, {certified}, "
+        f"{row['seconds']:.3g} s{doubts}"
     )
 
 
 def title_lines(row: Row, extra: Sequence[str] = ()) -> list[str]:
-    """The lines above a panel: the class, then method and measurements; `extra` are further keys of the row."""
+    """The lines above a panel: class, method, certificate and its caveats; `extra` are further keys of the row."""
     method = row["method"] + (f", {row['preset']}" if row["preset"] else "")
     if row["lambda_k"] != "":
         method += f", $\\lambda k$ = {row['lambda_k']:g}"
     if row["alpha"] is not None:
         method += f", $\\alpha$ = {row['alpha']:g}"
-    measured = f"rate {row['rate']:.2%}"
+    method += f"    rate {row['rate']:.2%}"
+    for key in extra:
+        method += f"    {row[key]:.0f} {key}" if key == "passes" else f"    {key} {row[key]:.2%}"
+    lines = [f"{row['class_name']}  ({row['probability']:.1%})", method]
     if "distortion" in row:
         name = "distortion" if row["distortion_name"] == "label_l2" else f"distortion ({row['distortion_name']})"
-        measured += (
-            f"    {name} {row['distortion']:.3f} [{row['ci_low']:.3f}, {row['ci_high']:.3f}]    "
-            f"class {'retained' if row['retained'] else 'not retained'}"
-        )
-    for key in extra:
-        measured += f"    {row[key]:.0f} {key}" if key == "passes" else f"    {key} {row[key]:.2%}"
-    return [f"{row['class_name']}  ({row['probability']:.1%})", f"{method}    {measured}"]
+        lines.append(f"{name} {measured(row)}; obfuscation {row['obfuscation']}")
+    if row.get("caveats"):
+        lines.append(f"caution: {row['caveats']}")
+    return lines
 
 
 def has_pictures(result: ExplanationResult) -> bool:

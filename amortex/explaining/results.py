@@ -12,7 +12,7 @@ from amortex.core.errors import InputError
 from amortex.explainers.base import Explainer, Explanation, OnStep, picture
 from amortex.explaining.rows import Row
 from amortex.io.images import Source
-from amortex.rate_distortion.certificate import Certificate, certify
+from amortex.rate_distortion.certificate import Certificate, caveats, certify
 from amortex.rate_distortion.pipeline import RateDistortion, class_probability
 
 MIN_SAMPLES = 2  # of a certificate: a single draw has no interval
@@ -46,15 +46,19 @@ class ExplanationResult(Explanation):
         """What the masks keep of the mean of the channels, ``(B, 1, *size)``: of images a grey picture in [0, 1]."""
         return picture(self.rate_distortion, self)
 
-    def certificate(self, samples: int = 64) -> Certificate:
-        """Rate, distortion with its 95 % interval, and whether the class is retained, ``(B,)`` each; measured once.
+    def certificate(self, samples: int | None = None) -> Certificate:
+        """Rate, distortion and retention with 95 % intervals, whether the class is retained; measured once.
+
+        A result is printed with it, and `row` holds what makes it doubtful.
 
         Arguments:
-            samples: noise draws per input. No explainer has seen them.
+            samples: noise draws per input, which no explainer has seen; by default those of `settings`: 64, or more
+                where masks are to show a retention.
 
         Raises:
             InputError: fewer than two draws, which have no interval.
         """
+        samples = self.settings["certificate_samples"] if samples is None else samples
         if samples < MIN_SAMPLES:
             raise InputError(f"a certificate needs at least {MIN_SAMPLES} samples, not {samples}")
         if samples not in self._certificates:
@@ -62,7 +66,7 @@ class ExplanationResult(Explanation):
         return self._certificates[samples]
 
     def row(self, index: int, samples: int | None = None) -> Row:
-        """What is known of one input, as plain values. Distortion and class retained are known after a certificate.
+        """What is known of one input, as plain values. Distortion and retention are known after a certificate.
 
         Arguments:
             index: of the input.
@@ -71,7 +75,10 @@ class ExplanationResult(Explanation):
         rd, encoded = self.rate_distortion, self.encoded
         target = int(encoded.target[index])
         certificates = self._certificates
-        certified = certificates[samples or max(certificates)]._asdict() if certificates else {}
+        certified = certificates[samples or max(certificates)].row(index) if certificates else {}
+        if certified:
+            certified["caveats"] = "; ".join(caveats(certified, rd.classifier))
+            del certified["empty_distortion"]  # which has said what it can
         return {
             "target": target,
             "class_name": rd.classifier.class_name(target),
@@ -81,10 +88,12 @@ class ExplanationResult(Explanation):
             "alpha": self.settings.get("explainer_alpha"),
             "seconds": round(self.seconds, 3),
             "seed": self.settings["explainer_seed"],
+            "obfuscation": rd.obfuscation.name,
             "distortion_name": rd.distortion if bool(encoded.predicted[index]) else "label_max",
             "probability": class_probability(encoded)[index].item(),
+            "predicted": bool(encoded.predicted[index]),
             "rate": self.mask[index].mean().item(),
-            **{name: values[index].item() for name, values in certified.items()},
+            **certified,
             **{name: values[index].item() for name, values in self.extra.items()},
         }
 

@@ -12,7 +12,9 @@ from amortex.explaining.writer import Writer
 from amortex.io.images import Source
 
 
-def save_result(result: ExplanationResult, folder: Path, samples: int = 64, overwrite: bool = False) -> list[Row]:
+def save_result(
+    result: ExplanationResult, folder: Path, samples: int | None = None, overwrite: bool = False
+) -> list[Row]:
     """Write all inputs that the folder does not hold yet; the new rows of the summary.
 
     Raises:
@@ -21,6 +23,7 @@ def save_result(result: ExplanationResult, folder: Path, samples: int = 64, over
     labels = [source.label for source in result.sources]
     if len(set(zip(labels, result.encoded.target.tolist(), strict=True))) > len(set(labels)):
         raise InputError("a folder holds one class of each image: save explanations of others to another folder")
+    samples = result.settings["certificate_samples"] if samples is None else samples
     result.certificate(samples)
     writer = ResultsFolder(folder, {**result.settings, "certificate_samples": samples}, overwrite)
     indices = {label: index for index, label in enumerate(labels)}

@@ -27,7 +27,7 @@ class OperatingPoint(ExplanationMetric):
     """
 
     def __init__(self, rd: RateDistortion, lambda_k: float = 5.0, samples: int = 64) -> None:
-        super().__init__(("rate", "distortion", "l2", "objective", "retained", "target_probability"))
+        super().__init__(("rate", "distortion", "l2", "objective", "retained", "retention", "target_probability"))
         self.rd, self.lambda_k, self.samples = rd, lambda_k, samples
 
     def evaluate(self, explanation: Explanation) -> Tensor:
@@ -56,7 +56,7 @@ class ClassRetained(ExplanationMetric):
 
     def evaluate(self, explanation: Explanation) -> Tensor:
         output = functional.mean_output(self.rd, explanation, self.samples)
-        return functional.retains_class(output, explanation.encoded.target)[:, None].to(explanation.mask)
+        return functional.retains_class(self.rd, output, explanation.encoded.target)[:, None].to(explanation.mask)
 
 
 class ConcisenessPreciseness(ExplanationMetric):

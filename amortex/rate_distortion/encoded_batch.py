@@ -19,15 +19,13 @@ class EncodedBatch(NamedTuple):
     scale: tuple[Tensor, ...] | None
     probabilities: Tensor  # (B, M), Phi(x)
     target: Tensor  # (B,), the class explained
+    predicted: (
+        Tensor  # (B,), whether that is a class that the classifier predicts: for other ones, masks have to raise it
+    )
 
     @property
     def layout(self) -> Layout:
         return self.coefficients.layout
-
-    @property
-    def predicted(self) -> Tensor:
-        """Whether the target is the class the classifier predicts, ``(B,)``."""
-        return self.target == self.probabilities.argmax(-1)
 
     def samples(self, draws: int) -> int:
         """How many of these draws differ: one where the replacement is not random, since all are the same."""
@@ -49,6 +47,7 @@ class EncodedBatch(NamedTuple):
             None if self.scale is None else tuple(map(function, self.scale)),
             function(self.probabilities),
             function(self.target),
+            function(self.predicted),
         )
 
 
@@ -58,6 +57,7 @@ class Outcome(NamedTuple):
     distortion: Tensor  # (B, L), one per noise draw
     rate: Tensor  # (B,)
     probabilities: Tensor  # (B, M), mean of Phi(y) over the draws
+    kept: Tensor  # (B, L), whether the draw keeps the class: it alone decides for the target
 
     def interval(self) -> tuple[Tensor, Tensor]:
         """95 % confidence interval ``(B,)``, ``(B,)`` of the mean distortion: Student's t over draws, cut at zero.

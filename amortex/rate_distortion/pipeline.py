@@ -105,13 +105,16 @@ class RateDistortion(Chunking, nn.Module):
             scales += [] if replacement.scale is None else [replacement.scale]
             outputs += [self.phi(chunk)] if probabilities is None else []
         probabilities = torch.cat(outputs)
+        highest = probabilities.argmax(-1)
+        target = highest if target is None else target
         return EncodedBatch(
             image,
             Coefficients(tuple(map(torch.cat, zip(*bands, strict=True))), layout),
             layout.split(torch.cat(locations)),
             layout.split(torch.cat(scales)) if scales else None,
             probabilities,
-            probabilities.argmax(-1) if target is None else target,
+            target,
+            (target == highest) | self.classifier.decides(probabilities, target),
         )
 
     def obfuscate(self, encoded: EncodedBatch, mask: Tensor, noise: tuple[Tensor, ...] | None) -> Tensor:
@@ -143,7 +146,8 @@ class RateDistortion(Chunking, nn.Module):
     def forward(self, encoded: EncodedBatch, mask: Tensor, streams: NoiseStreams, samples: int = 64) -> Outcome:
         """Measure masks ``(B, k)`` over `samples` fresh draws, without gradients."""
         (outputs,) = self.probabilities(encoded, [mask], streams, samples)
-        return Outcome(self.distortions(encoded, outputs), mask.mean(-1), outputs.mean(1))
+        kept = self.classifier.decides(outputs, encoded.target[:, None])
+        return Outcome(self.distortions(encoded, outputs), mask.mean(-1), outputs.mean(1), kept)
 
     @torch.no_grad()
     def probabilities(

@@ -66,7 +66,8 @@ class Validation:
         encoded = prediction.encoded
         streams = NoiseStreams.of(encoded.image, stream="evaluate")
         outcome = self.predictor.rate_distortion(encoded, mask, streams, self.samples)
-        return outcome.distortion.mean(1), outcome.probabilities.argmax(-1) == encoded.target
+        retained = self.predictor.rate_distortion.classifier.decides(outcome.probabilities, encoded.target)
+        return outcome.distortion.mean(1), retained
 
 
 def mean_over_devices(measured: list[dict[str, Tensor]], strategy: Any) -> dict[str, Tensor]:

@@ -8,13 +8,13 @@ import torch
 from safetensors.torch import load_file
 
 from amortex.amortized.checkpoints import CONFIG, load_predictor
-from amortex.amortized.config import SelectionConfig
 from amortex.amortized.explainer import Amortized
 from amortex.amortized.predictor import MaskPredictor
 from amortex.app import explain_cli as cli
 from amortex.classifiers.loading import load_classifier
 from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams
+from amortex.explainers.presets import SelectionConfig
 from amortex.obfuscations.constant import Constant, Zero
 from amortex.rate_distortion.certificate import certify
 from amortex.rate_distortion.pipeline import RateDistortion
@@ -173,7 +173,7 @@ def test_explain_with_a_trained_explainer(release, tmp_path, capsys):
     rows = [json.loads(line) for line in (tmp_path / "--select-rate/summary.jsonl").read_text().splitlines()]
     assert ("masks do not keep their class" in said.out) == (not all(row["retained"] for row in rows))
     rows = [json.loads(line) for line in (tmp_path / "--target/summary.jsonl").read_text().splitlines()]
-    assert ("try --method cartoonx" in said.out) == (not any(row["retained"] for row in rows))
+    assert ("masks do not reach that class" in said.out) == (not all(row["retained"] for row in rows))
 
 
 @pytest.mark.parametrize(("bound", "none"), [("1e-12", True), ("0.9", False)])
@@ -181,7 +181,7 @@ def test_a_full_mask_for_want_of_a_sparser_one_is_said(bound, none, release, tmp
     folder = photographs(tmp_path / "in", "a.png", "b.png")
     arguments = [str(folder), "--explainer", str(release), "--out", str(tmp_path / "out"), "--max-distortion", bound]
     assert cli.main([*arguments, "--classifier", "helpers.networks.TinyNet"]) == 0
-    assert ("no mask of those tried stays below that distortion for 2 of 2" in capsys.readouterr().out) == none
+    assert ("no mask of those tried holds that bound for 2 of 2" in capsys.readouterr().out) == none
 
 
 @pytest.mark.parametrize(
@@ -215,3 +215,15 @@ def test_a_damaged_release_is_refused(release):
         (release / CONFIG).write_text(json.dumps({**original, **change}))
         with pytest.raises(InputError):
             load_predictor(release, classifier="helpers.networks.TinyNet")
+
+
+def test_a_sparsity_weight_beyond_training_is_said(release, caplog):
+    predictor = load_predictor(release, "helpers.networks.TinyNet")
+    low, high = predictor.lambda_range
+    for lambda_k, said in ((low, False), (high, False), (high * 1.01, True), (low / 1.01, True)):
+        caplog.clear()
+        Amortized(predictor, lambda_k, learned_steps=0)
+        assert ("for which this explainer was trained" in caplog.text) == said
+    caplog.clear()
+    Amortized(predictor, high * 2, rate=0.1, learned_steps=0)  # has no use for it
+    assert not caplog.text

@@ -5,12 +5,15 @@ import copy
 import pytest
 import torch
 
-from amortex.amortized.config import PathConfig, PredictorConfig, SelectionConfig
+from amortex.amortized.config import PathConfig, PredictorConfig
 from amortex.amortized.explainer import Amortized
 from amortex.amortized.mask_path import MaskPath
 from amortex.amortized.path_optimizer import optimal_midpoints, path_start
 from amortex.amortized.predictor import MaskPredictor
+from amortex.core.masks import log_spaced_rates
 from amortex.core.noise_streams import NoiseStreams
+from amortex.explainers.presets import SelectionConfig
+from amortex.explainers.rate_search import Bound
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms.wavelet import Wavelet
 from helpers.predictors import stirred
@@ -35,26 +38,39 @@ def test_rates_that_alone_cost_too_much_are_not_measured(predictor, images):
     assert counter.per_image.tolist() == [SelectionConfig().rates * path.samples] * 3
 
 
+class OfRates(Bound):
+    """Holds for masks of some rates, by their places among all."""
+
+    confirmation_samples = 20
+
+    def __init__(self, promising, held):
+        self.promising, self.held = promising, held
+        self.tried, self.draws, self.distortions = [], [], set()
+
+    def promises(self, outcome, random):
+        return self._answer(outcome, self.promising)
+
+    def holds(self, outcome, random):
+        return self._answer(outcome, self.held)
+
+    def _answer(self, outcome, places):
+        self.tried.append(outcome.rate.item())
+        self.draws.append(outcome.distortion.shape[1])
+        self.distortions.add(outcome.distortion[0, 0].item())
+        rates = log_spaced_rates(SelectionConfig().rates, outcome.rate.device)
+        return torch.isin((rates - outcome.rate).abs().argmin(), torch.tensor(places))[None]
+
+
 def test_a_bound_is_confirmed_where_it_held_at_first(predictor, images):
     path = MaskPath(predictor.rate_distortion, predictor(images[:1]), None, hard=False)
-    rates, measured, streams, original = path.rates()[0].tolist(), [], set(), path._measure
-
-    def measure(rate, chosen, stream, samples):
-        mean, high = original(rate, chosen, stream, samples)
-        if not chosen.any():
-            return mean, high
-        measured.append((index := rates.index(rate.item()), samples))
-        streams.add(stream)
-        holds = index in ((3, 9) if samples == path.samples else (4, 9))
-        return mean, torch.tensor([0.0 if holds else 1.0])
-
-    path._measure = measure
+    rates, bound = path.rates()[0], OfRates(promising=(3, 9), held=(4, 9))
     with predictor.rate_distortion.classifier.count_passes(1) as counter:
-        assert path.lowest_rate_below(0.5).item() == rates[9]
-    assert [index for index, samples in measured if samples == path.samples] == list(range(10))  # and none beyond
-    assert [index for index, samples in measured if samples == path.confirmation_samples] == [3, 9]
-    assert len(streams) == 12  # no noise is used twice
-    assert counter.total == 10 * path.samples + 2 * path.confirmation_samples
+        assert path.lowest_rate(bound).item() == rates[9].item()
+    index = [int((rates - rate).abs().argmin()) for rate in bound.tried]
+    assert [i for i, draws in zip(index, bound.draws, strict=True) if draws == path.samples] == list(range(10))
+    assert [i for i, draws in zip(index, bound.draws, strict=True) if draws == bound.confirmation_samples] == [3, 9]
+    assert len(bound.distortions) == 12  # no noise is used twice
+    assert counter.total == 10 * path.samples + 2 * bound.confirmation_samples
 
 
 def test_how_rates_are_selected_is_a_setting(predictor, images):

@@ -160,3 +160,13 @@ def test_the_bundled_photographs_are_explained_from_any_folder(method, tmp_path,
     lost = method == "amortized" and any(row["retained"] != "True" for row in explained)  # which a last line says
     assert printed.splitlines()[-1 - lost] == f"2 explained: explanations/{method}"
     assert [row["file"] for row in explained] == ["chelsea.png", "coffee.png"]
+
+
+def test_a_mask_that_keeps_the_class_in_most_draws_can_be_asked_for(two, tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = ("--method", "magnitude", "--min-retention", 0.9)
+    assert explain(two, *arguments, "--certificate-samples", 256, "--out", out) == 0
+    kept = rows(out)
+    assert all(row["retention"] > 0.85 and row["retention_low"] < row["retention"] for row in kept)
+    assert explain(two, *arguments, "--rate", "0.1", "--out", tmp_path / "none") == 2
+    assert "rate and min-retention each choose the rate: give one of them" in capsys.readouterr().err

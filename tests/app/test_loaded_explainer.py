@@ -10,8 +10,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import amortex
-from amortex.amortized.config import SelectionConfig
 from amortex.core.errors import InputError
+from amortex.explainers.presets import SelectionConfig
 from amortex.explaining.rendering import title_lines
 from amortex.io.images import Preprocess
 from helpers.explaining import explain
@@ -182,7 +182,9 @@ def test_an_explanation_says_what_is_known_and_shows_its_panels(two_files):
         assert "retained" in text
     with pytest.raises(InputError, match="at least 2 samples"):
         explained.certificate(samples=1)
-    sheet, one = (Image.open(io.BytesIO(shown._repr_png_())) for shown in (explained, load().explain(two_files[0])))
+    single = load().explain(two_files[0])
+    single.certificate(samples=8)
+    sheet, one = (Image.open(io.BytesIO(shown._repr_png_())) for shown in (explained, single))
     assert sheet.format == one.format == "PNG"
     assert sheet.size == (one.width, 2 * one.height)
     assert explained.panel(1).texts[0].get_text().startswith(NAMES[int(explained.encoded.target[1])].split(",")[0])

@@ -17,7 +17,8 @@ TINY = (
 FAST = ("--steps", "3", "--samples", "1")
 COLUMNS = (
     "file", "target", "class_name", "probability", "method", "preset", "lambda_k", "rate", "distortion",
-    "ci_low", "ci_high", "retained", "seconds", "seed", "mask", "error",
+    "ci_low", "ci_high", "retained", "retention", "retention_low", "retention_high",
+    "seconds", "seed", "mask", "caveats", "error",
 )  # fmt: skip
 
 

@@ -161,9 +161,9 @@ def test_conciseness_of_the_whole_image_is_one_and_it_hallucinates_nothing(rd, i
     assert functional.hallucination(torch.zeros_like(square), square).isnan()
 
 
-def test_a_class_is_neither_kept_nor_lost_where_outputs_are_no_numbers():
+def test_a_class_is_neither_kept_nor_lost_where_outputs_are_no_numbers(rd):
     outputs = torch.tensor([[0.9, 0.1], [0.2, 0.8], [torch.nan, torch.nan]])
-    assert functional.retains_class(outputs, torch.zeros(3, dtype=torch.long)).tolist() == pytest.approx(
+    assert functional.retains_class(rd, outputs, torch.zeros(3, dtype=torch.long)).tolist() == pytest.approx(
         [1, 0, math.nan], nan_ok=True
     )
 

@@ -53,7 +53,7 @@ def rate_distortion_curve(
     outputs = rd.probabilities(encoded, masks, streams, samples)  # (R, B, L, M)
     distance = [l2(encoded.probabilities, output, encoded.target).mean(1) for output in outputs]
     label = [rd.distortions(encoded, output, "label_l2").mean(1) for output in outputs]
-    retained = retains_class(outputs.mean(2), encoded.target).T.to(label[0].dtype)
+    retained = retains_class(rd, outputs.mean(2), encoded.target).T.to(label[0].dtype)
     return {"l2": torch.stack(distance, 1), "label_l2": torch.stack(label, 1), "retained": retained}
 
 

@@ -23,11 +23,12 @@ def operating_point(
 
     Returns:
         ``rate``; ``distortion``, that of `rd` (``label_max`` for a class that is not predicted); ``l2``; the
-        ``objective`` at `lambda_k`; ``retained``, whether the class of the mean output is the explained one; and
-        ``target_probability``, the mean probability of the explained class.
+        ``objective`` at `lambda_k`; ``retained``, whether the class of the mean output is the explained one;
+        ``retention``, the share of draws whose class is; and ``target_probability``, the mean probability of the
+        explained class.
 
     >>> list(operating_point(rd, explanation, samples=2))
-    ['rate', 'distortion', 'l2', 'objective', 'retained', 'target_probability']
+    ['rate', 'distortion', 'l2', 'objective', 'retained', 'retention', 'target_probability']
     """
     encoded = explanation.encoded
     (outputs,) = rd.probabilities(encoded, [explanation.mask], NoiseStreams.evaluation(encoded.image, seed), samples)
@@ -38,7 +39,8 @@ def operating_point(
         "distortion": distortion,
         "l2": l2(encoded.probabilities, outputs, encoded.target).mean(1),
         "objective": distortion + lambda_k * rate,
-        "retained": retains_class(mean, encoded.target).to(rate),
+        "retained": retains_class(rd, mean, encoded.target).to(rate),
+        "retention": retains_class(rd, outputs, encoded.target[:, None]).mean(1).to(rate),
         "target_probability": of_class(mean, encoded.target),
     }
 
@@ -50,13 +52,13 @@ def mean_output(rd: RateDistortion, explanation: Explanation, samples: int = 64,
     return outcome.probabilities
 
 
-def retains_class(probabilities: Tensor, target: Tensor) -> Tensor:
-    """Whether the class of largest probability ``(..., B, M)`` is the `target` ``(B,)``: 1, 0, or NaN without numbers.
+def retains_class(rd: RateDistortion, probabilities: Tensor, target: Tensor) -> Tensor:
+    """Whether probabilities ``(..., M)`` decide for classes `target` ``(...)``: 1, 0, or NaN without numbers.
 
-    >>> retains_class(torch.tensor([[0.9, 0.1], [0.2, 0.8], [torch.nan, 0.5]]), torch.tensor([0, 0, 0]))
+    >>> retains_class(rd, torch.tensor([[0.9, 0.1], [0.2, 0.8], [torch.nan, 0.5]]), torch.tensor([0, 0, 0]))
     tensor([1., 0., nan])
     """
-    same = (probabilities.argmax(-1) == target).to(probabilities)
+    same = rd.classifier.decides(probabilities, target).to(probabilities)
     return same.where(probabilities.isfinite().all(-1), torch.nan)
 
 

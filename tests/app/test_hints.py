@@ -1,0 +1,43 @@
+"""What is said after a run where masks lose their class, miss a bound, or have doubtful certificates."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from amortex.app.checks import complete
+from amortex.app.explain_command import hints
+from amortex.app.options import build_parser
+
+GOOD = {"rate": 0.1, "retained": True, "retention": 1.0, "retention_low": 0.96, "caveats": ""}
+LOST = {**GOOD, "retained": False, "retention": 0.2, "retention_low": 0.1}
+SHORT = {**GOOD, "retention": 0.97, "retention_low": 0.92}
+FULL = {**GOOD, "rate": 1.0}
+DOUBTFUL = {**GOOD, "caveats": "its outputs are saturated"}
+
+
+@pytest.mark.parametrize(
+    ("words", "rows", "said"),
+    [
+        ("--method cartoonx", [GOOD], []),
+        ("--method cartoonx", [GOOD, LOST],
+         ["1 of 2 masks do not keep their class: try --min-retention 0.95 or a lower --lambda-k"]),
+        ("--method wam", [LOST], ["1 of 1 masks do not keep their class: try --min-retention 0.95 or a higher --rate"]),
+        ("--method minimal", [LOST], ["1 of 1 masks do not keep their class: try --min-retention 0.95"]),
+        ("", [LOST], ["1 of 1 masks do not keep their class: try --min-retention 0.95 or a higher --rate or a lower "
+                      "--lambda-k"]),
+        ("--target 3", [LOST, GOOD],
+         ["1 of 2 masks do not reach that class, of which trained explainers know little: try --method cartoonx"]),
+        ("--max-distortion 0.1", [FULL, GOOD, LOST],
+         ["no mask of those tried holds that bound for 1 of 3: theirs are full"]),
+        ("--method wam --min-retention 0.95", [SHORT, GOOD],
+         ["1 of 2 certificates cannot show that retention: more --certificate-samples may"]),
+        ("--method wam", [DOUBTFUL], []),  # its line has said it
+        ("--method wam", [DOUBTFUL, *[GOOD] * 30],
+         ["1 of 31 certificates are doubtful: the column caveats of explanations/wam/summary.csv says why"]),
+    ],
+)  # fmt: skip
+def test_hints_fit_what_happened_and_the_method(words, rows, said):
+    options = build_parser().parse_args(words.split())
+    complete(options)
+    request = SimpleNamespace(target=None if options.target == "auto" else int(options.target))
+    assert list(hints(options, request, rows)) == said

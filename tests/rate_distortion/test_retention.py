@@ -1,0 +1,144 @@
+"""Retention: the share of draws that keep the class, its interval, and what makes a certificate doubtful."""
+
+import pytest
+import scipy.stats
+import torch
+from torch import Tensor, nn
+
+from amortex.classifiers.classifier import Classifier
+from amortex.core.noise_streams import NoiseStreams
+from amortex.obfuscations.constant import Constant
+from amortex.rate_distortion.certificate import caveats, certify, clopper_pearson
+from amortex.rate_distortion.pipeline import RateDistortion
+from amortex.transforms.pixel import Pixel
+
+CONFIG = {"input_size": (1, 4, 4), "mean": (0.0,), "std": (1.0,)}
+
+
+class FirstPixel(nn.Module):
+    """Two classes: whether the first pixel is above a threshold; or logits that other functions make of it."""
+
+    def __init__(self, logits=lambda pixel: 20 * (pixel - 0.5)) -> None:
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, x: Tensor) -> Tensor:
+        pixel = self.logits(x.flatten(1)[:, :1])
+        return torch.cat([-pixel, pixel], 1)
+
+
+def standardised(count: int, mean: float = 0.5, deviation: float = 0.12) -> Tensor:
+    """Images ``(count, 1, 4, 4)`` of exactly this mean and standard deviation."""
+    values = torch.rand(count, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    values = (values - values.mean(1, keepdim=True)) / values.std(1, keepdim=True, correction=0)
+    return (mean + deviation * values).float().reshape(count, 1, 4, 4)
+
+
+def pipeline(logits=None, obfuscation=None, **options) -> RateDistortion:
+    net = FirstPixel() if logits is None else FirstPixel(logits)
+    return RateDistortion(Classifier(net, CONFIG, "first pixel", **options), Pixel(), obfuscation)
+
+
+@pytest.mark.parametrize("draws", [1, 7, 64])
+def test_interval_is_the_exact_one_of_a_binomial(draws):
+    low, high = clopper_pearson(torch.arange(draws + 1), draws)
+    for successes in range(draws + 1):
+        expected = scipy.stats.binomtest(successes, draws).proportion_ci(0.95, "exact")
+        assert low[successes].item() == pytest.approx(expected.low, abs=1e-6)
+        assert high[successes].item() == pytest.approx(expected.high, abs=1e-6)
+
+
+@pytest.mark.parametrize("retention", [0.6, 0.9])
+def test_interval_of_a_thousand_certificates_covers_the_retention_as_often_as_it_says(retention):
+    """Noise of mean 0.5 and deviation 0.12 is above the threshold with a probability that is known."""
+    threshold = 0.5 + 0.12 * scipy.stats.norm.isf(retention)
+    rd = pipeline(lambda pixel: 20 * (pixel - threshold))
+    images = standardised(1000)
+    encoded = rd.encode(images, torch.ones(1000, dtype=torch.long))
+    certificate = certify(rd, encoded, torch.zeros(1000, 16), samples=200)
+    covered = (certificate.retention_low <= retention) & (retention <= certificate.retention_high)
+    assert 0.93 <= covered.float().mean() <= 0.97
+    assert certificate.retention.mean().item() == pytest.approx(retention, abs=0.005)
+
+
+def test_retention_counts_the_draws_and_not_their_mean():
+    """Draws that are sure outvote more draws that are not: the mean output keeps a class that most draws lose."""
+    rd = pipeline(lambda pixel: torch.where(pixel > 0.55, 9.0, -0.1))
+    images = standardised(40)
+    encoded = rd.encode(images, torch.ones(40, dtype=torch.long))
+    certificate = certify(rd, encoded, torch.zeros(40, 16), samples=64)
+    outputs = rd.probabilities(encoded, [torch.zeros(40, 16)], NoiseStreams.evaluation(images), 64)[0]
+    assert torch.equal(certificate.retention, (outputs.argmax(-1) == 1).float().mean(1))
+    outvoted = certificate.retained & (certificate.retention < 0.5)
+    assert outvoted.sum() > 10
+    torch.testing.assert_close(outputs.mean(1).argmax(1) == 1, certificate.retained)
+
+
+def test_obfuscation_that_is_not_random_keeps_the_class_or_not():
+    rd = pipeline(obfuscation=Constant())
+    encoded = rd.encode(standardised(8))
+    certificate = certify(rd, encoded, torch.zeros(8, 16))
+    assert set(certificate.retention.tolist()) <= {0.0, 1.0}
+    for name in ("retention_low", "retention_high"):
+        assert torch.equal(getattr(certificate, name), certificate.retention)
+    assert torch.equal(certificate.retention.bool(), certificate.retained)
+
+
+def test_one_of_several_labels_is_kept_while_its_own_probability_is_above_one_half():
+    """As a class, the second label would be kept only where it is more probable than the first."""
+    rd = RateDistortion(Classifier(TwoLabels(), CONFIG, "labels", activation="sigmoid"), Pixel(), Constant())
+    image = torch.full((1, 1, 4, 4), 0.2)
+    image[0, 0, 0, :2] = torch.tensor([0.9, 0.8])
+    encoded = rd.encode(image, torch.tensor([1]))
+    assert encoded.probabilities.argmax(1).tolist() == [0]
+    assert encoded.predicted.tolist() == [True]
+    keeps_label = torch.zeros(1, 16)
+    keeps_label[0, 1] = 1
+    assert certify(rd, encoded, keeps_label).retained.tolist() == [True]
+    assert certify(rd, encoded, 1 - keeps_label).retained.tolist() == [False]
+
+
+class TwoLabels(nn.Module):
+    """Two labels at once: whether each of the first two pixels is bright."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 20 * (x.flatten(1)[:, :2] - 0.6)
+
+
+@pytest.mark.parametrize(
+    ("logits", "target", "said"),
+    [
+        (lambda pixel: 20 * (pixel - 0.5), None, ""),
+        (lambda pixel: 1000 + pixel, None, "saturated"),
+        (lambda pixel: 0.5 + 0 * pixel, None, "does not depend on the input"),
+        (lambda pixel: 20 + 0 * pixel, 0, "hardly shows this class"),
+    ],
+)
+def test_certificates_say_what_makes_them_doubtful(logits, target, said):
+    rd = pipeline(logits)
+    image = standardised(1)
+    image[0, 0, 0, 0] = 0.9
+    encoded = rd.encode(image, None if target is None else torch.tensor([target]))
+    keeps_first = torch.zeros(1, 16)
+    keeps_first[0, 0] = 1
+    found = caveats(certify(rd, encoded, keeps_first).row(0), rd.classifier)
+    assert len(found) == bool(said)
+    assert said in "".join(found)
+
+
+def test_no_label_that_reaches_one_half_is_said():
+    rd = RateDistortion(Classifier(TwoLabels(), CONFIG, "labels", activation="sigmoid"), Pixel())
+    encoded = rd.encode(torch.full((1, 1, 4, 4), 0.45))
+    found = caveats(certify(rd, encoded, torch.ones(1, 16)).row(0), rd.classifier)
+    assert "no label reaches a probability of one half: the highest is 0.047" in found
+
+
+def test_a_certificate_is_printed_as_text():
+    rd = pipeline(obfuscation=Constant())
+    image = standardised(1)
+    image[0, 0, 0, 0] = 0.9
+    encoded = rd.encode(image.expand(2, -1, -1, -1), torch.tensor([1, 0]))
+    predicted, other = str(certify(rd, encoded, torch.ones(2, 16))).splitlines()
+    kept = "rate 100.00%, distortion 0.0000 [0.0000, 0.0000], class retained, in 100.0% of draws [100.0%, 100.0%]"
+    lost = "rate 100.00%, distortion 1.0000 [1.0000, 1.0000], class not reached, in 0.0% of draws [0.0%, 0.0%]"
+    assert (predicted, other) == (kept, lost)
