@@ -143,6 +143,7 @@ class TrainCLI(OneLineCLI):
         if cast(Any, self.trainer).fast_dev_run:
             return
         print_once(f"trained to step {self.trainer.global_step}: {self.trainer.log_dir}")
+        self.after_validate()
         paths = [
             callback.best_model_path
             for callback in self.trainer.checkpoint_callbacks
@@ -150,6 +151,15 @@ class TrainCLI(OneLineCLI):
         ]
         if paths and paths[0]:
             print_once(f"explain with it: python explain.py --explainer {relative_to_current(paths[0])}")
+
+    def after_validate(self) -> None:
+        """Print how many images were measured, if some were left out."""
+        images = len(self.datamodule.val_source.source)
+        measured = int(self.trainer.callback_metrics.get("val/image_count", images))
+        if measured < images:
+            print_once(f"measured on {measured} of {images} validation images: the others are left out")
+
+    after_test = after_validate
 
     def before_predict(self) -> None:
         bar = self.trainer.progress_bar_callback

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import torch
@@ -26,6 +26,8 @@ from amortex.rate_distortion.problem import Problem
 DEFAULT_PROBLEM = Problem(internal_batch_size=64)  # a constant, since the command line shows the signature
 # a trained explainer is measured as the comparison measures, not as its file says
 MEASURED_ALIKE = ("wavelet", "levels", "padding", "obfuscation", "distortion", "internal_batch_size")
+
+NOT_FINITE = "the classifier's output is not finite"
 
 
 class Comparison(lightning.LightningModule):
@@ -55,7 +57,7 @@ class Comparison(lightning.LightningModule):
         self.cache = ResultCache(None if self.config.cache is None else Path(self.config.cache))
         self.stopwatch, self.folder = Stopwatch(), Path(self.config.out)
         self.unavailable: dict[tuple[str, str], str] = {}  # section and row -> why
-        self.failed: list[str] = []  # names of images
+        self.failed: dict[str, str] = {}  # name of an image -> why it is left out
         self.pictures: list[str] = []  # files of the gallery
 
     @property
@@ -88,7 +90,7 @@ class Comparison(lightning.LightningModule):
         numbers = batch["index"].tolist()
         names = [str(name) for name in batch.get("name") or numbers]
         finite = self.classifier(batch["image"]).isfinite().all(1).tolist()
-        self.failed += [name for name, usable in zip(names, finite, strict=True) if not usable]
+        self.failed |= {name: NOT_FINITE for name, usable in zip(names, finite, strict=True) if not usable}
         indices = [index for index, usable in enumerate(finite) if usable]
         return batch["image"][indices], [names[index] for index in indices], [numbers[index] for index in indices]
 
@@ -121,14 +123,16 @@ class Comparison(lightning.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         tables, gaps, break_evens = self.tables.compute(), self.tables.gaps(), self.tables.break_evens()
-        unavailable, failed, pictures = map(gather, (self.unavailable, self.failed, self.pictures))
+        unreadable = getattr(cast(Any, self.trainer).datamodule, "left_out", {})
+        left_out = {**{name: f"not a readable image ({why})" for name, why in unreadable.items()}, **self.failed}
+        unavailable, failed, pictures = map(gather, (self.unavailable, left_out, self.pictures))
         if not self.trainer.is_global_zero:
             return
         reasons = {key: reason for part in unavailable for key, reason in part.items()}
         for section, name in reasons:  # what other batches or devices found is no mean over the images
             tables[section][name] = dict.fromkeys(tables[section][name], Interval(torch.nan, torch.nan, torch.nan, 0))
         results = ComparisonResults(
-            tables, gaps, break_evens, reasons, [name for part in failed for name in part],
+            tables, gaps, break_evens, reasons, {name: why for part in failed for name, why in part.items()},
             sorted(name for part in pictures for name in part),
         )  # fmt: skip
         write_report(self.folder, results, self.problem, self.config, self.plan.methods, self.stopwatch)

@@ -87,7 +87,7 @@ class ComparisonResults:
         gaps: row of the section ``effort`` -> ``gap`` and ``median_ratio``.
         break_evens: explainer -> images to break even.
         unavailable: section and method -> why it cannot explain this classifier.
-        failed: images whose class is not finite.
+        failed: name of an image that was left out -> why.
         pictures: files of the gallery.
     """
 
@@ -95,7 +95,7 @@ class ComparisonResults:
     gaps: Table
     break_evens: dict[str, Interval]
     unavailable: dict[tuple[str, str], str]
-    failed: list[str]
+    failed: dict[str, str]
     pictures: list[str]
 
     @property
@@ -138,7 +138,7 @@ def result_texts(results: ComparisonResults) -> Iterator[str]:
         yield "\n".join(f"- `{name}`: {reason}" for name, reason in reasons.items())
     if results.failed:
         yield "## Left out"
-        yield "The classifier's output is not finite on: " + ", ".join(results.failed)
+        yield "\n".join(f"- `{name}`: {reason}" for name, reason in sorted(results.failed.items()))
     for section, table in results.tables.items():
         missing = {name for table_name, name in results.unavailable if table_name == section}
         yield from table_texts("##", HEADINGS[section], table, missing)

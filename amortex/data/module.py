@@ -10,9 +10,11 @@ from torch.utils.data import DataLoader
 from amortex.core.errors import InputError
 from amortex.data.libraries import ImageStream, has_splits, open_source, source_kind
 from amortex.data.photographs import HeldOutViews
-from amortex.data.samples import RandomCrop, SampleNumbers, StreamedTrainImages, TrainImages, ValImages
-from amortex.data.sources import CachedSource, FileSource, ImageSource, SkippingReader
+from amortex.data.reading import SkippingReader
+from amortex.data.samples import RandomCrop, SampleNumbers, StreamedTrainImages, TrainImages
+from amortex.data.sources import CachedSource, FileSource, ImageSource
 from amortex.data.splits import exclude_validation, split_at_random, take_evenly
+from amortex.data.validation import ValImages, ValLoader
 from amortex.io.images import Preprocess, find_images
 
 LARGEST_NUMBER = 2**53  # of all settings: seeds must fit the generators
@@ -60,6 +62,10 @@ class ImageData(lightning.LightningDataModule):
             are shrunk to a short side of input_size / 0.875 before they are cropped.
         download: allow libraries to download data sets.
 
+    Attributes:
+        left_out: name -> reason, of the validation images that this process could not read. Nothing stands in for
+            them; in training the next image does.
+
     Raises:
         InputError: values out of range; in `setup`: images that cannot be had.
     """
@@ -96,6 +102,7 @@ class ImageData(lightning.LightningDataModule):
         self.configure({})
         self.train_source: SkippingReader | ImageStream | None = None
         self.val_source: SkippingReader | None = None
+        self.left_out: dict[str, str] = {}
 
     def configure(self, data_config: dict[str, Any]) -> None:
         """Take over a classifier's data config, before the loaders are made. The constructor's arguments come first."""
@@ -137,13 +144,13 @@ class ImageData(lightning.LightningDataModule):
             if isinstance(train, FileSource):
                 train = exclude_validation(train, val)
         self.val_source = SkippingReader(val)
-        self.val_source.open(0)
+        self.val_source.check()
         if isinstance(train, ImageStream):
             train.open(training=True)  # an error here is one line, from a worker it would be a traceback
             self.train_source = train
         else:
             self.train_source = SkippingReader(train)
-            self.train_source.open(0)
+            self.train_source.check()
 
     def train_dataloader(self) -> DataLoader[Any]:
         """An endless loader, from the sample number that the trainer has come to."""
@@ -159,10 +166,10 @@ class ImageData(lightning.LightningDataModule):
             assert self.train_source is not None, "setup comes first"
             images = SkippingReader(self._cached(self.train_source.source), self.train_source.broken)
             dataset = TrainImages(images, self.crop, numbers, self.seed)
-        return self._loader(dataset, batch_size=None, start=numbers.start)
+        return DataLoader(dataset, batch_size=None, **self._loading(numbers.start))
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """The validation images in order. With several devices each has its share.
+        """The validation images in order, but for those that cannot be read. With several devices each has its share.
 
         Raises:
             InputError: fewer images than devices, or a trainer that would share them out once more.
@@ -176,7 +183,7 @@ class ImageData(lightning.LightningDataModule):
             raise InputError("the data are shared out already: give Trainer(use_distributed_sampler=False)")
         # each image on one device: a DistributedSampler would repeat images to make the shares even
         sampler = None if trainer is None else range(trainer.global_rank, len(dataset), trainer.world_size)
-        return self._loader(dataset, batch_size=self.batch_size, sampler=sampler)
+        return ValLoader(dataset, self.left_out, batch_size=self.batch_size, sampler=sampler, **self._loading())
 
     def test_dataloader(self) -> DataLoader[Any]:
         """The validation images."""
@@ -197,11 +204,12 @@ class ImageData(lightning.LightningDataModule):
         image: Tensor = batch["image"]
         return batch if image.dtype != torch.uint8 else {**batch, "image": image.float() / 255}
 
-    def _loader(self, dataset: Any, start: int = 0, **options: Any) -> DataLoader[Any]:
+    def _loading(self, start: int = 0) -> dict[str, Any]:
+        """How a loader loads."""
         # a generator for the loader alone: making a loader must not change the random numbers of training
         random = torch.Generator().manual_seed(self.seed + start)
-        options |= {"num_workers": self.workers, "persistent_workers": self.workers > 0, "generator": random}
-        return DataLoader(dataset, pin_memory=torch.cuda.is_available(), **options)
+        workers = {"num_workers": self.workers, "persistent_workers": self.workers > 0}
+        return {**workers, "generator": random, "pin_memory": torch.cuda.is_available()}
 
     def _open_val(self) -> ImageSource | ImageStream:
         name = self.val_name or self.train_name

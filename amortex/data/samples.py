@@ -1,4 +1,4 @@
-"""Training samples as a pure function of (seed, sample number), and the validation images.
+"""Training samples as a pure function of (seed, sample number).
 
 Training is one endless stream of samples n = 0, 1, 2, ... The seed and n alone decide which image a sample shows, and
 how it is cropped. So neither the number of workers or devices nor an interruption changes what is trained on.
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from timm.data.transforms import str_to_pil_interp
 from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset, default_collate, get_worker_info
+from torch.utils.data import IterableDataset, default_collate, get_worker_info
 
 from amortex.core.errors import InputError
 from amortex.data.libraries import ImageStream
-from amortex.data.sources import SkippingReader
-from amortex.io.images import Preprocess, to_colour
+from amortex.data.reading import SkippingReader
+from amortex.io.images import to_colour
 
 CROP_AREAS, CROP_RATIOS = (0.35, 1.0), (3 / 4, 4 / 3)  # ranges: share of the image's area, width to height
 CROP_ATTEMPTS = 10
@@ -158,21 +158,6 @@ class StreamedTrainImages(IterableDataset[dict[str, Tensor]]):
                     f"{self.stream.name}: no images for one of the workers: the shards are missing, or fewer than"
                     " the workers of all devices; correct the root, or use fewer workers"
                 )
-
-
-class ValImages(Dataset[dict[str, Any]]):
-    """Validation images as the classifier takes them: uint8 "image" ``(C, H, W)``, "index" and "name"."""
-
-    def __init__(self, images: SkippingReader, preprocess: Preprocess) -> None:
-        self.images, self.preprocess = images, preprocess
-
-    def __len__(self) -> int:
-        return len(self.images.source)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        image, name = self.images.open(index)
-        pixels = (self.preprocess(image) * 255).round().to(torch.uint8)
-        return {"image": pixels, "index": index, "name": name}
 
 
 def _worker() -> tuple[int, int]:

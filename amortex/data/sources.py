@@ -1,6 +1,5 @@
 """Sources: numbered lists of photographs without labels."""
 
-import logging
 import os
 import warnings
 from collections.abc import Sequence
@@ -8,16 +7,10 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
-from amortex.core.errors import InputError, escape
 from amortex.io.images import find_images, open_image, to_colour
-
-MAX_NAMED_FAILURES = 20  # unreadable images that are named: a folder that disappears has thousands
-logger = logging.getLogger(__name__)
 
 
 class ImageSource(Protocol):
@@ -160,43 +153,3 @@ class DecodedSource(list[tuple[Image.Image, str]]):
 
     def open(self, index: int) -> Image.Image:
         return self[index][0]
-
-
-class SkippingReader:
-    """Opens images of a source, and the next readable one for a broken one. Each broken image is named once.
-
-    Arguments:
-        source: of the images.
-        broken: ``(len(source),)`` bool, the images known to be broken; the loader's workers share it.
-    """
-
-    def __init__(self, source: ImageSource, broken: Tensor | None = None) -> None:
-        self.source = source
-        self.broken = torch.zeros(len(source), dtype=torch.bool).share_memory_() if broken is None else broken
-
-    def open(self, index: int) -> tuple[Image.Image, str]:
-        """The image `index`, or the first readable one after it, and its name.
-
-        Raises:
-            InputError: no image can be read.
-        """
-        size = len(self.source)
-        for candidate in (position % size for position in range(index, index + size)):
-            if self.broken[candidate]:
-                continue
-            try:
-                return self.source.open(candidate), self.source.name(candidate)
-            except MemoryError:
-                raise
-            except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, ...
-                if not self.broken[candidate]:
-                    self.broken[candidate] = True
-                    self._warn(self.source.name(candidate), error)
-        raise InputError(f"none of {size} images can be read, the last of them {self.source.name(size - 1)}")
-
-    def _warn(self, name: str, error: Exception) -> None:
-        failures, reason = int(self.broken.sum()), escape(f"{type(error).__name__}: {error}")
-        if failures <= MAX_NAMED_FAILURES:
-            logger.warning("%s: not a readable image, left out (%s)", escape(name), reason)
-        if failures == MAX_NAMED_FAILURES:
-            logger.warning("further unreadable images are left out without being named")

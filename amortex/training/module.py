@@ -167,7 +167,7 @@ class AmortizedTrainingModule(lightning.LightningModule):
         return {"prediction": prediction, "measured": measured}
 
     def on_validation_epoch_end(self) -> None:
-        means = mean_over_devices(self.measured, self.trainer.strategy)
+        means = mean_over_devices(self.validation.names, self.measured, self.trainer.strategy)
         self.log_dict(means, batch_size=1, sync_dist=True)
 
     test_step = validation_step

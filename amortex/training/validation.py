@@ -1,5 +1,6 @@
 """Validation in training: masks of all rates, of predicted rates, and refined ones, all on unseen noise."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -31,6 +32,14 @@ class Validation:
     refinement_steps: int
     rise_threshold: float
     seed: int
+
+    @property
+    def names(self) -> list[str]:
+        """Of the measurements."""
+        kinds = ["rate", "distortion", "objective", "best_objective", "retained"]
+        kinds += ["refined"] if self.refinement_steps else []
+        by_weight = [f"val/{kind}_{value:g}" for value in self.lambda_k for kind in kinds]
+        return ["val/curve_error", "val/rises", *by_weight, "val/objective"]
 
     def __call__(self, prediction: Prediction) -> dict[str, Tensor]:
         """Measurements by name, ``(B,)`` each."""
@@ -70,17 +79,20 @@ class Validation:
         return outcome.distortion.mean(1), retained
 
 
-def mean_over_devices(measured: list[dict[str, Tensor]], strategy: Any) -> dict[str, Tensor]:
-    """Means of measurements over the images of all devices, which may have different numbers of images.
+def mean_over_devices(names: Sequence[str], measured: list[dict[str, Tensor]], strategy: Any) -> dict[str, Tensor]:
+    """Means of measurements over the images of all devices, which may have different numbers of images, or none.
 
-    Values that are not finite are left out. Otherwise one image could make all checkpoints look alike.
+    Values that are not finite are left out. Otherwise one image could make all checkpoints look alike. So
+    ``val/image_count`` tells how many images the mean objective is of.
 
     Arguments:
+        names: of the measurements.
         measured: one table per batch, of ``(B,)`` each.
         strategy: the trainer's.
     """
-    names = list(measured[0])
-    values = torch.cat([torch.stack([batch[name] for name in names], 1) for batch in measured])
+    none = torch.zeros(0, len(names), device=strategy.root_device)
+    values = torch.cat([none, *(torch.stack([batch[name] for name in names], 1) for batch in measured)])
     sums = torch.stack([values.nan_to_num(0, 0, 0).sum(0), values.isfinite().sum(0).to(values)])
     total, count = cast(Tensor, strategy.reduce(sums, reduce_op="sum"))
-    return dict(zip(names, total / count, strict=True))
+    means = dict(zip(names, total / count, strict=True))
+    return {**means, "val/image_count": count[names.index("val/objective")]}

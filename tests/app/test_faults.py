@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 from amortex.core.errors import InputError
-from amortex.data.sources import MAX_NAMED_FAILURES, FileSource, SkippingReader
+from amortex.data.reading import MAX_NAMED_FAILURES, SkippingReader
+from amortex.data.sources import FileSource
 from amortex.explaining import results as explained
 from amortex.io.files import incomplete
 from amortex.training import callbacks

@@ -18,7 +18,7 @@ from amortex.app import train_cli
 from amortex.io.images import Preprocess
 from amortex.training.schedules import one_cycle
 from helpers.photographs import photographs, write_twelve
-from helpers.training import LIGHT, TINY, fit, last_checkpoint, metrics, versions
+from helpers.training import LIGHT, TINY, fit, last_checkpoint, metrics, told, versions
 
 
 def test_a_run_leaves_checkpoints_metrics_panels_and_an_offline_wandb_run(trained_run):
@@ -176,13 +176,37 @@ def test_broken_images_and_classifiers_do_not_stop_training(folder):
     assert norms.max() > 0  # and the good ones still count
 
 
-def test_an_image_without_figures_leaves_those_of_others(folder):
+def test_an_image_without_figures_leaves_those_of_others(folder, capsys):
     photographs(folder / "val", "a.png", "b.png")
     Image.new("L", (40, 40), "white").save(folder / "val/white.png")
     data = ("--data.val", "val", "--data.val_images", 3)
     assert fit(*data, steps=2, every=2, panels=True, model={"problem.classifier": "helpers.networks.NanOnWhite"}) == 0
     (objective,) = metrics(versions(folder)[0], "val/objective").values()
     assert math.isfinite(objective)
+    assert metrics(versions(folder)[0], "val/image_count") == {1: 2}
+    assert "measured on 2 of 3 validation images" in capsys.readouterr().out
+
+
+def test_validation_means_are_of_the_images_that_can_be_read(trained_run, folder, capsys):
+    def validate(images: int) -> dict[str, float]:
+        data = ("--data.train", "photos", "--data.val", "val", "--data.val_images", str(images))
+        checkpoint = ("--ckpt_path", str(last_checkpoint(trained_run)))
+        assert train_cli.main(["validate", *LIGHT, *TINY, *data, "--data.batch_size", "2", *checkpoint]) == 0
+        run = versions(folder)[-1]
+        return {name: sum(metrics(run, f"val/{name}").values()) for name in ("objective", "rate_5", "image_count")}
+
+    photographs(folder / "val", "0.png", "1.png", "5.png")
+    whole = validate(3)
+    assert whole["image_count"] == 3
+    assert "left out" not in capsys.readouterr().out
+    for name in ("1b.png", "2.png", "3.png"):  # among them a whole batch
+        (folder / "val" / name).write_text("no image")
+    assert validate(6) == pytest.approx(whole, rel=1e-5)
+    assert "measured on 3 of 6 validation images" in capsys.readouterr().out
+    for name in ("0.png", "1.png", "5.png"):
+        (folder / "val" / name).write_bytes(b"")
+    assert train_cli.main(["validate", *LIGHT, *TINY, "--data.val", "val", "--data.train", "photos"]) == 2
+    assert "none of 6 images can be read" in told(capsys)
 
 
 @pytest.mark.parametrize("command", ["validate", "test"])

@@ -19,7 +19,7 @@ from helpers.explaining import flat_mask, rows
 from helpers.photographs import photographs
 from helpers.training import BASE, LIGHT, ROOT, TINY, metrics, versions
 
-DATA = (*TINY, "--data.val_images", "5", "--data.train", "../photos")
+DATA = (*TINY, "--data.val_images", "9", "--data.val", "../val", "--data.train", "../photos")
 TWO = ("--trainer.devices", "2", "--trainer.strategy", "ddp")
 CARTOONX = ("--method", "cartoonx", "--steps", "3", "--samples", "1", "--batch-size", "2", *EXPLAIN)
 LAST = "runs/explainer/version_0/checkpoints/last.ckpt"
@@ -57,6 +57,9 @@ def sides(folder, monkeypatch):
     """Folders for the files of one process and of two, beside photographs, two of one name and one broken."""
     photographs(folder / "photos", "0.jpg")
     (folder / "photos/bad.png").write_text("no image")
+    photographs(folder / "val", *(f"{number}.png" for number in range(9)))
+    for number in (1, 3, 4, 7):  # of two processes the second one reads 5.png alone, in its second batch of two
+        (folder / f"val/{number}.png").write_bytes(b"")
     for name in ("one", "two"):
         (folder / name).mkdir()
     monkeypatch.chdir(folder / "one")
@@ -75,7 +78,7 @@ def test_two_processes_do_what_one_does(sides):
     )
     long = ("--trainer.max_steps", "4", "--trainer.val_check_interval", "2")
 
-    light = ("--data.val", "../photos", "--data.val_images", "5", "--model.cache", "null", "--model.gallery", "0",
+    light = ("--data.val", "../val", "--data.val_images", "9", "--model.cache", "null", "--model.gallery", "0",
              "--model.methods", "[wam_sg,saliency,random_pixels]", "--model.sections", "[methods,scales]")  # fmt: skip
 
     def commands(batch: int, *trainer: str) -> list[list[str]]:
@@ -103,12 +106,13 @@ def test_two_processes_do_what_one_does(sides):
         expected = metrics(trained, name)
         assert expected
         assert metrics(trained2, name) == pytest.approx(expected, abs=1e-4, rel=1e-4), name
-    for name in ("val/objective", "val/curve_error", "val/retained_1"):  # five images: shares of three and two
+    assert list(metrics(validated2, "val/image_count").values()) == [5]
+    for name in ("val/objective", "val/curve_error", "val/retained_1"):  # five images: shares of four and one
         assert metrics(validated2, name) == pytest.approx(metrics(validated, name), abs=1e-4), name
     expected = weights(trained / "checkpoints/last.ckpt")
     for name, value in weights(trained2 / "checkpoints/last.ckpt").items():
         torch.testing.assert_close(value, expected[name], rtol=0, atol=1e-4)
-    assert len(list((trained2 / "panels").glob("*.png"))) == 2 * 3  # of the share of rank zero
+    assert len(list((trained2 / "panels").glob("*.png"))) == 2 * 4  # of the share of rank zero
 
     for out in ("runs/predictions", "cartoonx"):
         same_rows(rows(two / out), rows(one / out))
@@ -117,6 +121,9 @@ def test_two_processes_do_what_one_does(sides):
     assert len(rows(two / "cartoonx")) == 14
     assert sum("bad.png" in row["error"] for row in rows(two / "cartoonx")) == 1
     assert done.stderr.count("1 of 14 files could not be explained") == 2
+    assert done.stderr.count("1.png: not a readable image, left out") == 3  # once in each of fit, validate, compare
+    lines = [line for line in (two / "report/report.md").read_text().splitlines() if "not a readable" in line]
+    assert [line[:9] for line in lines] == [f"- `{number}.png`"[:9] for number in (1, 3, 4, 7)]
 
     for name in ("native", "mapped", "scales"):
         expected, figures = (table(side / "report", name) for side in sides)

@@ -6,6 +6,7 @@ import signal
 import pytest
 import torch
 import wandb
+from PIL import Image
 
 from amortex.app import train_cli
 from amortex.classifiers.loading import load_classifier
@@ -53,6 +54,25 @@ def test_a_report_and_a_rerun_from_the_cache(folder, capsys):
     assert "explaining: cartoonx" in report
     assert "explaining: cartoonx" not in (folder / "report/report.md").read_text()
     assert first == {file.name: file.read_bytes() for file in (folder / "report").glob("*.csv")}
+
+
+def test_images_that_are_left_out_are_listed_and_in_no_mean(folder):
+    light = ("--model.methods", "[random_wavelets]", "--model.sections", "[methods]", "--model.gallery", "0",
+             "--model.cache", "null", "--model.problem.classifier", "helpers.networks.NanOnWhite")  # fmt: skip
+    assert compare(*light, "--data.val_images", "5", "--model.out", "whole") == 0
+    for name in ("2b.png", "2c.png", "2d.png"):  # among them a whole batch
+        (folder / "photos" / name).write_text("no image")
+    Image.new("L", (40, 40), "white").save(folder / "photos/white.png")
+    assert compare(*light, "--data.val_images", "9") == 0
+    expected, found = (table(folder / name, "native") for name in ("whole", "report"))
+    assert found["random_wavelets", "objective"]["images"] == "5"
+    for key, row in expected.items():
+        if key[1] != "seconds":
+            assert float(found[key]["mean"]) == pytest.approx(float(row["mean"]), abs=1e-5, nan_ok=True), key
+    report = (folder / "report/report.md").read_text()
+    assert "5 images, classifier" in report
+    assert "- `white.png`: the classifier's output is not finite" in report
+    assert report.count("png`: not a readable image (UnidentifiedImageError") == 3
 
 
 def test_the_report_is_in_an_offline_wandb_run_as_well(folder, request):

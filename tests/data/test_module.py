@@ -143,12 +143,44 @@ def test_broken_files_are_left_out_and_named_once(folder, tmp_path, caplog):
     assert same(batches(data, 6), batches(make(tmp_path, val=str(folder), workers=2), 6))
 
 
-def test_nothing_readable(folder, tmp_path):
-    (tmp_path / "a.png").write_text("no image")
-    with pytest.raises(InputError, match="none of 1 images can be read"):
-        make(tmp_path, val=str(folder))
-    with pytest.raises(InputError, match="none of 1 images can be read"):
-        make(folder, val=str(tmp_path))
+def damaged(folder: Path) -> Path:
+    """Six files, of which the first and the last can be read."""
+    for number in range(6):
+        picture(number).save(folder / f"{number}.jpg", quality=100)
+    (folder / "1.jpg").write_text("no image")
+    (folder / "2.jpg").write_bytes(b"")
+    (folder / "3.jpg").write_bytes((folder / "3.jpg").read_bytes()[:900])  # Pillow could decode a part of it
+    (folder / "4.jpg").write_bytes((folder / "4.jpg").read_bytes()[:100])
+    return folder
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_validation_images_that_cannot_be_read_are_left_out_and_nothing_stands_in(folder, tmp_path, workers):
+    data = make(folder, val=str(damaged(tmp_path)), workers=workers)
+    loader = data.val_dataloader()
+    for _ in range(2):  # two epochs; the second batch has no image at all
+        assert [(batch["name"], batch["index"].tolist()) for batch in loader] == [(["0.jpg"], [0]), (["5.jpg"], [5])]
+    assert sorted(data.left_out) == ["1.jpg", "2.jpg", "3.jpg", "4.jpg"]
+    assert "truncated" in data.left_out["3.jpg"]
+
+
+def test_validation_images_that_are_left_out_are_named_once(folder, tmp_path, caplog):
+    data = make(folder, val=str(damaged(tmp_path)))
+    for _ in range(2):
+        validated(data)
+    assert [record.getMessage()[:36] for record in caplog.records] == [
+        f"{number}.jpg: not a readable image, left ou" for number in (1, 2, 3, 4)
+    ]
+
+
+def test_nothing_readable_is_one_line(folder, tmp_path, caplog):
+    for name in "ab":
+        (tmp_path / f"{name}.png").write_text("no image")
+    for options in ({"train": tmp_path, "val": str(folder)}, {"train": folder, "val": str(tmp_path)}):
+        with pytest.raises(InputError, match=r"none of 2 images can be read; the first: a\.png \(Unident") as error:
+            make(**options)
+        assert "\n" not in str(error.value)
+    assert not caplog.records
 
 
 def test_decode_gives_what_a_viewer_shows(tmp_path):
