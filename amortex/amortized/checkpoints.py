@@ -39,7 +39,7 @@ def load_predictor(path: str | Path, classifier: str | Classifier | None = None,
         overrides["classifier"] = classifier
     refuse_code(settings, overrides.get("classifier", getattr(loaded, "name", None)), path)
     try:
-        problem = Problem.of({**settings["problem"], **overrides})
+        problem = Problem.of({**settings["problem"], **as_trained(identity), **overrides})
         config = PredictorConfig.of(settings["predictor"])
         predictor = build_predictor(problem, config, settings["refinement"].get("steps", 0) > 0, loaded)
     except InputError:
@@ -63,6 +63,11 @@ def _lambda_range(settings: dict[str, Any]) -> tuple[float, float] | None:
     """The interval of the sparsity weights that were drawn and validated in training."""
     validated, margin = settings.get("lambda_k"), settings["refinement"].get("lambda_margin", 1.0)
     return (min(validated) / margin, max(validated) * margin) if validated else None
+
+
+def as_trained(identity: dict[str, Any]) -> dict[str, Any]:
+    """The activation of a file's identity, as a setting: its own settings may leave the choice to the network."""
+    return {"activation": identity["activation"]} if "activation" in identity else {}
 
 
 def start_from(predictor: MaskPredictor, path: Path) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from amortex.amortized.config import PathConfig
 from amortex.amortized.mask_path import MaskPath
 from amortex.amortized.predictor import MaskPredictor, Prediction
-from amortex.classifiers.classifier import digest
+from amortex.classifiers.fingerprint import digest
 from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.base import Explainer, Explanation, OnStep, check_share

@@ -143,7 +143,7 @@ def _add_classifier_options(group: Any) -> None:
         **one_of("activation", get_args(Activation)),
         default=Problem.activation,
         help="what makes probabilities of its outputs: softmax; sigmoid, for several labels at once; none, if they are "
-        "probabilities; default: %(default)s",
+        "probabilities; auto looks whether they are, and is softmax if not; default: %(default)s",
     )
     group.add_argument(
         "--input-size", type=int, nargs="+",

@@ -1,20 +1,26 @@
 """A frozen classifier whose normalisation is inside: it takes signals as they are."""
 
-import hashlib
+import logging
 from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
+from amortex.classifiers.behaviour import choose_activation, examine, watched_generators
 from amortex.classifiers.class_names import ClassNames, class_index, read_class_names, short_names
+from amortex.classifiers.data_config import check_normalisation
 from amortex.classifiers.default import Activation
+from amortex.classifiers.fingerprint import digest
 from amortex.classifiers.folding import fold_batch_norms
+from amortex.classifiers.outputs import compute_dtype, outputs_of
 from amortex.classifiers.pass_counter import CountedModule, counted
 from amortex.core.catalog import check_name
 from amortex.core.errors import InputError
 from amortex.core.nd import MEMORY_FORMATS, channels_last, expand_dims
 
 LABEL_THRESHOLD = 0.5  # probability from which one of several labels is given
+
+logger = logging.getLogger(__name__)
 
 
 class Classifier(CountedModule):
@@ -23,15 +29,21 @@ class Classifier(CountedModule):
     Batch normalisations are folded into the convolutions before them, which changes outputs by rounding alone.
 
     Arguments:
-        model: any module from normalised signals ``(B, C, *size)`` to logits ``(B, M)``.
+        model: any module from normalised signals ``(B, C, *size)`` to logits ``(B, M)``, see `logits_of`.
         data_config: ``input_size`` ``(C, *size)``, ``mean`` and ``std``, one value or one per channel; for images also
             timm's ``interpolation``, ``crop_pct`` and ``crop_mode``.
         name: how outputs name the classifier.
         weights: where the weights came from.
         class_names: see `read_class_names`; without them the names are "class 0", "class 1", ...
         model_args: arguments that the model was built with.
-        activation: what makes probabilities of the outputs: ``softmax``; ``sigmoid``, for several labels at once; or
-            ``none``, where they are probabilities already. A single output means two classes.
+        activation: what makes probabilities of the outputs: ``softmax``; ``sigmoid``, for several labels at once;
+            ``none``, where they are probabilities already; or ``auto``: ``none`` where outputs for a few inputs are all
+            in [0, 1], else ``softmax``. A single output means two classes.
+
+    Attributes:
+        activation: the one that is used, never ``auto``.
+        multi_label: whether the probabilities are those of several labels at once, which do not sum to one.
+        caveats: sentences about the network that make every certificate of it doubtful.
 
     Raises:
         InputError: an unknown activation; `mean` and `std` that do not fit; a model that does not map signals of that
@@ -49,12 +61,10 @@ class Classifier(CountedModule):
         weights: str = "unknown",
         class_names: ClassNames | None = None,
         model_args: dict[str, Any] | None = None,
-        activation: Activation = "softmax",
+        activation: Activation = "auto",
     ) -> None:
         super().__init__()
         check_name("activation", activation, get_args(Activation))
-        self.activation = activation
-        self.caveats: tuple[str, ...] = ()
         self.model_args = dict(model_args or {})
         dims = len(data_config["input_size"]) - 1
         self.model = model.eval().requires_grad_(False).to(memory_format=MEMORY_FORMATS[dims])
@@ -63,10 +73,18 @@ class Classifier(CountedModule):
             self.register_buffer(
                 key, expand_dims(torch.tensor(data_config[key], dtype=torch.float32), dims), persistent=False
             )
-        self.num_classes = self._probe()
+        check_normalisation(self.mean, self.std, self.input_size[0])
+        example = torch.rand(2, *self.input_size, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
+        observed = examine(self.model, self.normalise(example), name)
+        outputs = observed.outputs.shape[1]
+        self.binary, self.num_classes = outputs == 1, max(2, outputs)
+        choice = choose_activation(observed, activation)
+        self.activation, self.multi_label, self.caveats = choice.activation, choice.multi_label, choice.caveats
+        for notice in filter(None, (observed.choice, choice.notice)):
+            logger.warning("%s: %s", name, notice)
         self._fingerprint = digest(self.model)
-        example = torch.rand(2, *self.input_size, generator=torch.Generator().manual_seed(0))
-        self.model = fold_batch_norms(self.model, self.normalise(example))
+        with watched_generators():
+            self.model = fold_batch_norms(self.model, self.normalise(example).to(compute_dtype(self.model)))
         self.class_names = None if class_names is None else read_class_names(class_names)
         self._short_names = short_names(self.class_names or ())
         if self.class_names is not None and len(self.class_names) != self.num_classes:
@@ -81,13 +99,12 @@ class Classifier(CountedModule):
     @counted
     def forward(self, x: Tensor) -> Tensor:
         try:
-            logits: Tensor = self.model(self.normalise(x))
+            return self._logits(self.normalise(x))
         except RuntimeError as error:
             if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
                 raise
             why = " ".join(str(error).split())[:150]
             raise InputError(f"torch.compile cannot compile {self.name} here ({why}): leave it out") from error
-        return self.two_classes(logits)
 
     def two_classes(self, outputs: Tensor) -> Tensor:
         """Outputs ``(B, M)`` of the network as logits of at least two classes; a single y becomes ``(-y/2, y/2)``.
@@ -105,7 +122,7 @@ class Classifier(CountedModule):
         dtype = torch.promote_types(logits.dtype, torch.float32)
         if self.activation == "none":
             return logits.to(dtype)
-        if self.activation == "sigmoid" and not self.binary:
+        if self.multi_label:
             return logits.to(dtype).sigmoid()
         return logits.softmax(-1, dtype=dtype)
 
@@ -113,14 +130,9 @@ class Classifier(CountedModule):
         """Logarithms of `probabilities`."""
         if self.activation == "none":
             return logits.clamp(min=torch.finfo(logits.dtype).tiny).log()
-        if self.activation == "sigmoid" and not self.binary:
+        if self.multi_label:
             return nn.functional.logsigmoid(logits)
         return logits.log_softmax(-1)
-
-    @property
-    def multi_label(self) -> bool:
-        """Whether it gives several labels at once, each a decision of its own."""
-        return self.activation == "sigmoid" and not self.binary
 
     def decides(self, probabilities: Tensor, target: Tensor) -> Tensor:
         """Whether probabilities ``(..., M)`` decide for classes `target`, which broadcasts to ``(...)``.
@@ -134,7 +146,7 @@ class Classifier(CountedModule):
     @counted
     def forward_normalised(self, x: Tensor) -> Tensor:
         """Logits of signals that are normalised already."""
-        return self.two_classes(self.model(x))
+        return self._logits(x)
 
     @counted
     def forward_intermediates(self, x: Tensor, indices: list[int] | None = None) -> tuple[Tensor, Tensor, list[Tensor]]:
@@ -143,8 +155,11 @@ class Classifier(CountedModule):
         `indices` choose the maps, by default all.
         """
         model: Any = self.model
-        final, maps = model.forward_intermediates(self.normalise(x), indices=indices)
-        return self.two_classes(model.forward_head(final)), final, maps
+        normalised = self.normalise(x)
+        final, maps = model.forward_intermediates(normalised.to(compute_dtype(model)), indices=indices)
+        dtype = torch.promote_types(x.dtype, torch.float32)
+        logits = self.two_classes(model.forward_head(final).to(dtype))
+        return logits, final.to(dtype), [feature_map.to(dtype) for feature_map in maps]
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Have `torch.compile` compile the network, with these arguments, when it is first used.
@@ -163,24 +178,15 @@ class Classifier(CountedModule):
         normalised: Tensor = torch.addcmul(offset, rows, factor).unflatten(-1, (length, channels)).movedim(-1, 1)
         return normalised
 
-    def _probe(self) -> int:
-        """Number of classes, from the outputs for a constant signal."""
-        channels = self.input_size[0]
-        if {len(self.mean), len(self.std)} - {1, channels}:
-            raise InputError(f"mean and std need 1 or {channels} values, one per input channel")
-        if not bool((self.std > 0).all() & self.std.isfinite().all() & self.mean.isfinite().all()):
-            raise InputError("mean and std must be finite, and every std above 0")
-        try:
-            with torch.no_grad():
-                outputs = self.model(self.normalise(torch.full((1, *self.input_size), 0.5)))
-        except Exception as error:  # a network given the wrong size or channels can raise anything
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            size = "x".join(map(str, self.input_size))
-            raise InputError(f"{self.name} cannot classify an input of size {size}: {reason[:150]}") from error
-        if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != 1:
-            raise InputError(f"{self.name} is no classifier: it must map (B, C, *size) to logits (B, classes)")
-        self.binary = outputs.shape[1] == 1
-        return max(2, outputs.shape[1])
+    def _logits(self, x: Tensor) -> Tensor:
+        """Logits of normalised signals."""
+        outputs = outputs_of(self.model, x)
+        if x.requires_grad and torch.is_grad_enabled() and not outputs.requires_grad:
+            raise InputError(
+                f"{self.name} passes no gradients (it is frozen, or computes under no_grad): give another form of it, "
+                "or choose a method that needs none, such as lime"
+            )
+        return self.two_classes(outputs)
 
     def train(self, mode: bool = True) -> "Classifier":
         """A frozen classifier stays in evaluation mode."""
@@ -206,11 +212,3 @@ class Classifier(CountedModule):
             InputError: no such class, or several; ``index:10`` and ``name:10`` say which a number is.
         """
         return class_index(target, self.class_names, self.num_classes, self.name)
-
-
-def digest(model: nn.Module) -> str:
-    """Digest of a model's weights."""
-    digest = hashlib.blake2b(digest_size=8)
-    for key, value in model.state_dict().items():
-        digest.update(key.encode() + value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

@@ -2,5 +2,5 @@
 
 from typing import Literal
 
-Activation = Literal["softmax", "sigmoid", "none"]
+Activation = Literal["auto", "softmax", "sigmoid", "none"]
 DEFAULT_CLASSIFIER = "tf_efficientnet_lite0"

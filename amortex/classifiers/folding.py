@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from amortex.classifiers.outputs import choose
 from amortex.core.nd import expand_dims
 
 TOLERANCE = 1e-4  # of the largest logit: a larger change means that the network uses its layers in another way
@@ -36,7 +37,7 @@ def fold_batch_norms(model: nn.Module, example: Tensor) -> nn.Module:
         # timm's normalisations contain their activation, which stays
         setattr(layers[parent], child, getattr(layers[norm], "act", nn.Identity()))
     try:
-        same = bool((folded(example) - expected).abs().amax() <= TOLERANCE * expected.abs().amax())
+        same = bool((choose(folded(example))[1] - expected).abs().amax() <= TOLERANCE * expected.abs().amax())
     except Exception:  # a network that reads properties of its layers misses the one that is gone
         same = False
     return folded if same else model
@@ -62,7 +63,7 @@ def _pairs(model: nn.Module, example: Tensor) -> tuple[list[tuple[str, str]], Te
     layers = [module for module in model.modules() if isinstance(module, (*CONVOLUTIONS, *NORMALISATIONS))]
     hooks = [module.register_forward_hook(record) for module in layers]
     try:
-        logits: Tensor = model(example)
+        logits = choose(model(example))[1]
     finally:
         for hook in hooks:
             hook.remove()

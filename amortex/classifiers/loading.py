@@ -4,11 +4,11 @@ import copy
 from typing import Any
 
 import torch
-from timm.data import resolve_data_config
 from torch import nn
 
 from amortex.classifiers.class_names import ClassNames, known_class_names, read_class_names
 from amortex.classifiers.classifier import Classifier
+from amortex.classifiers.data_config import data_config_of
 from amortex.classifiers.default import DEFAULT_CLASSIFIER, Activation
 from amortex.classifiers.weights import build_network
 from amortex.core.errors import InputError
@@ -20,7 +20,7 @@ def load_classifier(
     num_classes: int | None = None,
     class_names: ClassNames | None = None,
     model_args: dict[str, Any] | None = None,
-    activation: Activation = "softmax",
+    activation: Activation = "auto",
     **data_config: Any,
 ) -> Classifier:
     """Build a frozen classifier.
@@ -51,7 +51,7 @@ def load_classifier(
             torch.manual_seed(0)  # untrained weights are the same each time
             model, source = build_network(name, weights, num_classes, arguments)
     overrides = {key: value for key, value in data_config.items() if value is not None}
-    config = _data_config(model, arguments.get("in_chans"), overrides)
+    config = data_config_of(model, arguments.get("in_chans"), overrides)
     names = known_class_names(model) if names is None else names
     return Classifier(model, config, name, source, names, model_args, activation)
 
@@ -60,31 +60,3 @@ def _name_of(model: nn.Module) -> str:
     """A name from which `build_network` makes such a network: timm's name, or its class path."""
     config = getattr(model, "pretrained_cfg", None) or {}
     return str(config.get("architecture") or f"{type(model).__module__}.{type(model).__qualname__}")
-
-
-def _data_config(model: nn.Module, channels: int | None, overrides: dict[str, Any]) -> dict[str, Any]:
-    """The data config of a network: timm's for images; for other signals their size and no normalisation.
-
-    Arguments:
-        channels: that the network was built for, if they were given.
-        overrides: settings that come before those of the network.
-
-    Raises:
-        InputError: a mean or std that does not fit the channels.
-    """
-    known = getattr(model, "pretrained_cfg", None) or {}
-    default_channels, *default_size = known.get("input_size") or (3, 224, 224)
-    input_size = overrides.pop("input_size", None)
-    if isinstance(input_size, int) or (input_size is not None and len(input_size) == 1):  # the side
-        side = input_size if isinstance(input_size, int) else input_size[0]
-        input_size = [side] * len(default_size)
-    elif input_size is not None:
-        channels, *input_size = input_size
-    size = (default_channels if channels is None else channels, *(input_size or default_size))
-    if len(size) != 3:
-        return {"input_size": size, "mean": (0.0,), "std": (1.0,), **overrides}
-    try:
-        config: dict[str, Any] = resolve_data_config({**overrides, "input_size": size}, model=model)
-        return config
-    except AssertionError as error:  # timm's check of the lengths of mean and std
-        raise InputError(f"mean and std need 1 or {size[0]} values, one per channel") from error

@@ -4,11 +4,33 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from amortex.core.errors import InputError
 
 LOGITS = "logits"  # what Hugging Face's classifiers, and torchvision's with auxiliary heads, call them
+
+
+def outputs_of(model: nn.Module, x: Tensor) -> Tensor:
+    """Outputs ``(B, M)`` of a network for ``(B, C, *size)``, in float32 at least.
+
+    The network computes in its own floating-point type.
+
+    Raises:
+        InputError: there are none in what it returns.
+    """
+    outputs = logits_of(model(x.to(compute_dtype(model))), len(x))
+    return outputs.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def compute_dtype(model: nn.Module) -> torch.dtype | None:
+    """The floating-point type of a network's weights, which its inputs must have; None without any."""
+    for values in (model.parameters(), model.buffers()):
+        for value in values:
+            if value.is_floating_point():
+                return value.dtype
+    return None
 
 
 def logits_of(outputs: Any, count: int) -> Tensor:

@@ -67,8 +67,8 @@ class RateDistortion(Chunking, nn.Module):
         self.value_range = (float(value_range[0]), float(value_range[1]))
         if not self.value_range[0] < self.value_range[1]:
             raise InputError(f"value_range must be an interval, not {value_range}")
-        if distortion == "kl" and classifier.activation == "sigmoid" and not classifier.binary:
-            raise InputError("kl compares distributions over classes, and sigmoid gives none: use label_l2 or l2")
+        if distortion == "kl" and classifier.multi_label:
+            raise InputError("kl compares distributions over classes, and several labels have none: use label_l2 or l2")
 
     def __repr__(self) -> str:
         return f"RateDistortion({self.classifier}, {self.transform}, {self.obfuscation.name!r}, {self.distortion!r})"

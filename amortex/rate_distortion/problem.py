@@ -51,7 +51,7 @@ class Problem:
     input_size: int | list[int] | None = None
     mean: list[float] | None = None
     std: list[float] | None = None
-    activation: Activation = "softmax"
+    activation: Activation = "auto"
     value_range: tuple[float, float] = (0.0, 1.0)
     transform: str = "wavelet"
     wavelet: str = "db3"

@@ -47,5 +47,5 @@ def test_several_labels_at_once_have_probabilities_of_their_own(tiny_classifier,
     logits = several(images)
     torch.testing.assert_close(several.probabilities(logits), logits.sigmoid())
     torch.testing.assert_close(several.log_probabilities(logits).exp(), logits.sigmoid())
-    with pytest.raises(InputError, match="sigmoid gives none"):
+    with pytest.raises(InputError, match="several labels have none"):
         RateDistortion(several, Wavelet("haar", 2), distortion="kl")

@@ -7,9 +7,7 @@ from amortex.classifiers.classifier import Classifier
 from amortex.classifiers.default import Activation
 
 
-def build_classifier(
-    model: nn.Module, size: tuple[int, ...], name: str, activation: Activation = "softmax"
-) -> Classifier:
+def build_classifier(model: nn.Module, size: tuple[int, ...], name: str, activation: Activation = "auto") -> Classifier:
     config = {"input_size": size, "mean": (0.5,), "std": (0.5,), "interpolation": "bicubic", "crop_pct": 0.875}
     return Classifier(model, {**config, "crop_mode": "center"}, name, weights="random", activation=activation)
 

@@ -1,0 +1,165 @@
+"""How a network behaves on a few inputs: what its outputs are, and what would make its certificates doubtful."""
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from amortex.classifiers.default import Activation
+from amortex.classifiers.outputs import ambiguous, compute_dtype, logits_of, outputs_of
+from amortex.core.errors import InputError
+
+Kind = Literal["logits", "probabilities", "labels", "unknown"]
+
+ROUNDING = 1e-4  # of the largest output, in float32; of half floats `ROUNDED_BITS` units in the last place
+ROUNDED_BITS = 8
+FAR_OUT = (-100.0, -10.0, 10.0, 100.0)  # times the usual inputs: logits leave [0, 1] there, probabilities do not
+REPETITIONS = 4  # passes that look for a difference where random numbers are drawn
+AFFINE = ("AddmmBackward", "MmBackward", "BmmBackward", "ConvolutionBackward", "LinearBackward")
+MOVING = ("View", "UnsafeView", "ReshapeAlias", "Squeeze", "Unsqueeze", "Permute", "Transpose", "Slice", "Select",
+          "Alias", "Clone", "ToCopy")  # fmt: skip
+
+RANDOM = "its outputs differ between two passes on one input: something in it stays random in evaluation mode"
+BATCH = "its outputs for one input depend on the others of the batch: does a layer normalise by batch statistics?"
+
+NOT_RAW = "its outputs seem to be probabilities already, and {} is applied to them"
+RAW = "its outputs are taken for probabilities as they are, and leave [0, 1]"
+# what outputs that are no logits are taken for
+SINGLE = "its output is in [0, 1]: taken for the probability of the second of two classes"
+TAKEN_FOR: dict[Kind, str] = {
+    "probabilities": "its outputs are in [0, 1] and sum to one: taken for probabilities",
+    "labels": "its outputs are in [0, 1] and do not sum to one: taken for probabilities of several labels at once",
+}
+OVERRIDE = "if they are logits, give the activation softmax or sigmoid"
+
+
+class Behaviour(NamedTuple):
+    """What a network does on an example."""
+
+    outputs: Tensor  # (B, M)
+    choice: str  # which of several things that it returns are taken for the outputs, if that is not clear
+    kind: Kind  # logits; probabilities that sum to one; those of several labels; unknown where outputs are not finite
+    caveats: tuple[str, ...]
+
+
+class Choice(NamedTuple):
+    """How the outputs of a network become probabilities."""
+
+    activation: Activation  # not auto
+    multi_label: bool
+    notice: str  # what they are taken for, where that is not softmax and was not asked for
+    caveats: tuple[str, ...]
+
+
+@torch.no_grad()
+def behaviour(model: nn.Module, example: Tensor) -> Behaviour:
+    """How a network behaves on normalised inputs ``(B, C, *size)`` that differ: on one alone and on all together.
+
+    Further passes are made only where the two differ, random numbers are drawn, or outputs may be probabilities.
+    """
+    rounding = max(ROUNDING, ROUNDED_BITS * torch.finfo(compute_dtype(model) or example.dtype).eps)
+    with watched_generators() as draws:
+        returned = model(example[:1].to(compute_dtype(model)))
+        alone, outputs = logits_of(returned, 1).to(example.dtype), outputs_of(model, example)
+        caveats = []
+        together = same(alone, outputs[:1], rounding)
+        repetitions = REPETITIONS if draws() else 0 if together else 1
+        if not all(same(outputs, outputs_of(model, example), rounding) for _ in range(repetitions)):
+            caveats.append(RANDOM)
+        elif not together:
+            caveats.append(BATCH)
+        return Behaviour(outputs, ambiguous(returned), kind_of(model, example, outputs, rounding), tuple(caveats))
+
+
+def examine(model: nn.Module, example: Tensor, name: str) -> Behaviour:
+    """The `behaviour` of a network of that name.
+
+    Raises:
+        InputError: it does not map such inputs to logits.
+    """
+    try:
+        return behaviour(model, example)
+    except InputError as error:
+        raise InputError(f"{name} is no classifier: {error}") from error
+    except Exception as error:  # a network given the wrong size or channels can raise anything
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        size = "x".join(map(str, example.shape[1:]))
+        raise InputError(f"{name} cannot classify an input of size {size}: {reason[:150]}") from error
+
+
+def choose_activation(observed: Behaviour, activation: Activation) -> Choice:
+    """The activation that was asked for, or the one that suits the outputs."""
+    outputs, _, kind, caveats = observed
+    binary, ready, notice = outputs.shape[1] == 1, kind in TAKEN_FOR, ""
+    if activation == "auto":
+        activation = "none" if ready else "softmax"
+        notice = f"{SINGLE if binary else TAKEN_FOR[kind]}; {OVERRIDE}" if ready else ""
+    elif activation != "none" and ready:
+        caveats += (NOT_RAW.format(activation),)
+    elif activation == "none" and kind == "logits":
+        caveats += (RAW,)
+    several = activation == "sigmoid" or (activation == "none" and kind == "labels")
+    return Choice(activation, several and not binary, notice, caveats)
+
+
+def same(first: Tensor, second: Tensor, rounding: float) -> bool:
+    """Whether outputs are equal but for rounding; those that are not numbers are equal to each other."""
+    scale = float(second.nan_to_num(0, 0, 0).abs().amax())
+    return torch.allclose(first, second, rtol=0, atol=rounding * scale, equal_nan=True)
+
+
+def kind_of(model: nn.Module, example: Tensor, outputs: Tensor, rounding: float) -> Kind:
+    """What the outputs ``(B, M)`` of a network for an example are."""
+    finite = outputs[outputs.isfinite().all(1)]
+    if not len(finite):
+        return "unknown"
+    if not in_unit_interval(finite, rounding):
+        return "logits"
+    if outputs.shape[1] > 1 and bool(((finite.sum(1) - 1).abs() <= rounding).all()):
+        return "probabilities"
+    # small logits can lie in [0, 1], too
+    with torch.enable_grad():
+        try:
+            far = outputs_of(model, torch.cat([factor * example for factor in FAR_OUT]).requires_grad_())
+        except Exception:  # a network may refuse such inputs
+            return "labels"
+    constant = bool((torch.cat([far, outputs]) == outputs[0]).all())
+    is_logit = constant or ends_affine(far.grad_fn) or not in_unit_interval(far[far.isfinite().all(1)], rounding)
+    return "logits" if is_logit else "labels"
+
+
+def in_unit_interval(outputs: Tensor, rounding: float) -> bool:
+    """Whether outputs are in [0, 1] but for rounding."""
+    return bool(((outputs >= -rounding) & (outputs <= 1 + rounding)).all())
+
+
+def ends_affine(node: Any) -> bool:
+    """Whether the last operation of a graph, but for those that only move values, is a linear layer."""
+    while node is not None and node.name().startswith(MOVING):
+        node = node.next_functions[0][0]
+    return node is not None and node.name().startswith(AFFINE)
+
+
+@contextmanager
+def watched_generators() -> Iterator[Callable[[], bool]]:
+    """Within, a function that tells whether random numbers were drawn; afterwards the generators are as before."""
+    states = (torch.get_rng_state(), random.getstate(), np.random.get_state())
+
+    def drawn() -> bool:
+        numpy_state: Any = np.random.get_state()
+        return not (
+            torch.equal(torch.get_rng_state(), states[0])
+            and random.getstate() == states[1]
+            and all(np.array_equal(now, before) for now, before in zip(numpy_state, states[2], strict=True))
+        )
+
+    try:
+        yield drawn
+    finally:
+        torch.set_rng_state(states[0])
+        random.setstate(states[1])
+        np.random.set_state(states[2])
