@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
+import torch
 from torch import nn
 from typing_extensions import Unpack
 
@@ -55,6 +56,7 @@ class Options(TypedDict, total=False):
     compile: bool
 
 
+@torch.inference_mode(False)  # tensors that are made in this mode could not be differentiated later
 def load_explainer(
     source: str | Path | None = None,
     *,

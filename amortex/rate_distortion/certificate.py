@@ -1,5 +1,6 @@
 """Certificates: what a mask achieves on noise that no explainer has seen, and what makes one doubtful."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -111,6 +112,8 @@ def measured(row: Mapping[str, Any]) -> str:
 def caveats(row: Mapping[str, Any], classifier: Classifier) -> list[str]:
     """What makes the certificate of one input doubtful, in words, from its values."""
     found = list(classifier.caveats)
+    if math.isnan(row["probability"]) or math.isnan(row["distortion"]):
+        found.append("the classifier's output is not a number: nothing is measured")
     if row["empty_distortion"] < LOW_DISTORTION:  # NaN is not
         if row["probability"] > SATURATED:
             found.append("the class has probability 1 even where everything is replaced: its outputs are saturated")

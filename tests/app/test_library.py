@@ -139,3 +139,10 @@ def test_a_classifier_that_is_loaded_takes_no_options():
     assert amortex.load_explainer(classifier=classifier, device="cpu").classifier is classifier
     with pytest.raises(InputError, match="mean belongs to load_classifier"):
         amortex.load_explainer(classifier=classifier, mean=[0.5])
+
+
+def test_an_explainer_can_be_loaded_in_inference_mode(images):
+    expected = load("cartoonx", steps=2).explain(images)
+    with torch.inference_mode():
+        loaded = load("cartoonx", steps=2)
+    assert torch.equal(loaded.explain(images).mask, expected.mask)
