@@ -50,10 +50,14 @@ def load_predictor(path: str | Path, classifier: str | Classifier | None = None,
     try:
         predictor.decoder.load_state_dict(weights)
     except RuntimeError as error:
-        size = "x".join(map(str, predictor.rate_distortion.classifier.input_size[1:]))
+        here, trained = predictor.rate_distortion.classifier.input_size, identity["classifier_input_size"]
+        if list(here) == list(trained):
+            raise InputError(f"the weights in {path} do not fit its settings: the file is damaged") from error
+        step = 2**predictor.decoder.levels  # such sizes have feature maps of the same strides
+        before, now = ("x".join(map(str, size[1:])) for size in (trained, here))
         raise InputError(
-            f"the weights in {path} do not fit its settings for images of {size}: either these are too small, or the "
-            "file is damaged"
+            f"{path} was trained on inputs of {before}, and cannot explain those of {now}: give an input size that is "
+            f"a multiple of {step}, or none"
         ) from error
     predictor.lambda_range = _lambda_range(settings)
     return predictor.eval()

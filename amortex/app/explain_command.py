@@ -29,7 +29,8 @@ def explain_inputs(options: argparse.Namespace) -> int:
     request.explainer.to(device(options.device))
     results = ResultsFolder(options.out, request.settings(), options.overwrite)
     print_plan(options, request, len(sources))
-    rows = explain_files(request, results.remaining(sources), results, options.quiet)
+    with results.removed_if_empty():
+        rows = explain_files(request, results.remaining(sources), results, options.quiet)
     return print_outcome(options, request, rows, len(sources))
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -82,8 +83,10 @@ def explain_shared(
         raise remaining
     # shares take hours, and differ by more than processes usually wait for each other
     group: Any = distributed.new_group(backend="gloo", timeout=LONGEST_WAIT) if trainer.world_size > 1 else None
-    shard = ShardWriter(folder, settings, rank)
-    explain_files(request, remaining[rank :: trainer.world_size], shard, quiet or rank > 0)
+    alone = trainer.world_size == 1  # else others may have results
+    with results.removed_if_empty() if alone else nullcontext():
+        shard = ShardWriter(folder, settings, rank)
+        explain_files(request, remaining[rank :: trainer.world_size], shard, quiet or rank > 0)
     if group is not None:
         distributed.barrier(group)
     return results.merge(trainer.world_size, sources) if rank == 0 else []

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ class ResultsFolder(Writer):
 
     def __init__(self, folder: Path, settings: dict[str, Any], overwrite: bool = False) -> None:
         super().__init__(folder, settings)
+        self._made = [path for path in (folder, *folder.parents) if not path.exists()]
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError, PermissionError) as error:
@@ -52,6 +54,21 @@ class ResultsFolder(Writer):
         write_atomically(folder / SETTINGS, json.dumps(settings, indent=2).encode())
         for shard in shards:
             shard.unlink()
+
+    @contextmanager
+    def removed_if_empty(self) -> Iterator[None]:
+        """Leave nothing behind where what is done inside breaks off before the first result."""
+        try:
+            yield
+        except BaseException:
+            shards = list(self.folder.glob(SHARD.format("*")))
+            if not self._done and not any(shard.stat().st_size for shard in shards):
+                for file in (self.folder / JSONL, self.folder / CSV, self.folder / SETTINGS, *shards):
+                    file.unlink(missing_ok=True)
+                with suppress(OSError):  # others have put files there
+                    for path in self._made:
+                        path.rmdir()
+            raise
 
     def has(self, source: Source) -> bool:
         """Whether the file has been explained."""

@@ -1,6 +1,5 @@
 """The discrete wavelet transform of signals with one to three axes (PyWavelets' conventions)."""
 
-import warnings
 from typing import get_args
 
 import numpy as np
@@ -9,11 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from amortex.core.catalog import check_name, similar_names
 from amortex.core.errors import InputError
 from amortex.core.layout import Coefficients, Layout
 from amortex.core.nd import CONVOLUTIONS, MEMORY_FORMATS, MOST_DIMS, along_axes, channels_last
 from amortex.transforms import Padding
 from amortex.transforms.base import Transform
+from amortex.transforms.exactness import refuse_if_inexact
 from amortex.transforms.kernels import dense_kernel, phase_kernel
 from amortex.transforms.separable import merge_axes, split_axes
 from amortex.transforms.supports import interpolation_weights, orientations
@@ -52,10 +53,11 @@ class Wavelet(Transform):
 
     def __init__(self, wavelet: str = "db3", levels: int = 5, padding: Padding = "zero", dims: int = 2) -> None:
         super().__init__()
-        if wavelet not in pywt.wavelist(kind="discrete"):
-            raise InputError(f"unknown wavelet {wavelet!r}: use a discrete wavelet of PyWavelets, e.g. haar, db3, sym4")
-        if padding not in get_args(Padding):
-            raise InputError(f"padding {padding!r} is not offered: use one of {', '.join(get_args(Padding))}")
+        discrete = pywt.wavelist(kind="discrete")
+        if wavelet not in discrete:
+            hint = similar_names(str(wavelet), discrete) or "use a discrete wavelet of PyWavelets, e.g. haar, db3, sym4"
+            raise InputError(f"unknown wavelet {wavelet!r}: {hint}")
+        check_name("padding", padding, get_args(Padding))
         if levels < 1:
             raise InputError(f"a wavelet transform needs at least one level, not {levels}")
         if not 1 <= dims <= MOST_DIMS:
@@ -81,7 +83,7 @@ class Wavelet(Transform):
         if len(size) != self.dims:
             raise InputError(f"a wavelet transform of {self.dims} axes cannot take signals of {len(size)}")
         if size not in self._exact:
-            self._refuse_if_inexact(size)
+            refuse_if_inexact(self, size)
             self._exact.add(size)
         with torch.inference_mode(False):  # it outlives that mode
             return wavelet_layout(self.wavelet, self.levels, self.padding, size, device)
@@ -89,7 +91,7 @@ class Wavelet(Transform):
     def forward(self, x: Tensor) -> Coefficients:
         layout = self.layout(tuple(x.shape[2:]), x.device)
         with torch.autocast(x.device.type, enabled=False):
-            return Coefficients(self._analyse(x if x.dtype == torch.float64 else x.float()), layout)
+            return Coefficients(self.analyse(x if x.dtype == torch.float64 else x.float()), layout)
 
     def inverse(self, coefficients: Coefficients) -> Tensor:
         low, *details = coefficients.bands
@@ -153,8 +155,8 @@ class Wavelet(Transform):
             self._kernels[key] = self._masters[name].to(like.dtype).to(like.device)
         return self._kernels[key]
 
-    def _analyse(self, low: Tensor) -> tuple[Tensor, ...]:
-        """Signal -> bands."""
+    def analyse(self, low: Tensor) -> tuple[Tensor, ...]:
+        """Signal -> bands, of any size: whether they are exact is for `layout` to say."""
         channels, details = low.shape[1], []
         low = low if self.separable_analysis else channels_last(low)
         for _ in range(self.levels):
@@ -182,28 +184,6 @@ class Wavelet(Transform):
         bands = channels_last(torch.cat([low, detail.flatten(1, 2)], dim=1))
         phases, dense = (self._kernel(name, low.shape[1], low) for name in ("phases", "synthesis"))
         return Synthesis.apply(bands, phases, dense) if bands.requires_grad else synthesise(bands, phases)
-
-    def _refuse_if_inexact(self, size: tuple[int, ...]) -> None:
-        """Compare one random signal of this size with PyWavelets, there and back."""
-        signal = np.random.default_rng(0).random(size)
-        x = torch.from_numpy(signal)[None, None]
-        layout = wavelet_layout(self.wavelet, self.levels, self.padding, size, None)
-        try:
-            with warnings.catch_warnings():  # PyWavelets warns where all coefficients feel the border
-                warnings.simplefilter("ignore")
-                low, *details = pywt.wavedecn(signal, self.wavelet, self.padding, self.levels)
-            expected = [low, *(np.stack([d[kinds] for kinds in orientations(self.dims)]) for d in reversed(details))]
-            bands = self._analyse(x)
-            exact = all(np.allclose(band[0, 0], e, rtol=0, atol=1e-9) for band, e in zip(bands, expected, strict=True))
-            restored = self.inverse(Coefficients(bands, layout))
-            exact &= torch.allclose(restored, x, rtol=0, atol=1e-6)  # dmey, for one, reconstructs only to 5e-3
-        except (RuntimeError, IndexError, ValueError):  # neither library pads a border longer than the signal
-            exact = False
-        if not exact:
-            raise InputError(
-                f"the wavelet transform {self.wavelet}, {self.levels} levels, padding {self.padding!r} is not exact "
-                f"for inputs of size {'x'.join(map(str, size))}: use padding 'zero', fewer levels or larger inputs"
-            )
 
 
 def _crop(x: Tensor, size: tuple[int, ...]) -> Tensor:

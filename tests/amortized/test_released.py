@@ -8,6 +8,7 @@ from amortex.amortized.explainer import Amortized
 from amortex.amortized.released import ASSETS, released
 from amortex.app.explain_command import bundled_photographs
 from amortex.classifiers.default import DEFAULT_CLASSIFIER
+from amortex.core.errors import InputError
 from amortex.core.masks import energy, top_share
 from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.initial import sensitivity
@@ -70,3 +71,11 @@ def test_one_pass_is_better_than_any_rate_of_an_ordering_and_learned_steps_are_b
     assert one_pass < untrained
     assert refined < 0.8 * one_pass
     assert explanation.mask[explanation.mask > 0].min() >= predictor.schedule.prune_threshold
+
+
+@pytest.mark.parametrize("size", [16, 33])
+def test_sizes_whose_feature_maps_are_others_are_refused_with_those_that_work(size):
+    why = rf"trained on .* those of {size}x{size}: give an input size that is a multiple of 32"
+    with pytest.raises(InputError, match=why):
+        load_predictor(released(DEFAULT_CLASSIFIER), input_size=size)
+    assert load_predictor(released(DEFAULT_CLASSIFIER), input_size=32).gradient

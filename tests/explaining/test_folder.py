@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from amortex.app import train_cli
 from amortex.explaining import folder, results, writer
 from amortex.explaining.folder import ResultsFolder
 from amortex.io.images import Source
@@ -50,6 +51,30 @@ def interrupt(monkeypatch, module, name: str, calls: int, error: BaseException) 
         return original(*arguments, **more)
 
     monkeypatch.setattr(module, name, interrupted)
+
+
+@pytest.mark.parametrize("command", ["explain.py", "train.py explain"])
+def test_a_run_that_breaks_off_before_its_first_result_leaves_nothing(command, three, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = (three, "--method", "guided_backprop", "--out", "new/out")
+    if command == "explain.py":
+        assert explain(*arguments) == 2
+    else:
+        network = ("--classifier", "helpers.networks.TinyNet", "--input-size", "32", "--trainer.accelerator", "cpu")
+        assert train_cli.main(["explain", *map(str, arguments), *network]) == 2
+    assert "reaches 0 ReLU modules" in capsys.readouterr().err
+    assert not Path("new").exists()
+
+
+def test_a_run_that_breaks_off_before_its_first_result_leaves_what_was_there(three, out, capsys):
+    assert one_by_one(three / "a.png", out) == 0
+    before = contents(out)
+    assert explain(three, "--method", "guided_backprop", "--out", out) == 2  # other settings
+    assert contents(out) == before
+    (out.parent / "mine").mkdir()
+    (out.parent / "mine/notes.txt").touch()
+    assert explain(three, "--method", "guided_backprop", "--out", out.parent / "mine") == 2
+    assert [path.name for path in (out.parent / "mine").iterdir()] == ["notes.txt"]
 
 
 @pytest.mark.parametrize("place", ["certify", "panel_or_mask", "between the summaries"])

@@ -1,6 +1,7 @@
 """The wavelet transform against PyWavelets, and its gradients."""
 
 import itertools
+import re
 import warnings
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from amortex.core.errors import InputError
 from amortex.core.layout import Coefficients
+from amortex.transforms.exactness import is_exact
 from amortex.transforms.wavelet import LONGEST_NONSEPARABLE, Wavelet
 
 WAVELETS = ("haar", "db2", "db3", "db5", "db8", "sym4", "bior2.2", "bior4.4", "rbio1.3", "coif1")
@@ -92,6 +94,31 @@ def test_an_inexact_combination_is_refused_by_forward_and_layout(wavelet, mode, 
         transform.layout(size)
     with pytest.raises(InputError, match="not exact"):
         transform(torch.rand(1, 1, *size))
+
+
+@pytest.mark.parametrize(
+    ("wavelet", "levels", "padding", "size", "remedies"),
+    [
+        ("db3", 5, "reflect", (16, 40), "use padding 'zero', or at most 4 levels, or sides of at least 21$"),
+        ("db20", 3, "reflect", (32,), "use padding 'zero', or sides of at least 43$"),
+        ("db3", 5, "periodization", (8, 8, 8), "use padding 'zero', or at most 1 level, or sides of at least 65$"),
+        ("dmey", 5, "zero", (32, 32), "use another wavelet$"),
+    ],
+)
+def test_a_refused_size_comes_with_what_is_exact(wavelet, levels, padding, size, remedies):
+    with pytest.raises(InputError, match=remedies):
+        Wavelet(wavelet, levels, padding, len(size)).layout(size)
+    side = re.search(r"at least (\d+)", remedies.split("sides")[-1])
+    if side:
+        assert is_exact(Wavelet(wavelet, levels, padding, 1), (int(side[1]),))
+        assert not is_exact(Wavelet(wavelet, levels, padding, 1), (int(side[1]) - 1,))
+
+
+def test_mistyped_wavelets_and_paddings_are_answered_by_near_ones():
+    with pytest.raises(InputError, match="unknown wavelet 'sym44': did you mean sym4"):
+        Wavelet("sym44")
+    with pytest.raises(InputError, match="unknown padding 'reflct': did you mean reflect"):
+        Wavelet(padding="reflct")
 
 
 @pytest.mark.parametrize("arguments", [("db99",), ("gaus1",), ("db3", 0), ("db3", 5, "constant")])
