@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from amortex.classifiers.embedded import embedded_state_dict
 from amortex.core.catalog import similar_names
 from amortex.core.errors import InputError
-from amortex.io.untrusted import refuse_bomb
+from amortex.io.untrusted import refuse_bomb, unreadable
 
 HUB_PREFIXES = ("hf-hub:", "hf_hub:", "local-dir:")
 MAX_LISTED = 4  # names that an error offers
@@ -116,7 +116,7 @@ def read_state_dict(path: str) -> dict[str, Tensor]:
     try:
         state = timm.models.load_state_dict(path, weights_only=True)
     except Exception as error:  # unpickling refuses code with several exception types
-        raise InputError(f"cannot read weights from {path}: {_reason(error)}") from error
+        raise InputError(f"cannot read weights from {path}: {unreadable(path) or _reason(error)}") from error
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{path} holds no state dict: save model.state_dict() or a safetensors file")
     return state

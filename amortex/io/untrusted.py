@@ -14,14 +14,17 @@ LARGEST_NUMBER = 1e6  # in settings
 LARGEST_ARGUMENT = 4096  # of a network's constructor
 LARGEST_SIDE = 4096  # of a square input, in pixels
 LARGEST_INPUT = 3 * LARGEST_SIDE**2  # values
+TEXT_START = 60  # bytes of a file that tell text from weights
+FIRST_TEXT_BYTE = 9  # a tab; below are bytes that text does not have, and weights do
+MAX_NAMES = 3  # of objects, in one line
 LARGEST = {"input_size": LARGEST_SIDE, "img_size": LARGEST_SIDE, "num_classes": 100_000, "levels": 10, "seed": 2**64}
 
 
 def refuse_bomb(path: str | Path) -> None:
-    """Refuse zip archives that are larger inside than outside: torch writes archives, but compresses nothing.
+    """Refuse zip archives that are larger inside than outside: torch compresses nothing but TorchScript's programs.
 
     Raises:
-        InputError: the archive is compressed or damaged, or the path is no regular file.
+        InputError: the archive is compressed, damaged or a program, or the path is no regular file.
     """
     path = Path(path)
     if not path.is_file():  # reading a pipe would wait, reading a device would never end
@@ -29,11 +32,16 @@ def refuse_bomb(path: str | Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
+            program = any(name.endswith("/constants.pkl") for name in archive.namelist())
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError) as error:
         with open(path, "rb") as file:
             if file.read(2) == b"PK":  # torch's reader accepts archives that zipfile does not
                 raise InputError(f"{path} is a damaged archive: it is refused") from error
         return  # no archive: whoever reads it says what is wrong
+    if program:
+        raise InputError(
+            f"{path} is a TorchScript program, no weights: from Python, give the module torch.jit.load makes"
+        )
     if size > path.stat().st_size:
         raise InputError(f"{path} is compressed, to hide {size} bytes: torch writes no such files, it is refused")
 
@@ -92,3 +100,28 @@ def refuse_tensors(weights: dict[str, Any], path: str | Path) -> None:
             valid = False
         if not valid:
             raise InputError(f"{path} has weights that are no finite numbers ({key}): it is damaged")
+
+
+def unreadable(path: str | Path) -> str:
+    """Why a file holds no weights that can be read, and what to do about it, as far as its content tells; or nothing.
+
+    Nothing in the file is executed.
+    """
+    with open(path, "rb") as file:
+        start = file.read(TEXT_START)
+    if not start:
+        return "it is empty"
+    if min(start) >= FIRST_TEXT_BYTE:
+        line = start.decode("utf-8", "replace").strip().splitlines()[:1]
+        return f"it is text ({''.join(line)!r}), perhaps a pointer or a web page: download the weights themselves"
+    try:
+        names = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+    except Exception:  # a damaged file, or an old torch
+        names = []
+    if not names:
+        return ""
+    more = ", ..." if len(names) > MAX_NAMES else ""
+    return (
+        f"it holds objects besides tensors ({', '.join(names[:MAX_NAMES])}{more}), which would execute code: "
+        "save model.state_dict() alone"
+    )

@@ -3,6 +3,7 @@
 import json
 import pickle
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -79,6 +80,26 @@ def test_files_without_fitting_weights_are_refused(tmp_path):
         with pytest.raises(InputError, match=why) as caught:
             load_classifier(SMALL, str(tmp_path / name))
         assert "\n" not in str(caught.value)
+
+
+def test_files_that_hold_something_else_say_what(tmp_path):
+    state = networks.TinyNet().state_dict()
+    torch.save({"state_dict": state, "best": np.float64(0.9)}, tmp_path / "number.ckpt")
+    torch.save(networks.TinyNet(), tmp_path / "network.pt")
+    torch.jit.trace(networks.TinyNet(), batch()).save(tmp_path / "script.pt")
+    (tmp_path / "pointer.pth").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    (tmp_path / "page.safetensors").write_text("<!doctype html>\n<html>")
+    (tmp_path / "empty.pth").touch()
+    for name, why in {
+        "number.ckpt": r"besides tensors \(numpy\S*\.scalar, numpy\.dtype\), .*: save model\.state_dict\(\) alone",
+        "network.pt": r"besides tensors \(helpers\.networks\.TinyNet, .*, \.\.\.\)",
+        "script.pt": "a TorchScript program, no weights: from Python",
+        "pointer.pth": r"it is text \('version https://git-lfs.github.com/spec/v1'\)",
+        "page.safetensors": "it is text .*doctype html.*: download the weights themselves",
+        "empty.pth": "it is empty",
+    }.items():
+        with pytest.raises(InputError, match=why):
+            load_classifier("helpers.networks.TinyNet", str(tmp_path / name))
 
 
 def test_timm_model_in_a_local_folder_with_its_own_labels(tmp_path):
