@@ -106,7 +106,7 @@ def refuse_code(settings: dict[str, Any], named: str | None, path: str | Path) -
     if not (timm.is_model(name.split(".")[0]) or name == named):
         raise InputError(
             f"{path} names the classifier {name!r}, which is more than a network of timm's: if you trust it, give it, "
-            f"too (--classifier {name})"
+            "too, as the classifier"
         )
 
 

@@ -113,7 +113,7 @@ class Amortized(Explainer):
         if not self._lambda_k_is_unused and not low <= self.lambda_k <= high:
             logger.warning(
                 "lambda_k %g lies outside %.3g to %.3g, for which this explainer was trained: masks may be far from "
-                "the best ones, which --method cartoonx shows", self.lambda_k, low, high,
+                "the best ones, which the method cartoonx shows", self.lambda_k, low, high,
             )  # fmt: skip
 
     @property

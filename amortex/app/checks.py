@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,12 @@ PROBLEM_OPTIONS = tuple(field.name for field in fields(Problem) if field.name in
 OPEN_OPTIONS = ("input_size", "internal_batch_size", "batch_invariant")
 
 
-def complete(options: argparse.Namespace) -> None:
+def complete(options: argparse.Namespace, spelled: Callable[[str], str] = option_name) -> None:
     """Check the options, and choose method, trained explainer and output folder where they are left open.
+
+    Arguments:
+        options: as parsed.
+        spelled: how errors write the name of an option: the command line's ``--lambda-k``, or a keyword.
 
     Raises:
         InputError: numbers out of range; options that do not fit together, or that the method does not have.
@@ -34,15 +39,15 @@ def complete(options: argparse.Namespace) -> None:
         for value in given if isinstance(given, list) else [] if given is None else [given]:
             if not least <= value <= most:
                 bound = f"at least {least}" if value < least else f"at most {most}"
-                raise InputError(f"{option_name(name)} must be {bound}, not {value}")
-    _choose_method(options)
-    method_arguments(options)
+                raise InputError(f"{spelled(name)} must be {bound}, not {value}")
+    _choose_method(options, spelled)
+    method_arguments(options, spelled)
     if options.compile and options.method in METHODS and METHODS[options.method].kind == "classical":
-        raise InputError(f"{options.method} reads layers, which compiling hides: leave out --compile")
+        raise InputError(f"{options.method} reads layers, which compiling hides: leave out {spelled('compile')}")
     options.out = options.out or Path("explanations", options.method)
 
 
-def _choose_method(options: argparse.Namespace) -> None:
+def _choose_method(options: argparse.Namespace, spelled: Callable[[str], str]) -> None:
     """Choose the trained explainer where there is one, since it needs the fewest passes, and else CartoonX."""
     by_name = isinstance(options.classifier, str)
     changed = changed_options(options, PROBLEM_OPTIONS).keys() - {"classifier", *OPEN_OPTIONS}
@@ -51,12 +56,14 @@ def _choose_method(options: argparse.Namespace) -> None:
     options.method = options.method or ("cartoonx" if options.explainer is None else AMORTIZED)
     if options.method == AMORTIZED and options.explainer is None:
         classifier = options.classifier if by_name else "a classifier of your own"
-        raise InputError(f"there is no explainer for {classifier}: train one, and give --explainer FILE")
+        raise InputError(
+            f"there is no explainer for {classifier}: train one, and give its file as {spelled('explainer')}"
+        )
     if options.method != AMORTIZED and options.explainer is not None:
-        raise InputError(f"{options.method} needs no --explainer: leave one of them out")
+        raise InputError(f"{options.method} needs no {spelled('explainer')}: leave one of them out")
 
 
-def method_arguments(options: argparse.Namespace) -> dict[str, Any]:
+def method_arguments(options: argparse.Namespace, spelled: Callable[[str], str] = option_name) -> dict[str, Any]:
     """Those options of the method that are given.
 
     Raises:
@@ -67,8 +74,10 @@ def method_arguments(options: argparse.Namespace) -> dict[str, Any]:
     arguments = {name: getattr(options, name) for name in known if getattr(options, name) is not None}
     for name in arguments:
         if name not in allowed:
-            offer = ", ".join(map(option_name, allowed)) or "no options of its own"
-            raise InputError(f"{options.method} has no {option_name(name)}; it has {offer}; or choose another --method")
+            offer = ", ".join(map(spelled, allowed)) or "no options of its own"
+            raise InputError(
+                f"{options.method} has no {spelled(name)}; it has {offer}; or choose another {spelled('method')}"
+            )
     return arguments
 
 

@@ -1,6 +1,7 @@
 """The library's front door: `load_explainer`."""
 
 import copy
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypedDict
@@ -12,10 +13,11 @@ from typing_extensions import Unpack
 from amortex.app.building import device, explainer_from
 from amortex.app.checks import complete
 from amortex.app.loaded_explainer import LoadedExplainer
-from amortex.app.options import from_keywords
+from amortex.app.options import from_keywords, keyword
 from amortex.classifiers.class_names import ClassNames, read_class_names
 from amortex.classifiers.classifier import Classifier
 from amortex.classifiers.default import DEFAULT_CLASSIFIER
+from amortex.core.catalog import check_name
 from amortex.core.errors import InputError
 from amortex.core.process import prepare
 
@@ -87,16 +89,16 @@ def load_explainer(
 
     >>> load_explainer(method="cartoonx", classifier="resnet50", lambda_k=10).explain("photo.jpg")
     """
-    unknown = options.keys() - Options.__annotations__.keys()
-    if unknown:
-        raise InputError(f"there is no option {min(unknown)}: use {', '.join(Options.__annotations__)}")
+    for name in options.keys() - Options.__annotations__.keys():
+        named = [parameter for parameter in inspect.signature(load_explainer).parameters if parameter != "options"]
+        check_name("option", name, [*Options.__annotations__, *named])
     request = from_keywords({**options, "explainer": source, "method": method, "weights": weights})
     if not isinstance(classifier, str | nn.Module):
         raise InputError(f"classifier must be a name or a torch.nn.Module, not {type(classifier).__name__}")
     if class_names is not None and not isinstance(class_names, str | Path):
         class_names = read_class_names(class_names)
     request.classifier, request.class_names = classifier, class_names
-    complete(request)
+    complete(request, keyword)
     prepare()
     target = device(request.device)
     if isinstance(classifier, Classifier):  # others may be using it

@@ -50,13 +50,13 @@ def _timm_network(
     except Exception as error:  # timm and the hub raise anything from OSError to RuntimeError
         advice = "check its arguments"
         if source == "timm":
-            advice = "give its weights as a file (--weights FILE), or connect to the hub"
+            advice = "give its weights as a file, or connect to the hub"
         raise InputError(f"cannot build {name}: {_reason(error)}; {advice}") from error
     trained = (getattr(network, "pretrained_cfg", None) or {}).get("num_classes")
     if weights == "auto" and trained is not None and trained != network.num_classes:
         raise InputError(
             f"{name} comes with {trained} classes; a head of {network.num_classes} would be untrained: "
-            "give --weights FILE, or leave the number of classes out"
+            "give weights as a file, or leave the number of classes out"
         )
     if state is not None:
         _load_strictly(network, state, source)

@@ -37,7 +37,7 @@ class ResultsFolder(Writer):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError, PermissionError) as error:
-            raise InputError(f"cannot write to {folder}: {error.strerror}; choose another --out") from error
+            raise InputError(f"cannot write to {folder}: {error.strerror}; choose another folder (--out)") from error
         lock_folder(folder, owner=self)
         shards = list(folder.glob(SHARD.format("*")))  # of a run that was interrupted
         files = [folder / JSONL, *shards] if (folder / JSONL).exists() else shards
@@ -135,7 +135,7 @@ class ResultsFolder(Writer):
             old, new = before.get(changed[0]), self.settings.get(changed[0])
             raise InputError(
                 f"{self.folder} holds results of other settings ({changed[0]} was {old}, now {new}): "
-                "choose another --out, or give --overwrite"
+                "choose another folder, or overwrite it (--out, --overwrite)"
             )
 
     def _remove_incomplete(self) -> None:

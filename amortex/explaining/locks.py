@@ -30,6 +30,8 @@ def lock_folder(folder: Path, owner: object) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise InputError(f"another run is writing to {folder}: wait for it, or choose another --out") from error
+        raise InputError(
+            f"another run is writing to {folder}: wait for it, or choose another folder (--out)"
+        ) from error
     except OSError:  # some network file systems cannot lock folders
         logger.debug("%s cannot be locked", folder)

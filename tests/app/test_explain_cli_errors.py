@@ -20,7 +20,7 @@ def good(tmp_path) -> Path:
     ("options", "why"),
     [
         (("--method", "wam", "--lambda-k", 5), "wam has no --lambda-k; it has --rate, --samples"),
-        (("--method", "minimal_static", "--steps", 5), "minimal_static has no --steps; it has no options"),
+        (("--method", "minimal_static", "--steps", 5), "minimal_static has no --steps; it has --min-retention;"),
         (("--rate", 0.5), "cartoonx has no --rate"),
         (("--lambda-k", -1), "lambda_k must be a number of at least 0, not -1"),
         (("--lambda-k", "nan"), "lambda_k must be a number of at least 0, not nan"),

@@ -108,21 +108,31 @@ def test_a_module_is_copied_and_left_as_it_is():
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        ({"lambdak": 5}, "there is no option lambdak: use seed, preset, lambda_k"),
-        ({"out": "x"}, "there is no option out"),
-        ({"method": "magic"}, "unknown method 'magic'"),
-        ({"lambda_k": 5}, "wam has no --lambda-k"),
-        ({"method": "cartoonx", "lambda_k": "five"}, "invalid float value: 'five'"),
-        ({"method": "cartoonx", "lambda_k": True}, "expected one argument"),
-        ({"method": "cartoonx", "preset": "best"}, "unknown preset 'best'"),
-        ({"levels": 40}, "--levels must be at most 10"),
+        ({"lambdak": 5}, "unknown option 'lambdak': did you mean lambda_k?"),
+        ({"out": "x"}, "unknown option 'out'"),
+        ({"methods": "wam"}, "unknown option 'methods': did you mean method?"),
+        ({"class_name": NAMES}, "unknown option 'class_name': did you mean class_names"),
+        ({"method": "wamm"}, "method: unknown method 'wamm': did you mean wam"),
+        ({"method": "magic"}, "method: unknown method 'magic'"),
+        ({"lambda_k": 5}, "wam has no lambda_k; it has rate, samples, min_retention; or choose"),
+        ({"method": "cartoonx", "lambda_k": "five"}, "lambda_k: invalid float value: 'five'"),
+        ({"method": "cartoonx", "lambda_k": True}, "lambda_k cannot be True"),
+        ({"method": "cartoonx", "steps": [5, 10]}, "steps: invalid int value: '[5, 10]'"),
+        ({"compile": "no"}, "compile must be True or False, not 'no'"),
+        ({"method": "saliency", "compile": True}, "leave out compile"),
+        ({"activation": "sofmax"}, "activation: unknown activation 'sofmax': did you mean softmax?"),
+        ({"distortion": "label_l1"}, "distortion: unknown distortion 'label_l1': did you mean label_l2"),
+        ({"obfuscation": "gausian"}, "obfuscation: unknown obfuscation 'gausian': did you mean gaussian?"),
+        ({"wavelet": "sym44"}, "unknown wavelet 'sym44': did you mean sym4"),
+        ({"method": "cartoonx", "preset": "best"}, "preset: unknown preset 'best'"),
+        ({"levels": 40}, "levels must be at most 10"),
         ({"device": "abacus"}, "device 'abacus' cannot be used here"),
         ({"classifier": "no_net"}, "timm has no model 'no_net'"),
         ({"classifier": torch.nn.Identity()}, "is no classifier"),
         ({"classifier": ReluNet(), "weights": "random"}, "a module is explained as it is"),
         ({"class_names": ["ant"]}, "5 classes, but 1 class names"),
         ({"method": None, "source": "/nowhere"}, "no explainer at /nowhere"),
-        ({"source": "/nowhere"}, "wam needs no --explainer"),
+        ({"source": "/nowhere"}, "wam needs no source"),
         ({"method": "amortized"}, "there is no explainer for helpers.networks.TinyNet"),
         ({"method": "amortized", "classifier": ReluNet()}, "there is no explainer for a classifier of your own"),
     ],
@@ -131,6 +141,7 @@ def test_bad_options_get_one_line(arguments, why):
     with pytest.raises(InputError) as caught:
         load(**arguments)
     assert why in str(caught.value)
+    assert "--" not in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -141,7 +141,7 @@ def test_results_whose_settings_are_lost_are_not_resumed(three, out, capsys, dam
     assert one_by_one(three, out) == 0
     (out / "settings.json").unlink() if damage is None else (out / "settings.json").write_text(damage)
     assert one_by_one(three, out) == 2
-    assert "choose another --out, or give --overwrite" in capsys.readouterr().err
+    assert "choose another folder, or overwrite it (--out, --overwrite)" in capsys.readouterr().err
     assert files(rows(out)) == list(NAMES)
 
 
@@ -216,7 +216,7 @@ def test_two_runs_do_not_write_into_one_folder(three, out, capsys):
     fcntl.flock(place, fcntl.LOCK_EX)  # as another process has it
     assert one_by_one(three, out) == 2
     told = capsys.readouterr().err
-    assert told == f"explain.py: another run is writing to {out}: wait for it, or choose another --out\n"
+    assert told == f"explain.py: another run is writing to {out}: wait for it, or choose another folder (--out)\n"
     assert not list(out.iterdir())
     os.close(place)
     assert one_by_one(three, out) == 0
