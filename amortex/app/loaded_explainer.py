@@ -114,6 +114,7 @@ class LoadedExplainer:
             sources.append(
                 Source(Path(photograph), Path(Path(photograph).name)) if file else _source_by_content(pixels[-1])
             )
+        preprocess.warn_of_small_images()
         return torch.stack(pixels), sources
 
     def _classes(self, target: Target, count: int) -> Tensor | None:

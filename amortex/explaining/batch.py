@@ -75,23 +75,25 @@ def explain_files(request: Request, sources: Sequence[Source], writer: Writer, q
     A file that cannot be read gets a row with its `error`.
     """
     rows: list[Row] = []
+    preprocess = Preprocess(request.explainer.rate_distortion.classifier.data_config)
     # None lets tqdm hide the bar where there is no terminal
     disable = True if quiet else None
     with tqdm(total=len(sources), unit="image", disable=disable, smoothing=0.1, bar_format=BAR_FORMAT) as bar:
-        for batch in _batches(request, sources):
+        for batch in _batches(preprocess, request.batch_size, sources):
             for source, reason in batch.failures:
                 rows.append(writer.add_failure(source, reason))
                 bar.update(1)
             if batch.sources:
                 rows += _explain_batch(request, batch, writer, bar)
+    if not quiet:
+        preprocess.warn_of_small_images()
     return rows
 
 
-def _batches(request: Request, sources: Sequence[Source]) -> Iterator[ImageBatch]:
-    preprocess = Preprocess(request.explainer.rate_distortion.classifier.data_config)
-    for start in range(0, len(sources), request.batch_size):
+def _batches(preprocess: Preprocess, size: int, sources: Sequence[Source]) -> Iterator[ImageBatch]:
+    for start in range(0, len(sources), size):
         batch = ImageBatch([], [], [])
-        for source in sources[start : start + request.batch_size]:
+        for source in sources[start : start + size]:
             try:
                 batch.images.append(preprocess.load(source.path))
                 batch.sources.append(source)

@@ -1,6 +1,7 @@
 """From photographs as people have them to tensors as classifiers take them."""
 
 import io
+import logging
 import os
 import warnings
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,7 @@ from torch import Tensor
 from amortex.core.errors import InputError, escape
 from amortex.io.files import MASK_ENDING, PICTURE_ENDINGS
 
+logger = logging.getLogger(__name__)
 # Longer images are cropped around their centre before they are resized. The centre crop would drop the rest anyway,
 # and resizing a 10,000 x 1 strip to a short side of 256 would take gigabytes.
 MAX_ASPECT_RATIO = 4
@@ -76,6 +78,7 @@ class Preprocess:
         if self.mode is None:
             raise InputError(f"a classifier with {channels} input channels cannot read photographs")
         self.crops = data_config["crop_mode"] == "center"
+        self.size, self.images, self.small_images = tuple(size), 0, 0
         keys = ("input_size", "interpolation", "crop_pct", "crop_mode")
         self.transform = create_transform(**{key: data_config[key] for key in keys}, normalize=False)
 
@@ -98,9 +101,21 @@ class Preprocess:
         with readable(name, content), open_image(content) as image:
             return self._pixels(image)
 
+    def warn_of_small_images(self) -> None:
+        """One notice of the images so far that are far smaller than the input."""
+        if self.small_images:
+            logger.warning(
+                "%d of %d images are less than half as large as the classifier's input (%s): they are enlarged, and "
+                "fine coefficients hold nothing",
+                self.small_images, self.images, "x".join(map(str, self.size)),
+            )  # fmt: skip
+
     def _pixels(self, image: Image.Image) -> Tensor:
+        shorter = min(image.size)
         image = to_colour(image).convert(self.mode)
         pixels: Tensor = self.transform(_limit_aspect(image) if self.crops else image).float() / 255
+        self.images += 1
+        self.small_images += 2 * shorter < min(self.size)
         return pixels
 
 

@@ -11,7 +11,9 @@ import pywt
 import torch
 from PIL import Image
 
+import amortex
 from amortex.app.explain_cli import main
+from amortex.classifiers.default import DEFAULT_CLASSIFIER
 from amortex.explainers import METHODS
 from amortex.io.images import Preprocess
 from helpers.explaining import FAST, TINY, explain, flat_mask, mask_file, rows
@@ -170,3 +172,20 @@ def test_a_mask_that_keeps_the_class_in_most_draws_can_be_asked_for(two, tmp_pat
     assert all(row["retention"] > 0.85 and row["retention_low"] < row["retention"] for row in kept)
     assert explain(two, *arguments, "--rate", "0.1", "--out", tmp_path / "none") == 2
     assert "rate and min-retention each choose the rate: give one of them" in capsys.readouterr().err
+
+
+def test_small_images_are_noticed_once_in_a_run(two, tmp_path, caplog):
+    for name in ("d.png", "e.png", "f.png"):
+        Image.new("RGB", (15, 15)).save(two / name)
+    arguments = [argument for argument in TINY if argument != "--quiet"]
+    network = ("--classifier", "helpers.networks.TinyNet", "--method", "wam", "--batch-size", "2")
+    assert main([str(two), *network, *arguments, "--out", str(tmp_path / "out")]) == 0
+    (notice,) = caplog.messages
+    assert notice.startswith("3 of 5 images are less than half as large as the classifier's input (32x32)")
+
+
+@pytest.mark.parametrize(("size", "noticed"), [(96, True), (112, False), (448, False), (450, True)])
+def test_sizes_far_from_those_of_training_are_noticed(size, noticed, caplog):
+    amortex.load_explainer(method="wam", input_size=size, device="cpu")
+    lines = [f"{DEFAULT_CLASSIFIER} was trained on inputs of 224x224: at {size}x{size} its classes are unreliable"]
+    assert caplog.messages == lines * noticed

@@ -183,3 +183,16 @@ def test_file_names_that_are_no_text_are_escaped(tmp_path):
     path = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png")
     (source,) = find_images([str(photographs(tmp_path, "a.png") / "a.png")])
     assert source._replace(path=type(source.path)(path)).label.endswith("caf\\udce9.png")
+
+
+def test_images_far_smaller_than_the_input_are_noticed_once(caplog):
+    preprocess = Preprocess(CONFIG)  # 16 x 16
+    for size in ((7, 40), (8, 8), (40, 7), (100, 100)):
+        preprocess(Image.new("RGB", size))
+    assert caplog.messages == []
+    preprocess.warn_of_small_images()
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("2 of 4 images are less than half as large as the classifier's input (16x16):")
+    caplog.clear()
+    Preprocess(CONFIG).warn_of_small_images()
+    assert caplog.messages == []
