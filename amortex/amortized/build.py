@@ -3,6 +3,7 @@
 from amortex.amortized.config import PredictorConfig
 from amortex.amortized.predictor import MaskPredictor
 from amortex.classifiers.classifier import Classifier
+from amortex.core.process import float32_by_default
 from amortex.rate_distortion.problem import Problem
 
 
@@ -18,4 +19,6 @@ def build_predictor(
     Raises:
         InputError: what the problem or the predictor refuses.
     """
-    return MaskPredictor(problem.build(classifier), config, refiner)
+    rate_distortion = problem.build(classifier)
+    with float32_by_default():
+        return MaskPredictor(rate_distortion, config, refiner)

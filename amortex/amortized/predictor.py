@@ -44,7 +44,7 @@ class Prediction(NamedTuple):
 
     def distortion(self, rate: Tensor) -> Tensor:
         """Predicted distortion at rates ``(B, R)``: linear in the logarithm of the rate between corners."""
-        corners = torch.tensor((*CURVE_RATES, 1.0), device=rate.device).log()
+        corners = torch.tensor((*CURVE_RATES, 1.0), device=rate.device, dtype=rate.dtype).log()
         values = F.pad(self.curve, (0, 1))  # the full mask has no distortion
         log_rate = rate.clamp(CURVE_RATES[0], 1.0).log()
         right = torch.searchsorted(corners, log_rate.detach().contiguous()).clamp(1, len(CURVE_RATES))

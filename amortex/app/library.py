@@ -16,6 +16,7 @@ from amortex.app.loaded_explainer import LoadedExplainer
 from amortex.app.options import from_keywords, keyword
 from amortex.classifiers.class_names import ClassNames, read_class_names
 from amortex.classifiers.classifier import Classifier
+from amortex.classifiers.copying import DetachedCopies
 from amortex.classifiers.default import DEFAULT_CLASSIFIER
 from amortex.core.catalog import check_name
 from amortex.core.errors import InputError
@@ -104,5 +105,6 @@ def load_explainer(
     if isinstance(classifier, Classifier):  # others may be using it
         target = classifier.mean.device if request.device == "auto" else target
         changes = request.compile or classifier.mean.device != target
-        request.classifier = copy.deepcopy(classifier) if changes else classifier
+        with DetachedCopies():
+            request.classifier = copy.deepcopy(classifier) if changes else classifier
     return LoadedExplainer(explainer_from(request).to(target), request.method)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from amortex.classifiers.behaviour import choose_activation, examine, watched_generators
 from amortex.classifiers.class_names import ClassNames, class_index, read_class_names, short_names
+from amortex.classifiers.copying import freeze
 from amortex.classifiers.data_config import check_normalisation
 from amortex.classifiers.default import Activation
 from amortex.classifiers.fingerprint import digest
@@ -67,7 +68,7 @@ class Classifier(CountedModule):
         check_name("activation", activation, get_args(Activation))
         self.model_args = dict(model_args or {})
         dims = len(data_config["input_size"]) - 1
-        self.model = model.eval().requires_grad_(False).to(memory_format=MEMORY_FORMATS[dims])
+        self.model = freeze(model).to(memory_format=MEMORY_FORMATS[dims])
         self.data_config, self.name, self.weights = dict(data_config), name, weights
         for key in ("mean", "std"):
             self.register_buffer(
@@ -190,7 +191,8 @@ class Classifier(CountedModule):
 
     def train(self, mode: bool = True) -> "Classifier":
         """A frozen classifier stays in evaluation mode."""
-        return super().train(False)
+        self.training = False
+        return self
 
     def fingerprint(self) -> str:
         """Digest of the weights that the model came with: it tells networks of one name apart."""

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from amortex.classifiers.copying import DetachedCopies
 from amortex.classifiers.outputs import choose
 from amortex.core.nd import expand_dims
 
@@ -27,7 +28,8 @@ def fold_batch_norms(model: nn.Module, example: Tensor) -> nn.Module:
     if not pairs:
         return model
     try:
-        folded = copy.deepcopy(model)
+        with DetachedCopies():
+            folded = copy.deepcopy(model)
     except Exception:  # a network may hold what cannot be copied
         return model
     layers: dict[str, Any] = dict(folded.named_modules())

@@ -1,6 +1,5 @@
 """Building a frozen classifier from a name, a class path or a module."""
 
-import copy
 from typing import Any
 
 import torch
@@ -8,10 +7,12 @@ from torch import nn
 
 from amortex.classifiers.class_names import ClassNames, known_class_names, read_class_names
 from amortex.classifiers.classifier import Classifier
+from amortex.classifiers.copying import copy_network, unwrap
 from amortex.classifiers.data_config import data_config_of
 from amortex.classifiers.default import DEFAULT_CLASSIFIER, Activation
 from amortex.classifiers.weights import build_network
 from amortex.core.errors import InputError
+from amortex.core.process import float32_by_default
 
 
 def load_classifier(
@@ -45,9 +46,10 @@ def load_classifier(
     if isinstance(name, nn.Module):
         if weights != "auto" or num_classes is not None or arguments:
             raise InputError("a module is explained as it is: leave out weights, num_classes and model_args")
-        model, source, name = copy.deepcopy(name).cpu(), "its own", _name_of(name)
+        network, name = name, _name_of(unwrap(name))
+        model, source = copy_network(network, name).cpu(), "its own"
     else:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), float32_by_default():
             torch.manual_seed(0)  # untrained weights are the same each time
             model, source = build_network(name, weights, num_classes, arguments)
     overrides = {key: value for key, value in data_config.items() if value is not None}

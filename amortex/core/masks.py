@@ -41,7 +41,7 @@ def top_share(relevance: Tensor, rate: float, tie_break: Tensor | None = None) -
 
 def log_spaced_rates(count: int, device: torch.device) -> Tensor:
     """Rates from 0.5 % to 1, evenly spaced on a log scale."""
-    return torch.logspace(math.log10(LOWEST_RATE), 0, count, device=device)
+    return torch.logspace(math.log10(LOWEST_RATE), 0, count, device=device, dtype=torch.float32)
 
 
 def scale_profile(relevance: Tensor, level: Tensor, levels: int) -> Tensor:

@@ -102,6 +102,19 @@ def prepare() -> None:
             mallopt(M_TRIM_THRESHOLD, -1)
 
 
+@contextmanager
+def float32_by_default() -> Iterator[None]:
+    """Within, tensors are made in float32: networks are the same whatever the program's default type is."""
+    import torch
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
 def out_of_memory(error: Exception) -> bool:
     """Whether an error is the machine's memory or a GPU's running out; torch has no type for the former."""
     import torch

@@ -19,10 +19,12 @@ ADDITIONS = {torch.add, torch.Tensor.add, torch.Tensor.add_, torch.Tensor.__add_
 
 # operations that modules with a rule are made of, residual sums, and those that only move values
 RULED = (*RELU_NODES, "ConvolutionBackward", "AddmmBackward", "MmBackward", "AddBackward", "NativeBatchNormBackward",
-         "MkldnnConvolutionBackward", "MeanBackward", "AvgPool", "AdaptiveAvgPool", "MaxPool", "ViewBackward",
+         "MkldnnConvolutionBackward", "MeanBackward",
+         "AvgPool", "AdaptiveAvgPool", "MaxPool", "ViewBackward",
          "TBackward",
          "ReshapeAlias", "UnsafeView", "PermuteBackward", "TransposeBackward", "CloneBackward", "AliasBackward",
-         "SqueezeBackward", "UnsqueezeBackward", "ExpandBackward", "ConstantPad", "AsStrided", "AccumulateGrad",
+         "SqueezeBackward", "UnsqueezeBackward", "ExpandBackward", "ConstantPad", "AsStrided", "ToCopyBackward",
+         "AccumulateGrad",
          "torch::autograd::AccumulateGrad")  # fmt: skip
 
 
@@ -170,4 +172,4 @@ def last_maps(classifier: Classifier, image: Tensor, target: Tensor) -> tuple[Te
         raise InputError(f"Grad-CAM needs feature maps in front of the head, which {classifier.name} has not")
     maps = made[-1]
     (gradient,) = torch.autograd.grad(logits.gather(1, target[:, None]).sum(), maps)
-    return maps.detach(), gradient
+    return maps.detach().to(logits.dtype), gradient.to(logits.dtype)

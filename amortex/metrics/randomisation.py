@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from amortex.amortized.backbone import Backbone
+from amortex.classifiers.copying import DetachedCopies
 from amortex.explainers.base import Explainer
 
 MOST_STAGES = 6
@@ -35,7 +36,8 @@ def cascading_randomisation(explainer: Explainer, most: int = MOST_STAGES, seed:
     References:
         Adebayo et al., Sanity Checks for Saliency Maps, NeurIPS 2018.
     """
-    explainer = copy.deepcopy(explainer)
+    with DetachedCopies():
+        explainer = copy.deepcopy(explainer)
     generator = torch.Generator().manual_seed(seed)
     for stage in randomisation_stages(explainer.rate_distortion.classifier.model, most):
         for layer in stage:
