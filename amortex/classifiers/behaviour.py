@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from amortex.classifiers.default import Activation
 from amortex.classifiers.outputs import ambiguous, compute_dtype, logits_of, outputs_of
@@ -25,6 +26,8 @@ MOVING = ("View", "UnsafeView", "ReshapeAlias", "Squeeze", "Unsqueeze", "Permute
 
 RANDOM = "its outputs differ between two passes on one input: something in it stays random in evaluation mode"
 BATCH = "its outputs for one input depend on the others of the batch: does a layer normalise by batch statistics?"
+
+FROZEN = "it is frozen or quantised, or computes under no_grad"
 
 NOT_RAW = "its outputs seem to be probabilities already, and {} is applied to them"
 RAW = "its outputs are taken for probabilities as they are, and leave [0, 1]"
@@ -44,6 +47,7 @@ class Behaviour(NamedTuple):
     choice: str  # which of several things that it returns are taken for the outputs, if that is not clear
     kind: Kind  # logits; probabilities that sum to one; those of several labels; unknown where outputs are not finite
     caveats: tuple[str, ...]
+    obstacle: str  # why no gradient reaches the input; empty where one does
 
 
 class Choice(NamedTuple):
@@ -63,8 +67,17 @@ def behaviour(model: nn.Module, example: Tensor) -> Behaviour:
     """
     rounding = max(ROUNDING, ROUNDED_BITS * torch.finfo(compute_dtype(model) or example.dtype).eps)
     with watched_generators() as draws:
-        returned = model(example[:1].to(compute_dtype(model)))
-        alone, outputs = logits_of(returned, 1).to(example.dtype), outputs_of(model, example)
+        with torch.enable_grad():
+            leaf = example[:1].clone().requires_grad_()
+            returned = model(leaf.clone().to(compute_dtype(model)))  # which it may change in place
+            alone = logits_of(returned, 1).to(example.dtype)
+            why_not = obstacle(alone, leaf)
+        alone = alone.detach()
+        try:
+            outputs = outputs_of(model, example)
+        except RuntimeError as error:  # such as a trace, or a view, that has the number of inputs in it
+            reason = str(error).strip().splitlines()[0][:150]
+            raise InputError(f"it takes a single input at a time, where batches are needed ({reason})") from error
         caveats = []
         together = same(alone, outputs[:1], rounding)
         repetitions = REPETITIONS if draws() else 0 if together else 1
@@ -72,7 +85,22 @@ def behaviour(model: nn.Module, example: Tensor) -> Behaviour:
             caveats.append(RANDOM)
         elif not together:
             caveats.append(BATCH)
-        return Behaviour(outputs, ambiguous(returned), kind_of(model, example, outputs, rounding), tuple(caveats))
+        kind = kind_of(model, example, outputs, rounding)
+        return Behaviour(outputs, ambiguous(returned), kind, tuple(caveats), why_not)
+
+
+def obstacle(outputs: Tensor, leaf: Tensor) -> str:
+    """Why the gradient of outputs does not reach the input that they were computed of; empty where it does.
+
+    Quantised layers claim to pass gradients on, and pass nothing.
+    """
+    if outputs.requires_grad:
+        try:
+            if torch.autograd.grad(outputs.sum(), leaf, allow_unused=True)[0] is not None:
+                return ""
+        except RuntimeError as error:  # such as reentrant checkpointing
+            return str(error).strip().splitlines()[0][:150]
+    return FROZEN
 
 
 def examine(model: nn.Module, example: Tensor, name: str) -> Behaviour:
@@ -91,9 +119,18 @@ def examine(model: nn.Module, example: Tensor, name: str) -> Behaviour:
         raise InputError(f"{name} cannot classify an input of size {size}: {reason[:150]}") from error
 
 
+def refuse_incomplete(model: nn.Module, name: str) -> None:
+    """Raises InputError for a network without its head, or with layers that have no weights yet."""
+    if getattr(model, "num_classes", None) == 0:
+        raise InputError(f"{name} has no head (its num_classes is 0): its outputs would be features, not classes")
+    for path, module in model.named_modules():
+        if any(is_lazy(weight) for weight in (*module.parameters(recurse=False), *module.buffers(recurse=False))):
+            raise InputError(f"{path} of {name} has no weights before its first input: pass one through the network")
+
+
 def choose_activation(observed: Behaviour, activation: Activation) -> Choice:
     """The activation that was asked for, or the one that suits the outputs."""
-    outputs, _, kind, caveats = observed
+    outputs, kind, caveats = observed.outputs, observed.kind, observed.caveats
     binary, ready, notice = outputs.shape[1] == 1, kind in TAKEN_FOR, ""
     if activation == "auto":
         activation = "none" if ready else "softmax"

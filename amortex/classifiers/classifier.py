@@ -6,7 +6,7 @@ from typing import Any, get_args
 import torch
 from torch import Tensor, nn
 
-from amortex.classifiers.behaviour import choose_activation, examine, watched_generators
+from amortex.classifiers.behaviour import FROZEN, choose_activation, examine, refuse_incomplete, watched_generators
 from amortex.classifiers.class_names import ClassNames, class_index, read_class_names, short_names
 from amortex.classifiers.copying import freeze
 from amortex.classifiers.data_config import check_normalisation
@@ -66,6 +66,7 @@ class Classifier(CountedModule):
     ) -> None:
         super().__init__()
         check_name("activation", activation, get_args(Activation))
+        refuse_incomplete(model, name)
         self.model_args = dict(model_args or {})
         dims = len(data_config["input_size"]) - 1
         self.model = freeze(model).to(memory_format=MEMORY_FORMATS[dims])
@@ -83,6 +84,7 @@ class Classifier(CountedModule):
         self.activation, self.multi_label, self.caveats = choice.activation, choice.multi_label, choice.caveats
         for notice in filter(None, (observed.choice, choice.notice)):
             logger.warning("%s: %s", name, notice)
+        self.obstacle = observed.obstacle
         self._fingerprint = digest(self.model)
         with watched_generators():
             self.model = fold_batch_norms(self.model, self.normalise(example).to(compute_dtype(self.model)))
@@ -141,7 +143,7 @@ class Classifier(CountedModule):
         A class needs the highest probability; one of several labels a probability of at least one half.
         """
         if not self.multi_label:
-            return probabilities.argmax(-1) == target
+            return (probabilities.argmax(-1) == target) & ~probabilities.isnan().any(-1)
         return probabilities.gather(-1, target.expand(probabilities.shape[:-1])[..., None])[..., 0] >= LABEL_THRESHOLD
 
     @counted
@@ -182,9 +184,9 @@ class Classifier(CountedModule):
     def _logits(self, x: Tensor) -> Tensor:
         """Logits of normalised signals."""
         outputs = outputs_of(self.model, x)
-        if x.requires_grad and torch.is_grad_enabled() and not outputs.requires_grad:
+        if x.requires_grad and torch.is_grad_enabled() and (self.obstacle or not outputs.requires_grad):
             raise InputError(
-                f"{self.name} passes no gradients (it is frozen, or computes under no_grad): give another form of it, "
+                f"{self.name} passes no gradients ({self.obstacle or FROZEN}): give another form of it, "
                 "or choose a method that needs none, such as lime"
             )
         return self.two_classes(outputs)

@@ -1,11 +1,14 @@
 """What a network expects of its inputs: size, channels, normalisation."""
 
+import logging
 from typing import Any
 
 from timm.data import resolve_data_config
 from torch import Tensor, nn
 
 from amortex.core.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 
 def data_config_of(model: nn.Module, channels: int | None, overrides: dict[str, Any]) -> dict[str, Any]:
@@ -29,6 +32,11 @@ def data_config_of(model: nn.Module, channels: int | None, overrides: dict[str, 
     size = (default_channels if channels is None else channels, *(input_size or default_size))
     if len(size) != 3:
         return {"input_size": size, "mean": (0.0,), "std": (1.0,), **overrides}
+    if not known and (missing := " and ".join(key for key in ("mean", "std") if key not in overrides)):
+        logger.warning(
+            "%s does not say how its input is normalised: by ImageNet's %s; give its own, or mean 0 and std 1 where it "
+            "normalises its input itself", type(model).__name__, missing,
+        )  # fmt: skip
     try:
         config: dict[str, Any] = resolve_data_config({**overrides, "input_size": size}, model=model)
         return config
