@@ -68,6 +68,10 @@ def freeze(model: nn.Module) -> nn.Module:
     except NotImplementedError:  # of `torch.export`, whose graphs have one mode only
         for module in model.modules():
             module.training = False
+    for module in model.modules():
+        if isinstance(module, nn.RNNBase) and not isinstance(module, torch.jit.ScriptModule):
+            # cuDNN has a backward pass in training mode alone, which without dropout computes the same
+            module.dropout, module.training = 0.0, True
     for parameter in model.parameters():  # scripted networks have no `requires_grad_` themselves
         parameter.requires_grad_(False)
     return model

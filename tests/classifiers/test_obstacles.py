@@ -113,3 +113,26 @@ def test_a_normalisation_that_is_guessed_is_told(caplog):
     data_config_of(TinyNet(), None, {"input_size": 32, "mean": (0.5,), "std": (0.5,)})
     data_config_of(timm.create_model("test_efficientnet"), None, {})
     assert not caplog.records
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.LSTM(96, 6, num_layers=2, dropout=0.9, batch_first=True)
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.head(self.layers(x.transpose(1, 2).flatten(2))[0][:, -1])
+
+
+def test_recurrent_layers_can_be_differentiated_by_cudnn_and_compute_the_same(images):
+    network = Recurrent()
+    classifier = load("saliency", classifier=network).classifier
+    classifier.train()
+    layers = classifier.model.layers
+    assert layers.training  # cuDNN refuses a backward pass otherwise
+    assert not classifier.model.training
+    with torch.no_grad():
+        torch.testing.assert_close(classifier(images), network.eval()(classifier.normalise(images)))
+    assert not network.layers.training
+    assert network.layers.dropout == 0.9
