@@ -42,6 +42,7 @@ CONFIG = {
         ],
     },
     "model": {"problem": PROBLEM, "predictor": {"width": 8}, "validation_samples": 2},
+    "summary": {"images": 0},
     "data": {"train": "photos", "val_images": 2, "batch_size": 2, "workers": 0, "predict": "photos"},
 }  # fmt: skip
 

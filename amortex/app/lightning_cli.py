@@ -17,7 +17,7 @@ from amortex.amortized.checkpoints import read, refuse_code
 from amortex.app.explain_command import print_rows
 from amortex.core.errors import InputError
 from amortex.io.files import relative_to_current
-from amortex.training.callbacks import LastCheckpoint
+from amortex.training.callbacks import FitSummary, LastCheckpoint
 from amortex.training.config import plain_values
 from amortex.training.module import AmortizedTrainingModule
 
@@ -94,6 +94,9 @@ class TrainCLI(OneLineCLI):
     """
 
     status = 0
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_lightning_class_args(FitSummary, "summary")
 
     def parse_arguments(self, parser: Any, args: Any) -> None:
         super().parse_arguments(parser, args)

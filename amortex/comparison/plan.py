@@ -71,7 +71,7 @@ class Plan:
                 yield native_study(method, suites[method.transform.name], lambda_k)
             for method in self.methods:
                 if method.on_pixels:
-                    yield mapped_study(method, suites["wavelet"])
+                    yield mapped_study(method, suites["wavelet"], lambda_k)
         if "leakage" in sections:
             # the predictor guesses rates for predicted classes only: those for others have to be measured
             for method in self._section_methods(config.leakage_methods, select_rate=True):

@@ -39,18 +39,18 @@ class MetricSuite:
     Arguments:
         rd: over that basis.
         protocol: how to measure.
-
-    Attributes:
-        curves: metrics of the order of the entries.
     """
 
     def __init__(self, rd: RateDistortion, protocol: Protocol) -> None:
         self.rd, self.protocol = rd, protocol
-        self.curves: list[ExplanationMetric] = [
-            RateDistortionCurve(rd, samples=protocol.samples),
-            NoiseOutCurve(rd, samples=protocol.samples),
-            InsertionDeletion(rd, protocol.insertion_steps),
-            MuFidelity(rd, protocol.subsets),
+
+    def curves(self, lambda_k: float) -> list[ExplanationMetric]:
+        """Metrics of the order of the entries."""
+        return [
+            RateDistortionCurve(self.rd, samples=self.protocol.samples, lambda_k=lambda_k),
+            NoiseOutCurve(self.rd, samples=self.protocol.samples),
+            InsertionDeletion(self.rd, self.protocol.insertion_steps),
+            MuFidelity(self.rd, self.protocol.subsets),
         ]
 
     def masks(self, lambda_k: float) -> list[ExplanationMetric]:
@@ -78,7 +78,8 @@ def native_study(method: Method, suite: MetricSuite, lambda_k: float) -> Study:
 
     `lambda_k` is that of the objective of methods that have none of their own.
     """
-    metrics = [*suite.curves, *suite.masks(lambda_k if method.lambda_k is None else method.lambda_k)]
+    own = lambda_k if method.lambda_k is None else method.lambda_k
+    metrics = [*suite.curves(own), *suite.masks(own)]
     scales = scale_columns(method.explainer.rate_distortion)
     scales = scales if len(scales) > 1 else ()
 
@@ -96,18 +97,19 @@ def native_study(method: Method, suite: MetricSuite, lambda_k: float) -> Study:
     return Study("native", method.name, (*columns_of(metrics), *scales, "seconds", "passes"), evaluate, settings)
 
 
-def mapped_study(method: Method, suite: MetricSuite) -> Study:
+def mapped_study(method: Method, suite: MetricSuite, lambda_k: float) -> Study:
     """A pixel method as an order of coefficients."""
+    metrics = suite.curves(lambda_k if method.lambda_k is None else method.lambda_k)
 
     def evaluate(batch: ExplainedBatch) -> Tensor:
         explanation = batch.explain(method).explanation
         with batch.stopwatch.section(f"measuring: {method.name}"):
             explanation = in_coefficients(explanation, suite.rd)
-            return torch.cat([metric.evaluate(explanation).double() for metric in suite.curves], 1)
+            return torch.cat([metric.evaluate(explanation).double() for metric in metrics], 1)
 
-    settings = {"study": "mapped", "protocol": vars(suite.protocol), **method.settings}
+    settings = {"study": "mapped", "protocol": vars(suite.protocol), "lambda_k": lambda_k, **method.settings}
     settings["measured_in"] = suite.rd.transform.settings()
-    return Study("mapped", method.name, columns_of(suite.curves), evaluate, settings)
+    return Study("mapped", method.name, columns_of(metrics), evaluate, settings)
 
 
 def leakage_study(method: Method, protocol: Protocol) -> Study:

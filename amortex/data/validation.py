@@ -1,6 +1,7 @@
 """The validation images: those that cannot be read are left out, and nothing stands in for them."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import torch
@@ -8,7 +9,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from amortex.data.reading import SkippingReader
+from amortex.core.errors import InputError
+from amortex.data.reading import SkippingReader, try_open
+from amortex.data.sources import ImageSource
 from amortex.io.images import Preprocess
 
 Sample = dict[str, Any]
@@ -51,6 +54,25 @@ class ValLoader(DataLoader[Sample]):
             self.left_out |= left_out
             if batch:
                 yield batch
+
+
+def evenly_spaced(source: ImageSource, preprocess: Preprocess, count: int) -> Tensor:
+    """`count` images of a source, or all it has, in [0, 1], ``(B, C, H, W)``.
+
+    Each is the first one that can be read of as many equal parts of the list.
+
+    Raises:
+        InputError: none can be read.
+    """
+    size, count = len(source), min(count, len(source))
+    parts = [range(part * size // count, (part + 1) * size // count) for part in range(count)]
+    pixels = []
+    for part in parts:
+        images = (try_open(source, index) for index in part)
+        pixels += [to_bytes(preprocess, image) for image in islice((i for i in images if not isinstance(i, str)), 1)]
+    if not pixels:
+        raise InputError(f"none of {size} validation images can be read")
+    return torch.stack(pixels).float() / 255
 
 
 def to_bytes(preprocess: Preprocess, image: Image.Image) -> Tensor:

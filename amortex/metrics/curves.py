@@ -18,12 +18,14 @@ class RateDistortionCurve(ExplanationMetric):
     """Distortion at each rate, hard masks (CartoonX, Fig. 7a), and the area under the curve on two axes of rates.
 
     Columns: ``l2@RATE``, ``label_l2@RATE``, ``retained@RATE`` for each rate; ``l2_area``, ``l2_log_area`` (from rate
-    0.005 on), ``label_l2_area``, ``label_l2_log_area``, mean heights of the curves. Lower is better.
+    0.005 on), ``label_l2_area``, ``label_l2_log_area``, mean heights of the curves; with a `lambda_k`,
+    ``best_objective``, the lowest J of each image over the rates. Lower is better.
 
     Arguments:
         rd: over the transform that the explanations are over.
         rates: shares of coefficients.
         samples: noise draws.
+        lambda_k: weight of the rate in the objective.
 
     >>> metric = RateDistortionCurve(rd, rates=(0.05, 0.2, 1.0), samples=2)
     >>> metric.update(explanation)
@@ -33,17 +35,27 @@ class RateDistortionCurve(ExplanationMetric):
 
     noise_out = False
 
-    def __init__(self, rd: RateDistortion, rates: Sequence[float] = functional.CURVE_RATES, samples: int = 64) -> None:
+    def __init__(
+        self,
+        rd: RateDistortion,
+        rates: Sequence[float] = functional.CURVE_RATES,
+        samples: int = 64,
+        lambda_k: float | None = None,
+    ) -> None:
         kinds = ("l2", "label_l2", "retained")
         columns = [f"{kind}@{rate:g}" for kind in kinds for rate in rates]
         areas = [f"{kind}_{axis}" for kind in kinds[:2] for axis in ("area", "log_area")]
-        super().__init__([("out_" if self.noise_out else "") + name for name in columns + areas])
-        self.rd, self.rates, self.samples = rd, tuple(rates), samples
+        columns = [("out_" if self.noise_out else "") + name for name in columns + areas]
+        super().__init__(columns if lambda_k is None else [*columns, "best_objective"])
+        self.rd, self.rates, self.samples, self.lambda_k = rd, tuple(rates), samples, lambda_k
 
     def evaluate(self, explanation: Explanation) -> Tensor:
         curve = functional.rate_distortion_curve(self.rd, explanation, self.rates, self.samples, self.noise_out)
         areas = [functional.area(self.rates, curve[kind], log) for kind in ("l2", "label_l2") for log in (False, True)]
-        return torch.cat([*curve.values(), torch.stack(areas, 1)], 1)
+        values = [curve["l2"], curve["label_l2"], curve["retained"], torch.stack(areas, 1)]
+        if self.lambda_k is not None:
+            values.append(functional.best_objective(self.rates, curve["distortion"], self.lambda_k)[:, None])
+        return torch.cat(values, 1)
 
 
 class NoiseOutCurve(RateDistortionCurve):

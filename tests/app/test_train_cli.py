@@ -17,6 +17,7 @@ from amortex.amortized.predictor import MaskPredictor
 from amortex.app import train_cli
 from amortex.io.images import Preprocess
 from amortex.training.schedules import one_cycle
+from helpers.comparing import compare, table
 from helpers.photographs import photographs, write_twelve
 from helpers.training import LIGHT, TINY, fit, last_checkpoint, metrics, told, versions
 
@@ -79,10 +80,11 @@ def test_an_ended_run_resumes_and_repeats_the_uninterrupted_one(by, saved, micro
     # batches of which some are a step: the signal comes after the first batch of the next one
     stop = ("--trainer.callbacks+=helpers.callbacks.StopAt", f"--trainer.callbacks.batches={5 * micro - micro // 2}",
             f"--trainer.callbacks.signal_number={int(by)}")  # fmt: skip
-    assert fit(*accumulating(micro), *stop, steps=6, every=2 * micro) == 128 + by
+    assert fit(*accumulating(micro), *stop, "--summary.images", 4, steps=6, every=2 * micro) == 128 + by
     (ended,) = versions(folder)
     printed = capsys.readouterr()
     assert "resume with --ckpt_path" in printed.err
+    assert "this explainer" not in printed.out
     assert f"the last checkpoint, of step {saved}: {os.path.relpath(ended)}/checkpoints/last" in printed.out
     content = torch.load(last_checkpoint(ended), weights_only=True)
     assert content["global_step"] == content["state_dict"]["average.n_averaged"] == saved
@@ -207,6 +209,33 @@ def test_validation_means_are_of_the_images_that_can_be_read(trained_run, folder
         (folder / "val" / name).write_bytes(b"")
     assert train_cli.main(["validate", *LIGHT, *TINY, "--data.val", "val", "--data.train", "photos"]) == 2
     assert "none of 6 images can be read" in told(capsys)
+
+
+def test_the_closing_line_agrees_with_a_comparison_on_the_same_images(folder, capsys):
+    photographs(folder / "val", "0.png", "1.png", "2.png")
+    same = ("--data.val", "val", "--data.val_images", "3", "--data.batch_size", "3")  # batches change the rounding
+    assert fit(*same, "--summary.images", 3, "--summary.samples", 2, model={"refinement.steps": 1}) == 0
+    (run,) = versions(folder)
+    (line,) = (text for text in capsys.readouterr().out.splitlines() if text.startswith("objective at"))
+    methods = ("--model.methods", "[cartoonx,random_wavelets,magnitude,sensitivity]", "--model.preset", "fast",
+               "--model.sections", "[methods]", "--model.gallery", "0", "--model.finetune_steps", "[]",
+               "--model.explainers.mine", str(last_checkpoint(run)))  # fmt: skip
+    assert compare(*same, *methods) == 0
+    native = table(folder / "report", "native")
+    mine = "mine + 8 learned steps"
+    expected = {
+        "explainer": native[mine, "objective"], "explainer_best": native[mine, "best_objective"],
+        "cartoonx": native["cartoonx", "objective"], "empty": native[mine, "label_l2@0"],
+        **{name: native[name, "best_objective"] for name in ("random_wavelets", "magnitude", "sensitivity")},
+    }  # fmt: skip
+    closing = {name: sum(metrics(run, f"summary/{name}").values()) for name in (*expected, "images")}
+    means = {name: float(row["mean"]) for name, row in expected.items()}
+    assert closing == pytest.approx({**means, "images": 3}, rel=1e-4)
+    best = min(("random_wavelets", "magnitude", "sensitivity"), key=means.__getitem__)
+    assert "at lambda_k = 5 on 3 validation images" in line
+    assert f"this explainer {means['explainer']:.3f} ({means['explainer_best']:.3f} at its best rates)" in line
+    assert f"best trivial ordering {means[best]:.3f} ({best}, at its best rates)" in line
+    assert f"empty mask {means['empty']:.3f}, CartoonX fast {means['cartoonx']:.3f} (measured in" in line
 
 
 @pytest.mark.parametrize("command", ["validate", "test"])

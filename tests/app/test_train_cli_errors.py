@@ -57,6 +57,7 @@ def test_checkpoints_of_strangers_run_nothing_and_untrained_explainers_explain_n
         (("--model.refinement.only", "true"), "refinement.steps must be at least 0, and above it for refinement.only"),
         (("--model.optimizer.lr", ".nan"), "lr must be above 0"),
         (("--model.optimizer.clip", ".nan"), "clip must be above 0"),
+        (("--summary.images", "-1"), "summary.images must be at least 0"),
         (("--data.seed", "99999999999999999999"), "seed is 99999999999999999999"),
     ],
 )

@@ -76,7 +76,7 @@ def test_two_processes_do_what_one_does(sides):
         "--model.refinement.steps",
         "2",
     )
-    long = ("--trainer.max_steps", "4", "--trainer.val_check_interval", "2")
+    long = ("--trainer.max_steps", "4", "--trainer.val_check_interval", "2", "--summary.images", "2")
 
     light = ("--data.val", "../val", "--data.val_images", "9", "--model.cache", "null", "--model.gallery", "0",
              "--model.methods", "[wam_sg,saliency,random_pixels]", "--model.sections", "[methods,scales]")  # fmt: skip
@@ -101,7 +101,17 @@ def test_two_processes_do_what_one_does(sides):
     assert statuses == ["statuses [0, 0, 0, 0, 0]", "statuses [0, 0, 1, 1, 0]"]
 
     (trained, validated, _), (trained2, validated2, _) = versions(one), versions(two)  # predict leaves one, too
-    names = ("train/loss", "train/distortion", "train/refine_last", "train/gradient_norm", "val/objective", "val/rises")
+    assert done.stdout.count("on 2 validation images: this explainer") == 1
+    names = (
+        "train/loss",
+        "train/distortion",
+        "train/refine_last",
+        "train/gradient_norm",
+        "val/objective",
+        "val/rises",
+        "summary/explainer",
+        "summary/sensitivity",
+    )
     for name in names:
         expected = metrics(trained, name)
         assert expected

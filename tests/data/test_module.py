@@ -13,6 +13,7 @@ from amortex.core.errors import InputError
 from amortex.data import ImageData
 from amortex.data.photographs import EMBEDDED, HELD_OUT
 from amortex.data.sources import decode
+from amortex.data.validation import evenly_spaced
 from amortex.io.images import Preprocess
 from helpers.data import CONFIG, batches, make, picture, same, shown, validated
 
@@ -171,6 +172,14 @@ def test_validation_images_that_are_left_out_are_named_once(folder, tmp_path, ca
     assert [record.getMessage()[:36] for record in caplog.records] == [
         f"{number}.jpg: not a readable image, left ou" for number in (1, 2, 3, 4)
     ]
+
+
+def test_evenly_spaced_images_are_those_that_can_be_read(folder, tmp_path):
+    data = make(folder, val=str(damaged(tmp_path)))
+    source, read = data.val_source.source, validated(data)["image"]
+    assert torch.equal(evenly_spaced(source, data.preprocess, 2), read)  # the second part begins with a broken file
+    assert torch.equal(evenly_spaced(source, data.preprocess, 99), read)
+    assert torch.equal(evenly_spaced(source, data.preprocess, 1), read[:1])
 
 
 def test_nothing_readable_is_one_line(folder, tmp_path, caplog):

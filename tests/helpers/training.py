@@ -13,7 +13,7 @@ PROBLEM = (
 QUIET = ("--data.workers", "0", "--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false")
 TINY = (
     *PROBLEM, *QUIET, "--model.validation_samples", "2", "--model.predictor.width", "8", "--data.batch_size", "4",
-    "--trainer.log_every_n_steps", "1", "--trainer.enable_model_summary", "false",
+    "--trainer.log_every_n_steps", "1", "--trainer.enable_model_summary", "false", "--summary.images", "0",
 )  # fmt: skip
 BASE = ("--config", str(ROOT / "configs/base.yaml"))
 LIGHT = (*BASE, "--config", str(Path(__file__).with_name("light.yaml")))  # without panels and W&B

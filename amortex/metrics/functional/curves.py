@@ -37,9 +37,9 @@ def rate_distortion_curve(
     With `noise_out` noise replaces the top entries instead (Fig. 7b).
 
     Returns:
-        ``l2`` and ``label_l2`` (``label_max`` for a class that is not predicted), means over the draws, ``(B, R)``; and
-        ``retained`` ``(B, R)``: whether the class of the mean output is the explained one, NaN where outputs are not
-        finite.
+        ``l2``, ``label_l2`` (``label_max`` for a class that is not predicted) and ``distortion``, that of `rd`, means
+        over the draws, ``(B, R)``; and ``retained`` ``(B, R)``: whether the class of the mean output is the explained
+        one, NaN where outputs are not finite.
 
     >>> rate_distortion_curve(rd, explanation, rates=(0.0, 1.0), samples=2)["retained"].shape
     torch.Size([3, 2])
@@ -54,7 +54,18 @@ def rate_distortion_curve(
     distance = [l2(encoded.probabilities, output, encoded.target).mean(1) for output in outputs]
     label = [rd.distortions(encoded, output, "label_l2").mean(1) for output in outputs]
     retained = retains_class(rd, outputs.mean(2), encoded.target).T.to(label[0].dtype)
-    return {"l2": torch.stack(distance, 1), "label_l2": torch.stack(label, 1), "retained": retained}
+    own = label if rd.distortion == "label_l2" else [rd.distortions(encoded, output).mean(1) for output in outputs]
+    curves = {"l2": distance, "label_l2": label, "distortion": own}
+    return {**{name: torch.stack(values, 1) for name, values in curves.items()}, "retained": retained}
+
+
+def best_objective(rates: Sequence[float], distortion: Tensor, lambda_k: float) -> Tensor:
+    """The lowest ``D + lambda_k * R`` of each image ``(B,)``, of its distortions ``(B, R)`` at the rates.
+
+    >>> best_objective((0.0, 0.5, 1.0), torch.tensor([[0.7, 0.1, 0.0], [0.2, 0.1, 0.0]]), lambda_k=1.0)
+    tensor([0.6000, 0.2000])
+    """
+    return (distortion + lambda_k * torch.tensor(rates, dtype=distortion.dtype, device=distortion.device)).amin(1)
 
 
 def area(rates: Sequence[float], values: Tensor, logarithmic: bool = False) -> Tensor:
