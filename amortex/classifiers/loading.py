@@ -51,7 +51,9 @@ def load_classifier(
     else:
         with torch.random.fork_rng(), float32_by_default():
             torch.manual_seed(0)  # untrained weights are the same each time
-            model, source = build_network(name, weights, num_classes, arguments)
+            size = data_config.get("input_size")
+            given = None if size is None or isinstance(size, int) else size
+            model, source = build_network(name, weights, num_classes, arguments, given)
     overrides = {key: value for key, value in data_config.items() if value is not None}
     config = data_config_of(model, arguments.get("in_chans"), overrides)
     names = known_class_names(model) if names is None else names
