@@ -1,20 +1,51 @@
 """What a network expects of its inputs: size, channels, normalisation."""
 
 import logging
+from collections.abc import Mapping
+from math import prod
 from typing import Any
 
+import torch
 from timm.data import resolve_data_config
 from torch import Tensor, nn
 
-from amortex.core.errors import InputError
+from amortex.classifiers.outputs import compute_dtype
+from amortex.core.errors import InputError, reason
+
+MOST_CHANNELS = 16  # of inputs, where they are read off a linear layer
+CONVOLUTION_DIMS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
 logger = logging.getLogger(__name__)
 
 
-def data_config_of(model: nn.Module, channels: int | None, overrides: dict[str, Any]) -> dict[str, Any]:
+def requested_channels(overrides: Mapping[str, Any]) -> int | None:
+    """The channels in settings of a data config: of ``(C, *size)``, or of a mean or std with a value for each."""
+    size = overrides.get("input_size")
+    if size is not None and not isinstance(size, int) and len(size) > 1:
+        return int(size[0])
+    lengths = [len(overrides[key]) for key in ("mean", "std") if overrides.get(key) is not None]
+    return max(lengths) if lengths and max(lengths) > 1 else None
+
+
+def requested_size(overrides: Mapping[str, Any], dims: int = 2) -> tuple[int, ...] | None:
+    """The size in settings of a data config, without the channels; of a square its side is enough."""
+    size = overrides.get("input_size")
+    if size is None:
+        return None
+    if isinstance(size, int) or len(size) == 1:
+        return (size if isinstance(size, int) else size[0],) * dims
+    return tuple(size[1:])
+
+
+def data_config_of(model: nn.Module, name: str, channels: int | None, overrides: dict[str, Any]) -> dict[str, Any]:
     """The data config of a network: timm's for images; for other signals their size and no normalisation.
 
+    Where channels are not given and the network does not take those of its config, they are read off its first layer,
+    and a line says so.
+
     Arguments:
+        model: a network in evaluation mode.
+        name: of the network.
         channels: that the network was built for, if they were given.
         overrides: settings that come before those of the network.
 
@@ -23,25 +54,68 @@ def data_config_of(model: nn.Module, channels: int | None, overrides: dict[str, 
     """
     known = getattr(model, "pretrained_cfg", None) or {}
     default_channels, *default_size = known.get("input_size") or (3, 224, 224)
-    input_size = overrides.pop("input_size", None)
-    if isinstance(input_size, int) or (input_size is not None and len(input_size) == 1):  # the side
-        side = input_size if isinstance(input_size, int) else input_size[0]
-        input_size = [side] * len(default_size)
-    elif input_size is not None:
-        channels, *input_size = input_size
-    size = (default_channels if channels is None else channels, *(input_size or default_size))
-    if len(size) != 3:
-        return {"input_size": size, "mean": (0.0,), "std": (1.0,), **overrides}
-    if not known and (missing := " and ".join(key for key in ("mean", "std") if key not in overrides)):
+    size = requested_size(overrides, len(default_size)) or built_size(model) or tuple(default_size)
+    channels = channels or requested_channels(overrides)
+    read_off = None
+    if channels is None:
+        read_off = _first_layer_channels(model, size)
+        if read_off in (None, default_channels) or _takes(model, (default_channels, *size)):
+            read_off = None
+        channels = read_off or default_channels
+        if read_off is not None:
+            logger.warning(
+                "%s: its first layer takes %d channel%s, so inputs are %s; an input_size of channels and sides changes "
+                "that", name, channels, "s" if channels > 1 else "", "x".join(map(str, (channels, *size))),
+            )  # fmt: skip
+    overrides = {**overrides, "input_size": (channels, *size)}
+    if len(size) != 2:
+        return {"mean": (0.0,), "std": (1.0,), **overrides}
+    if not known and (missing := " and ".join(key for key in ("mean", "std") if overrides.get(key) is None)):
         logger.warning(
             "%s does not say how its input is normalised: by ImageNet's %s; give its own, or mean 0 and std 1 where it "
-            "normalises its input itself", type(model).__name__, missing,
+            "normalises its input itself", name, missing,
         )  # fmt: skip
     try:
-        config: dict[str, Any] = resolve_data_config({**overrides, "input_size": size}, model=model)
-        return config
+        config: dict[str, Any] = resolve_data_config(overrides, model=model)
     except AssertionError as error:  # timm's check of the lengths of mean and std
-        raise InputError(f"mean and std need 1 or {size[0]} values, one per channel") from error
+        raise InputError(f"mean and std need 1 or {channels} values, one per channel") from error
+    for key in ("mean", "std"):
+        if overrides.get(key) is None and len(config[key]) not in (1, channels):
+            config[key] = (round(sum(config[key]) / len(config[key]), 3),)  # of colours that are not there
+    return config
+
+
+def built_size(model: nn.Module) -> tuple[int, ...] | None:
+    """The size that one of timm's networks of a fixed size was built for; None of other networks."""
+    embedding = _patch_embedding(model)
+    if embedding is not None:
+        return tuple(embedding.img_size)
+    config = getattr(model, "pretrained_cfg", None) or {}
+    bound = hasattr(model, "set_input_size") and config.get("fixed_input_size")
+    return tuple(config["input_size"][1:]) if bound else None
+
+
+def set_size(model: nn.Module, size: tuple[int, ...], name: str) -> None:
+    """Have one of timm's networks of a fixed size take another, in place.
+
+    Raises:
+        InputError: it cannot, or its patches do not divide that size.
+    """
+    built, embedding = built_size(model), _patch_embedding(model)
+    if built in (None, size):
+        return
+    if embedding is not None:
+        _check_patches(embedding, size, name)
+        if not embedding.strict_img_size:
+            return
+    resize: Any = getattr(model, "set_input_size", None)
+    asked, only = ("x".join(map(str, lengths)) for lengths in (size, built or ()))
+    if resize is None:
+        raise InputError(f"{name} takes inputs of {only} alone: build it with img_size={size[0]}, or give that size")
+    try:
+        resize(img_size=size)
+    except Exception as error:  # windows and grids have many ways not to fit
+        raise InputError(f"{name} takes inputs of {only}, and cannot take {asked}: {reason(error)}") from error
 
 
 def check_normalisation(mean: Tensor, std: Tensor, channels: int) -> None:
@@ -50,3 +124,42 @@ def check_normalisation(mean: Tensor, std: Tensor, channels: int) -> None:
         raise InputError(f"mean and std need 1 or {channels} values, one per input channel")
     if not bool((std > 0).all() & std.isfinite().all() & mean.isfinite().all()):
         raise InputError("mean and std must be finite, and every std above 0")
+
+
+def _patch_embedding(model: nn.Module) -> Any:
+    """The layer by which timm's transformers cut inputs into patches; None without one of a known size."""
+    known = (module for module in model.modules() if hasattr(module, "strict_img_size"))
+    return next((module for module in known if isinstance(getattr(module, "img_size", None), tuple | list)), None)
+
+
+def _check_patches(embedding: Any, size: tuple[int, ...], name: str) -> None:
+    """Raises InputError where patches would leave a border of the input out."""
+    for length, patch in zip(size, embedding.patch_size, strict=False):
+        lower = length // patch * patch
+        if lower != length and not getattr(embedding, "dynamic_img_pad", False):
+            nearest = f"{lower} or {lower + patch}" if lower else str(patch)
+            raise InputError(f"{name} has patches of {patch}, which do not divide {length}: give {nearest}")
+
+
+def _first_layer_channels(model: nn.Module, size: tuple[int, ...]) -> int | None:
+    """Channels of inputs of that size that the first convolution or linear layer takes; None if it does not say."""
+    for module in model.modules():
+        weight = getattr(module, "weight", None)
+        if isinstance(module, CONVOLUTION_DIMS.get(len(size), nn.Conv2d)):
+            return int(module.in_channels)
+        if isinstance(module, nn.Linear):
+            channels, rest = divmod(module.in_features, prod(size))
+            return channels if not rest and 0 < channels <= MOST_CHANNELS else None
+        if isinstance(module, torch.jit.ScriptModule) and isinstance(weight, Tensor) and weight.ndim == len(size) + 2:
+            return weight.shape[1]
+    return None
+
+
+@torch.no_grad()
+def _takes(model: nn.Module, size: tuple[int, ...]) -> bool:
+    """Whether a network computes something of an input ``(C, *size)``."""
+    try:
+        model(torch.zeros(1, *size, dtype=compute_dtype(model) or torch.float32))
+    except Exception:  # a network given the wrong channels can raise anything
+        return False
+    return True

@@ -7,8 +7,8 @@ from torch import nn
 
 from amortex.classifiers.class_names import ClassNames, known_class_names, read_class_names
 from amortex.classifiers.classifier import Classifier
-from amortex.classifiers.copying import copy_network, unwrap
-from amortex.classifiers.data_config import data_config_of
+from amortex.classifiers.copying import copy_network, freeze, unwrap
+from amortex.classifiers.data_config import data_config_of, requested_channels, requested_size, set_size
 from amortex.classifiers.default import DEFAULT_CLASSIFIER, Activation
 from amortex.classifiers.weights import build_network
 from amortex.core.errors import InputError
@@ -51,11 +51,13 @@ def load_classifier(
     else:
         with torch.random.fork_rng(), float32_by_default():
             torch.manual_seed(0)  # untrained weights are the same each time
-            size = data_config.get("input_size")
-            given = None if size is None or isinstance(size, int) else size
-            model, source = build_network(name, weights, num_classes, arguments, given)
+            channels, size = requested_channels(data_config), requested_size(data_config)
+            model, source = build_network(name, weights, num_classes, arguments, channels, size)
+    model = freeze(model)
     overrides = {key: value for key, value in data_config.items() if value is not None}
-    config = data_config_of(model, arguments.get("in_chans"), overrides)
+    if overrides.get("input_size") is not None:
+        set_size(model, requested_size(overrides) or (), name)
+    config = data_config_of(model, name, arguments.get("in_chans"), overrides)
     names = known_class_names(model) if names is None else names
     return Classifier(model, config, name, source, names, model_args, activation)
 

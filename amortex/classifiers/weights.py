@@ -3,22 +3,21 @@
 import importlib
 import inspect
 import sys
-from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import timm
 from torch import nn
 
+from amortex.classifiers.data_config import built_size, set_size
 from amortex.classifiers.embedded import embedded_state_dict
 from amortex.classifiers.weight_files import WeightFile, load_strictly, read_weight_file
 from amortex.core.catalog import similar_names
 from amortex.core.errors import InputError, reason
 
 HUB_PREFIXES = ("hf-hub:", "hf_hub:", "local-dir:")
-MAX_LISTED = 4  # names that an error offers
-
-
 CHANNEL_ARGUMENTS = ("in_chans", "in_channels", "input_channels", "num_channels", "channels")  # of constructors
+MAX_LISTED = 4  # names that an error offers
 
 
 def build_network(
@@ -26,19 +25,19 @@ def build_network(
     weights: str,
     num_classes: int | None,
     arguments: dict[str, Any],
-    input_size: Sequence[int] | None = None,
+    channels: int | None = None,
+    size: tuple[int, ...] | None = None,
 ) -> tuple[nn.Module, str]:
     """The network of a timm name or class path, and where its weights came from.
 
     Arguments:
         name, weights, num_classes: as of `load_classifier`.
         arguments: of the network's constructor.
-        input_size: ``(C, *size)`` that it is built for, if they are given.
+        channels, size: of its inputs, if they are given.
     """
     file = read_weight_file(weights) if weights not in ("auto", "random") else None
-    channels = None if input_size is None or len(input_size) < 2 else input_size[0]
     if _is_timm(name):
-        return _timm_network(name, weights, num_classes, arguments, file, channels)
+        return _timm_network(name, weights, num_classes, arguments, file, channels, size)
     network = _network_by_path(name, arguments, num_classes, channels)
     if file is not None:
         file.load_into(network)
@@ -56,6 +55,7 @@ def _timm_network(
     arguments: dict[str, Any],
     file: WeightFile | None,
     channels: int | None,
+    size: tuple[int, ...] | None,
 ) -> tuple[nn.Module, str]:
     if not name.startswith(HUB_PREFIXES) and not timm.is_model(name.split(".")[0]):
         raise InputError(f"timm has no model {name!r}{_similar(name)}")
@@ -70,13 +70,12 @@ def _timm_network(
         arguments = {**arguments, "num_classes": num_classes}
     if channels not in (None, 3):
         arguments = {"in_chans": channels, **arguments}
-    try:
-        network = timm.create_model(name, pretrained=source == "timm", **arguments)
-    except Exception as error:  # timm and the hub raise anything from OSError to RuntimeError
-        advice = "check its arguments"
-        if source == "timm":
-            advice = "give its weights as a file, or connect to the hub"
-        raise InputError(f"cannot build {name}: {reason(error)}; {advice}") from error
+    network = _create(name, source == "timm", arguments)
+    if size is not None and "img_size" not in arguments and _is_bound(network, size):
+        with suppress(
+            InputError
+        ):  # not all have that argument: the network as it is may take that size, or says why not
+            network = _create(name, source == "timm", {**arguments, "img_size": size})
     trained = (getattr(network, "pretrained_cfg", None) or {}).get("num_classes")
     if weights == "auto" and trained is not None and trained != network.num_classes:
         raise InputError(
@@ -86,12 +85,30 @@ def _timm_network(
     if embedded is not None:
         load_strictly(network, embedded, source)
     if file is not None:
+        if size is not None and not file.fits(network):  # weights of that size already
+            set_size(network, size, name)
         file.load_into(network)
     return network, source
 
 
+def _create(name: str, pretrained: bool, arguments: dict[str, Any]) -> nn.Module:
+    try:
+        network: nn.Module = timm.create_model(name, pretrained=pretrained, **arguments)
+    except Exception as error:  # timm and the hub raise anything from OSError to RuntimeError
+        advice = "give its weights as a file, or connect to the hub" if pretrained else "check its arguments"
+        raise InputError(f"cannot build {name}: {reason(error)}; {advice}") from error
+    return network
+
+
+def _is_bound(network: nn.Module, size: tuple[int, ...]) -> bool:
+    """Whether a network is bound to another size than that by its construction."""
+    config = getattr(network, "pretrained_cfg", None) or {}
+    sizes = (tuple(config.get("input_size") or ())[1:], built_size(network))
+    return bool(config.get("fixed_input_size")) and not hasattr(network, "set_input_size") and tuple(size) not in sizes
+
+
 def _length_in(file: WeightFile, name: str, layer: str, axis: int) -> int | None:
-    """Length of an axis of the weights of a layer that timm's config names: the classes or channels of a weight file."""
+    """Length of an axis of the weights in a file of a layer that timm's config names: the classes, or the channels."""
     if name.startswith(HUB_PREFIXES):
         return None
     names = getattr(timm.get_pretrained_cfg(name, allow_unregistered=True), layer, None)

@@ -51,6 +51,12 @@ def test_class_path_with_arguments_and_weights(tmp_path):
     assert torch.equal(classifier.model.head.weight, network.head.weight)
 
 
+def test_a_function_that_builds_a_network_is_taken():
+    classifier = load_classifier("helpers.networks.tiny_net", num_classes=3, input_size=32)
+    assert (type(classifier.model), classifier.num_classes) == (networks.TinyNet, 3)
+    assert load_classifier("torchvision.models.resnet18", input_size=32).num_classes == 1000
+
+
 def test_a_pickle_that_would_execute_code_is_refused_and_does_not_run(tmp_path):
     class Attack:
         def __reduce__(self):
@@ -127,6 +133,9 @@ def test_timm_model_in_a_local_folder_with_its_own_labels(tmp_path):
         ("no_such_package.Net", "importable package.module.Class"),
         ("helpers.networks.Broken", "no such layer"),
         ("pathlib.Path", "no class of torch.nn.Module"),
+        ("os.system", "nor a function that builds one"),
+        ("shutil.rmtree", "nor a function that builds one"),
+        ("helpers.networks.no_network", "builds no torch.nn.Module: it returns dict"),
         ("helpers.networks.NoClassifier", "no classifier"),
         ("local-dir:/nowhere", "check its arguments|give its weights"),
     ],

@@ -77,6 +77,31 @@ class AnyAxes(nn.Module):
         return self.head(x.flatten(1))
 
 
+class EndsInSoftmax(TinyNet):
+    """Its outputs are probabilities."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).softmax(1)
+
+
+class Grey(TinyNet):
+    """Takes grey images; its arguments do not tell."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features[0] = nn.Conv2d(1, 4, 3, stride=2)
+
+
+def tiny_net(num_classes: int = 5) -> TinyNet:
+    """A function that builds a network, as torchvision's do."""
+    return TinyNet(num_classes=num_classes)
+
+
+def no_network() -> dict[str, int]:
+    """A function that builds something else."""
+    return {}
+
+
 class NoClassifier(nn.Module):
     """Returns its input."""
 
