@@ -129,7 +129,7 @@ def _add_classifier_options(group: Any) -> None:
     group.add_argument(
         "--classifier",
         default=Problem.classifier,
-        help="timm name (also hf-hub:, local-dir:) or package.module.Class; default: %(default)s",
+        help="timm name (also hf-hub:, local-dir:), or package.module.Class or .function; default: %(default)s",
     )
     weights_help = "auto, random, or a safetensors or checkpoint file; default: %(default)s"
     group.add_argument("--weights", default=Problem.weights, help=weights_help)

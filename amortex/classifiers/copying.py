@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.optim.swa_utils import AveragedModel
 from torch.overrides import TorchFunctionMode
 
@@ -73,7 +74,8 @@ def freeze(model: nn.Module) -> nn.Module:
             # cuDNN has a backward pass in training mode alone, which without dropout computes the same
             module.dropout, module.training = 0.0, True
     for parameter in model.parameters():  # scripted networks have no `requires_grad_` themselves
-        parameter.requires_grad_(False)
+        if not is_lazy(parameter):
+            parameter.requires_grad_(False)
     return model
 
 

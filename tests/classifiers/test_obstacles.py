@@ -105,13 +105,13 @@ def test_states_that_are_no_tensors_tell_networks_apart():
 
 
 def test_a_normalisation_that_is_guessed_is_told(caplog):
-    config = data_config_of(TinyNet(), None, {"input_size": 32})
+    config = data_config_of(TinyNet(), "TinyNet", None, {"input_size": 32})
     assert config["mean"] == (0.485, 0.456, 0.406)
     (record,) = caplog.records
     assert "TinyNet does not say how its input is normalised: by ImageNet's mean and std;" in record.message
     caplog.clear()
-    data_config_of(TinyNet(), None, {"input_size": 32, "mean": (0.5,), "std": (0.5,)})
-    data_config_of(timm.create_model("test_efficientnet"), None, {})
+    data_config_of(TinyNet(), "TinyNet", None, {"input_size": 32, "mean": (0.5,), "std": (0.5,)})
+    data_config_of(timm.create_model("test_efficientnet"), "TinyNet", None, {})
     assert not caplog.records
 
 
