@@ -20,6 +20,7 @@ from amortex.io.files import relative_to_current
 from amortex.training.callbacks import FitSummary, LastCheckpoint
 from amortex.training.config import plain_values
 from amortex.training.module import AmortizedTrainingModule
+from amortex.training.wandb_run import take_off_if_disabled
 
 KEYWORDS = ("", "null", "best", "last", "hpc", "registry")  # what Lightning takes for a checkpoint besides files
 LARGEST_SEED = 2**32 - 1  # of NumPy
@@ -84,6 +85,7 @@ class OneLineCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         with as_input_errors():
             super().instantiate_classes()
+        take_off_if_disabled(self.trainer)
 
 
 class TrainCLI(OneLineCLI):

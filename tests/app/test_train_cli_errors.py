@@ -90,10 +90,19 @@ def test_files_that_are_no_explainers_are_refused(folder):
 
 
 def test_a_server_that_cannot_be_reached_is_told_in_one_line(folder, capsys, monkeypatch):
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):  # Lightning sets the latter when it logs offline
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(folder))  # whose files may hold a key
     assert fit("--config", ROOT / "configs/logger/online.yaml") == 2
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("train.py:")]
     assert len(error) == 1
     assert "No API key configured" in error[0]
     assert "offline: true" in error[0]
+
+
+def test_wandb_that_is_disabled_leaves_nothing(folder, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert fit(steps=1, every=1, panels=True) == 0
+    (run,) = versions(folder)
+    assert (run / "metrics.csv").exists()
+    assert not (folder / "runs/wandb").exists()
