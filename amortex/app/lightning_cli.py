@@ -15,6 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from amortex.amortized.checkpoints import read, refuse_code
 from amortex.app.explain_command import print_rows
+from amortex.app.parsing import with_near_option
 from amortex.core.errors import InputError
 from amortex.io.files import relative_to_current
 from amortex.training.callbacks import FitSummary, LastCheckpoint
@@ -61,8 +62,13 @@ class OneLineCLI(LightningCLI):
         return super().init_parser(**{**kwargs, "exit_on_error": False})
 
     def parse_arguments(self, parser: Any, args: Any) -> None:
-        with as_input_errors():
-            super().parse_arguments(parser, args)
+        try:
+            with as_input_errors():
+                super().parse_arguments(parser, args)
+        except (argparse.ArgumentError, InputError) as error:
+            parsers = [parser, *getattr(self, "_subcommand_parsers", {}).values()]
+            options = [option for known in parsers for option in known._option_string_actions]
+            raise InputError(with_near_option(str(error), options)) from error
         config = self.config.get(self.config.get("subcommand") or "") or self.config
         seed = config.get("seed_everything")
         if type(seed) is int and not 0 <= seed <= LARGEST_SEED:

@@ -3,20 +3,37 @@
 import argparse
 import difflib
 import json
+import re
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from amortex.core.catalog import check_name
 from amortex.core.errors import InputError
 
+# argparse's words for options, and jsonargparse's for settings in files
+UNKNOWN = re.compile(
+    r"(?:unrecognized arguments: (?=--)|Group '(?P<group>[\w.]+)' does not accept option '|"
+    r"does not accept option '|Option ')"
+    r"(?P<dashes>--)?(?P<name>[^\s=']+)"
+)
+
 
 class OneLineParser(argparse.ArgumentParser):
     """Says what is wrong in one line, by InputError, instead of pages of usage."""
 
     def error(self, message: str) -> NoReturn:
-        unknown = message.partition("unrecognized arguments: ")[2].split(" ")[0].partition("=")[0]
-        near = difflib.get_close_matches(unknown, self._option_string_actions, n=1)
-        raise InputError(message + (f"; did you mean {near[0]}?" if near else ""))
+        raise InputError(with_near_option(message, self._option_string_actions))
+
+
+def with_near_option(message: str, options: Iterable[str]) -> str:
+    """What a parser says, and if it does not know an option or a setting, the one that is spelled like that."""
+    found = UNKNOWN.search(message)
+    if found is None:
+        return message
+    names = [option.removeprefix("--") for option in options if option.startswith("--")]
+    name = ".".join(filter(None, (found["group"], found["name"])))
+    near = difflib.get_close_matches(name, names, n=1)
+    return message + (f"; did you mean {found['dashes'] or ''}{near[0]}?" if near else "")
 
 
 def one_of(kind: str, names: Iterable[str]) -> dict[str, Any]:

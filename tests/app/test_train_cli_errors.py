@@ -106,3 +106,27 @@ def test_wandb_that_is_disabled_leaves_nothing(folder, monkeypatch):
     (run,) = versions(folder)
     assert (run / "metrics.csv").exists()
     assert not (folder / "runs/wandb").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("fit", "--model.problem.clasifier", "x"), "did you mean --model.problem.classifier?"),
+        (("fit", "--data.trian=x"), "did you mean --data.train?"),
+        (("fit", "--config", "model.yaml"), "did you mean model.problem.classifier?"),
+        (("compare", "--config", "model.yaml"), "did you mean model.problem.classifier?"),
+        (("compare", "--config", "modle.yaml"), "did you mean model.sections?"),
+        (("compare", "--model.sections", "[methds]"), "unknown section 'methds': did you mean methods?"),
+        (("explain", "--lambdak", "5"), "did you mean --lambda-k?"),
+        (("explain", "--trainer.devicse", "2"), "did you mean --trainer.devices?"),
+        (("export", "--onnxx", "a", "b"), "did you mean --onnx?"),
+        (("fitt",), "did you mean fit?"),
+    ],
+)
+def test_mistyped_names_are_answered_by_near_ones(arguments, hint, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("model.yaml").write_text("model:\n  problem:\n    clasifier: x\n")
+    Path("modle.yaml").write_text("modle:\n  sections: [methods]\n")
+    assert train_cli.main(list(arguments)) == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith(hint)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.yaml", "modle.yaml"]
