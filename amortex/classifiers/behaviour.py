@@ -120,12 +120,16 @@ def examine(model: nn.Module, example: Tensor, name: str) -> Behaviour:
 
 
 def refuse_incomplete(model: nn.Module, name: str) -> None:
-    """Raises InputError for a network without its head, or with layers that have no weights yet."""
+    """Raises InputError for a network without its head, or with layers that have no weights, or not yet."""
     if getattr(model, "num_classes", None) == 0:
         raise InputError(f"{name} has no head (its num_classes is 0): its outputs would be features, not classes")
     for path, module in model.named_modules():
-        if any(is_lazy(weight) for weight in (*module.parameters(recurse=False), *module.buffers(recurse=False))):
-            raise InputError(f"{path} of {name} has no weights before its first input: pass one through the network")
+        weights = (*module.parameters(recurse=False), *module.buffers(recurse=False))
+        layer = f"{path} of {name}" if path else name
+        if any(is_lazy(weight) for weight in weights):
+            raise InputError(f"{layer} has no weights before its first input: pass one through the network")
+        if any(weight.is_meta for weight in weights):
+            raise InputError(f"{layer} has no weights (they are on the meta device): load them first")
 
 
 def choose_activation(observed: Behaviour, activation: Activation) -> Choice:

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from amortex.classifiers.behaviour import refuse_incomplete
 from amortex.classifiers.class_names import ClassNames, known_class_names, read_class_names
 from amortex.classifiers.classifier import Classifier
 from amortex.classifiers.copying import copy_network, freeze, unwrap
@@ -47,6 +48,7 @@ def load_classifier(
         if weights != "auto" or num_classes is not None or arguments:
             raise InputError("a module is explained as it is: leave out weights, num_classes and model_args")
         network, name = name, _name_of(unwrap(name))
+        refuse_incomplete(network, name)
         model, source = copy_network(network, name).cpu(), "its own"
     else:
         with torch.random.fork_rng(), float32_by_default():

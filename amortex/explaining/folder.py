@@ -36,7 +36,7 @@ class ResultsFolder(Writer):
         self._made = [path for path in (folder, *folder.parents) if not path.exists()]
         try:
             folder.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        except OSError as error:  # of a file, without permission, or where the file system takes no writing
             raise InputError(f"cannot write to {folder}: {error.strerror}; choose another folder (--out)") from error
         lock_folder(folder, owner=self)
         shards = list(folder.glob(SHARD.format("*")))  # of a run that was interrupted

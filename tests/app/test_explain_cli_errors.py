@@ -140,13 +140,22 @@ def test_an_output_folder_that_cannot_be_written(good, tmp_path, capsys, monkeyp
     def locked(path, *rest, **more):
         raise PermissionError(13, "Permission denied", str(path))
 
+    def read_only(path, *rest, **more):
+        raise OSError(30, "Read-only file system", str(path))
+
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", locked)
         assert explain(good, "--out", tmp_path / "locked", *FAST) == 2
     with monkeypatch.context() as patch:
         patch.setattr(Path, "mkdir", locked)  # whose os.mkdir Python 3.10 holds by itself
         assert explain(good, "--out", tmp_path / "new", *FAST) == 2
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "mkdir", read_only)
+        assert explain(good, "--out", tmp_path / "new", *FAST) == 2
     errors = capsys.readouterr().err.splitlines()
+    assert errors.pop() == (
+        f"explain.py: cannot write to {tmp_path / 'new'}: Read-only file system; choose another folder (--out)"
+    )
     assert len(errors) == 4
     assert [error.split(": ")[1] for error in errors[:2]] == [
         f"cannot write to {tmp_path / 'file'}",

@@ -87,6 +87,7 @@ def test_networks_that_change_their_input_in_place_are_explained(images):
         (OneAtATime, "takes a single input at a time"),
         (lambda: timm.create_model("test_efficientnet", num_classes=0), r"has no head \(its num_classes is 0\)"),
         (lambda: nn.Sequential(nn.Flatten(), nn.LazyLinear(3)), "^1 of .* has no weights before its first input"),
+        (lambda: TinyNet().to("meta"), r"^features.0 of .* has no weights \(they are on the meta device\)"),
     ],
 )
 def test_networks_that_are_not_complete_are_refused(network, why):
