@@ -19,12 +19,9 @@ logger = logging.getLogger(__name__)
 
 
 def requested_channels(overrides: Mapping[str, Any]) -> int | None:
-    """The channels in settings of a data config: of ``(C, *size)``, or of a mean or std with a value for each."""
+    """The channels in settings of a data config: those of ``(C, *size)``."""
     size = overrides.get("input_size")
-    if size is not None and not isinstance(size, int) and len(size) > 1:
-        return int(size[0])
-    lengths = [len(overrides[key]) for key in ("mean", "std") if overrides.get(key) is not None]
-    return max(lengths) if lengths and max(lengths) > 1 else None
+    return None if size is None or isinstance(size, int) or len(size) == 1 else int(size[0])
 
 
 def requested_size(overrides: Mapping[str, Any], dims: int = 2) -> tuple[int, ...] | None:
@@ -40,9 +37,6 @@ def requested_size(overrides: Mapping[str, Any], dims: int = 2) -> tuple[int, ..
 def data_config_of(model: nn.Module, name: str, channels: int | None, overrides: dict[str, Any]) -> dict[str, Any]:
     """The data config of a network: timm's for images; for other signals their size and no normalisation.
 
-    Where channels are not given and the network does not take those of its config, they are read off its first layer,
-    and a line says so.
-
     Arguments:
         model: a network in evaluation mode.
         name: of the network.
@@ -55,18 +49,7 @@ def data_config_of(model: nn.Module, name: str, channels: int | None, overrides:
     known = getattr(model, "pretrained_cfg", None) or {}
     default_channels, *default_size = known.get("input_size") or (3, 224, 224)
     size = requested_size(overrides, len(default_size)) or built_size(model) or tuple(default_size)
-    channels = channels or requested_channels(overrides)
-    read_off = None
-    if channels is None:
-        read_off = _first_layer_channels(model, size)
-        if read_off in (None, default_channels) or _takes(model, (default_channels, *size)):
-            read_off = None
-        channels = read_off or default_channels
-        if read_off is not None:
-            logger.warning(
-                "%s: its first layer takes %d channel%s, so inputs are %s; an input_size of channels and sides changes "
-                "that", name, channels, "s" if channels > 1 else "", "x".join(map(str, (channels, *size))),
-            )  # fmt: skip
+    channels = channels or requested_channels(overrides) or _channels(model, name, default_channels, size, overrides)
     overrides = {**overrides, "input_size": (channels, *size)}
     if len(size) != 2:
         return {"mean": (0.0,), "std": (1.0,), **overrides}
@@ -139,6 +122,24 @@ def _check_patches(embedding: Any, size: tuple[int, ...], name: str) -> None:
         if lower != length and not getattr(embedding, "dynamic_img_pad", False):
             nearest = f"{lower} or {lower + patch}" if lower else str(patch)
             raise InputError(f"{name} has patches of {patch}, which do not divide {length}: give {nearest}")
+
+
+def _channels(model: nn.Module, name: str, default: int, size: tuple[int, ...], overrides: Mapping[str, Any]) -> int:
+    """Channels of a network's inputs: by default, or else as many as a mean or std has values.
+
+    If that is not given either, they are those of the first layer, and a line says so.
+    """
+    lengths = [len(overrides[key]) for key in ("mean", "std") if overrides.get(key) is not None]
+    told = max(lengths, default=1)
+    channels = told if told > 1 else _first_layer_channels(model, size)
+    if channels is None or channels == default or _takes(model, (default, *size)):
+        return default
+    if told == 1:
+        logger.warning(
+            "%s: its first layer takes %d channel%s, so inputs are %s; an input_size of channels and sides changes that",
+            name, channels, "s" if channels > 1 else "", "x".join(map(str, (channels, *size))),
+        )  # fmt: skip
+    return channels
 
 
 def _first_layer_channels(model: nn.Module, size: tuple[int, ...]) -> int | None:
