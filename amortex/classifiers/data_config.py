@@ -136,7 +136,7 @@ def _channels(model: nn.Module, name: str, default: int, size: tuple[int, ...], 
         return default
     if told == 1:
         logger.warning(
-            "%s: its first layer takes %d channel%s, so inputs are %s; an input_size of channels and sides changes that",
+            "%s: its first layer takes %d channel%s, so inputs are %s; input_size (channels and sides) changes that",
             name, channels, "s" if channels > 1 else "", "x".join(map(str, (channels, *size))),
         )  # fmt: skip
     return channels
