@@ -35,6 +35,10 @@ def test_embedded_photographs_train_and_the_bundled_ones_are_held_out():
     assert len(set(val["name"])) == len(val["name"]) == 12
     assert val["index"] == list(range(12))
     assert validated(make(val_images=2))["name"] == list(HELD_OUT)
+    ten = make(val_images=10)  # as in the quickstart, whose closing line is of both photographs
+    chosen = evenly_spaced(ten.val_source.source, ten.preprocess, 2)
+    assert torch.equal(chosen, validated(ten)["image"][[0, 5]])
+    assert [validated(ten)["name"][index].split("#")[0] for index in (0, 5)] == list(HELD_OUT)
 
 
 def test_validation_images_are_preprocessed_as_for_an_explanation(folder):

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from lightning.pytorch.cli import LightningCLI
 
+from amortex.app.lightning_cli import TrainCLI
 from amortex.comparison import Comparison
 from amortex.data import ImageData
 from amortex.training.module import AmortizedTrainingModule
@@ -25,8 +26,14 @@ class Parses(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None: ...
 
 
+class ParsesTraining(Parses):
+    """The same with the options of `train.py fit` that are not Lightning's."""
+
+    add_arguments_to_parser = TrainCLI.add_arguments_to_parser
+
+
 def parse_fit(*arguments: str) -> Any:
-    return Parses(AmortizedTrainingModule, ImageData, args=["fit", *arguments]).config["fit"]
+    return ParsesTraining(AmortizedTrainingModule, ImageData, args=["fit", *arguments]).config["fit"]
 
 
 def leaves(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -12,6 +12,7 @@ from lightning.pytorch.cli import LightningCLI
 
 import amortex
 from amortex.app.checks import complete
+from amortex.app.lightning_cli import TrainCLI
 from amortex.app.options import build_parser
 from amortex.app.train_cli import _export_parser, _pack_parser
 from amortex.app.train_commands import TRAINER, ExplainCLI
@@ -100,6 +101,12 @@ class Parses(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None: ...
 
 
+class ParsesTraining(Parses):
+    """The same with the options of `train.py fit` that are not Lightning's."""
+
+    add_arguments_to_parser = TrainCLI.add_arguments_to_parser
+
+
 class ParsesExplain(ExplainCLI):
     """Parses, and does nothing."""
 
@@ -119,7 +126,7 @@ def test_commands_of_train_parse(words, monkeypatch):
     elif command == "compare":
         Parses(Comparison, ImageData, args=rest, run=False, **known)
     else:
-        Parses(AmortizedTrainingModule, ImageData, args=words, **known)
+        ParsesTraining(AmortizedTrainingModule, ImageData, args=words, **known)
 
 
 @pytest.mark.parametrize("words", after("benchmarks"), ids=label)
