@@ -42,6 +42,7 @@ def load_predictor(path: str | Path, classifier: str | Classifier | None = None,
         problem = Problem.of({**settings["problem"], **as_trained(identity), **overrides})
         config = PredictorConfig.of(settings["predictor"])
         predictor = build_predictor(problem, config, settings["refinement"].get("steps", 0) > 0, loaded)
+        predictor.lambda_range = _lambda_range(settings)
     except InputError:
         raise
     except Exception as error:  # settings of any kind break a network's constructor with any type of error
@@ -59,7 +60,6 @@ def load_predictor(path: str | Path, classifier: str | Classifier | None = None,
             f"{path} was trained on inputs of {before}, and cannot explain those of {now}: give an input size that is "
             f"a multiple of {step}, or none"
         ) from error
-    predictor.lambda_range = _lambda_range(settings)
     return predictor.eval()
 
 

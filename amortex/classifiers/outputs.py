@@ -20,7 +20,7 @@ def outputs_of(model: nn.Module, x: Tensor) -> Tensor:
     Raises:
         InputError: there are none in what it returns.
     """
-    outputs = logits_of(model(x.to(compute_dtype(model))), len(x))
+    outputs = logits_of(model(x.to(compute_dtype(model))), x.shape[0])  # not its length, which exporting would fix
     return outputs.to(torch.promote_types(x.dtype, torch.float32))
 
 
@@ -43,7 +43,7 @@ def logits_of(outputs: Any, count: int) -> Tensor:
         InputError: there are no such logits. It says what there is instead.
     """
     key, logits = choose(outputs)
-    if logits.ndim == 2 and len(logits) == count:
+    if logits.ndim == 2 and logits.shape[0] == count:
         shaped = logits
     else:
         axes = [length for length in logits.shape if length != 1]
