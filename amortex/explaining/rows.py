@@ -13,6 +13,8 @@ COLUMNS = (
     "ci_low", "ci_high", "retained", "retention", "retention_low", "retention_high",
     "seconds", "seed", "mask", "caveats", "error",
 )  # fmt: skip
+# rows from before 0.3 lack these, and still are results, which must not be overwritten unasked
+LATER = {"retention", "retention_low", "retention_high", "caveats"}
 
 
 def read_rows(file: Path) -> Iterator[Row]:
@@ -22,7 +24,7 @@ def read_rows(file: Path) -> Iterator[Row]:
             row = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        complete = isinstance(row, dict) and set(row) >= set(COLUMNS)
+        complete = isinstance(row, dict) and set(row) | LATER >= set(COLUMNS)
         if complete and all(isinstance(row[key], str) for key in ("file", "mask", "error")):
             yield row
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from amortex.app import train_cli
+from amortex.core.version import __version__
 from amortex.explaining import folder, results, writer
 from amortex.explaining.folder import ResultsFolder
 from amortex.io.images import Source
@@ -143,6 +144,20 @@ def test_results_whose_settings_are_lost_are_not_resumed(three, out, capsys, dam
     assert one_by_one(three, out) == 2
     assert "choose another folder, or overwrite it (--out, --overwrite)" in capsys.readouterr().err
     assert files(rows(out)) == list(NAMES)
+
+
+def test_results_of_a_version_with_fewer_columns_are_refused_and_not_overwritten(three, out, capsys):
+    assert one_by_one(three, out) == 0
+    settings = json.loads((out / "settings.json").read_text())
+    (out / "settings.json").write_text(json.dumps({**settings, "amortex": "0.2.0"}))
+    fewer = [
+        {key: value for key, value in row.items() if not key.startswith(("retention", "cav"))} for row in rows(out)
+    ]
+    (out / "summary.jsonl").write_text("".join(json.dumps(row) + "\n" for row in fewer))
+    before = contents(out)
+    assert one_by_one(three, out) == 2
+    assert f"amortex was 0.2.0, now {__version__}" in capsys.readouterr().err
+    assert contents(out) == before
 
 
 def test_overwriting_leaves_nothing_of_before(three, out):
