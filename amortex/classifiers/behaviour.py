@@ -3,41 +3,25 @@
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from amortex.classifiers.default import Activation
+from amortex.classifiers.activation import Kind, kind_of
 from amortex.classifiers.outputs import ambiguous, compute_dtype, logits_of, outputs_of
 from amortex.core.errors import InputError
 
-Kind = Literal["logits", "probabilities", "labels", "unknown"]
-
 ROUNDING = 1e-4  # of the largest output, in float32; of half floats `ROUNDED_BITS` units in the last place
 ROUNDED_BITS = 8
-FAR_OUT = (-100.0, -10.0, 10.0, 100.0)  # times the usual inputs: logits leave [0, 1] there, probabilities do not
 REPETITIONS = 4  # passes that look for a difference where random numbers are drawn
-AFFINE = ("AddmmBackward", "MmBackward", "BmmBackward", "ConvolutionBackward", "LinearBackward")
-MOVING = ("View", "UnsafeView", "ReshapeAlias", "Squeeze", "Unsqueeze", "Permute", "Transpose", "Slice", "Select",
-          "Alias", "Clone", "ToCopy")  # fmt: skip
 
 RANDOM = "its outputs differ between two passes on one input: something in it stays random in evaluation mode"
 BATCH = "its outputs for one input depend on the others of the batch: does a layer normalise by batch statistics?"
 
 FROZEN = "it is frozen or quantised, or computes under no_grad"
-
-NOT_RAW = "its outputs seem to be probabilities already, and {} is applied to them"
-RAW = "its outputs are taken for probabilities as they are, and leave [0, 1]"
-# what outputs that are no logits are taken for
-SINGLE = "its output is in [0, 1]: taken for the probability of the second of two classes"
-TAKEN_FOR: dict[Kind, str] = {
-    "probabilities": "its outputs are in [0, 1] and sum to one: taken for probabilities",
-    "labels": "its outputs are in [0, 1] and do not sum to one: taken for probabilities of several labels at once",
-}
-OVERRIDE = "if they are logits, give the activation softmax or sigmoid"
 
 
 class Behaviour(NamedTuple):
@@ -48,15 +32,6 @@ class Behaviour(NamedTuple):
     kind: Kind  # logits; probabilities that sum to one; those of several labels; unknown where outputs are not finite
     caveats: tuple[str, ...]
     obstacle: str  # why no gradient reaches the input; empty where one does
-
-
-class Choice(NamedTuple):
-    """How the outputs of a network become probabilities."""
-
-    activation: Activation  # not auto
-    multi_label: bool
-    notice: str  # what they are taken for, where that is not softmax and was not asked for
-    caveats: tuple[str, ...]
 
 
 @torch.no_grad()
@@ -132,57 +107,10 @@ def refuse_incomplete(model: nn.Module, name: str) -> None:
             raise InputError(f"{layer} has no weights (they are on the meta device): load them first")
 
 
-def choose_activation(observed: Behaviour, activation: Activation) -> Choice:
-    """The activation that was asked for, or the one that suits the outputs."""
-    outputs, kind, caveats = observed.outputs, observed.kind, observed.caveats
-    binary, ready, notice = outputs.shape[1] == 1, kind in TAKEN_FOR, ""
-    if activation == "auto":
-        activation = "none" if ready else "softmax"
-        notice = f"{SINGLE if binary else TAKEN_FOR[kind]}; {OVERRIDE}" if ready else ""
-    elif activation != "none" and ready:
-        caveats += (NOT_RAW.format(activation),)
-    elif activation == "none" and kind == "logits":
-        caveats += (RAW,)
-    several = activation == "sigmoid" or (activation == "none" and kind == "labels")
-    return Choice(activation, several and not binary, notice, caveats)
-
-
 def same(first: Tensor, second: Tensor, rounding: float) -> bool:
     """Whether outputs are equal but for rounding; those that are not numbers are equal to each other."""
     scale = float(second.nan_to_num(0, 0, 0).abs().amax())
     return torch.allclose(first, second, rtol=0, atol=rounding * scale, equal_nan=True)
-
-
-def kind_of(model: nn.Module, example: Tensor, outputs: Tensor, rounding: float) -> Kind:
-    """What the outputs ``(B, M)`` of a network for an example are."""
-    finite = outputs[outputs.isfinite().all(1)]
-    if not len(finite):
-        return "unknown"
-    if not in_unit_interval(finite, rounding):
-        return "logits"
-    if outputs.shape[1] > 1 and bool(((finite.sum(1) - 1).abs() <= rounding).all()):
-        return "probabilities"
-    # small logits can lie in [0, 1], too
-    with torch.enable_grad():
-        try:
-            far = outputs_of(model, torch.cat([factor * example for factor in FAR_OUT]).requires_grad_())
-        except Exception:  # a network may refuse such inputs
-            return "labels"
-    constant = bool((torch.cat([far, outputs]) == outputs[0]).all())
-    is_logit = constant or ends_affine(far.grad_fn) or not in_unit_interval(far[far.isfinite().all(1)], rounding)
-    return "logits" if is_logit else "labels"
-
-
-def in_unit_interval(outputs: Tensor, rounding: float) -> bool:
-    """Whether outputs are in [0, 1] but for rounding."""
-    return bool(((outputs >= -rounding) & (outputs <= 1 + rounding)).all())
-
-
-def ends_affine(node: Any) -> bool:
-    """Whether the last operation of a graph, but for those that only move values, is a linear layer."""
-    while node is not None and node.name().startswith(MOVING):
-        node = node.next_functions[0][0]
-    return node is not None and node.name().startswith(AFFINE)
 
 
 @contextmanager

@@ -171,6 +171,15 @@ def _read(path: Path) -> Any:
     return names
 
 
+def check_count(names: Sequence[str] | None, num_classes: int, binary: bool, classifier: str) -> None:
+    """Raises InputError unless there are as many names as classes; a `binary` classifier has one output."""
+    if names is None or len(names) == num_classes:
+        return
+    given = f"{len(names)} class name{' was' if len(names) == 1 else 's were'} given"
+    has = f"{num_classes} classes" if not binary else "one output, which means two classes"
+    raise InputError(f"{classifier} has {has}, but {given}: give one for each class")
+
+
 def known_class_names(model: nn.Module) -> list[str] | None:
     """ImageNet's names from timm's tables, or the names that a model of the hub carries; None without any."""
     config = getattr(model, "pretrained_cfg", None) or {}

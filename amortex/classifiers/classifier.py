@@ -6,8 +6,9 @@ from typing import Any, get_args
 import torch
 from torch import Tensor, nn
 
-from amortex.classifiers.behaviour import FROZEN, choose_activation, examine, refuse_incomplete, watched_generators
-from amortex.classifiers.class_names import ClassNames, class_index, read_class_names, short_names
+from amortex.classifiers.activation import choose_activation
+from amortex.classifiers.behaviour import FROZEN, examine, refuse_incomplete, watched_generators
+from amortex.classifiers.class_names import ClassNames, check_count, class_index, read_class_names, short_names
 from amortex.classifiers.copying import freeze
 from amortex.classifiers.data_config import check_normalisation
 from amortex.classifiers.default import Activation
@@ -27,7 +28,8 @@ logger = logging.getLogger(__name__)
 class Classifier(CountedModule):
     """Signals ``(B, C, *size)``, images in [0, 1] -> logits ``(B, M)``; frozen, always in evaluation mode.
 
-    Batch normalisations are folded into the convolutions before them, which changes outputs by rounding alone.
+    Batch normalisations are folded into the convolutions before them, which changes outputs by rounding alone. The
+    module is taken over: evaluation mode and frozen weights are set on itself. `load_classifier` takes a copy.
 
     Arguments:
         model: any module from normalised signals ``(B, C, *size)`` to logits ``(B, M)``, see `logits_of`.
@@ -39,7 +41,7 @@ class Classifier(CountedModule):
         model_args: arguments that the model was built with.
         activation: what makes probabilities of the outputs: ``softmax``; ``sigmoid``, for several labels at once;
             ``none``, where they are probabilities already; or ``auto``: ``none`` where outputs for a few inputs are all
-            in [0, 1], else ``softmax``. A single output means two classes.
+            in [0, 1] and do not come from a linear layer, else ``softmax``. A single output means two classes.
 
     Attributes:
         activation: the one that is used, never ``auto``.
@@ -80,8 +82,9 @@ class Classifier(CountedModule):
         observed = examine(self.model, self.normalise(example), name)
         outputs = observed.outputs.shape[1]
         self.binary, self.num_classes = outputs == 1, max(2, outputs)
-        choice = choose_activation(observed, activation)
-        self.activation, self.multi_label, self.caveats = choice.activation, choice.multi_label, choice.caveats
+        choice = choose_activation(observed.kind, self.binary, activation)
+        self.activation, self.multi_label = choice.activation, choice.multi_label
+        self.caveats = observed.caveats + choice.caveats
         for notice in filter(None, (observed.choice, choice.notice)):
             logger.warning("%s: %s", name, notice)
         self.obstacle = observed.obstacle
@@ -90,10 +93,7 @@ class Classifier(CountedModule):
             self.model = fold_batch_norms(self.model, self.normalise(example).to(compute_dtype(self.model)))
         self.class_names = None if class_names is None else read_class_names(class_names)
         self._short_names = short_names(self.class_names or ())
-        if self.class_names is not None and len(self.class_names) != self.num_classes:
-            raise InputError(
-                f"{name} has {self.num_classes} classes, but {len(self.class_names)} class names were given"
-            )
+        check_count(self.class_names, self.num_classes, self.binary, name)
 
     def __repr__(self) -> str:
         size = "x".join(map(str, self.input_size))

@@ -130,7 +130,7 @@ def test_a_module_is_copied_and_left_as_it_is():
         ({"classifier": "no_net"}, "timm has no model 'no_net'"),
         ({"classifier": torch.nn.Identity()}, "is no classifier"),
         ({"classifier": ReluNet(), "weights": "random"}, "a module is explained as it is"),
-        ({"class_names": ["ant"]}, "5 classes, but 1 class names"),
+        ({"class_names": ["ant"]}, "5 classes, but 1 class name was given"),
         ({"method": None, "source": "/nowhere"}, "no explainer at /nowhere"),
         ({"source": "/nowhere"}, "wam needs no source"),
         ({"method": "amortized"}, "there is no explainer for helpers.networks.TinyNet"),

@@ -38,18 +38,42 @@ def small_logits(classes: int) -> nn.Module:
     return network
 
 
+def linear(std: float, bias: list[float]) -> nn.Module:
+    """Linear logits, of which noise adds about 32 times `std` to the bias."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3072, len(bias)))
+    with torch.no_grad():
+        network[1].weight.copy_(std * torch.randn(len(bias), 3072, generator=torch.Generator().manual_seed(1)))
+        network[1].bias.copy_(torch.tensor(bias))
+    return network
+
+
+def sums_to_one(slope: float = 0.0) -> nn.Module:
+    """A linear probability model."""
+    network = nn.Sequential(nn.Flatten(), nn.LayerNorm(3072), nn.Linear(3072, 4))
+    with torch.no_grad():
+        weight = torch.randn(4, 3072, generator=torch.Generator().manual_seed(1))
+        network[-1].weight.copy_(slope * (weight - weight.mean(0)))
+        network[-1].bias.fill_(0.25)
+    return network
+
+
 @pytest.mark.parametrize(
     ("network", "activation", "said", "several"),
     [
         (smooth_net(5, 0), "softmax", None, False),
-        (smooth_net(1, 0), "softmax", None, False),
+        (smooth_net(1, 0), "softmax", "logit of the second of two classes", False),
         (Ending(smooth_net(5, 0), lambda y: y.softmax(1)), "none", "sum to one", False),
         (Ending(smooth_net(5, 0).half(), lambda y: y.softmax(1)), "none", "sum to one", False),
         (Ending(smooth_net(5, 0), lambda y: y.log_softmax(1)), "softmax", None, False),
+        (Ending(smooth_net(5, 0).bfloat16(), lambda y: y.softmax(1)), "none", "sum to one", False),
         (Ending(smooth_net(5, 0), torch.sigmoid), "none", "several labels", True),
+        (Ending(linear(0.05, [15.0, -15, -15, -15, -15]), torch.sigmoid), "none", "several labels", True),
+        (Ending(linear(2e-4, [0.0, 0.0]).bfloat16(), torch.sigmoid), "none", "several labels", True),
+        (sums_to_one(), "softmax", None, False),
+        (sums_to_one(slope=5e-4), "softmax", None, False),
         (Ending(smooth_net(1, 0), torch.sigmoid), "none", "second of two classes", False),
         (Ending(nn.Sequential(nn.Flatten(), nn.Linear(3072, 5)), torch.relu), "softmax", None, False),
-        (small_logits(1), "softmax", None, False),
+        (small_logits(1), "softmax", "logit of the second of two classes", False),
         (small_logits(5), "softmax", None, False),
         (Ending(smooth_net(5, 0), torch.zeros_like), "softmax", None, False),
         (Ending(smooth_net(5, 0), lambda y: y * torch.nan), "softmax", None, False),
@@ -63,7 +87,7 @@ def test_outputs_in_the_unit_interval_are_probabilities_and_that_is_said(network
     assert len(lines) == (said is not None)
     if said:
         assert said in lines[0]
-        assert "give the activation" in lines[0]
+        assert "wrap the network in a module that returns logits" in lines[0] or "give the activation" in lines[0]
 
 
 def test_what_is_asked_for_is_used_and_what_speaks_against_it_is_a_caveat(caplog):
@@ -74,7 +98,7 @@ def test_what_is_asked_for_is_used_and_what_speaks_against_it_is_a_caveat(caplog
     single = load_classifier(Ending(smooth_net(1, 0), torch.sigmoid), activation="sigmoid", **SIZE)
     assert single.caveats == ("its outputs seem to be probabilities already, and sigmoid is applied to them",)
     raw = load_classifier(smooth_net(5, 0), activation="none", **SIZE)
-    assert raw.caveats == ("its outputs are taken for probabilities as they are, and leave [0, 1]",)
+    assert raw.caveats == ("its outputs are taken for probabilities as they are, and seem to be logits",)
     assert load_classifier(softmax, activation="none", **SIZE).caveats == ()
     assert not caplog.messages
 

@@ -109,6 +109,13 @@ def test_names_that_do_not_fit_are_refused_before_anything_is_computed(names, wh
         load_classifier(TinyNet(num_classes=2), input_size=32, class_names=names)
 
 
+def test_one_name_for_one_output_is_refused_with_the_reason():
+    with pytest.raises(InputError, match="has one output, which means two classes, but 1 class name was given"):
+        load_classifier(TinyNet(num_classes=1), input_size=32, class_names=["cat"])
+    with pytest.raises(InputError, match="has 5 classes, but 2 class names were given"):
+        load_classifier(TinyNet(), input_size=32, class_names=["cat", "dog"])
+
+
 def test_files_that_hold_no_names_are_refused(tmp_path):
     for content, why in {
         "{": "cannot read class names",
