@@ -51,7 +51,7 @@ def load_predictor(path: str | Path, classifier: str | Classifier | None = None,
     try:
         predictor.decoder.load_state_dict(weights)
     except RuntimeError as error:
-        here, trained = predictor.rate_distortion.classifier.input_size, identity["classifier_input_size"]
+        here, trained = predictor.rate_distortion.classifier.input_size, identity.get("classifier_input_size", [])
         if list(here) == list(trained):
             raise InputError(f"the weights in {path} do not fit its settings: the file is damaged") from error
         step = 2**predictor.decoder.levels  # such sizes have feature maps of the same strides

@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from amortex.amortized.any_target import AnyTarget
 from amortex.amortized.config import PathConfig
 from amortex.amortized.mask_path import MaskPath
 from amortex.amortized.predictor import MaskPredictor, Prediction
@@ -110,26 +111,26 @@ class Amortized(Explainer):
 
     def _warn_of_lambda(self) -> None:
         low, high = self.predictor.lambda_range or (-math.inf, math.inf)
-        if not self._lambda_k_is_unused and not low <= self.lambda_k <= high:
+        if self.learned_steps and not low <= self.lambda_k <= high:  # alone learned steps were trained for some
             logger.warning(
                 "lambda_k %g lies outside %.3g to %.3g, for which this explainer was trained: masks may be far from "
                 "the best ones, which the method cartoonx shows", self.lambda_k, low, high,
             )  # fmt: skip
 
-    @property
-    def _lambda_k_is_unused(self) -> bool:
-        return not self.learned_steps and (self.rate is not None or self.bound is not None)
+    def for_target(self) -> Explainer:
+        """Explains classes that are predicted as ever, and others without learned steps, which know nothing of them.
 
-    def for_target(self) -> "Amortized":
-        """A copy for arbitrary targets: refinement is off because it was trained on predicted classes only.
-
-        So were predicted rates: the rate is chosen by measurements, unless it is given.
+        Nor do predicted rates: for other classes the rate is chosen by measurements, unless it is given.
 
         Raises:
             InputError: learned steps are asked for.
         """
         if self.steps_given:
             raise InputError("refinement is learned for predicted classes: with a target, leave out learned-steps")
+        return AnyTarget(self, self.unrefined())
+
+    def unrefined(self) -> "Amortized":
+        """A copy without learned steps, which measures the rate unless it is given."""
         select_rate = self.rate is None and self.bound is None
         return Amortized(
             self.predictor, self.lambda_k, self.rate, self.hard, select_rate, self.max_distortion, self.min_retention,
@@ -203,9 +204,10 @@ class Amortized(Explainer):
     def settings(self) -> dict[str, str | int | float]:
         """The arguments that determine the result; those that have no part in it are left out."""
         measured = self.select_rate or self.bound is not None
+        lambda_k_is_unused = not self.learned_steps and (self.rate is not None or self.bound is not None)
         on_a_path = self.learned_steps and self._rate_is_asked_for and not self.hard
         chosen = {
-            "decoder": digest(self.predictor.decoder), "lambda_k": None if self._lambda_k_is_unused else self.lambda_k,
+            "decoder": digest(self.predictor.decoder), "lambda_k": None if lambda_k_is_unused else self.lambda_k,
             "rate": self.rate, "hard": int(self.hard), "select_rate": int(self.select_rate),
             "max_distortion": self.max_distortion, "min_retention": self.min_retention,
             "learned_steps": self.learned_steps, "finetune_steps": self.finetune_steps,

@@ -16,8 +16,8 @@ from amortex.explaining.folder import ResultsFolder
 from amortex.explaining.rendering import summary_line
 from amortex.io.bundled import HELD_OUT, bundled_folder
 from amortex.io.images import Source, find_images
+from amortex.rate_distortion.caveats import FULL_RATE
 
-FULL_RATE = 0.9999  # masks above this rate drop nothing
 MOST_LINES = 20  # images that are reported one by one
 
 
@@ -89,17 +89,18 @@ def hints(options: argparse.Namespace, request: Request, rows: list[dict[str, An
     bounded = options.max_distortion is not None or options.min_retention is not None
     if bounded and (full := sum(row["rate"] > FULL_RATE for row in rows)):
         yield f"no mask of those tried holds that bound for {full} {of_all}: theirs are full"
-    # the search has shown it on other draws
-    if short := sum(row["retention_low"] < (options.min_retention or 0) <= row["retention"] for row in rows):
-        yield f"{short} {of_all} certificates cannot show that retention: more --certificate-samples may"
+    short = sum(row["retention_low"] < (options.min_retention or 0) for row in rows)
+    if short:  # the search has shown it, but on other draws
+        yield f"{short} {of_all} certificates do not show that retention: compare the intervals"
     lost = sum(not row["retained"] for row in rows)
-    if lost and options.method == AMORTIZED and request.target is not None:
-        why = "of which trained explainers know little"
-        yield f"{lost} {of_all} masks do not reach that class, {why}: try --method cartoonx"
-    elif lost and not bounded:
-        ways = ["--min-retention 0.95"] + ["a higher --rate"] * ("rate" in has)
-        ways += ["a lower --lambda-k"] * ("lambda_k" in has)
-        yield f"{lost} {of_all} masks do not keep their class: try {' or '.join(ways)}"
+    if lost and not bounded:
+        verb = "keep their" if request.target is None else "reach that"
+        # a mask cannot keep a class that the whole image does not show
+        ways = ["--min-retention 0.95"] * (request.target is None)
+        ways += ["a higher --rate"] * ("rate" in has) + ["a lower --lambda-k"] * ("lambda_k" in has)
+        if options.method == AMORTIZED and request.target is not None:  # about which it has learned little
+            ways.append("--method cartoonx")
+        yield f"{lost} {of_all} masks do not {verb} class" + f": try {' or '.join(ways)}" * bool(ways)
     doubtful = sum(bool(row["caveats"]) for row in rows)
     if doubtful and len(rows) > MOST_LINES:
         yield f"{doubtful} {of_all} certificates are doubtful: the column caveats of {options.out}/summary.csv says why"

@@ -73,7 +73,8 @@ def panel(
     _draw_mask(axes[2], image, mask, relevance, layout, ranked)
     levels = int(layout.level.max())
     if levels:
-        _scales(axes[3], scale_profile(relevance[None], layout.level.cpu(), levels)[0], levels)
+        profile = scale_profile(relevance[None], layout.level.cpu(), levels)[0]
+        _scales(axes[3], "Relevance" if ranked else "Mask", profile)
     elif ranked:
         _histogram(axes[3], "Relevance (% of entries)", relevance / relevance.amax().clamp(min=1e-12))
     else:
@@ -158,13 +159,13 @@ def _picture(axis: Axes, title: str, pixels: Tensor, **style: Any) -> None:
         box.tick_params(labelsize=7, colors=INK, length=0, pad=2)
 
 
-def _scales(axis: Axes, profile: Tensor, levels: int) -> None:
-    """Bars from coarse to fine: the share of relevance at each scale."""
-    names = ["low", *(str(level) for level in range(levels, 0, -1))]
+def _scales(axis: Axes, of: str, profile: Tensor) -> None:
+    """Bars from coarse to fine: the share of what it is `of` at each scale."""
+    names = ["low", *(str(level) for level in range(len(profile) - 1, 0, -1))]
     shares = [profile[0], *profile[1:].flip(0)]
     bars = axis.bar(names, [100 * float(share) for share in shares], color=ACCENT, width=0.75)
     axis.bar_label(bars, fmt="%.0f", fontsize=8, color=INK, padding=1)
-    axis.set_title("Importance per scale (%)", fontsize=9.5, color=INK)
+    axis.set_title(f"{of} per scale (%)", fontsize=9.5, color=INK)
     axis.set_xlabel("level, coarse to fine", fontsize=8.5, color=INK)
     _plain(axis)
 

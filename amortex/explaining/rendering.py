@@ -12,7 +12,7 @@ from amortex.core.errors import InputError, escape
 from amortex.explaining.results import ExplanationResult
 from amortex.explaining.rows import Row
 from amortex.io.files import EXPLANATION_ENDING, PANEL_ENDING
-from amortex.rate_distortion.certificate import measured
+from amortex.rate_distortion.certificate import caution, measured
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,10 +23,9 @@ def summary_line(label: str, row: Row) -> str:
     certified = "not measured yet: certificate()"
     if "distortion" in row:
         certified = f"distortion ({row['distortion_name']}) {measured(row)}"
-    doubts = f"; caution: {row['caveats']}" if row.get("caveats") else ""
     return (
         f"{label}: {escape(row['class_name'])} {row['probability']:.1%}, rate {row['rate']:.2%}, {certified}, "
-        f"{row['seconds']:.3g} s{doubts}"
+        f"{row['seconds']:.3g} s{caution(row)}"
     )
 
 

@@ -12,7 +12,7 @@ from amortex.core.errors import InputError
 from amortex.explainers.base import Explainer, Explanation, OnStep, picture
 from amortex.explaining.rows import Row
 from amortex.io.images import Source
-from amortex.rate_distortion.certificate import Certificate, caveats, certify
+from amortex.rate_distortion.certificate import Certificate, certify
 from amortex.rate_distortion.pipeline import RateDistortion, class_probability
 
 MIN_SAMPLES = 2  # of a certificate: a single draw has no interval
@@ -76,10 +76,7 @@ class ExplanationResult(Explanation):
         target = int(encoded.target[index])
         certificates = self._certificates
         certified = certificates[samples or max(certificates)].row(index) if certificates else {}
-        if certified:
-            certified["caveats"] = "; ".join(caveats(certified, rd.classifier))
-            del certified["empty_distortion"]  # which has said what it can
-        return {
+        row = {
             "target": target,
             "class_name": rd.classifier.class_name(target),
             "method": self.settings["method"],
@@ -96,6 +93,16 @@ class ExplanationResult(Explanation):
             **certified,
             **{name: values[index].item() for name, values in self.extra.items()},
         }
+        if certified:
+            row["caveats"] = "; ".join(filter(None, (row["caveats"], self._unconverged(row))))
+        return row
+
+    def _unconverged(self, row: Row) -> str:
+        """What tells that an optimised mask is not: its rate alone costs more than the empty mask can."""
+        bounded = self.rate_distortion.distortion in ("label_l2", "label_max")  # by 1
+        if not (row["preset"] and bounded and row["lambda_k"] * row["rate"] > 1):
+            return ""
+        return f"not converged: lambda_k x rate is {row['lambda_k'] * row['rate']:.2g}, above 1; give it more steps"
 
 
 Result = TypeVar("Result", bound=ExplanationResult)

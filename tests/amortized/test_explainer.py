@@ -217,13 +217,13 @@ def test_a_damaged_release_is_refused(release):
             load_predictor(release, classifier="helpers.networks.TinyNet")
 
 
-def test_a_sparsity_weight_beyond_training_is_said(release, caplog):
-    predictor = load_predictor(release, "helpers.networks.TinyNet")
+def test_a_sparsity_weight_beyond_training_is_said(tmp_path, caplog):
+    predictor = load_predictor(write_release(tmp_path / "refining", learned_steps=2), "helpers.networks.TinyNet")
     low, high = predictor.lambda_range
     for lambda_k, said in ((low, False), (high, False), (high * 1.01, True), (low / 1.01, True)):
         caplog.clear()
-        Amortized(predictor, lambda_k, learned_steps=0)
+        Amortized(predictor, lambda_k)
         assert ("for which this explainer was trained" in caplog.text) == said
     caplog.clear()
-    Amortized(predictor, high * 2, rate=0.1, learned_steps=0)  # has no use for it
+    Amortized(predictor, high * 2, learned_steps=0)  # the weight only chooses among rates, which it was not trained for
     assert not caplog.text

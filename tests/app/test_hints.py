@@ -26,11 +26,15 @@ DOUBTFUL = {**GOOD, "caveats": "its outputs are saturated"}
         ("", [LOST], ["1 of 1 masks do not keep their class: try --min-retention 0.95 or a higher --rate or a lower "
                       "--lambda-k"]),
         ("--target 3", [LOST, GOOD],
-         ["1 of 2 masks do not reach that class, of which trained explainers know little: try --method cartoonx"]),
+         ["1 of 2 masks do not reach that class: try a higher --rate or a lower --lambda-k or --method cartoonx"]),
+        ("--method cartoonx --target 3", [LOST], ["1 of 1 masks do not reach that class: try a lower --lambda-k"]),
+        ("--method minimal --target 3", [LOST], ["1 of 1 masks do not reach that class"]),
         ("--max-distortion 0.1", [FULL, GOOD, LOST],
          ["no mask of those tried holds that bound for 1 of 3: theirs are full"]),
         ("--method wam --min-retention 0.95", [SHORT, GOOD],
-         ["1 of 2 certificates cannot show that retention: more --certificate-samples may"]),
+         ["1 of 2 certificates do not show that retention: compare the intervals"]),
+        ("--method wam --min-retention 0.95", [{**SHORT, "retention": 0.8}],
+         ["1 of 1 certificates do not show that retention: compare the intervals"]),
         ("--method wam", [DOUBTFUL], []),  # its line has said it
         ("--method wam", [DOUBTFUL, *[GOOD] * 30],
          ["1 of 31 certificates are doubtful: the column caveats of explanations/wam/summary.csv says why"]),

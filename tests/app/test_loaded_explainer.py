@@ -74,13 +74,20 @@ def test_classes_by_index_name_and_for_each_image(two_files):
         loaded.explain(two_files, [1, 2, 3])
 
 
-def test_a_trained_explainer_select_rates_rates_for_other_classes(tmp_path, two_files):
-    folder = write_release(tmp_path / "release")
+def test_a_trained_explainer_measures_rates_for_classes_that_are_not_predicted(tmp_path, two_files):
+    folder = write_release(tmp_path / "release", learned_steps=2)
     loaded = amortex.load_explainer(folder, classifier="helpers.networks.TinyNet", device="cpu")
-    assert loaded.explain(two_files).extra["passes"].max() < 10
-    asked = loaded.explain(two_files, 1)
-    assert asked.extra["passes"].min() >= 4 + SelectionConfig().samples
-    assert asked.settings["explainer_select_rate"] == 1
+    unasked = loaded.explain(two_files)
+    predicted = unasked.encoded.target.tolist()
+    assert unasked.extra["passes"].tolist() == [4 + 3 * loaded.explainer.learned_steps] * 2
+    asked = loaded.explain(two_files, predicted)  # the same, after a pass that tells what is predicted
+    assert torch.equal(asked.mask, unasked.mask)
+    assert asked.extra["passes"].tolist() == (unasked.extra["passes"] + 1).tolist()
+    other = loaded.explain(two_files, [predicted[0], (predicted[1] + 1) % 5])
+    torch.testing.assert_close(other.mask[0], unasked.mask[0], rtol=0, atol=1e-4)
+    assert other.extra["passes"][0] == unasked.extra["passes"][0] + 1
+    assert other.extra["passes"][1] >= 4 + SelectionConfig().samples
+    assert other.settings["explainer_other_select_rate"] == 1
     refining = write_release(tmp_path / "refining", learned_steps=2)
     loaded = amortex.load_explainer(refining, classifier="helpers.networks.TinyNet", learned_steps=2, device="cpu")
     with pytest.raises(InputError, match="refinement is learned for predicted classes"):

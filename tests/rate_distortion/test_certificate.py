@@ -87,8 +87,9 @@ def test_certificate_does_not_depend_on_the_batch(tiny_classifier, images):
     together = certify(rd, *uniform_masks(rd, images, 0.3), 8)
     for index in range(3):
         alone = certify(rd, *uniform_masks(rd, images[index : index + 1], 0.3), 8)
-        for single, batched in zip(alone, together, strict=True):
-            torch.testing.assert_close(single[0], batched[index], equal_nan=True)
+        for name, value in alone.row(0).items():
+            batched = together.row(index)[name]
+            assert value == (batched if isinstance(value, str) else pytest.approx(batched, rel=1e-5, abs=1e-6))
 
 
 @pytest.mark.parametrize("size", [(40,), (6, 5, 7)])
@@ -97,6 +98,6 @@ def test_sounds_and_volumes_are_certified_as_images_are(size):
     rd = RateDistortion(Classifier(AnyAxes([2, *size]), config, "linear"), Pixel())
     signals = torch.rand(3, 2, *size, generator=torch.Generator().manual_seed(0))
     certificate = certify(rd, *uniform_masks(rd, signals, 0.3), 8)
-    assert all(values.shape == (3,) for values in certificate)
+    assert all(len(values) == 3 for values in certificate)
     assert (certificate.ci_low <= certificate.distortion).all()
     assert certify(rd, *uniform_masks(rd, signals, 1.0), 8).retained.all()

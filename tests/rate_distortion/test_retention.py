@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from amortex.classifiers.classifier import Classifier
 from amortex.core.noise_streams import NoiseStreams
 from amortex.obfuscations.constant import Constant
-from amortex.rate_distortion.certificate import caveats, certify, clopper_pearson
+from amortex.rate_distortion.certificate import certify
+from amortex.rate_distortion.intervals import clopper_pearson
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms.pixel import Pixel
 
@@ -121,16 +122,57 @@ def test_certificates_say_what_makes_them_doubtful(logits, target, said):
     encoded = rd.encode(image, None if target is None else torch.tensor([target]))
     keeps_first = torch.zeros(1, 16)
     keeps_first[0, 0] = 1
-    found = caveats(certify(rd, encoded, keeps_first).row(0), rd.classifier)
-    assert len(found) == bool(said)
-    assert said in "".join(found)
+    certificate = certify(rd, encoded, keeps_first)
+    (found,) = certificate.caveats
+    assert bool(found) == bool(said)
+    assert said in found
+    assert ("caution: " + found in str(certificate)) == bool(said)
 
 
 def test_no_label_that_reaches_one_half_is_said():
     rd = RateDistortion(Classifier(TwoLabels(), CONFIG, "labels", activation="sigmoid"), Pixel())
     encoded = rd.encode(torch.full((1, 1, 4, 4), 0.45))
-    found = caveats(certify(rd, encoded, torch.ones(1, 16)).row(0), rd.classifier)
+    (found,) = certify(rd, encoded, torch.ones(1, 16)).caveats
     assert "no label reaches a probability of one half: the highest is 0.047" in found
+
+
+def test_an_improbable_class_that_is_lost_is_not_taken_for_one_that_needs_no_input():
+    """Its distortion is small whatever happens: at most the square of its probability."""
+    rd = RateDistortion(Classifier(ManyClasses(), CONFIG, "many"), Pixel())
+    image = torch.zeros(1, 1, 4, 4)
+    image[0, 0, 0, 0] = 1.0
+    encoded = rd.encode(image)
+    certificate = certify(rd, encoded, torch.zeros(1, 16))
+    assert certificate.probability.item() < 0.03
+    assert certificate.distortion.item() < 1e-3
+    assert not certificate.retained.item()
+    assert certificate.caveats == ("",)
+
+
+class ManyClasses(nn.Module):
+    """A hundred classes, all of which are improbable; the first needs the first pixel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x.flatten(1)[:, :1], x.new_full((len(x), 1), 0.5), x.new_zeros(len(x), 98)], 1)
+
+
+def test_full_masks_are_said_to_show_nothing():
+    rd = pipeline()
+    encoded = rd.encode(standardised(2))
+    certificate = certify(rd, encoded, torch.stack([torch.ones(16), torch.full((16,), 0.9)]))
+    assert "the mask is full" in certificate.caveats[0]
+    assert "full" not in certificate.caveats[1]
+
+
+def test_outputs_that_are_no_numbers_have_no_retention():
+    rd = pipeline(lambda pixel: torch.where(pixel > 0.5, torch.nan, 20 * (pixel - 0.3)))
+    image = standardised(1)
+    image[0, 0, 0, 0] = 0.4
+    encoded = rd.encode(image)
+    certificate = certify(rd, encoded, torch.zeros(1, 16))
+    for name in ("retention", "retention_low", "retention_high", "distortion"):
+        assert getattr(certificate, name).isnan().all()
+    assert "not a number" in certificate.caveats[0]
 
 
 def test_a_certificate_is_printed_as_text():
@@ -138,7 +180,11 @@ def test_a_certificate_is_printed_as_text():
     image = standardised(1)
     image[0, 0, 0, 0] = 0.9
     encoded = rd.encode(image.expand(2, -1, -1, -1), torch.tensor([1, 0]))
-    predicted, other = str(certify(rd, encoded, torch.ones(2, 16))).splitlines()
-    kept = "rate 100.00%, distortion 0.0000 [0.0000, 0.0000], class retained, in 100.0% of draws [100.0%, 100.0%]"
-    lost = "rate 100.00%, distortion 1.0000 [1.0000, 1.0000], class not reached, in 0.0% of draws [0.0%, 0.0%]"
-    assert (predicted, other) == (kept, lost)
+    most = torch.ones(2, 16)
+    most[:, 1] = 0
+    predicted, other = str(certify(rd, encoded, most)).splitlines()
+    kept = "rate 93.75%, distortion 0.0000 [0.0000, 0.0000], class retained in the mean, and in 100.0% of draws "
+    lost = "rate 93.75%, distortion 1.0000 [1.0000, 1.0000], class not reached in the mean, and in 0.0% of draws "
+    assert (predicted, other[: len(lost)]) == (kept + "[100.0%, 100.0%]", lost)
+    assert certify(pipeline(), pipeline().encode(image), most[:1]).draws.tolist() == [64]
+    assert "of 64 draws" in str(certify(pipeline(), pipeline().encode(image), most[:1]))

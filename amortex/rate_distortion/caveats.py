@@ -1,0 +1,58 @@
+"""What makes certificates doubtful: where their model breaks, they say nothing of the mask."""
+
+import torch
+from torch import Tensor
+
+from amortex.classifiers.classifier import LABEL_THRESHOLD
+from amortex.core.noise_streams import NoiseStreams
+from amortex.rate_distortion.encoded_batch import EncodedBatch
+from amortex.rate_distortion.pipeline import RateDistortion, class_probability
+
+EMPTY_SAMPLES = 8  # draws that measure the empty mask, where a mask has hardly any distortion
+NEGLIGIBLE = 1e-3  # share of the largest distortion: a mask below has kept all, or dropped what nobody needs
+IMPROBABLE = 1e-3  # probability of a requested class that the image hardly shows
+SATURATED = 1 - 1e-6  # probability that is 1 to rounding
+FULL_RATE = 0.9999  # masks above this rate drop nothing
+
+NO_NUMBER = "the classifier's output is not a number: nothing is measured"
+FULL = "the mask is full: it drops nothing, and shows nothing"
+SATURATION = "the class has probability 1 even where everything is replaced: its outputs are saturated"
+INDEPENDENT = "the empty mask keeps the output, too: it does not depend on the input under this obfuscation"
+
+
+def caveats(rd: RateDistortion, encoded: EncodedBatch, mask: Tensor, distortion: Tensor, seed: int) -> tuple[str, ...]:
+    """What makes the certificates of masks ``(B, k)`` with these mean distortions ``(B,)`` doubtful, in words."""
+    classifier, p = rd.classifier, class_probability(encoded)
+    full, holds = mask.mean(1) > FULL_RATE, _empty_mask_holds(rd, encoded, distortion, seed)
+    several = encoded.predicted & (p < LABEL_THRESHOLD) & classifier.multi_label
+    improbable = ~encoded.predicted & (p < IMPROBABLE)
+    texts = []
+    for index, probability in enumerate(p.tolist()):
+        found = list(classifier.caveats)
+        if not bool(p[index].isfinite() & distortion[index].isfinite()):
+            found.append(NO_NUMBER)
+        if holds[index]:
+            found.append(SATURATION if probability > SATURATED else INDEPENDENT)
+        if full[index]:
+            found.append(FULL)
+        if several[index]:
+            found.append(f"no label reaches a probability of one half: the highest is {probability:.2g}")
+        if improbable[index]:
+            found.append(f"the image hardly shows this class: its probability is {probability:.1g}")
+        texts.append("; ".join(found))
+    return tuple(texts)
+
+
+def _empty_mask_holds(rd: RateDistortion, encoded: EncodedBatch, distortion: Tensor, seed: int) -> Tensor:
+    """Whether the distortion ``(B,)`` of a mask is negligible, and that of the empty mask is, too."""
+    largest = torch.ones_like(distortion)
+    if rd.distortion == "label_l2":  # that of a class of which nothing is left
+        largest = torch.where(encoded.predicted, class_probability(encoded).square(), 1.0)
+    holds = distortion < NEGLIGIBLE * largest
+    indices = holds.nonzero()[:, 0]
+    if len(indices):
+        part = encoded.of(indices)
+        empty = torch.zeros(len(indices), encoded.layout.k, dtype=distortion.dtype, device=distortion.device)
+        outcome = rd(part, empty, NoiseStreams.evaluation(part.image, seed), EMPTY_SAMPLES)
+        holds[indices] = outcome.distortion.mean(1) < NEGLIGIBLE * largest[indices]
+    return holds
