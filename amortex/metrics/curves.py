@@ -19,13 +19,17 @@ class RateDistortionCurve(ExplanationMetric):
 
     Columns: ``l2@RATE``, ``label_l2@RATE``, ``retained@RATE`` for each rate; ``l2_area``, ``l2_log_area`` (from rate
     0.005 on), ``label_l2_area``, ``label_l2_log_area``, mean heights of the curves; with a `lambda_k`,
-    ``best_objective``, the lowest J of each image over the rates. Lower is better.
+    ``best_objective``, J of each image at its best rate, chosen on one half of the draws and measured on the other.
+    Lower is better.
 
     Arguments:
         rd: over the transform that the explanations are over.
         rates: shares of coefficients.
         samples: noise draws.
         lambda_k: weight of the rate in the objective.
+
+    Raises:
+        InputError: a `lambda_k`, and a single draw, which leaves none to measure the chosen rate on.
 
     >>> metric = RateDistortionCurve(rd, rates=(0.05, 0.2, 1.0), samples=2)
     >>> metric.update(explanation)
@@ -42,6 +46,8 @@ class RateDistortionCurve(ExplanationMetric):
         samples: int = 64,
         lambda_k: float | None = None,
     ) -> None:
+        if lambda_k is not None and samples < 2:
+            raise InputError(f"best_objective needs at least 2 samples, not {samples}")
         kinds = ("l2", "label_l2", "retained")
         columns = [f"{kind}@{rate:g}" for kind in kinds for rate in rates]
         areas = [f"{kind}_{axis}" for kind in kinds[:2] for axis in ("area", "log_area")]

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from amortex.amortized.predictor import CURVE_RATES, MaskPredictor, Prediction
 from amortex.core.noise_streams import NoiseStreams
+from amortex.metrics.functional import best_objective
+from amortex.rate_distortion.encoded_batch import Outcome
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Validation:
         predictor: the network, whose own weights are left out.
         decoder: the weights.
         lambda_k: sparsity weights at which the objective is measured.
-        samples: noise draws per mask.
+        samples: noise draws per mask. With a single one, ``val/best_objective`` is biased downwards.
         refinement_steps: learned steps of refined masks; 0 means that there are none.
         rise_threshold: of the distortion from one rate to the next; a larger one counts as a rise.
         seed: of the noise that refinement sees.
@@ -43,8 +45,8 @@ class Validation:
 
     def __call__(self, prediction: Prediction) -> dict[str, Tensor]:
         """Measurements by name, ``(B,)`` each."""
-        distortions = torch.stack([self.distortion(prediction, prediction.mask(rate))[0] for rate in CURVE_RATES], 1)
-        rates = torch.tensor(CURVE_RATES, device=distortions.device)
+        draws = torch.stack([self.outcome(prediction, prediction.mask(rate)).distortion for rate in CURVE_RATES], 1)
+        distortions = draws.mean(2)
         measured = {
             "val/curve_error": (prediction.curve - distortions).abs().mean(1),
             "val/rises": (distortions.diff(dim=1) > self.rise_threshold).any(1).float(),
@@ -55,7 +57,7 @@ class Validation:
             measured[f"val/rate_{value:g}"] = rate
             measured[f"val/distortion_{value:g}"] = distortion
             measured[f"val/objective_{value:g}"] = distortion + value * rate
-            measured[f"val/best_objective_{value:g}"] = (distortions + value * rates).amin(1)
+            measured[f"val/best_objective_{value:g}"] = best_objective(CURVE_RATES, draws, value)
             measured[f"val/retained_{value:g}"] = retained.float()
             if self.refinement_steps:
                 mask = self.refined_mask(prediction, value)
@@ -71,12 +73,16 @@ class Validation:
         return self.predictor.refine(prediction, lambda_k, self.refinement_steps, streams, decoder=self.decoder)
 
     def distortion(self, prediction: Prediction, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Distortion ``(B,)`` on noise that training never sees, and whether the class is retained."""
-        encoded = prediction.encoded
-        streams = NoiseStreams.of(encoded.image, stream="evaluate")
-        outcome = self.predictor.rate_distortion(encoded, mask, streams, self.samples)
-        retained = self.predictor.rate_distortion.classifier.decides(outcome.probabilities, encoded.target)
-        return outcome.distortion.mean(1), retained
+        """Mean distortion ``(B,)``, and whether the class is retained."""
+        outcome = self.outcome(prediction, mask)
+        decides = self.predictor.rate_distortion.classifier.decides
+        return outcome.distortion.mean(1), decides(outcome.probabilities, prediction.encoded.target)
+
+    def outcome(self, prediction: Prediction, mask: Tensor) -> Outcome:
+        """What a mask does on noise that training never sees."""
+        streams = NoiseStreams.of(prediction.encoded.image, stream="evaluate")
+        measured: Outcome = self.predictor.rate_distortion(prediction.encoded, mask, streams, self.samples)
+        return measured
 
 
 def mean_over_devices(names: Sequence[str], measured: list[dict[str, Tensor]], strategy: Any) -> dict[str, Tensor]:

@@ -6,9 +6,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from amortex.amortized.explainer import Amortized
 from amortex.core.errors import InputError
+from amortex.core.noise_streams import NoiseStreams
+from amortex.data.validation import evenly_spaced
+from amortex.explainers import build_explainer
 from amortex.training.callbacks import FitSummary, summary
-from amortex.training.callbacks.summary import Objectives
+from amortex.training.callbacks.summary import Objectives, averaged
 from helpers.data import make
 from helpers.problems import training_module
 
@@ -45,11 +49,13 @@ def test_the_line_says_how_good_the_explainer_is_and_what_to_do():
     )
     worse = str(replace(GOOD, explainer=0.7, explainer_best=0.4))
     assert worse.endswith(
-        ": it is worse than the ordering magnitude and the empty mask; train longer (--trainer.max_steps)"
+        ": on these images it is not better than the ordering magnitude and the empty mask; "
+        "train longer (--trainer.max_steps)"
     )
     badly_cut = str(replace(GOOD, explainer=0.5, explainer_best=0.3))
     assert badly_cut.endswith(
-        ": it is worse than the ordering magnitude; train longer (--trainer.max_steps), or explain with --select-rate"
+        ": on these images it is not better than the ordering magnitude; train longer (--trainer.max_steps), "
+        "or explain with --select-rate"
     )
     assert "\n" not in worse
 
@@ -68,6 +74,68 @@ def test_averaged_weights_are_measured_on_evenly_spaced_images_and_nothing_is_ch
     assert module.predictor.training
     assert torch.equal(torch.get_rng_state(), random)
     assert capsys.readouterr().out == f"{GOOD}\n"
+
+
+class Log:
+    """A logger."""
+
+    def __init__(self) -> None:
+        self.logged: dict[str, float] = {}
+
+    def log_metrics(self, values: dict[str, float], step: int) -> None:
+        self.logged.update(values)
+
+    def save(self) -> None:
+        pass
+
+
+def test_what_is_logged_is_the_objective_of_the_masks(monkeypatch, capsys):
+    def short(name, rd, **options):
+        return build_explainer(name, rd, **options, **({"steps": 20} if name == "cartoonx" else {}))
+
+    monkeypatch.setattr(summary, "build_explainer", short)
+    data, module, log = make(input_size=32, val_images=2), training_module(), Log()
+    FitSummary(images=2, samples=4, lambda_k=2.0).on_fit_end(trainer(data, loggers=[log], global_step=3), module)
+    rd, image = module.predictor.rate_distortion, evenly_spaced(data.val_source.source, data.preprocess, 2)
+    encoded = rd.encode(image)
+    mask = short("cartoonx", rd, lambda_k=2.0, preset="fast").explain(image).mask
+
+    def expected(mask: torch.Tensor) -> float:
+        return (
+            (rd(encoded, mask, NoiseStreams.evaluation(image), 4).distortion.mean(1) + 2.0 * mask.mean(1)).mean().item()
+        )
+
+    assert log.logged["summary/cartoonx"] == pytest.approx(expected(mask), rel=1e-3)
+    assert log.logged["summary/empty"] == pytest.approx(expected(torch.zeros_like(mask)), rel=1e-5)
+    with averaged(module) as predictor:
+        own = Amortized(predictor, 2.0).explain(image).mask
+    assert log.logged["summary/explainer"] == pytest.approx(expected(own), rel=1e-5)
+    assert f"empty mask {log.logged['summary/empty']:.3f}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA"), MemoryError(),
+                                   RuntimeError("DefaultCPUAllocator: can't allocate memory")])  # fmt: skip
+def test_where_memory_runs_out_training_is_done_all_the_same(error, monkeypatch, capsys):
+    data, module = make(input_size=32, val_images=2), training_module().train()
+    decoder, build = module.predictor.decoder, summary.build_explainer
+
+    def explainer(name, rd, **options):
+        if name == "cartoonx":
+            raise error
+        return build(name, rd, **options)
+
+    monkeypatch.setattr(summary, "build_explainer", explainer)
+    FitSummary(samples=2).on_fit_end(trainer(data), module)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line == "no closing measurement: out of memory (--summary.images 0 leaves this out)"
+    assert module.predictor.decoder is decoder
+    assert module.training
+
+
+def test_errors_of_the_program_are_not_hidden(monkeypatch):
+    monkeypatch.setattr(summary, "build_explainer", lambda *_, **__: torch.zeros(2) @ torch.zeros(3))
+    with pytest.raises(RuntimeError, match="inconsistent tensor size"):
+        FitSummary(samples=2).on_fit_end(trainer(make(input_size=32, val_images=2)), training_module())
 
 
 @pytest.mark.parametrize(
@@ -99,7 +167,7 @@ def test_the_sparsity_weight_is_one_that_is_validated(validated, weight):
     ("settings", "message"),
     [
         ({"images": -1}, "summary.images must be at least 0"),
-        ({"samples": 0}, "summary.samples must be at least 1"),
+        ({"samples": 1}, "summary.samples must be at least 2"),
         ({"lambda_k": float("nan")}, "summary.lambda_k must be at least 0 and finite"),
     ],
 )

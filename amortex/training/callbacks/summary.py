@@ -14,6 +14,7 @@ from amortex.amortized.decoder import Decoder
 from amortex.amortized.explainer import Amortized
 from amortex.amortized.predictor import MaskPredictor
 from amortex.core.errors import InputError
+from amortex.core.process import out_of_memory
 from amortex.data import ImageData
 from amortex.data.validation import evenly_spaced
 from amortex.explainers import METHODS, build_explainer
@@ -35,7 +36,7 @@ class Objectives:
         lambda_k: weight of the rate.
         images: how many there are.
         explainer: of the masks that the explainer gives by default.
-        explainer_best: of hard masks in its order, at the best rate of each image.
+        explainer_best: of hard masks in its order, at the best rate of each image, chosen on other noise.
         trivial: the same for orderings that hardly depend on the classifier, by name.
         empty: of the empty mask.
         cartoonx: of CartoonX.
@@ -71,11 +72,12 @@ class Objectives:
             f"(measured in {self.seconds:.0f} s; {OFF})"
         )
         baselines = {f"the ordering {name}": ordering, "the empty mask": self.empty}
-        better = [baseline for baseline, value in baselines.items() if not self.explainer < value]
-        if not better:
+        unbeaten = [baseline for baseline, value in baselines.items() if not self.explainer < value]
+        if not unbeaten:
             return line
         remedy = ", or explain with --select-rate" if self.explainer_best < min(baselines.values()) else ""
-        return f"{line}: it is worse than {' and '.join(better)}; train longer (--trainer.max_steps){remedy}"
+        verdict = f"on these images it is not better than {' and '.join(unbeaten)}"  # so few say nothing of others
+        return f"{line}: {verdict}; train longer (--trainer.max_steps){remedy}"
 
 
 class FitSummary(Callback):
@@ -83,11 +85,11 @@ class FitSummary(Callback):
 
     All are measured by the metrics of ``train.py compare``, on the same noise: explainer, CartoonX and the empty mask
     as they are, orderings at the best of the rates of `RateDistortionCurve` for each image. The first process measures,
-    and only a run that ends by itself. Most of the time is CartoonX's.
+    and only a run that ends by itself. Most of the time is CartoonX's. Where memory runs out, a line says so instead.
 
     Arguments:
         images: how many validation images, evenly spaced over their list; 0 leaves the summary out.
-        samples: noise draws per mask, by default as in ``configs/compare/cpu.yaml``.
+        samples: noise draws per mask, at least 2; by default as in ``configs/compare/cpu.yaml``.
         lambda_k: sparsity weight; by default 5 if that is validated, else the middle one of those that are.
 
     Raises:
@@ -96,7 +98,7 @@ class FitSummary(Callback):
 
     def __init__(self, images: int = 4, samples: int = 8, lambda_k: float | None = None) -> None:
         require(images >= 0, "summary.images", "at least 0")
-        require(samples >= 1, "summary.samples", "at least 1")
+        require(samples >= 2, "summary.samples", "at least 2")  # to choose a rate, and to measure it
         require(lambda_k is None or 0 <= lambda_k < float("inf"), "summary.lambda_k", "at least 0 and finite")
         self.images, self.samples, self.lambda_k = images, samples, lambda_k
 
@@ -110,8 +112,11 @@ class FitSummary(Callback):
             image = evenly_spaced(data.val_source.source, data.preprocess, self.images).to(module.device)
             with averaged(module) as predictor:
                 objectives = measure(predictor, image, self.weight(module.lambda_k), self.samples)
-        except InputError as error:  # training is done all the same
-            print(f"no closing measurement: {error} ({OFF})")
+        except (InputError, RuntimeError, MemoryError) as error:  # training is done all the same
+            full = out_of_memory(error)
+            if not full and not isinstance(error, InputError):
+                raise
+            print(f"no closing measurement: {'out of memory' if full else error} ({OFF})")
             return
         print(objectives)
         for logger in trainer.loggers:
@@ -174,7 +179,7 @@ def objective(rd: RateDistortion, explanation: Explanation, lambda_k: float, sam
 
 
 def best_objective(rd: RateDistortion, explanation: Explanation, lambda_k: float, samples: int) -> float:
-    """Mean of the best of hard masks of several rates, for each image."""
+    """Mean over images of hard masks at the best of several rates, chosen on other noise."""
     return mean(RateDistortionCurve(rd, samples=samples, lambda_k=lambda_k), explanation, "best_objective")
 
 
