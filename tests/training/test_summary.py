@@ -14,6 +14,7 @@ from amortex.explainers import build_explainer
 from amortex.training.callbacks import FitSummary, summary
 from amortex.training.callbacks.summary import Objectives, averaged
 from helpers.data import make
+from helpers.presets import SHORT
 from helpers.problems import training_module
 
 GOOD = Objectives(
@@ -91,7 +92,7 @@ class Log:
 
 def test_what_is_logged_is_the_objective_of_the_masks(monkeypatch, capsys):
     def short(name, rd, **options):
-        return build_explainer(name, rd, **options, **({"steps": 20} if name == "cartoonx" else {}))
+        return build_explainer(name, rd, **options | ({"preset": SHORT} if options else {}))
 
     monkeypatch.setattr(summary, "build_explainer", short)
     data, module, log = make(input_size=32, val_images=2), training_module(), Log()
@@ -101,9 +102,8 @@ def test_what_is_logged_is_the_objective_of_the_masks(monkeypatch, capsys):
     mask = short("cartoonx", rd, lambda_k=2.0, preset="fast").explain(image).mask
 
     def expected(mask: torch.Tensor) -> float:
-        return (
-            (rd(encoded, mask, NoiseStreams.evaluation(image), 4).distortion.mean(1) + 2.0 * mask.mean(1)).mean().item()
-        )
+        distortion = rd(encoded, mask, NoiseStreams.evaluation(image), 4).distortion
+        return (distortion.mean(1) + 2.0 * mask.mean(1)).mean().item()
 
     assert log.logged["summary/cartoonx"] == pytest.approx(expected(mask), rel=1e-3)
     assert log.logged["summary/empty"] == pytest.approx(expected(torch.zeros_like(mask)), rel=1e-5)
