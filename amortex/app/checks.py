@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -86,8 +86,19 @@ def changed_options(options: argparse.Namespace, names: tuple[str, ...]) -> dict
     return {name: getattr(options, name) for name in names if getattr(options, name) != DEFAULTS[name]}
 
 
+def check_photographs(value_range: Sequence[float] | None) -> None:
+    """Raises InputError where a value range was given that is not that of photographs."""
+    if value_range is not None and tuple(value_range) != Problem.value_range:
+        low, high = value_range
+        raise InputError(
+            f"photographs have values in [0, 1], whatever their files hold, not in [{low:g}, {high:g}]: leave the "
+            "range out, and give mean and std for values in [0, 1]"
+        )
+
+
 def check_files(options: argparse.Namespace) -> None:
-    """Raises InputError where a file that an option names is not there."""
+    """Raises InputError where a file that an option names is not there, or photographs cannot have such values."""
+    check_photographs(options.value_range)
     for path in options.inputs:
         if not os.path.exists(path):
             raise InputError(f"{path}: no such file or folder")

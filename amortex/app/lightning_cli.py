@@ -14,6 +14,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 
 from amortex.amortized.checkpoints import read, refuse_code
+from amortex.app.checks import check_photographs
 from amortex.app.explain_command import print_rows
 from amortex.app.parsing import with_near_option
 from amortex.core.errors import InputError
@@ -187,6 +188,7 @@ class TrainCLI(OneLineCLI):
 
 def open_data(cli: LightningCLI, stage: str) -> None:
     """Tell the data what the classifier wants, and find its images, unless they have to be downloaded first."""
+    check_photographs(cli.model.predictor.rate_distortion.value_range)
     cli.datamodule.configure(cli.model.data_config)
     if not cli.datamodule.download:
         cli.datamodule.setup(stage)

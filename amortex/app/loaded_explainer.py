@@ -1,7 +1,7 @@
 """An explainer that takes photographs as people have them, and returns explanations that can be shown and saved."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from amortex.app.checks import check_photographs
 from amortex.classifiers.classifier import Classifier
 from amortex.core.errors import InputError
 from amortex.explainers.base import Explainer
@@ -23,16 +24,18 @@ Array = NDArray[Any]
 Images = Tensor | Photograph | Array | Sequence[Photograph | Array] | Sequence[Tensor]
 Target = int | str | Sequence[int | str] | Tensor | Array | None
 
-ACCEPTED = "images are paths, PIL images, contents of image files, uint8 arrays (H, W, 3), or tensors"
+ACCEPTED = (
+    "images are paths, PIL images, contents of image files, arrays (H, W, 3) of bytes or floats in [0, 1], or tensors"
+)
 
 
 class LoadedExplainer:
     """What `load_explainer` returns.
 
     Images are a tensor ``(B, C, H, W)`` with pixels in [0, 1], or a list of tensors ``(C, H, W)``; or a path, a PIL
-    image, the bytes of an image file, an array of bytes ``(H, W, 3)`` (red, green, blue), or a list of these, which are
-    resized and cropped for the classifier. Targets are a class index or name for all images, or one for each; None
-    means the predicted classes.
+    image, the bytes of an image file, an array ``(H, W, 3)`` (red, green, blue) of bytes or of floats in [0, 1], which
+    are rounded to bytes, or a list of these, which are resized and cropped for the classifier. Targets are a class
+    index or name for all images, or one for each; None means the predicted classes.
 
     Arguments:
         explainer: explains tensors.
@@ -79,7 +82,7 @@ class LoadedExplainer:
 
     def _read(self, images: Images) -> tuple[Tensor, list[Source]]:
         device = self.classifier.mean.device
-        single = isinstance(images, Photograph) or _is_picture(images)
+        single = isinstance(images, Photograph) or self._is_picture(images)
         if not single and isinstance(images, np.ndarray):
             images = torch.from_numpy(images)
         if not isinstance(images, Tensor):
@@ -92,7 +95,8 @@ class LoadedExplainer:
         if images.ndim != 2 + len(size) or not len(images) or images.shape[1] != channels:
             axes = {1: "T", 2: "H, W", 3: "D, H, W"}[len(size)]
             hint = ": give image[None]" if images.ndim == 1 + len(size) and images.shape[0] == channels else ""
-            raise InputError(f"images must be a tensor (B, {channels}, {axes}), not {tuple(images.shape)}{hint}")
+            hint = ": give a list of its pictures" if images.ndim == 4 and images.shape[3] in (3, 4) else hint
+            raise InputError(f"images must be a tensor (B, {channels}, {axes}), not {_described(images)}{hint}")
         if not images.is_floating_point():
             raise InputError(f"images must be floats in [0, 1], not {images.dtype}: divide bytes by 255")
         images = images.float()
@@ -101,15 +105,17 @@ class LoadedExplainer:
     def _preprocessed(self, photographs: Sequence[Any]) -> tuple[Tensor, list[Source]]:
         """Pixels of photographs that are resized and cropped, and what their results are named after."""
         preprocess, pixels, sources = Preprocess(self.classifier.data_config), [], []
+        check_photographs(self.explainer.rate_distortion.value_range)
         for photograph in photographs:
-            photograph = Image.fromarray(photograph) if _is_picture(photograph) else photograph
+            photograph = Image.fromarray(_as_bytes(photograph)) if self._is_picture(photograph) else photograph
             if isinstance(photograph, Image.Image):
                 pixels.append(preprocess(photograph))
             elif isinstance(photograph, str | Path | bytes):
                 pixels.append(preprocess.load(photograph))
             else:
                 hint = ": of (image, label) pairs, give the images" if isinstance(photograph, int | tuple) else ""
-                raise InputError(f"{ACCEPTED}, not {type(photograph).__name__}{hint}")
+                hint = ": a list holds tensors alone, or none" if isinstance(photograph, Tensor) else hint
+                raise InputError(f"{ACCEPTED}, not {_described(photograph)}{hint}")
             file = isinstance(photograph, str | Path)
             sources.append(
                 Source(Path(photograph), Path(Path(photograph).name)) if file else _source_by_content(pixels[-1])
@@ -117,13 +123,25 @@ class LoadedExplainer:
         preprocess.warn_of_small_images()
         return torch.stack(pixels), sources
 
+    def _is_picture(self, images: Any) -> bool:
+        """Whether this is an array as image libraries have them: grey, ``(H, W, 3)`` or ``(H, W, 4)``.
+
+        Arrays of floats may be other signals, or have their channels first.
+        """
+        if not isinstance(images, np.ndarray) or not (images.ndim == 2 or images.shape[2:] in ((3,), (4,))):
+            return False
+        floats = np.issubdtype(images.dtype, np.floating) and len(self.classifier.input_size) == 3
+        return images.dtype == np.uint8 or (floats and images.shape[0] not in (1, 3))
+
     def _classes(self, target: Target, count: int) -> Tensor | None:
         if target is None:
             return None
         if isinstance(target, Tensor | np.ndarray):
             targets = target.reshape(-1).tolist()
         else:
-            listed = [target] if isinstance(target, str) or not isinstance(target, Iterable) else target
+            given: Any = target
+            single = isinstance(given, str | bytes | Set | Mapping) or not isinstance(given, Iterable)
+            listed = [given] if single else given
             targets = [name.item() if isinstance(name, Tensor | np.generic) else name for name in listed]
         targets = targets * count if len(targets) == 1 else targets
         if len(targets) != count:
@@ -134,11 +152,20 @@ class LoadedExplainer:
         return f"{self.method}: {self.explainer}"
 
 
-def _is_picture(images: Any) -> bool:
-    """Whether this is an array of bytes as image libraries have them: grey, ``(H, W, 3)`` or ``(H, W, 4)``."""
-    if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
-        return False
-    return images.ndim == 2 or (images.ndim == 3 and images.shape[2] in (3, 4))
+def _as_bytes(picture: Array) -> Array:
+    """A picture of bytes, or of floats; raises InputError for floats that are not in [0, 1]."""
+    if picture.dtype == np.uint8:
+        return picture
+    if not ((picture >= 0) & (picture <= 1)).all():
+        raise InputError(f"a picture of floats has values in [0, 1], not from {picture.min():g} to {picture.max():g}")
+    return (255 * picture).round().astype(np.uint8)
+
+
+def _described(images: Any) -> str:
+    """What was given instead of images."""
+    if isinstance(images, Tensor | np.ndarray):
+        return f"{tuple(images.shape)} of {str(images.dtype).removeprefix('torch.')}"
+    return type(images).__name__
 
 
 def _listed(images: Any) -> list[Any]:

@@ -1,7 +1,7 @@
 """What a network expects of its inputs: size, channels, normalisation."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -107,6 +107,24 @@ def check_normalisation(mean: Tensor, std: Tensor, channels: int) -> None:
         raise InputError(f"mean and std need 1 or {channels} values, one per input channel")
     if not bool((std > 0).all() & std.isfinite().all() & mean.isfinite().all()):
         raise InputError("mean and std must be finite, and every std above 0")
+
+
+def checked_range(value_range: Sequence[float], mean: Tensor, std: Tensor) -> tuple[float, float]:
+    """The interval that signals are in, as two floats.
+
+    Raises:
+        InputError: it is none, or a mean lies above it, or a std is longer than it.
+    """
+    if len(value_range) != 2 or not value_range[0] < value_range[1]:
+        raise InputError(f"value_range must be an interval, not {value_range}")
+    low, high = map(float, value_range)
+    for name, value, most in (("mean", float(mean.max()), high), ("std", float(std.max()), high - low)):
+        if value > torch.tensor(most):  # in float32, as the value is
+            raise InputError(
+                f"a {name} of {value:g} does not fit values in [{low:g}, {high:g}]: where mean and std are those of "
+                "bytes, divide them by 255; where signals have other values, give value_range"
+            )
+    return low, high
 
 
 def _patch_embedding(model: nn.Module) -> Any:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from amortex.classifiers.classifier import Classifier
+from amortex.classifiers.data_config import checked_range
 from amortex.core.catalog import check_name
 from amortex.core.errors import InputError
 from amortex.core.layout import Coefficients
@@ -64,9 +65,7 @@ class RateDistortion(Chunking, nn.Module):
         self.transform = transform or Wavelet(dims=len(classifier.input_size) - 1)
         self.obfuscation = obfuscation or Gaussian()
         self.distortion = distortion
-        self.value_range = (float(value_range[0]), float(value_range[1]))
-        if not self.value_range[0] < self.value_range[1]:
-            raise InputError(f"value_range must be an interval, not {value_range}")
+        self.value_range = checked_range(value_range, classifier.mean, classifier.std)
         if distortion == "kl" and classifier.multi_label:
             raise InputError("kl compares distributions over classes, and several labels have none: use label_l2 or l2")
 

@@ -53,6 +53,9 @@ def test_contents_of_files_arrays_and_lists_of_tensors_are_images(two_files):
         assert torch.equal(loaded.explain(images).mask, expected.mask)
     for image in (contents[1], arrays[1]):
         assert torch.equal(loaded.explain(image).encoded.image, expected.encoded.image[1:])
+    floats = [array / 255 for array in arrays]
+    assert torch.equal(loaded.explain(floats).mask, expected.mask)
+    assert torch.equal(loaded.explain(floats[1].astype(np.float32)).encoded.image, expected.encoded.image[1:])
     grey = loaded.explain(arrays[0][..., 0]).encoded.image
     assert torch.equal(grey[:, 0], grey[:, 2])
 
@@ -67,7 +70,15 @@ def test_classes_by_index_name_and_for_each_image(two_files):
         loaded.explain(two_files, "cat")
     with pytest.raises(InputError, match="class 5 does not exist"):
         loaded.explain(two_files, 5)
-    for target, shown in ((1.0, "1.0"), (torch.tensor([1.0, 2.0]), "1.0"), (True, "True"), (float("nan"), "nan")):
+    for target, shown in (
+        (b"1", "b'1'"),
+        ({1}, "{1}"),
+        ({1: "a"}, "{1: 'a'}"),
+        (1.0, "1.0"),
+        (torch.tensor([1.0, 2.0]), "1.0"),
+        (True, "True"),
+        (float("nan"), "nan"),
+    ):
         with pytest.raises(InputError, match=rf"a target is a class index \(an integer\) or a name, not {shown}"):
             loaded.explain(two_files, target)
     with pytest.raises(InputError, match="3 targets were given for 2 images"):
@@ -103,12 +114,20 @@ def test_a_trained_explainer_measures_rates_for_classes_that_are_not_predicted(t
         ([3], "not int: of \\(image, label\\) pairs, give the images"),
         ([(Image.new("RGB", (40, 40)), 3)], "not tuple: of \\(image, label\\) pairs"),
         (b"GIF89a", r"bytes: not a readable image \(UnidentifiedImageError: cannot identify image file\)"),
-        (np.zeros((2, 40, 40, 3), np.uint8), r"\(B, 3, H, W\), not \(2, 40, 40, 3\)"),
+        (
+            np.zeros((2, 40, 40, 3), np.uint8),
+            r"\(B, 3, H, W\), not \(2, 40, 40, 3\) of uint8: give a list of its pictures",
+        ),
+        (np.zeros((40, 40, 3), np.int64), r"\(B, 3, H, W\), not \(40, 40, 3\) of int64"),
+        ([np.zeros((40, 40, 3), np.int64)], r"or tensors, not \(40, 40, 3\) of int64"),
+        (np.zeros((3, 40, 3)), r"not \(3, 40, 3\) of float64"),
+        (np.full((40, 40, 3), 255.0), r"values in \[0, 1\], not from 255 to 255"),
+        (np.full((40, 40, 3), np.nan), "not from nan to nan"),
         (np.zeros((3, 40, 40), np.uint8), r"not \(3, 40, 40\)"),
         ([torch.rand(3, 32, 32), torch.rand(3, 40, 40)], r"one shape, not \(3, 32, 32\) and \(3, 40, 40\)"),
-        ([torch.rand(3, 32, 32), Image.new("RGB", (40, 40))], "or tensors, not Tensor"),
+        ([torch.rand(3, 32, 32), Image.new("RGB", (40, 40))], "a list holds tensors alone, or none"),
         ([torch.zeros(3, 32, 32), torch.full((3, 32, 32), torch.nan)], r"pixels of input 1 .* are NaN"),
-        (torch.rand(3, 32, 32), r"\(B, 3, H, W\), not \(3, 32, 32\): give image\[None\]"),
+        (torch.rand(3, 32, 32), r"\(B, 3, H, W\), not \(3, 32, 32\) of float32: give image\[None\]"),
         (torch.rand(1, 1, 32, 32), r"\(B, 3, H, W\), not \(1, 1, 32, 32\)"),
         (torch.rand(0, 3, 32, 32), "not \\(0, 3, 32, 32\\)"),
         (None, "not NoneType"),
@@ -120,6 +139,20 @@ def test_bad_images_get_one_line(images, why):
     with pytest.raises(InputError, match=why) as caught:
         load().explain(images)
     assert "\n" not in str(caught.value)
+
+
+def test_photographs_are_in_the_unit_interval_and_so_are_mean_and_std(two_files):
+    bytes_scale = {"mean": [123.7, 116.3, 103.5], "std": [58.4, 57.1, 57.4]}
+    with pytest.raises(InputError, match=r"a mean of 123.7 does not fit values in \[0, 1\]: .* divide them by 255"):
+        load(**bytes_scale)
+    with pytest.raises(InputError, match=r"a std of 1.5 does not fit values in \[0, 1\]"):
+        load(std=[1.5])
+    assert load(mean=[1], std=[1]).classifier.mean.unique().tolist() == [1]
+    loaded = load(**bytes_scale, value_range=(0, 255))
+    pixels = torch.stack([Preprocess(loaded.classifier.data_config).load(path) for path in two_files])
+    assert torch.equal(loaded.explain(255 * pixels).encoded.image, 255 * pixels)
+    with pytest.raises(InputError, match=r"photographs have values in \[0, 1\], .* not in \[0, 255\]"):
+        loaded.explain(two_files)
 
 
 def test_two_classes_of_one_image_do_not_replace_each_other(two_files, tmp_path):
