@@ -13,7 +13,7 @@ from typing_extensions import Unpack
 from amortex.app.building import device, explainer_from
 from amortex.app.checks import complete
 from amortex.app.loaded_explainer import LoadedExplainer
-from amortex.app.options import from_keywords, keyword
+from amortex.app.options import METHOD_OPTIONS, from_keywords, keyword
 from amortex.classifiers.class_names import ClassNames, read_class_names
 from amortex.classifiers.classifier import Classifier
 from amortex.classifiers.copying import DetachedCopies
@@ -93,6 +93,11 @@ def load_explainer(
     for name in options.keys() - Options.__annotations__.keys():
         named = [parameter for parameter in inspect.signature(load_explainer).parameters if parameter != "options"]
         check_name("option", name, [*Options.__annotations__, *named])
+    if source is not None and not isinstance(source, str | Path):
+        hint = ": give it as classifier" if isinstance(source, nn.Module) else ""
+        raise InputError(f"source is a checkpoint or a release folder, not {type(source).__name__}{hint}")
+    if method is None and source in METHOD_OPTIONS and not Path(source).exists():
+        raise InputError(f"no explainer at {source}: give the method by its name, method={source!r}")
     request = from_keywords({**options, "explainer": source, "method": method, "weights": weights})
     if not isinstance(classifier, str | nn.Module):
         raise InputError(f"classifier must be a name or a torch.nn.Module, not {type(classifier).__name__}")

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import textwrap
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ MOST_WRAPPERS = 3  # one inside the other
 MOST_LISTED = 3  # names that a line lists
 OPTIMIZER = "param_groups"  # the key by which the state of an optimizer is known
 COUNTS = "num_batches_tracked"  # of batch normalisations, which old files lack
-AVERAGED = "ema"  # in the names of averaged weights, which go before those that they are the average of
+AVERAGED = "ema"  # a part of the names of averaged weights, which go before those that they are the average of
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +58,10 @@ class WeightFile(NamedTuple):
         """Whether some part of the file is the whole state of a network."""
         return any(_fits(network, candidate) for candidate in self.candidates(network))
 
-    def load_into(self, network: nn.Module) -> None:
+    def load_into(self, network: nn.Module, advice: str = "give num_classes") -> None:
         """Give a network its weights. A line says what of the file they are, where that is not all of it.
+
+        `advice` says how to build the network for another number of classes.
 
         Raises:
             InputError: no part of the file fits the network, or several do.
@@ -67,6 +70,7 @@ class WeightFile(NamedTuple):
         chosen = self._choose([candidate for candidate in candidates if _fits(network, candidate)])
         if chosen is None:
             closest = max(candidates, key=lambda c: len(c.state.keys() & network.state_dict().keys()))
+            _refuse_other_classes(network, closest.state, self.path, advice)
             load_strictly(network, closest.state, self.path)
             return
         load_strictly(network, chosen.state, self.path)
@@ -93,7 +97,7 @@ class WeightFile(NamedTuple):
         if len(different) < 2:
             return different[0] if different else None
         labels = ", ".join(candidate.label for candidate in different)
-        averaged = [candidate for candidate in different if AVERAGED in candidate.label.lower()]
+        averaged = [candidate for candidate in different if AVERAGED in re.split("[._]", candidate.label.lower())]
         if len(averaged) != 1:
             raise InputError(f"{self.path} holds several networks that fit ({labels}): save one of them alone")
         logger.warning("%s: of %s, all of which fit, %s was taken", self.path, labels, averaged[0].label)
@@ -134,6 +138,21 @@ def load_strictly(network: nn.Module, state: State, source: str) -> None:
         mismatches = " ".join(line.strip() for line in str(error).splitlines()[1:3])
         short = textwrap.shorten(mismatches, 300, placeholder=" ...")
         raise InputError(f"the weights of {source} do not fit {type(network).__name__}: {short}") from error
+
+
+def _refuse_other_classes(network: nn.Module, state: State, source: str, advice: str) -> None:
+    """Raises InputError where the last layer of a state dict, and that alone, has another number of outputs."""
+    known = {key: value for key, value in network.state_dict().items() if key in state and not is_lazy(value)}
+    shapes = {key: (value.shape, state[key].shape) for key, value in known.items()}
+    last = list(shapes)[-1].rpartition(".")[0] if shapes else ""
+    other = {key: pair for key, pair in shapes.items() if pair[0] != pair[1]}
+    lengths = {(own[:1], given[:1]) for own, given in other.values() if own[1:] == given[1:]}
+    if len(lengths) == 1 and all(key.rpartition(".")[0] == last and a[1:] == b[1:] for key, (a, b) in other.items()):
+        ((own, given),) = lengths
+        raise InputError(
+            f"the weights of {source} are of {given[0]} classes, and {type(network).__name__} was built for {own[0]}: "
+            f"{advice}"
+        )
 
 
 def _states(content: Any, wrapper: str = "", depth: int = 0) -> Iterator[tuple[str, State]]:

@@ -17,6 +17,7 @@ from amortex.core.errors import InputError, reason
 
 HUB_PREFIXES = ("hf-hub:", "hf_hub:", "local-dir:")
 CHANNEL_ARGUMENTS = ("in_chans", "in_channels", "input_channels", "num_channels", "channels")  # of constructors
+CLASS_ARGUMENTS = ("class", "label", "categor", "out_", "output")  # in names of numbers of classes, of constructors
 MAX_LISTED = 4  # names that an error offers
 
 
@@ -38,9 +39,10 @@ def build_network(
     file = read_weight_file(weights) if weights not in ("auto", "random") else None
     if _is_timm(name):
         return _timm_network(name, weights, num_classes, arguments, file, channels, size)
-    network = _network_by_path(name, arguments, num_classes, channels)
+    maker = _maker_at(name)
+    network = _made_by(maker, name, arguments, num_classes, channels)
     if file is not None:
-        file.load_into(network)
+        file.load_into(network, _class_advice(maker))
     return network, weights
 
 
@@ -119,28 +121,57 @@ def _length_in(file: WeightFile, name: str, layer: str, axis: int) -> int | None
     return None
 
 
-def _network_by_path(path: str, arguments: dict[str, Any], num_classes: int | None, channels: int | None) -> nn.Module:
-    module_name, _, class_name = path.rpartition(".")
+def _maker_at(path: str) -> Any:
+    """The class or function at a path."""
+    module_name, _, name = path.rpartition(".")
+    advice = "give a timm name or an importable package.module.Class"
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # a module can raise anything
+        raise InputError(f"cannot import the classifier {path}: {reason(error)}; {advice}{_similar(path)}") from error
+    if not hasattr(module, name):
+        raise InputError(f"{module_name} has no {name}: {similar_names(name, vars(module)) or advice}")
+    maker = getattr(module, name)
+    if not _makes_networks(maker):
+        raise InputError(f"{path} is no class of torch.nn.Module, nor a function that builds one")
+    return maker
+
+
+def _made_by(
+    maker: Any, path: str, arguments: dict[str, Any], num_classes: int | None, channels: int | None
+) -> nn.Module:
+    """The network that a class or function makes of arguments."""
+    accepted = inspect.signature(maker).parameters
+    if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in accepted.values()):
+        if num_classes is not None and "num_classes" not in accepted:
+            raise InputError(f"{path} has no argument num_classes: {_class_advice(maker)}")
+        for name in arguments.keys() - accepted.keys():
+            hint = similar_names(name, accepted) or f"it has {', '.join(accepted) or 'none'}"
+            raise InputError(f"{path} has no argument {name!r}, which model_args give: {hint}")
     if num_classes is not None:
         arguments = {**arguments, "num_classes": num_classes}
+    if channels is not None:
+        own = [name for name in CHANNEL_ARGUMENTS if name in accepted]
+        arguments = {**dict.fromkeys(own[:1], channels), **arguments}
     try:
-        maker = getattr(importlib.import_module(module_name), class_name)
-        if not _makes_networks(maker):
-            raise InputError(f"{path} is no class of torch.nn.Module, nor a function that builds one")
-        if channels is not None:
-            own = [name for name in CHANNEL_ARGUMENTS if name in inspect.signature(maker).parameters]
-            arguments = {**dict.fromkeys(own[:1], channels), **arguments}
         network = maker(**arguments)
-    except InputError:
-        raise
-    except Exception as error:  # a module and its constructor can raise anything
+    except Exception as error:  # a constructor can raise anything
         raise InputError(
-            f"cannot build the classifier {path}: {reason(error)}; "
-            f"give a timm name or an importable package.module.Class{_similar(path)}"
+            f"cannot build the classifier {path}: {reason(error)}; model_args are its arguments"
         ) from error
     if not isinstance(network, nn.Module):
         raise InputError(f"{path} builds no torch.nn.Module: it returns {type(network).__name__}")
     return network
+
+
+def _class_advice(maker: Any) -> str:
+    """How to have a class or function build its network for another number of classes."""
+    accepted = inspect.signature(maker).parameters
+    if "num_classes" in accepted:
+        return "give num_classes"
+    names = [name for name in accepted if any(part in name.lower() for part in CLASS_ARGUMENTS)]
+    tables = " or ".join(f'{{"{name}": N}}' for name in names[:MAX_LISTED])
+    return f"give model_args {tables}" if names else "it has no argument of that sort, so change its code"
 
 
 def _makes_networks(maker: Any) -> bool:

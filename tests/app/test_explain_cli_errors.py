@@ -49,7 +49,7 @@ def good(tmp_path) -> Path:
         (("--weights", "/nowhere.pth"), "--weights /nowhere.pth: no such file"),
         (("--model-args", "{width: 3}"), "argument --model-args: '{width: 3}' is not JSON"),
         (("--model-args", "[3]"), "argument --model-args: '[3]' is no JSON object"),
-        (("--model-args", '{"depth": 3}'), "unexpected keyword argument 'depth'"),
+        (("--model-args", '{"depth": 3}'), "has no argument 'depth', which model_args give: did you mean width?"),
         (("--class-names", "/nowhere.txt"), "--class-names /nowhere.txt: no such file"),
         (("--mean", 0.1, 0.2), "mean and std need 1 or 3 values"),
         (("--std", 0), "std above 0"),

@@ -133,6 +133,11 @@ def test_a_module_is_copied_and_left_as_it_is():
         ({"class_names": ["ant"]}, "5 classes, but 1 class name was given"),
         ({"method": None, "source": "/nowhere"}, "no explainer at /nowhere"),
         ({"source": "/nowhere"}, "wam needs no source"),
+        (
+            {"method": None, "source": "cartoonx"},
+            "no explainer at cartoonx: give the method by its name, method='carto",
+        ),
+        ({"source": ReluNet()}, "source is a checkpoint or a release folder, not ReluNet: give it as classifier"),
         ({"method": "amortized"}, "there is no explainer for helpers.networks.TinyNet"),
         ({"method": "amortized", "classifier": ReluNet()}, "there is no explainer for a classifier of your own"),
     ],

@@ -72,6 +72,8 @@ def test_of_several_networks_the_one_that_fits_is_taken_or_the_averaged_one(tmp_
         caplog.clear()
         assert torch.equal(load({"model": state(2), averaged: state()}, tmp_path), state()["head.weight"])
         assert f"of model, {averaged}, all of which fit, {averaged} was taken" in caplog.messages[0]
+    with pytest.raises(InputError, match=r"that fit \(semantic, schema\)"):
+        load({"semantic": state(), "schema": state(2)}, tmp_path)
     student_and_teacher = {**prefixed("student."), **prefixed("teacher.", 2)}
     with pytest.raises(
         InputError,

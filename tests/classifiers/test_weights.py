@@ -129,7 +129,7 @@ def test_timm_model_in_a_local_folder_with_its_own_labels(tmp_path):
         ("efficientnt_b0", "efficientnet_b0"),
         ("resnet5O.a1_in1k", "resnet50"),
         ("timm/resnet18.a1_in1k", "hf-hub:timm/resnet18.a1_in1k"),
-        ("helpers.networks.TinyNett", "cannot build"),
+        ("helpers.networks.TinyNett", "helpers.networks has no TinyNett: did you mean TinyNet"),
         ("no_such_package.Net", "importable package.module.Class"),
         ("helpers.networks.Broken", "no such layer"),
         ("pathlib.Path", "no class of torch.nn.Module"),
@@ -144,6 +144,36 @@ def test_names_that_lead_nowhere_get_a_hint(name, hint):
     with pytest.raises(InputError, match=hint) as caught:
         load_classifier(name)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"num_classes": 7}, r"Renamed has no argument num_classes: give model_args {\"classes\": N}$"),
+        (
+            {"model_args": {"clases": 7}},
+            r"Renamed has no argument 'clases', which model_args give: did you mean classes\?",
+        ),
+        ({"model_args": {"q": 7}}, r"Renamed has no argument 'q', which model_args give: it has width, classes$"),
+        ({"model_args": {"width": "x"}}, r"cannot build .*Renamed: TypeError: .*; model_args are its arguments$"),
+        ({"weights": "seven.pth"}, r"of 7 classes, and Renamed was built for 5: give model_args {\"classes\": N}$"),
+    ],
+)
+def test_arguments_of_a_class_that_do_not_fit_get_a_line_that_names_its_own(options, why, tmp_path):
+    if "weights" in options:
+        options = {"weights": str(tmp_path / options["weights"])}
+        torch.save(networks.TinyNet(num_classes=7).state_dict(), options["weights"])
+    with pytest.raises(InputError, match=why) as caught:
+        load_classifier("helpers.networks.Renamed", input_size=32, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_number_of_classes_that_a_line_names_fits(tmp_path):
+    torch.save(networks.TinyNet(num_classes=7).state_dict(), tmp_path / "seven.pth")
+    given = {"weights": str(tmp_path / "seven.pth"), "input_size": 32}
+    assert load_classifier("helpers.networks.Renamed", model_args={"classes": 7}, **given).num_classes == 7
+    with pytest.raises(InputError, match=r"of 7 classes, and TinyNet was built for 5: give num_classes$"):
+        load_classifier("helpers.networks.TinyNet", **given)
 
 
 def test_an_unreachable_hub_is_told_in_one_line(monkeypatch):
