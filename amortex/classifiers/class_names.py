@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from itertools import islice
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from amortex.core.errors import InputError
 
 MAX_LISTED = 5  # classes that an error names
 INDEX, NAME = "index:", "name:"  # in front of a text that says which it is
+TABLE = "id2label"  # the key of the names in Hugging Face's config.json
 NUMBER = re.compile("[+-]?[0-9]+")
 
 ClassNames = str | Path | Iterable[str | int] | Mapping[Any, str | int]
@@ -86,6 +88,8 @@ def index_of(text: str, names: Sequence[str], classifier: str) -> int:
     Raises:
         InputError: it names none, or several.
     """
+    if not text:
+        raise InputError("the target is empty: give the name of a class, or its index")
     query = text.lower()
     groups = [synonyms_of(name) for name in names]
     wholes = [[name.strip()] for name in names]
@@ -121,8 +125,9 @@ def read_class_names(names: ClassNames) -> list[str]:
     """The names in the order of the classes.
 
     Arguments:
-        names: one per class: a list, or a table from indices ``0 ... M-1`` to names; or a file: JSON of such a list or
-            table if it ends in ``.json``, else a text with one name per line.
+        names: one per class: a list, or a table from indices ``0 ... M-1`` to names, also as ``id2label`` of a table of
+            other settings; or a file: JSON of such a list or table if it ends in ``.json``, else a text with one name
+            per line.
 
     Raises:
         InputError: the file cannot be read, or is empty; indices that are not ``0 ... M-1``; names that are neither
@@ -131,7 +136,8 @@ def read_class_names(names: ClassNames) -> list[str]:
     if isinstance(names, str | Path):
         names = _read(Path(names))
     if isinstance(names, Mapping):
-        names = _in_order(names)
+        inner: Any = names.get(TABLE)
+        names = _in_order(inner if isinstance(inner, Mapping) else names)
     if isinstance(names, Set) or not isinstance(names, Iterable):
         raise InputError(
             f"class_names are a list, a table from indices to names, or a file, not {type(names).__name__}"
@@ -146,10 +152,19 @@ def read_class_names(names: ClassNames) -> list[str]:
 def _in_order(names: Mapping[Any, Any]) -> list[Any]:
     """The values of a table by their indices, which JSON writes as texts."""
     indices = {int(key) if isinstance(key, str) and NUMBER.fullmatch(key) else key: name for key, name in names.items()}
-    wrong = [key for key in indices if isinstance(key, bool) or key not in range(len(names))]
-    if wrong or len(indices) != len(names):
-        known = f"{wrong[0]!r} is none of them" if wrong else "some are there twice"
-        raise InputError(f"a table of class names needs the indices 0 to {len(names) - 1}: {known}")
+    wrong = [key for key in indices if isinstance(key, bool) or not isinstance(key, Integral) or key < 0]
+    if wrong and all(isinstance(key, str) and isinstance(index, int) for key, index in names.items()):
+        raise InputError(
+            "a table of class names goes from indices to names, and this one from names to indices: invert it"
+        )
+    if wrong:
+        raise InputError(f"a table of class names goes from indices to names: {wrong[0]!r} is no index")
+    if len(indices) != len(names):
+        raise InputError("a table of class names has some index twice")
+    absent = (index for index in range(max(indices, default=0)) if index not in indices)
+    if missing := list(islice(absent, MAX_LISTED + 1)):
+        listed = ", ".join(map(str, missing[:MAX_LISTED])) + (", ..." if len(missing) > MAX_LISTED else "")
+        raise InputError(f"a table of class names needs a name for every index, and lacks {listed}")
     return [indices[index] for index in range(len(names))]
 
 
@@ -165,7 +180,8 @@ def _read(path: Path) -> Any:
             else list(filter(None, map(str.strip, text.splitlines())))
         )
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"cannot read class names from {path}: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else error  # without the path once more
+        raise InputError(f"cannot read class names from {path}: {why}") from error
     if not names or not isinstance(names, list | dict):
         raise InputError(f"{path} holds no class names: write one per line, or in .json a list or a table of them")
     return names

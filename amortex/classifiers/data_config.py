@@ -148,8 +148,10 @@ def _channels(model: nn.Module, name: str, default: int, size: tuple[int, ...], 
     If that is not given either, they are those of the first layer, and a line says so.
     """
     lengths = [len(overrides[key]) for key in ("mean", "std") if overrides.get(key) is not None]
-    told = max(lengths, default=1)
-    channels = told if told > 1 else _first_layer_channels(model, size)
+    told, first = max(lengths, default=1), _first_layer_channels(model, size)
+    if told > 1 and first not in (None, told) and not _takes(model, (told, *size)) and _takes(model, (first, *size)):
+        raise InputError(f"mean or std has {told} values, but {name} takes inputs of {first} channel{'s'[: first > 1]}")
+    channels = told if told > 1 else first
     if channels is None or channels == default or _takes(model, (default, *size)):
         return default
     if told == 1:

@@ -60,6 +60,12 @@ def test_numbers_that_are_names_and_indices_of_other_classes_are_refused_with_bo
         means("1", ["a", "b", "1, one"])
 
 
+def test_an_empty_target_means_no_class():
+    for target in ("", "  ", "name:"):
+        with pytest.raises(InputError, match="the target is empty"):
+            means(target, IMAGENET)
+
+
 def test_integers_are_indices_and_other_numbers_nothing():
     assert [means(target, NUMBERS) for target in (1, np.int64(1), np.uint8(2))] == [1, 1, 2]
     for target in (1.0, np.float32(2), True, None, float("nan"), [1]):
@@ -76,11 +82,13 @@ def test_integers_are_indices_and_other_numbers_nothing():
 def test_tables_are_read_in_the_order_of_their_indices(tmp_path):
     expected = ["cat", "dog", "eel"]
     (tmp_path / "id2label.json").write_text(json.dumps({"1": "dog", "0": "cat", "2": "eel"}))
+    config = {"model_type": "vit", "id2label": {"0": "cat", "1": "dog", "2": "eel"}, "label2id": {"cat": 0}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "list.json").write_text(json.dumps(expected))
     (tmp_path / "names.txt").write_text("\n".join(expected))
     for names in (
         {0: "cat", 2: "eel", 1: "dog"}, expected, dict(enumerate(expected)).values(), np.array(expected),
-        *tmp_path.iterdir(),
+        config, *tmp_path.iterdir(),
     ):  # fmt: skip
         assert read_class_names(names) == expected
     assert read_class_names([1, 10, 2]) == NUMBERS
@@ -93,10 +101,14 @@ def test_tables_are_read_in_the_order_of_their_indices(tmp_path):
 @pytest.mark.parametrize(
     ("names", "why"),
     [
-        ({1: "cat", 2: "dog"}, "needs the indices 0 to 1: 2 is none"),
-        ({"cat": 0, "dog": 1}, "needs the indices 0 to 1: 'cat' is none"),
-        ({0: "cat", "0": "dog"}, "some are there twice"),
-        ({False: "cat", True: "dog"}, "False is none"),
+        ({1: "cat", 2: "dog"}, "needs a name for every index, and lacks 0$"),
+        ({0: "cat", 3: "dog"}, "lacks 1, 2$"),
+        ({0: "cat", "1000000000": "dog"}, "lacks 1, 2, 3, 4, 5, ...$"),
+        ({"cat": 0, "dog": 1}, "from names to indices: invert it"),
+        ({"cat": "dog"}, "'cat' is no index"),
+        ({-1: "cat", 0: "dog"}, "-1 is no index"),
+        ({0: "cat", "0": "dog"}, "has some index twice"),
+        ({False: "cat", True: "dog"}, "False is no index"),
         ({0: ["n01440764", "tench"]}, "texts or integers, not \\['n01"),
         (["cat", None], "texts or integers, not None"),
         ([0.0, 1.0], "texts or integers, not 0.0"),
@@ -125,6 +137,11 @@ def test_files_that_hold_no_names_are_refused(tmp_path):
         (tmp_path / "names.json").write_text(content)
         with pytest.raises(InputError, match=why):
             read_class_names(tmp_path / "names.json")
+
+
+def test_a_file_that_is_not_there_is_named_once(tmp_path):
+    with pytest.raises(InputError, match=r"^cannot read class names from \S*names.txt: No such file or directory$"):
+        read_class_names(tmp_path / "names.txt")
 
 
 def test_a_classifier_has_names_of_text():

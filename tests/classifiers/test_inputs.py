@@ -46,6 +46,12 @@ def test_a_mean_of_several_values_tells_the_channels(caplog):
     assert not any("channel" in line for line in caplog.messages)
 
 
+def test_a_mean_of_another_number_of_values_than_channels_is_named():
+    for given in ({"mean": [0.5, 0.4, 0.3]}, {"std": [0.5, 0.4, 0.3]}):
+        with pytest.raises(InputError, match=r"mean or std has 3 values, but .*Grey takes inputs of 1 channel$"):
+            load_classifier(Grey(), input_size=32, **given)
+
+
 def test_the_first_layer_in_a_module_need_not_be_the_first_that_runs(caplog):
     class Reversed(TinyNet):
         def __init__(self):
