@@ -94,7 +94,7 @@ def load_explainer(
         named = [parameter for parameter in inspect.signature(load_explainer).parameters if parameter != "options"]
         check_name("option", name, [*Options.__annotations__, *named])
     if source is not None and not isinstance(source, str | Path):
-        hint = ": give it as classifier" if isinstance(source, nn.Module) else ""
+        hint = ": give it as classifier=" if isinstance(source, nn.Module) else ""
         raise InputError(f"source is a checkpoint or a release folder, not {type(source).__name__}{hint}")
     if method is None and source in METHOD_OPTIONS and not Path(source).exists():
         raise InputError(f"no explainer at {source}: give the method by its name, method={source!r}")

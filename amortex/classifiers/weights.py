@@ -128,7 +128,11 @@ def _maker_at(path: str) -> Any:
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # a module can raise anything
-        raise InputError(f"cannot import the classifier {path}: {reason(error)}; {advice}{_similar(path)}") from error
+        absent = (
+            isinstance(error, ModuleNotFoundError) and error.name == module_name.split(".")[0]
+        )  # a timm name, then?
+        hint = f"; {advice}{_similar(path)}" if absent else ""
+        raise InputError(f"cannot import the classifier {path}: {reason(error)}{hint}") from error
     if not hasattr(module, name):
         raise InputError(f"{module_name} has no {name}: {similar_names(name, vars(module)) or advice}")
     maker = getattr(module, name)

@@ -137,7 +137,7 @@ def test_a_module_is_copied_and_left_as_it_is():
             {"method": None, "source": "cartoonx"},
             "no explainer at cartoonx: give the method by its name, method='carto",
         ),
-        ({"source": ReluNet()}, "source is a checkpoint or a release folder, not ReluNet: give it as classifier"),
+        ({"source": ReluNet()}, "source is a checkpoint or a release folder, not ReluNet: give it as classifier="),
         ({"method": "amortized"}, "there is no explainer for helpers.networks.TinyNet"),
         ({"method": "amortized", "classifier": ReluNet()}, "there is no explainer for a classifier of your own"),
     ],

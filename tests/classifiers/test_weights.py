@@ -168,6 +168,15 @@ def test_arguments_of_a_class_that_do_not_fit_get_a_line_that_names_its_own(opti
     assert "\n" not in str(caught.value)
 
 
+def test_timm_names_are_offered_only_where_there_is_no_such_package(tmp_path, monkeypatch):
+    (tmp_path / "mynet.py").write_text("import no_such_dependency")
+    with pytest.raises(InputError, match="did you mean"):
+        load_classifier("mynet.Net")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError, match=r"cannot import .* No module named 'no_such_dependency'$"):
+        load_classifier("mynet.Net")
+
+
 def test_the_number_of_classes_that_a_line_names_fits(tmp_path):
     torch.save(networks.TinyNet(num_classes=7).state_dict(), tmp_path / "seven.pth")
     given = {"weights": str(tmp_path / "seven.pth"), "input_size": 32}
