@@ -3,6 +3,7 @@
 import argparse
 import inspect
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,18 +16,19 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from amortex.amortized.checkpoints import read, refuse_code
 from amortex.app.checks import check_photographs
+from amortex.app.closing import explain_command, left_out_of_training
 from amortex.app.explain_command import print_rows
 from amortex.app.parsing import with_near_option
 from amortex.core.errors import InputError
-from amortex.io.files import relative_to_current
 from amortex.training.callbacks import FitSummary, LastCheckpoint
 from amortex.training.config import plain_values
 from amortex.training.module import AmortizedTrainingModule
-from amortex.training.wandb_run import take_off_if_disabled
+from amortex.training.wandb_run import quieten_offline, take_off_if_disabled
 
 KEYWORDS = ("", "null", "best", "last", "hpc", "registry")  # what Lightning takes for a checkpoint besides files
 LARGEST_SEED = 2**32 - 1  # of NumPy
 PRECISIONS = ("None", "16", "32", "bf16", "32-true", "16-mixed", "bf16-mixed")  # masks are float32
+EXPECTS_LIST = re.compile(r"""Parser key "([\w.]+)":\s+Expected a <class '(?:tuple|list)'>\.\s+Got value:\s+(.+)""")
 MOST_DEVICES = max(64, os.cpu_count() or 1)  # each is a process: far more would exhaust the machine
 
 
@@ -69,7 +71,7 @@ class OneLineCLI(LightningCLI):
         except (argparse.ArgumentError, InputError) as error:
             parsers = [parser, *getattr(self, "_subcommand_parsers", {}).values()]
             options = [option for known in parsers for option in known._option_string_actions]
-            raise InputError(with_near_option(str(error), options)) from error
+            raise InputError(with_near_option(_as_list(str(error)), options)) from error
         config = self.config.get(self.config.get("subcommand") or "") or self.config
         seed = config.get("seed_everything")
         if type(seed) is int and not 0 <= seed <= LARGEST_SEED:
@@ -93,6 +95,7 @@ class OneLineCLI(LightningCLI):
         with as_input_errors():
             super().instantiate_classes()
         take_off_if_disabled(self.trainer)
+        quieten_offline(self.trainer)
 
 
 class TrainCLI(OneLineCLI):
@@ -151,10 +154,13 @@ class TrainCLI(OneLineCLI):
             open_data(self, "predict" if self.subcommand == "predict" else "fit")
 
     def after_fit(self) -> None:
-        """Print where the results of the run are, and how to use them."""
+        """Print where the results of the run are, what they are not of, and how to use them."""
         if cast(Any, self.trainer).fast_dev_run:
             return
         print_once(f"trained to step {self.trainer.global_step}: {self.trainer.log_dir}")
+        left_out = left_out_of_training(self.datamodule)
+        if left_out:
+            print_once(left_out)
         self.after_validate()
         paths = [
             callback.best_model_path
@@ -162,7 +168,7 @@ class TrainCLI(OneLineCLI):
             if isinstance(callback, LastCheckpoint)
         ]
         if paths and paths[0]:
-            print_once(f"explain with it: python explain.py --explainer {relative_to_current(paths[0])}")
+            print_once(f"explain with it: {explain_command(paths[0], dict(self.model.hparams))}")
 
     def after_validate(self) -> None:
         """Print how many images were measured, if some were left out."""
@@ -192,6 +198,11 @@ def open_data(cli: LightningCLI, stage: str) -> None:
     cli.datamodule.configure(cli.model.data_config)
     if not cli.datamodule.download:
         cli.datamodule.setup(stage)
+
+
+def _as_list(message: str) -> str:
+    """What jsonargparse says of a value, and if it expects several, how to write them."""
+    return EXPECTS_LIST.sub(r"\1 is a list: write --\1 '[\2]'", message)
 
 
 @rank_zero_only

@@ -1,12 +1,17 @@
 """Which images validate, and which train."""
 
+import logging
+
 import numpy as np
+from lightning.pytorch.utilities import rank_zero_only
 
 from amortex.core.errors import InputError
 from amortex.data.libraries import ImageStream
 from amortex.data.samples import SPLIT_STREAM, generator
 from amortex.data.sources import DecodedSource, FileSource, ImageSource, SubsetSource
 from amortex.io.images import to_colour
+
+logger = logging.getLogger(__name__)
 
 
 def take_evenly(source: ImageSource | ImageStream, count: int) -> ImageSource:
@@ -31,11 +36,22 @@ def split_at_random(source: ImageSource, count: int, seed: int) -> tuple[ImageSo
     Raises:
         InputError: there is only one image.
     """
-    count = min(count, len(source) // 2)
+    size, asked = len(source), count
+    count = min(count, size // 2)
     if count == 0:
         raise InputError("one image is too few to hold one out for validation: give val, or more images")
+    if count < asked:
+        _warn_once(
+            "validating on %d of %d images, not %d: at most half are held out; val names others", count, size, asked
+        )
     shuffled = generator(seed, SPLIT_STREAM, 0).permutation(len(source))
     return SubsetSource(source, np.sort(shuffled[count:])), SubsetSource(source, np.sort(shuffled[:count]))
+
+
+@rank_zero_only
+def _warn_once(message: str, *values: int) -> None:
+    """Warn in one process of a run on several devices."""
+    logger.warning(message, *values)
 
 
 def exclude_validation(train: FileSource, val: ImageSource) -> FileSource:

@@ -2,9 +2,12 @@
 
 import os
 import sys
+from typing import Any
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import WandbLogger
+
+HIDDEN = ("show_info", "show_warnings")  # W&B's settings
 
 
 def take_off_if_disabled(trainer: Trainer) -> None:
@@ -14,6 +17,20 @@ def take_off_if_disabled(trainer: Trainer) -> None:
     """
     if os.environ.get("WANDB_MODE") == "disabled":
         trainer.loggers = [logger for logger in trainer.loggers if not isinstance(logger, WandbLogger)]
+
+
+def quieten_offline(trainer: Trainer) -> None:
+    """Let W&B print errors alone where all its loggers are offline, which nobody has asked for: it is the default.
+
+    ``WANDB_SHOW_INFO=true`` and ``WANDB_SHOW_WARNINGS=true`` bring its other lines back.
+    """
+    loggers = [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
+    if not loggers or not all(logger._offline for logger in loggers):
+        return
+    import wandb  # takes a second: only where a run logs to it
+
+    hidden: dict[str, Any] = {name: False for name in HIDDEN if f"WANDB_{name.upper()}" not in os.environ}
+    wandb.setup(wandb.Settings(mode="offline", **hidden))  # the mode, too: W&B reads its settings once
 
 
 def finish() -> None:

@@ -107,7 +107,7 @@ def test_a_resumed_run_keeps_its_settings_but_those_asked_for(folder, capsys):
     second = versions(folder)[1]
     assert f"trained to step 4: {os.path.relpath(second)}\n" in printed.out
     checkpoint = os.path.relpath(last_checkpoint(second))
-    assert f"explain with it: python explain.py --explainer {checkpoint}\n" in printed.out
+    assert f"explain.py --explainer {checkpoint} --out explanations/explainer_version_1" in printed.out
     settings = yaml.safe_load((second / "hparams.yaml").read_text())["optimizer"]
     assert (settings["weight_decay"], settings["clip"], settings["lr"]) == (0.02, 0.5, 0.03)
     assert list(metrics(second, "train/loss")) == [2, 3]

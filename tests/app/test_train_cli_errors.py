@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import wandb
 from safetensors.torch import save_file
 
 from amortex.amortized.checkpoints import CONFIG, WEIGHTS, load_predictor
@@ -54,6 +55,8 @@ def test_checkpoints_of_strangers_run_nothing_and_untrained_explainers_explain_n
         (("--trainer.accumulate_grad_batches", "0"), "accumulate_grad_batches must be at least 1"),
         (("--model.lambda_k", "[0.0, 2.5]", "--model.refinement.steps", "2"), "lambda_k must be finite numbers"),
         (("--model.lambda_k", "[2.5, .inf]"), "lambda_k must be finite"),
+        (("--model.lambda_k", "-3"), "model.lambda_k is a list: write --model.lambda_k '[-3]'"),
+        (("--model.objective.rates", "0.3"), "objective.rates is a list: write --model.objective.rates '[0.3]'"),
         (("--model.validation_samples", "0"), "validation_samples must be at least 1"),
         (("--model.optimizer.weight_decay", "-1"), "weight_decay must be at least 0"),
         (("--model.refinement.only", "true"), "refinement.steps must be at least 0, and above it for refinement.only"),
@@ -110,6 +113,15 @@ def test_wandb_that_is_disabled_leaves_nothing(folder, monkeypatch):
     (run,) = versions(folder)
     assert (run / "metrics.csv").exists()
     assert not (folder / "runs/wandb").exists()
+
+
+def test_wandb_that_nobody_asked_for_says_nothing(folder, capfd):
+    wandb.teardown()  # it reads its settings once
+    assert fit(steps=1, every=1, panels=True) == 0
+    wandb.teardown()
+    printed = capfd.readouterr()
+    assert (folder / "runs/wandb").exists()
+    assert "wandb:" not in printed.out + printed.err
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,14 @@ def test_training_and_validation_are_disjoint(folder):
     assert sorted(shown(data, 7)) == sorted([*set(range(10)) - held_out] * 2)
     assert validated(make(folder, val_images=3))["name"] == names
     assert validated(make(folder, val_images=3, seed=1))["name"] != names
+
+
+def test_a_hold_out_of_half_the_images_says_so(folder, caplog):
+    assert len(validated(make(folder, val_images=5))["name"]) == 5
+    assert not caplog.records
     assert len(validated(make(folder, val_images=99))["name"]) == 5
+    (record,) = caplog.records
+    assert record.getMessage().startswith("validating on 5 of 10 images, not 99: at most half")
 
 
 def test_a_validation_folder_within_the_training_folder_is_left_out(folder):
