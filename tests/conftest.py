@@ -19,7 +19,7 @@ from helpers.training import fit, versions
 torch.set_num_threads(1)
 QUICK = (
     "core", "transforms", "obfuscations", "rate_distortion", "explainers/test_base.py", "explainers/test_initial",
-    "explainers/test_minimal_image", "explainers/test_wam", "amortized/test_budget", "explaining/test_certificate",
+    "explainers/test_minimal_image", "explainers/test_wam", "amortized/test_budget",
     "metrics/test_metrics", "metrics/test_ratios",
 )  # fmt: skip
 
