@@ -194,7 +194,7 @@ class TrainCLI(OneLineCLI):
 
 def open_data(cli: LightningCLI, stage: str) -> None:
     """Tell the data what the classifier wants, and find its images, unless they have to be downloaded first."""
-    check_photographs(cli.model.predictor.rate_distortion.value_range)
+    check_photographs(cli.model.hparams["problem"]["value_range"])  # comparisons have no predictor
     cli.datamodule.configure(cli.model.data_config)
     if not cli.datamodule.download:
         cli.datamodule.setup(stage)
