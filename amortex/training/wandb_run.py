@@ -2,12 +2,11 @@
 
 import os
 import sys
-from typing import Any
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import WandbLogger
 
-HIDDEN = ("show_info", "show_warnings")  # W&B's settings
+HIDDEN = ("WANDB_SHOW_INFO", "WANDB_SHOW_WARNINGS")
 
 
 def take_off_if_disabled(trainer: Trainer) -> None:
@@ -25,12 +24,9 @@ def quieten_offline(trainer: Trainer) -> None:
     ``WANDB_SHOW_INFO=true`` and ``WANDB_SHOW_WARNINGS=true`` bring its other lines back.
     """
     loggers = [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
-    if not loggers or not all(logger._offline for logger in loggers):
-        return
-    import wandb  # takes a second: only where a run logs to it
-
-    hidden: dict[str, Any] = {name: False for name in HIDDEN if f"WANDB_{name.upper()}" not in os.environ}
-    wandb.setup(wandb.Settings(mode="offline", **hidden))  # the mode, too: W&B reads its settings once
+    if loggers and all(logger._offline for logger in loggers):
+        for name in HIDDEN:  # W&B reads them when its run starts
+            os.environ.setdefault(name, "false")
 
 
 def finish() -> None:

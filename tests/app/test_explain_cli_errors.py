@@ -51,7 +51,7 @@ def good(tmp_path) -> Path:
         (("--model-args", "[3]"), "argument --model-args: '[3]' is no JSON object"),
         (("--model-args", '{"depth": 3}'), "has no argument 'depth', which model_args give: did you mean width?"),
         (("--class-names", "/nowhere.txt"), "--class-names /nowhere.txt: no such file"),
-        (("--mean", 0.1, 0.2), "mean and std need 1 or 3 values"),
+        (("--mean", 0.1, 0.2), "mean or std has 2 values"),
         (("--std", 0), "std above 0"),
         (("--mean", 123.7, 116.3, 103.5, "--std", 58.4, 57.1, 57.4), "a mean of 123.7 does not fit values in [0, 1]"),
         (("--std", 58.4, "--mean", 0.5), "a std of 58.4 does not fit values in [0, 1]"),
