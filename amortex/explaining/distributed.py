@@ -74,6 +74,7 @@ def explain_shared(
         try:
             results = ResultsFolder(folder, settings, overwrite)
             remaining = results.remaining(sources)
+            results.begin()  # other processes write beside it
         except Exception as error:
             remaining = error  # the other processes wait for an answer
     remaining = trainer.strategy.broadcast(remaining)

@@ -39,20 +39,28 @@ class ResultsFolder(Writer):
         except OSError as error:  # of a file, without permission, or where the file system takes no writing
             raise InputError(f"cannot write to {folder}: {error.strerror}; choose another folder (--out)") from error
         lock_folder(folder, owner=self)
-        shards = list(folder.glob(SHARD.format("*")))  # of a run that was interrupted
-        files = [folder / JSONL, *shards] if (folder / JSONL).exists() else shards
+        self._shards = list(folder.glob(SHARD.format("*")))  # of a run that was interrupted
+        files = [folder / JSONL, *self._shards] if (folder / JSONL).exists() else self._shards
         rows = self._valid(row for file in files for row in read_rows(file))
         if rows and not overwrite:
             self._refuse_other_settings(_read_settings(folder / SETTINGS))
         self._remove_incomplete()
-        if overwrite:
-            self._remove(rows)
-            rows = []
+        self._overwritten, rows = (rows, []) if overwrite else ([], rows)
         self._done = {row["file"]: row for row in rows}
         self._names = {row["mask"].removesuffix(MASK_ENDING): row["file"] for row in rows}
-        self._write_summaries(rows)
-        write_atomically(folder / SETTINGS, json.dumps(settings, indent=2).encode())
-        for shard in shards:
+        self._begun = False
+        if not self._overwritten:
+            self.begin()
+
+    def begin(self) -> None:
+        """Remove the results that are overwritten, and note the settings: before the first new result, and once."""
+        if self._begun:
+            return
+        self._begun = True
+        self._remove(self._overwritten)
+        self._write_summaries(list(self._done.values()))
+        write_atomically(self.folder / SETTINGS, json.dumps(self.settings, indent=2).encode())
+        for shard in self._shards:
             shard.unlink()
 
     @contextmanager
@@ -62,7 +70,7 @@ class ResultsFolder(Writer):
             yield
         except BaseException:
             shards = list(self.folder.glob(SHARD.format("*")))
-            if not self._done and not any(shard.stat().st_size for shard in shards):
+            if self._begun and not self._done and not any(shard.stat().st_size for shard in shards):
                 for file in (self.folder / JSONL, self.folder / CSV, self.folder / SETTINGS, *shards):
                     file.unlink(missing_ok=True)
                 with suppress(OSError):  # others have put files there

@@ -46,6 +46,7 @@ class Writer(ABC):
             tensors: ``(k,)`` each: the ``mask``, and where the method has them ``relevance`` and ``signed``.
             pictures: contents of files, by the endings of their names.
         """
+        self.begin()
         base = self.folder / source.name
         base.parent.mkdir(parents=True, exist_ok=True)
         row = {**row, "file": source.label, "mask": f"{source.name.as_posix()}{MASK_ENDING}", "error": ""}
@@ -57,7 +58,11 @@ class Writer(ABC):
 
     def add_failure(self, source: Source, error: str) -> Row:
         """Note why a file could not be explained; its row."""
+        self.begin()
         return self._append({"file": source.label, "error": escape(" ".join(error.split()))})
+
+    def begin(self) -> None:  # noqa: B027, which most need not do
+        """What has to be done before the first row."""
 
     @abstractmethod
     def _append(self, row: Row) -> Row: ...

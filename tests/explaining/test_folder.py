@@ -64,8 +64,12 @@ def test_rows_know_what_is_done(tmp_path):
     assert again.has(a)
     assert not again.has(b)  # what failed is tried again
     assert files(rows(tmp_path / "out")) == ["a.png"]
-    assert not ResultsFolder(tmp_path / "out", {"method": "y"}, overwrite=True).has(a)
-    assert json.loads((tmp_path / "out" / "settings.json").read_text()) == {"method": "y"}
+    other = ResultsFolder(tmp_path / "out", {"method": "y"}, overwrite=True)
+    assert not other.has(a)
+    for settings, masks in (({"method": "x"}, 1), ({"method": "y"}, 0)):  # before the first result, and after it
+        assert json.loads((tmp_path / "out" / "settings.json").read_text()) == settings
+        assert len(list((tmp_path / "out").glob("*.safetensors"))) == masks
+        other.add_failure(b, "no image")
 
 
 @pytest.mark.parametrize("mask", ["../victim_mask.safetensors", "../victim.txt", "victim.txt", 5, None])

@@ -49,6 +49,20 @@ def test_a_run_that_breaks_off_before_its_first_result_leaves_what_was_there(thr
     assert [path.name for path in (out.parent / "mine").iterdir()] == ["notes.txt"]
 
 
+def test_results_are_overwritten_with_the_first_new_one_and_not_before(three, out, monkeypatch):
+    assert one_by_one(three, out) == 0
+    before = contents(out)
+    assert explain(three, "--method", "guided_backprop", "--out", out, "--overwrite") == 2  # it finds no ReLU
+    assert contents(out) == before
+    assert one_by_one(three, out) == 0  # they are still those of their settings
+    with monkeypatch.context() as patch:
+        interrupt(patch, results, "certify", 2, KeyboardInterrupt())
+        assert one_by_one(three, out, "--seed", 1, "--overwrite") == 130
+    assert files(rows(out)) == ["a.png"]
+    assert sorted(path.name for path in out.glob("*.safetensors")) == ["a_mask.safetensors"]
+    assert json.loads((out / "settings.json").read_text())["explainer_seed"] == 1
+
+
 @pytest.mark.parametrize("place", ["certify", "panel_or_mask", "between the summaries"])
 def test_an_interrupted_run_is_completed_by_the_same_command(three, out, monkeypatch, capsys, place):
     with monkeypatch.context() as patch:
