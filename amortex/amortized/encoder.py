@@ -6,7 +6,7 @@ from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 
 from amortex.classifiers.classifier import Classifier
-from amortex.core.errors import InputError
+from amortex.core.errors import InputError, first_line
 
 
 class Encoder(nn.Module):
@@ -34,8 +34,7 @@ class Encoder(nn.Module):
                 torch.manual_seed(0)
                 self.network = timm.create_model(name, features_only=True, in_chans=channels)
         except Exception as error:  # timm raises many types
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise InputError(f"{name} cannot be the encoder: {first[:150]}; try convnext_atto") from error
+            raise InputError(f"{name} cannot be the encoder: {first_line(error)[:150]}; try convnext_atto") from error
         if any(isinstance(module, nn.BatchNorm2d | BatchNormAct2d) for module in self.network.modules()):
             raise InputError(f"{name} cannot be the encoder: it has batch normalisations; try convnext_atto")
         mean, std = classifier.mean.cpu().expand(channels, 1, 1), classifier.std.cpu().expand(channels, 1, 1)

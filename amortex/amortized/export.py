@@ -12,7 +12,7 @@ from amortex.amortized.budget import masks_of_rate
 from amortex.amortized.checkpoints import CONFIG, WEIGHTS, read
 from amortex.amortized.evidence import GradientProbe, observe
 from amortex.amortized.predictor import MaskPredictor
-from amortex.core.errors import InputError
+from amortex.core.errors import InputError, first_line
 from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.base import Explanation, picture
 from amortex.io.files import write_atomically
@@ -48,8 +48,8 @@ def push(folder: Path, repository: str) -> None:
         api.create_repo(repository, exist_ok=True)
         api.upload_folder(repo_id=repository, folder_path=folder, allow_patterns=[WEIGHTS, CONFIG, ONNX])
     except Exception as error:  # the hub's library raises its own, HTTP's and the network's errors
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"cannot upload to {repository}: {first[:150]}; log in with `hf auth login`") from error
+        why = first_line(error)[:150]
+        raise InputError(f"cannot upload to {repository}: {why}; log in with `hf auth login`") from error
 
 
 class Graph(nn.Module):

@@ -10,9 +10,8 @@ from amortex.amortized.config import PathConfig, RefinementSchedule
 from amortex.amortized.path_optimizer import optimal_midpoints, path_start
 from amortex.amortized.predictor import Prediction
 from amortex.core.masks import energy, log_spaced_rates, top_share
-from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.presets import SelectionConfig
-from amortex.explainers.rate_search import Bound, lowest_rate
+from amortex.explainers.rate_search import Bound, lowest_rate, measure
 from amortex.rate_distortion.pipeline import RateDistortion
 
 
@@ -105,17 +104,19 @@ class MaskPath:
 
     def lowest_rate(self, bound: Bound) -> Tensor:
         """The lowest rates ``(B,)`` whose masks hold a bound, else 1."""
-        of_inputs = lambda rate, indices: self.mask(rate)[indices]  # noqa: E731
-        return lowest_rate(self.rd, self.encoded, self.rates(), of_inputs, bound, self.seed, self.selection.samples)
+        seed, samples = self.seed, self.selection.samples
+        return lowest_rate(self.rd, self.encoded, self.rates(), self._masks_of, bound, seed, samples)
 
     def _distortion(self, rate: Tensor, chosen: Tensor, stream: str) -> Tensor:
         """Mean distortion at rates ``(B,)``; infinite where not `chosen`."""
-        mean, indices = self._per_input(math.inf), chosen.nonzero()[:, 0]
-        encoded, mask = self.encoded.of(indices), self.mask(torch.where(chosen, rate, 0.0))[indices]
-        with self.rd.classifier.passes_for(indices, of=len(chosen)):
-            outcome = self.rd(encoded, mask, NoiseStreams.of(encoded.image, self.seed, stream), self.samples)
+        mean, draws = self._per_input(math.inf), self.selection.samples
+        indices, outcome = measure(self.rd, self.encoded, rate, chosen, self._masks_of, self.seed, stream, draws)
         mean[indices] = outcome.distortion.mean(1).to(mean)
         return mean
+
+    def _masks_of(self, rate: Tensor, indices: Tensor) -> Tensor:
+        """Masks ``(N, k)`` of some of the inputs, at rates ``(B,)`` of all."""
+        return self.mask(rate)[indices]
 
     def _per_input(self, value: float) -> Tensor:
         """The same value for each input, ``(B,)``."""

@@ -11,7 +11,7 @@ from amortex.app.checks import OPEN_OPTIONS, PROBLEM_OPTIONS, changed_options, m
 from amortex.app.options import AMORTIZED
 from amortex.classifiers.classifier import Classifier
 from amortex.classifiers.loading import load_classifier
-from amortex.core.errors import InputError
+from amortex.core.errors import InputError, first_line
 from amortex.explainers import METHODS, build_explainer
 from amortex.explainers.base import Explainer
 from amortex.explainers.presets import PRESETS
@@ -108,8 +108,7 @@ def device(name: str) -> torch.device:
         chosen = torch.device(name)
         torch.empty(1, device=chosen)
     except Exception as error:  # unknown names and missing back ends raise several types
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"device {name!r} cannot be used here: {first[:120]}; use auto or cpu") from error
+        raise InputError(f"device {name!r} cannot be used here: {first_line(error)[:120]}; use auto or cpu") from error
     if chosen.type == "meta":
         raise InputError("device 'meta' computes nothing; use auto or cpu")
     return chosen

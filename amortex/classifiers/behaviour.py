@@ -12,7 +12,7 @@ from torch.nn.parameter import is_lazy
 
 from amortex.classifiers.activation import Kind, kind_of
 from amortex.classifiers.outputs import ambiguous, compute_dtype, logits_of, outputs_of
-from amortex.core.errors import InputError
+from amortex.core.errors import InputError, first_line
 
 ROUNDING = 1e-4  # of the largest output, in float32; of half floats `ROUNDED_BITS` units in the last place
 ROUNDED_BITS = 8
@@ -51,8 +51,8 @@ def behaviour(model: nn.Module, example: Tensor) -> Behaviour:
         try:
             outputs = outputs_of(model, example)
         except RuntimeError as error:  # such as a trace, or a view, that has the number of inputs in it
-            reason = str(error).strip().splitlines()[0][:150]
-            raise InputError(f"it takes a single input at a time, where batches are needed ({reason})") from error
+            why = first_line(error)[:150]
+            raise InputError(f"it takes a single input at a time, where batches are needed ({why})") from error
         caveats = []
         together = same(alone, outputs[:1], rounding)
         repetitions = REPETITIONS if draws() else 0 if together else 1
@@ -74,7 +74,7 @@ def obstacle(outputs: Tensor, leaf: Tensor) -> str:
             if torch.autograd.grad(outputs.sum(), leaf, allow_unused=True)[0] is not None:
                 return ""
         except RuntimeError as error:  # such as reentrant checkpointing
-            return str(error).strip().splitlines()[0][:150]
+            return first_line(error)[:150]
     return FROZEN
 
 
@@ -89,9 +89,8 @@ def examine(model: nn.Module, example: Tensor, name: str) -> Behaviour:
     except InputError as error:
         raise InputError(f"{name} is no classifier: {error}") from error
     except Exception as error:  # a network given the wrong size or channels can raise anything
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        size = "x".join(map(str, example.shape[1:]))
-        raise InputError(f"{name} cannot classify an input of size {size}: {reason[:150]}") from error
+        size, why = "x".join(map(str, example.shape[1:])), first_line(error)[:150]
+        raise InputError(f"{name} cannot classify an input of size {size}: {why}") from error
 
 
 def refuse_incomplete(model: nn.Module, name: str) -> None:

@@ -10,7 +10,7 @@ from torch.nn.parameter import is_lazy
 from torch.optim.swa_utils import AveragedModel
 from torch.overrides import TorchFunctionMode
 
-from amortex.core.errors import InputError
+from amortex.core.errors import InputError, first_line
 
 COMPILED = "_orig_mod"  # the child of `torch.compile`'s wrapper that is the network itself
 WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)  # their child is called module
@@ -96,7 +96,7 @@ def _copy_around(model: nn.Module, name: str) -> nn.Module:
     try:
         duplicate = copy.deepcopy(model, dict(shared))
     except Exception as error:  # as above
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{name} cannot be copied ({reason[:150]}): take {listed or 'what fails'} off it") from error
+        why = first_line(error)[:150]
+        raise InputError(f"{name} cannot be copied ({why}): take {listed or 'what fails'} off it") from error
     logger.warning("%s: its copy shares %s with it, which cannot be copied", name, listed)
     return duplicate

@@ -12,6 +12,11 @@ def escape(text: object) -> str:
     return CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), valid)
 
 
+def first_line(error: Exception) -> str:
+    """The first line of what an error says, or its type where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def reason(error: Exception) -> str:
     """The type of an error, and the first line of what it says."""
     line = (str(error).strip().splitlines() or [""])[0]

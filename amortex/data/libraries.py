@@ -10,7 +10,7 @@ from timm.data import create_dataset
 from torchvision.datasets import Imagenette
 
 from amortex.core.catalog import similar_names
-from amortex.core.errors import InputError
+from amortex.core.errors import InputError, first_line
 from amortex.data.photographs import embedded_photographs
 from amortex.data.sources import FileSource, ImageSource, LibrarySource
 
@@ -124,7 +124,7 @@ def _clear_errors(name: str) -> Iterator[None]:
         raise
     except Exception as error:
         package = PACKAGES.get(name.partition("/")[0].lower())
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        reason = first_line(error).rstrip(".")
         if package and (isinstance(error, ImportError) or "install" in reason):
             raise InputError(f"{name} needs a further package: pip install {package}") from error
         if "download=True" in reason or isinstance(error, (FileNotFoundError, ConnectionError)):

@@ -12,14 +12,13 @@ from amortex.data.libraries import ImageStream, has_splits, open_source, source_
 from amortex.data.photographs import HeldOutViews
 from amortex.data.reading import SkippingReader
 from amortex.data.samples import RandomCrop, SampleNumbers, StreamedTrainImages, TrainImages
-from amortex.data.sources import CachedSource, FileSource, ImageSource
+from amortex.data.sources import FileSource, ImageSource, cached
 from amortex.data.splits import exclude_validation, split_at_random, take_evenly
 from amortex.data.validation import ValImages, ValLoader
 from amortex.io.images import Preprocess, find_images
 
 LARGEST_NUMBER = 2**53  # of all settings: seeds must fit the generators
 DEFAULT_CONFIG = {"input_size": (3, 224, 224), "interpolation": "bicubic", "crop_pct": 0.875, "crop_mode": "center"}
-CACHED_CROP = 0.875  # images in the cache have the short side input_size / CACHED_CROP
 
 
 class ImageData(lightning.LightningDataModule):
@@ -164,7 +163,8 @@ class ImageData(lightning.LightningDataModule):
             dataset = StreamedTrainImages(self.train_source, self.crop, numbers, self.seed)
         else:
             assert self.train_source is not None, "setup comes first"
-            images = SkippingReader(self._cached(self.train_source.source), self.train_source.broken)
+            longest, limit = max(self.crop.height, self.crop.width), self.cache_gib * 2**30 / max(1, self.workers)
+            images = SkippingReader(cached(self.train_source.source, limit, longest), self.train_source.broken)
             dataset = TrainImages(images, self.crop, numbers, self.seed)
         return DataLoader(dataset, batch_size=None, **self._loading(numbers.start))
 
@@ -215,9 +215,3 @@ class ImageData(lightning.LightningDataModule):
         name = self.val_name or self.train_name
         split = self.val_split or ("val" if name.startswith("torch/imagenette") else "validation")
         return open_source(name, self.val_root or self.train_root, split, self.download)
-
-    def _cached(self, source: ImageSource) -> ImageSource:
-        if self.cache_gib == 0 or isinstance(source, CachedSource):
-            return source
-        side = round(max(self.crop.height, self.crop.width) / CACHED_CROP)
-        return CachedSource(source, self.cache_gib * 2**30 / max(1, self.workers), side)

@@ -12,6 +12,8 @@ from PIL import Image
 
 from amortex.io.images import find_images, open_image, to_colour
 
+CACHED_CROP = 0.875  # images in the cache have the short side input_size / CACHED_CROP
+
 
 class ImageSource(Protocol):
     """A numbered list of photographs."""
@@ -153,3 +155,10 @@ class DecodedSource(list[tuple[Image.Image, str]]):
 
     def open(self, index: int) -> Image.Image:
         return self[index][0]
+
+
+def cached(source: ImageSource, limit: float, longest: int) -> ImageSource:
+    """The source with a cache of so many bytes, if any, for crops whose longer side has `longest` pixels."""
+    if limit == 0 or isinstance(source, CachedSource):
+        return source
+    return CachedSource(source, limit, round(longest / CACHED_CROP))

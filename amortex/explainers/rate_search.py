@@ -19,6 +19,8 @@ from amortex.rate_distortion.pipeline import RateDistortion
 
 HIGHEST_RETENTION = 0.999  # what lies between it and 1 takes tens of thousands of draws to show
 
+Masks = Callable[[Tensor, Tensor], Tensor]  # rates (B,) and indices (N,) of inputs -> their masks (N, k)
+
 
 class Bound(ABC):
     """What a mask has to hold."""
@@ -101,7 +103,7 @@ def lowest_rate(
     rd: RateDistortion,
     encoded: EncodedBatch,
     rates: Tensor,
-    masks: Callable[[Tensor, Tensor], Tensor],
+    masks: Masks,
     bound: Bound,
     seed: int,
     samples: int = SelectionConfig.samples,
@@ -112,7 +114,7 @@ def lowest_rate(
         rd: measures the masks.
         encoded: the inputs.
         rates: the last ones are 1, and not measured.
-        masks: rates ``(B,)`` and indices ``(N,)`` of inputs -> their masks ``(N, k)``.
+        masks: see `Masks`.
         bound: to hold.
         seed: of the run.
         samples: draws per mask; where they promise the bound, fresh draws have to show it.
@@ -121,11 +123,9 @@ def lowest_rate(
     chosen, pending = torch.ones_like(rates[:, 0]), torch.ones_like(rates[:, 0], dtype=torch.bool)
 
     def passing(check: Callable[[Outcome, bool], Tensor], rate: Tensor, of: Tensor, stream: str, draws: int) -> Tensor:
-        passed, indices = torch.zeros_like(of), of.nonzero()[:, 0]
-        if len(indices):
-            part, mask = encoded.of(indices), masks(torch.where(of, rate, 0.0), indices)
-            with rd.classifier.passes_for(indices, of=len(of)):
-                outcome = rd(part, mask, NoiseStreams.of(part.image, seed, stream), encoded.samples(draws))
+        passed = torch.zeros_like(of)
+        if bool(of.any()):
+            indices, outcome = measure(rd, encoded, rate, of, masks, seed, stream, draws)
             passed[indices] = check(outcome, random)
         return passed
 
@@ -135,6 +135,23 @@ def lowest_rate(
         confirmed = passing(bound.holds, rate, promising, f"confirm {column}", bound.confirmation_samples)
         chosen, pending = torch.where(confirmed, rate, chosen), pending & ~confirmed
     return chosen
+
+
+def measure(
+    rd: RateDistortion,
+    encoded: EncodedBatch,
+    rate: Tensor,
+    of: Tensor,
+    masks: Masks,
+    seed: int,
+    stream: str,
+    draws: int,
+) -> tuple[Tensor, Outcome]:
+    """Measure masks of rates ``(B,)`` for some of the inputs, `of` ``(B,)`` bool, at least one: indices and outcome."""
+    indices = of.nonzero()[:, 0]
+    part, mask = encoded.of(indices), masks(torch.where(of, rate, 0.0), indices)
+    with rd.classifier.passes_for(indices, of=len(of)):
+        return indices, rd(part, mask, NoiseStreams.of(part.image, seed, stream), encoded.samples(draws))
 
 
 class Retaining(Explainer):

@@ -137,3 +137,23 @@ def test_recurrent_layers_can_be_differentiated_by_cudnn_and_compute_the_same(im
         torch.testing.assert_close(classifier(images), network.eval()(classifier.normalise(images)))
     assert not network.layers.training
     assert network.layers.dropout == 0.9
+
+
+class Silent(TinyNet):
+    """Fails without a word."""
+
+    def forward(self, x):
+        raise RuntimeError
+
+
+class SilentInBatches(TinyNet):
+    def forward(self, x):
+        if len(x) > 1:
+            raise RuntimeError
+        return super().forward(x)
+
+
+@pytest.mark.parametrize(("network", "why"), [(Silent, "cannot classify"), (SilentInBatches, "a single input")])
+def test_errors_without_a_text_are_told_by_their_type(network, why):
+    with pytest.raises(InputError, match=rf"{why}.*RuntimeError"):
+        load(classifier=network())
