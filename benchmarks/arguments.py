@@ -24,8 +24,9 @@ def repeats(parser: Parser, default: int, of: str = "amortex and the bare work i
 
 def convergence(parser: Parser) -> None:
     photographs(parser, images=8)
-    parser.add_argument("--presets", nargs="+", default=["fast", "converged", "converged:steps=4000"],
+    parser.add_argument("--presets", nargs="*", default=["fast", "converged", "converged:steps=4000"],
                         help="names, with changes after colons")  # fmt: skip
+    parser.add_argument("--passes", type=int, nargs="+", default=[], help="budgets of the bundled explainer")
     parser.add_argument("--lambda-k", type=float, nargs="+", default=[2.5, 10.0], help="sparsity weights")
     parser.add_argument("--points", type=int, default=6, help="points on each curve")
     parser.add_argument("--samples", type=int, default=64, help="noise draws per mask that is measured")

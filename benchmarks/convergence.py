@@ -5,12 +5,13 @@
 Behind docs/results.md, The optimiser, benchmarks/results/convergence.csv and docs/images/convergence.png; the section
 `effort` of `train.py compare` measures budgets of passes, but no presets. A forward pass counts 1, forward and
 backward 3, per image and noise draw. `--presets` takes names, with changes after colons: ``converged:steps=4000``. The
-few passes that measure the empty mask once per image are not counted.
+few passes that measure the empty mask once per image are not counted. `--passes` are budgets of the bundled explainer,
+whose curve has the name ``amortized``; an empty `--presets` leaves CartoonX out.
 """
 
 import argparse
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,10 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 from tqdm import tqdm
 
+from amortex.amortized.checkpoints import load_predictor
+from amortex.amortized.explainer import Amortized
+from amortex.amortized.released import released
+from amortex.classifiers.default import DEFAULT_CLASSIFIER
 from amortex.core.errors import InputError
 from amortex.explainers.presets import PRESETS, Preset
 from amortex.explainers.rde import RDE
@@ -40,16 +45,47 @@ def main(options: argparse.Namespace) -> None:
     print(f"{options.images} photographs, {options.size} px, empty mask J = {empty:.3f}\n")
     print("| preset | lambda_k | passes | J | distortion | rate |\n|---|---|---|---|---|---|", flush=True)
     rows: list[Row] = []
-    for preset in presets:
-        for lambda_k in options.lambda_k:
+    for lambda_k in options.lambda_k:
+        for preset in presets:
             rows += curve(rd, encoded, preset, lambda_k, options.points, options.samples)
-            last = rows[-1]
-            print(f"| {preset.name} | {lambda_k:g} | {last['passes']} | {last['J']:.4f} | {last['distortion']:.4f} | "
-                  f"{last['rate']:.4f} |", flush=True)  # fmt: skip
-            if options.out:
-                save(rows, options.out)
+            report(rows[-1:], rows, options.out)
+        for row in budgets(encoded, options.size, lambda_k, options.passes, options.samples):
+            rows.append(row)
+            report([row], rows, options.out)
     if options.out:
         plot(rows, empty).savefig(options.out / "convergence.png")
+
+
+def report(lines: Sequence[Row], rows: Sequence[Row], out: Path | None) -> None:
+    """Print some of the rows, and save all."""
+    for row in lines:
+        print(f"| {row['preset']} | {row['lambda_k']:g} | {row['passes']} | {row['J']:.4f} | {row['distortion']:.4f} | "
+              f"{row['rate']:.4f} |", flush=True)  # fmt: skip
+    if out:
+        save(rows, out)
+
+
+def budgets(encoded: EncodedBatch, size: int, lambda_k: float, passes: Sequence[int], samples: int) -> Iterator[Row]:
+    """A row for each budget of classifier passes of the bundled explainer."""
+    if not passes:
+        return
+    predictor = load_predictor(released(DEFAULT_CLASSIFIER), input_size=size, internal_batch_size=64)
+    for budget in passes:
+        explainer = Amortized(predictor, lambda_k, passes=budget)
+        explanation = explainer.explain(encoded.image)
+        spent = round(explanation.extra["passes"].mean().item())
+        measured = evaluate(predictor.rate_distortion, encoded, explanation.mask, samples)
+        yield row_of("amortized", lambda_k, explainer.steps, spent, *measured)
+
+
+def row_of(name: str, lambda_k: float, steps: int, passes: int, distortion: Tensor, rate: Tensor) -> Row:
+    """A point of a curve, from distortions and rates ``(B,)``."""
+    objective = distortion + lambda_k * rate
+    return {
+        "preset": name, "lambda_k": lambda_k, "steps": steps, "passes": passes,
+        "J": objective.mean().item(), "distortion": distortion.mean().item(), "rate": rate.mean().item(),
+        "J_per_image": " ".join(f"{value:.4f}" for value in objective.tolist()),
+    }  # fmt: skip
 
 
 def parse(text: str) -> Preset:
@@ -83,14 +119,8 @@ def curve(
         RDE(rd, lambda_k, preset).explain(encoded.image, on_step=keep)
     rows = []
     for step, mask in snapshots.items():
-        distortion, rate = evaluate(rd, encoded, mask, samples)
-        objective = distortion + lambda_k * rate
-        rows.append({
-            "preset": preset.name, "lambda_k": lambda_k, "steps": step,
-            "passes": PASSES_PER_STEP_AND_DRAW * preset.samples * step,
-            "J": objective.mean().item(), "distortion": distortion.mean().item(), "rate": rate.mean().item(),
-            "J_per_image": " ".join(f"{value:.4f}" for value in objective.tolist()),
-        })  # fmt: skip
+        passes = PASSES_PER_STEP_AND_DRAW * preset.samples * step
+        rows.append(row_of(preset.name, lambda_k, step, passes, *evaluate(rd, encoded, mask, samples)))
     return rows
 
 

@@ -10,7 +10,9 @@ from torch import Tensor
 from amortex.amortized.any_target import AnyTarget
 from amortex.amortized.config import PathConfig
 from amortex.amortized.mask_path import MaskPath
+from amortex.amortized.pass_plan import plan_for, refined_masks
 from amortex.amortized.predictor import MaskPredictor, Prediction
+from amortex.amortized.settling import SettlingConfig
 from amortex.classifiers.fingerprint import digest
 from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams
@@ -50,6 +52,7 @@ class Amortized(Explainer):
         min_retention: bound on the retention.
         learned_steps: steps of learned refinement at `lambda_k`, for explainers that were trained for it; a forward and
             a backward pass each. By default those of the predictor's `RefinementSchedule`.
+        passes: classifier passes to spend on each input, instead of a number of steps, see `PassPlan`.
         finetune_steps: CartoonX steps at `lambda_k` that follow.
         seed: of the run.
         path_config: of densification paths.
@@ -73,6 +76,7 @@ class Amortized(Explainer):
         seed: int = 0,
         path_config: PathConfig | None = None,
         selection: SelectionConfig | None = None,
+        passes: int | None = None,
     ) -> None:
         super().__init__(predictor.rate_distortion, seed)
         if sum((rate is not None, select_rate, max_distortion is not None, min_retention is not None)) > 1:
@@ -81,13 +85,12 @@ class Amortized(Explainer):
             )
         if rate is not None:
             check_share(rate)
-        self.steps_given = bool(learned_steps)
-        has_refiner = predictor.decoder.refiner is not None
-        if learned_steps is None:
-            learned_steps = predictor.schedule.default_steps if has_refiner else 0
-        fewest = min(learned_steps, finetune_steps)
-        if fewest < 0:
-            raise InputError(f"learned-steps and finetune-steps must be at least 0, not {fewest}")
+        self.steps_given = bool(learned_steps) or passes is not None
+        self.plan = plan_for(predictor, learned_steps, passes)
+        if finetune_steps < 0:
+            raise InputError(f"finetune-steps must be at least 0, not {finetune_steps}")
+        if finetune_steps and passes is not None:
+            raise InputError("finetune-steps go beyond the passes that are asked for: leave one of them out")
         self.path_config, self.selection = path_config or PathConfig(), selection or SelectionConfig()
         self.bound: Bound | None = None
         if max_distortion is not None:
@@ -97,16 +100,12 @@ class Amortized(Explainer):
             self.certificate_samples = self.bound.confirmation_samples
         if finetune_steps and (hard or rate is not None or self.bound is not None):
             raise InputError("CartoonX steps move the rate: leave out finetune-steps, or hard, rate and bounds")
-        if learned_steps and not has_refiner:
-            raise InputError(
-                "this explainer has learned no refinement (configs/experiment/refine.yaml): leave out learned-steps"
-            )
         self.predictor, self.lambda_k, self.rate, self.hard = predictor, lambda_k, rate, hard
         self.select_rate, self.max_distortion, self.min_retention = select_rate, max_distortion, min_retention
-        self.learned_steps, self.finetune_steps = learned_steps, finetune_steps
+        self.learned_steps, self.finetune_steps, self.passes = self.plan.learned, finetune_steps, passes
         self.finetuning = finetuning(max(1, finetune_steps))
         RDE(self.rate_distortion, lambda_k, self.finetuning)  # refuses a lambda_k out of range
-        self.steps = max(1, learned_steps + finetune_steps)
+        self.steps = max(1, self.plan.steps + finetune_steps)
         self._warn_of_lambda()
 
     def _warn_of_lambda(self) -> None:
@@ -123,10 +122,11 @@ class Amortized(Explainer):
         Nor do predicted rates: for other classes the rate is chosen by measurements, unless it is given.
 
         Raises:
-            InputError: learned steps are asked for.
+            InputError: learned steps or passes are asked for.
         """
         if self.steps_given:
-            raise InputError("refinement is learned for predicted classes: with a target, leave out learned-steps")
+            given = "learned-steps" if self.passes is None else "passes"
+            raise InputError(f"refinement is learned for predicted classes: with a target, leave out {given}")
         return AnyTarget(self, self.unrefined())
 
     def unrefined(self) -> "Amortized":
@@ -167,8 +167,7 @@ class Amortized(Explainer):
     def _finish(self, prediction: Prediction, on_step: OnStep) -> Explanation:
         encoded, schedule, refined = prediction.encoded, self.predictor.schedule, None
         if self.learned_steps:
-            streams = NoiseStreams.of(encoded.image, self.seed, "refine")
-            refined = self.predictor.refine(prediction, self.lambda_k, self.learned_steps, streams, on_step=on_step)
+            refined = refined_masks(self.predictor, prediction, self.lambda_k, self.plan, self.seed, on_step)
         path = MaskPath(
             self.rate_distortion, prediction, refined, self.hard, self.seed, self.path_config, self.selection, schedule
         )
@@ -180,9 +179,9 @@ class Amortized(Explainer):
         if self.finetune_steps:
             streams = NoiseStreams.of(encoded.image, self.seed, "optimise")
             cartoonx = RDE(self.rate_distortion, self.lambda_k, self.finetuning, mask)
-            finetuned = cartoonx._explain(encoded, streams, lambda step, now: on_step(self.learned_steps + step, now))
+            finetuned = cartoonx._explain(encoded, streams, lambda step, now: on_step(self.plan.steps + step, now))
             mask, relevance = finetuned.mask, finetuned.relevance
-        if not self.learned_steps + self.finetune_steps:
+        if not self.plan.steps + self.finetune_steps:
             on_step(1, mask)
         return Explanation(encoded, mask, relevance)
 
@@ -210,7 +209,9 @@ class Amortized(Explainer):
             "decoder": digest(self.predictor.decoder), "lambda_k": None if lambda_k_is_unused else self.lambda_k,
             "rate": self.rate, "hard": int(self.hard), "select_rate": int(self.select_rate),
             "max_distortion": self.max_distortion, "min_retention": self.min_retention,
-            "learned_steps": self.learned_steps, "finetune_steps": self.finetune_steps,
+            "learned_steps": self.learned_steps, "finetune_steps": self.finetune_steps, "passes": self.passes,
+            "plan": repr(self.plan) if self.passes is not None else None,
+            "settling": repr(SettlingConfig()) if self.plan.settling else None,
             "schedule": repr(self.predictor.schedule) if self.learned_steps else None,
             "path": repr(self.path_config) if on_a_path else None,
             "selection": repr(self.selection) if measured else None,

@@ -95,6 +95,11 @@ class MaskPredictor(nn.Module):
             len(CURVE_RATES), encoder, refiner,
         )  # fmt: skip
 
+    @property
+    def passes(self) -> int:
+        """Classifier passes that a prediction takes: one forward, and a forward and a backward for the gradient."""
+        return 4 if self.gradient else 1
+
     def forward(
         self,
         image: Tensor,

@@ -39,6 +39,7 @@ class Options(TypedDict, total=False):
     max_distortion: float
     min_retention: float
     learned_steps: int
+    passes: int
     finetune_steps: int
     alpha: float
     obfuscation: str

@@ -18,7 +18,8 @@ from amortex.transforms import Padding
 
 AMORTIZED = "amortized"
 AMORTIZED_OPTIONS = (
-    "lambda_k", "rate", "hard", "select_rate", "max_distortion", "min_retention", "learned_steps", "finetune_steps",
+    "lambda_k", "rate", "hard", "select_rate", "max_distortion", "min_retention", "learned_steps", "passes",
+    "finetune_steps",
 )  # fmt: skip
 # options of one method or several, which the others refuse
 METHOD_OPTIONS = {name: (*entry.options, "min_retention") for name, entry in METHODS.items()}
@@ -98,6 +99,11 @@ def _add_method_options(group: Any) -> None:
     )
     group.add_argument(
         "--learned-steps", type=int, help="amortized: learned steps from the predicted mask; 0 for one pass"
+    )
+    group.add_argument(
+        "--passes",
+        type=int,
+        help="amortized: classifier passes to spend on each image, from 4 (one pass); more are better",
     )
     group.add_argument("--finetune-steps", type=int, help="amortized: CartoonX steps that follow; default: 0")
     group.add_argument("--alpha", type=float, help="sparsity weight of minimal; default: 100")

@@ -32,10 +32,7 @@ def expected_passes(start: Initial | MaskPredictor, steps: int = 0, draws: int =
 
     It plans budgets; what a method really takes is counted. CartoonX's pass that finds the class is not included.
     """
-    if isinstance(start, MaskPredictor):
-        first = 4 if start.gradient else 1
-    else:
-        first = {"ones": 0, "startgrad": 3, "sensitivity": 12}[start]
+    first = start.passes if isinstance(start, MaskPredictor) else {"ones": 0, "startgrad": 3, "sensitivity": 12}[start]
     return first + 3 * draws * steps
 
 
@@ -121,6 +118,8 @@ def effort_methods(
                 steps = affordable_steps(budget, predictor, draws=1)
                 refined = Amortized(predictor, lambda_k, learned_steps=steps, seed=seed)
                 yield Method(f"{name}, learned steps@{budget}", refined, "amortized", lambda_k)
+                planned = Amortized(predictor, lambda_k, passes=budget, seed=seed)
+                yield Method(f"{name}, planned passes@{budget}", planned, "amortized", lambda_k)
 
 
 def effort_studies(
