@@ -211,7 +211,7 @@ class Amortized(Explainer):
             "max_distortion": self.max_distortion, "min_retention": self.min_retention,
             "learned_steps": self.learned_steps, "finetune_steps": self.finetune_steps, "passes": self.passes,
             "plan": repr(self.plan) if self.passes is not None else None,
-            "settling": repr(SettlingConfig.of(self.plan.settling)) if self.plan.settling else None,
+            "settling": repr(SettlingConfig()) if self.plan.settling else None,
             "schedule": repr(self.predictor.schedule) if self.learned_steps else None,
             "path": repr(self.path_config) if on_a_path else None,
             "selection": repr(self.selection) if measured else None,

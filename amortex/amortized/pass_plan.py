@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from amortex.amortized.predictor import MaskPredictor, Prediction
-from amortex.amortized.settling import DRAWS_OF_NOTHING, MANY_STEPS, settle
+from amortex.amortized.settling import DRAWS_OF_NOTHING, settle
 from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.base import OnStep
@@ -14,8 +14,8 @@ from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
 
 PASSES_OF_A_STEP = 3  # forward and backward
-LEARNED_BEFORE_FEW, LEARNED_BEFORE_MANY = 40, 20  # learned steps before few steps of settling, and before `MANY_STEPS`
-FEWEST_SETTLING_STEPS = 20
+LEARNED_BEFORE_SETTLING = 20
+FEWEST_SETTLING_STEPS = 150  # with fewer, learned steps alone are better
 FEWEST_PASSES_TO_CHOOSE = 28  # with fewer, measuring costs more than it wins
 PASSES_PER_DRAW = 64  # one draw measures the candidates for so many passes of the budget
 
@@ -45,18 +45,17 @@ class PassPlan:
         Raises:
             InputError: fewer passes than the predicted mask takes.
 
-        >>> PassPlan.of(256, prediction=4)
-        PassPlan(learned=40, settling=40, draws=4)
+        >>> PassPlan.of(1000, prediction=4)
+        PassPlan(learned=20, settling=296, draws=15)
         """
         if passes < prediction:
             raise InputError(f"passes must be at least {prediction}, which the mask of one pass takes, not {passes}")
         draws = max(1, passes // PASSES_PER_DRAW) if passes >= FEWEST_PASSES_TO_CHOOSE else 0
         steps = (passes - prediction - 2 * draws) // PASSES_OF_A_STEP  # the empty and the refined mask
-        if steps - LEARNED_BEFORE_FEW < FEWEST_SETTLING_STEPS:
+        if steps - LEARNED_BEFORE_SETTLING < FEWEST_SETTLING_STEPS:
             return cls(steps, 0, draws)
         steps = (passes - prediction - 3 * draws - DRAWS_OF_NOTHING) // PASSES_OF_A_STEP  # and the settled one
-        learned = LEARNED_BEFORE_MANY if steps - LEARNED_BEFORE_MANY >= MANY_STEPS else LEARNED_BEFORE_FEW
-        return cls(learned, steps - learned, draws)
+        return cls(LEARNED_BEFORE_SETTLING, steps - LEARNED_BEFORE_SETTLING, draws)
 
 
 def plan_for(predictor: MaskPredictor, learned_steps: int | None, passes: int | None) -> PassPlan:

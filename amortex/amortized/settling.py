@@ -12,7 +12,6 @@ from amortex.rate_distortion.distortions import KL_WEIGHT, of_class, target_prob
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
 
-MANY_STEPS = 150
 DRAWS_OF_NOTHING = 2  # that measure the empty mask before the first step
 SMALLEST_PROBABILITY, LARGEST_CURVATURE = 1e-6, 50.0  # of the divergence, which has neither at a lost class
 
@@ -52,11 +51,6 @@ class SettlingConfig:
     growth: float = 3.0
     averaged_tail: float = 0.06
 
-    @classmethod
-    def of(cls, steps: int) -> "SettlingConfig":
-        """What is best for so many steps: few ones must not stray far, nor average over many."""
-        return cls() if steps >= MANY_STEPS else cls(peak=16.0, lr=0.03, betas=(0.5, 0.99))
-
 
 @torch.no_grad()
 def settle(
@@ -75,7 +69,7 @@ def settle(
     and at zero they can only rise. Here they sink below zero, and return only if their gradient is not noise. The
     gradient is the one of `expected_gradient`.
     """
-    config = config or SettlingConfig.of(steps)
+    config = config or SettlingConfig()
     empty = rd(encoded, torch.zeros_like(mask), streams, DRAWS_OF_NOTHING).distortion.mean(1).clamp(min=1e-6)
     running = torch.zeros_like(empty)
     value, mean = mask.clone(), torch.zeros_like(mask)
