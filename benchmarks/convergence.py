@@ -11,7 +11,7 @@ whose curve has the name ``amortized``; an empty `--presets` leaves CartoonX out
 
 import argparse
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from amortex.amortized.checkpoints import load_predictor
 from amortex.amortized.explainer import Amortized
+from amortex.amortized.predictor import MaskPredictor
 from amortex.amortized.released import released
 from amortex.classifiers.default import DEFAULT_CLASSIFIER
 from amortex.core.errors import InputError
@@ -45,37 +46,34 @@ def main(options: argparse.Namespace) -> None:
     print(f"{options.images} photographs, {options.size} px, empty mask J = {empty:.3f}\n")
     print("| preset | lambda_k | passes | J | distortion | rate |\n|---|---|---|---|---|---|", flush=True)
     rows: list[Row] = []
+    predictor = load_predictor(released(DEFAULT_CLASSIFIER), input_size=options.size, internal_batch_size=64)
     for lambda_k in options.lambda_k:
         for preset in presets:
             rows += curve(rd, encoded, preset, lambda_k, options.points, options.samples)
-            report(rows[-1:], rows, options.out)
-        for row in budgets(encoded, options.size, lambda_k, options.passes, options.samples):
-            rows.append(row)
-            report([row], rows, options.out)
+            report(rows, options.out)
+        for passes in options.passes:
+            rows.append(bundled(predictor, encoded, lambda_k, passes, options.samples))
+            report(rows, options.out)
     if options.out:
         plot(rows, empty).savefig(options.out / "convergence.png")
 
 
-def report(lines: Sequence[Row], rows: Sequence[Row], out: Path | None) -> None:
-    """Print some of the rows, and save all."""
-    for row in lines:
-        print(f"| {row['preset']} | {row['lambda_k']:g} | {row['passes']} | {row['J']:.4f} | {row['distortion']:.4f} | "
-              f"{row['rate']:.4f} |", flush=True)  # fmt: skip
+def report(rows: Sequence[Row], out: Path | None) -> None:
+    """Print the last row, and save all."""
+    row = rows[-1]
+    print(f"| {row['preset']} | {row['lambda_k']:g} | {row['passes']} | {row['J']:.4f} | {row['distortion']:.4f} | "
+          f"{row['rate']:.4f} |", flush=True)  # fmt: skip
     if out:
         save(rows, out)
 
 
-def budgets(encoded: EncodedBatch, size: int, lambda_k: float, passes: Sequence[int], samples: int) -> Iterator[Row]:
-    """A row for each budget of classifier passes of the bundled explainer."""
-    if not passes:
-        return
-    predictor = load_predictor(released(DEFAULT_CLASSIFIER), input_size=size, internal_batch_size=64)
-    for budget in passes:
-        explainer = Amortized(predictor, lambda_k, passes=budget)
-        explanation = explainer.explain(encoded.image)
-        spent = round(explanation.extra["passes"].mean().item())
-        measured = evaluate(predictor.rate_distortion, encoded, explanation.mask, samples)
-        yield row_of("amortized", lambda_k, explainer.steps, spent, *measured)
+def bundled(predictor: MaskPredictor, encoded: EncodedBatch, lambda_k: float, passes: int, samples: int) -> Row:
+    """The row of the bundled explainer with a budget of classifier passes."""
+    explainer = Amortized(predictor, lambda_k, passes=passes)
+    explanation = explainer.explain(encoded.image)
+    spent = round(explanation.extra["passes"].mean().item())
+    measured = evaluate(predictor.rate_distortion, encoded, explanation.mask, samples)
+    return row_of("amortized", lambda_k, explainer.steps, spent, *measured)
 
 
 def row_of(name: str, lambda_k: float, steps: int, passes: int, distortion: Tensor, rate: Tensor) -> Row:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.base import OnStep
-from amortex.explainers.optimizers import cosine
+from amortex.explainers.optimizers import RelativeAdam, cosine
 from amortex.rate_distortion.distortions import KL_WEIGHT, of_class, target_probability
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
@@ -73,18 +73,17 @@ def settle(
     empty = rd(encoded, torch.zeros_like(mask), streams, DRAWS_OF_NOTHING).distortion.mean(1).clamp(min=1e-6)
     running = torch.zeros_like(empty)
     value, mean = mask.clone(), torch.zeros_like(mask)
-    first, second = torch.zeros_like(mask), torch.zeros_like(mask)
-    fast, slow = config.betas
-    share_of_noise = ((1 - fast) / (1 + fast)) ** 0.5  # deviation of a running mean of noise, over that of the noise
+    adam = RelativeAdam(config.betas, config.eps, mask)
+    share_of_noise = (
+        (1 - config.betas[0]) / (1 + config.betas[0])
+    ) ** 0.5  # deviation of a running mean of noise, over that of the noise
     averaged = max(1, round(config.averaged_tail * steps))
     for step in range(steps):
         distortion, gradient = expected_gradient(rd, encoded, value.clamp(0, 1), streams)
         running = torch.lerp(distortion, running, config.memory if step else 0.0)
         left = max(0.0, 1 - step / steps / config.descent) * (1 - running / empty / config.tolerance).clamp(0, 1)
         gradient += (lambda_k * (1 + (config.peak - 1) * left))[:, None] / encoded.layout.k
-        first, second = torch.lerp(gradient, first, fast), torch.lerp(gradient.square(), second, slow)
-        direction = first / (1 - fast ** (step + 1))
-        variance = second / (1 - slow ** (step + 1))
+        direction, variance = adam.moments(gradient)
         kept = value > 0
         typical = ((variance * kept).sum(1, keepdim=True) / kept.sum(1, keepdim=True).clamp(min=1)).sqrt()
         deviation = variance.sqrt()
@@ -104,10 +103,10 @@ def expected_gradient(
     """Distortion ``(B,)`` at one draw each, and its gradient ``(B, k)`` with the entry's own noise averaged out.
 
     The coefficient of an entry is ``c = s h + (1 - s) v``, so that ``dD/ds = dD/dc (h - v)``. The noise v of the entry
-    itself is most of the variance of this, and its mean is known: by Stein's lemma ``E[dD/dc (v - mu)]`` is
+    itself is about half of the variance of this, and its mean is known: by Stein's lemma ``E[dD/dc (v - mu)]`` is
     ``(1 - s) sigma^2 E[d^2 D/dc^2]``. The curvature is approximated by that of the distortion as a function of the
-    output, times the squared gradient of the output (Gauss-Newton). The estimate therefore has a small bias, and about
-    half the variance.
+    output, times the squared gradient of the output (Gauss-Newton). The estimate therefore has about half the
+    variance, and a bias, which is large for entries that are kept in part (see the research log).
 
     Distortions that are no function of the class's probability, and obfuscations without noise, have the plain
     gradient. As in training, a little of a `divergence` is added to it, which does not vanish where the class is lost.

@@ -62,11 +62,13 @@ class RelativeAdam:
 
     def step(self, mask: Tensor, gradient: Tensor, lr: Tensor) -> Tensor:
         """Masks ``(B, k)`` after a step along a gradient ``(B, k)``, with a learning rate ``(B, 1)`` for each input."""
+        first, second = self.moments(gradient)
+        deviation = second.sqrt() + self.eps * second.mean(1, keepdim=True).sqrt()
+        return mask - lr * first / deviation.clamp(min=1e-20)
+
+    def moments(self, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """Running means of the gradient and of its square after one more gradient, without Adam's bias to zero."""
         self.steps += 1
         self.first = torch.lerp(gradient, self.first, self.betas[0])
         self.second = torch.lerp(gradient.square(), self.second, self.betas[1])
-        first, second = (
-            moment / (1 - beta**self.steps) for moment, beta in zip((self.first, self.second), self.betas, strict=True)
-        )
-        deviation = second.sqrt() + self.eps * second.mean(1, keepdim=True).sqrt()
-        return mask - lr * first / deviation.clamp(min=1e-20)
+        return self.first / (1 - self.betas[0] ** self.steps), self.second / (1 - self.betas[1] ** self.steps)

@@ -62,6 +62,16 @@ def test_convergence_from_end_to_end(tmp_path, capsys):
     assert f"| fast, steps=4 | 5 | 24 | {float(rows[-1]['J']):.4f} |" in capsys.readouterr().out
 
 
+def test_convergence_of_the_bundled_explainer_alone(tmp_path):
+    folder = photographs(tmp_path / "in", "a.png", "b.png")
+    options = ("--images", "2", "--size", "64", "--presets", "--passes", "4", "16", "--lambda-k", "5", "--samples", "2")
+    assert main(["convergence", str(folder), *options, "--out", str(tmp_path / "out")]) == 0
+    with open(tmp_path / "out/convergence.csv", newline="") as file:
+        assert [(row["preset"], row["passes"]) for row in csv.DictReader(file)] == [
+            ("amortized", "4"), ("amortized", "16"),
+        ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("presets", "why"), [("slow", "fast"), ("fast:pace=2", "fast:steps=400"), ("fast:steps=few", "few")]
 )
