@@ -1,0 +1,37 @@
+"""Kinds of signals, as plain values: all that differs between images, sound and volumes outside of pictures and files."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Modality:
+    """A kind of signals.
+
+    Arguments:
+        name: of the option ``--modality``.
+        dims: number of spatial axes of its tensors ``(B, C, *size)``.
+        noun: what messages call one signal; its plural adds an s.
+        value_range: what signals are clipped to.
+        classifier: the name of the one that is explained by default.
+        wavelet, levels: of the transform that masks are over by default.
+    """
+
+    name: str
+    dims: int
+    noun: str
+    value_range: tuple[float, float]
+    classifier: str
+    wavelet: str
+    levels: int
+
+
+MODALITIES = {
+    "image": Modality("image", 2, "image", (0.0, 1.0), "tf_efficientnet_lite0", "db3", 5),
+    "audio": Modality("audio", 1, "sound", (-1.0, 1.0), "yamnet", "db6", 8),
+    "volume": Modality("volume", 3, "volume", (0.0, 1.0), "digits3d", "haar", 2),
+}
+
+
+def modality_of(dims: int) -> Modality:
+    """The kind of signals with so many spatial axes."""
+    return next(modality for modality in MODALITIES.values() if modality.dims == dims)
