@@ -1,4 +1,4 @@
-"""Kinds of signals, as plain values: all that differs between images, sound and volumes outside of pictures and files."""
+"""Kinds of signals, as plain values: what differs between images, sound and volumes but for pictures and files."""
 
 from dataclasses import dataclass
 
