@@ -13,6 +13,7 @@ from amortex.classifiers.outputs import compute_dtype
 from amortex.core.errors import InputError, reason
 
 MOST_CHANNELS = 16  # of inputs, where they are read off a linear layer
+OF_SIGNALS = ("mean", "std", "sample_rate")  # keys of the configs of networks on sound and volumes
 CONVOLUTION_DIMS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,9 @@ def requested_size(overrides: Mapping[str, Any], dims: int = 2) -> tuple[int, ..
 
 
 def data_config_of(model: nn.Module, name: str, channels: int | None, overrides: dict[str, Any]) -> dict[str, Any]:
-    """The data config of a network: timm's for images; for other signals their size and no normalisation.
+    """The data config of a network: timm's for images; for other signals what the network says of itself.
+
+    Sound and volumes are not normalised unless the network's ``pretrained_cfg`` says so.
 
     Arguments:
         model: a network in evaluation mode.
@@ -52,7 +55,7 @@ def data_config_of(model: nn.Module, name: str, channels: int | None, overrides:
     channels = channels or requested_channels(overrides) or _channels(model, name, default_channels, size, overrides)
     overrides = {**overrides, "input_size": (channels, *size)}
     if len(size) != 2:
-        return {"mean": (0.0,), "std": (1.0,), **overrides}
+        return {"mean": (0.0,), "std": (1.0,), **{key: known[key] for key in OF_SIGNALS if key in known}, **overrides}
     if not known and (missing := " and ".join(key for key in ("mean", "std") if overrides.get(key) is None)):
         logger.warning(
             "%s does not say how its input is normalised: by ImageNet's %s; give its own, or mean 0 and std 1 where it "

@@ -28,8 +28,9 @@ def load_classifier(
     """Build a frozen classifier.
 
     Arguments:
-        name: a timm name (also ``hf-hub:...`` and ``local-dir:...``), or the class path of an `nn.Module`
-            (``package.module.Class``); or a module with its weights, of which a copy is taken.
+        name: of a bundled network (``yamnet``, see `amortex.classifiers.bundled`), a timm name (also ``hf-hub:...`` and
+            ``local-dir:...``), or the class path of an `nn.Module` (``package.module.Class``); or a module with its
+            weights, of which a copy is taken.
         weights: ``auto`` (embedded where there are any, else what timm downloads; for a class path whatever its
             constructor loads), ``random``, or a safetensors or checkpoint file (read without executing code).
         num_classes: number of classes; by default read off the weight file, or the model's own.
@@ -61,6 +62,8 @@ def load_classifier(
         set_size(model, requested_size(overrides) or (), name)
     config = data_config_of(model, name, arguments.get("in_chans"), overrides)
     names = known_class_names(model) if names is None else names
+    if activation == "auto":
+        activation = (getattr(model, "pretrained_cfg", None) or {}).get("activation", "auto")
     return Classifier(model, config, name, source, names, model_args, activation)
 
 

@@ -1,4 +1,4 @@
-"""Networks and their weights: from timm, a class path, or a file, which is read without executing code."""
+"""Networks and their weights: bundled ones, from timm, a class path, or a file, which is read without executing code."""
 
 import importlib
 import inspect
@@ -9,10 +9,11 @@ from typing import Any
 import timm
 from torch import nn
 
+from amortex.classifiers.bundled import BUNDLED
 from amortex.classifiers.data_config import built_size, set_size
 from amortex.classifiers.embedded import embedded_state_dict
 from amortex.classifiers.weight_files import WeightFile, load_strictly, read_weight_file
-from amortex.core.catalog import similar_names
+from amortex.core.catalog import load, similar_names
 from amortex.core.errors import InputError, reason
 
 HUB_PREFIXES = ("hf-hub:", "hf_hub:", "local-dir:")
@@ -29,7 +30,7 @@ def build_network(
     channels: int | None = None,
     size: tuple[int, ...] | None = None,
 ) -> tuple[nn.Module, str]:
-    """The network of a timm name or class path, and where its weights came from.
+    """The network of a bundled name, a timm name or a class path, and where its weights came from.
 
     Arguments:
         name, weights, num_classes: as of `load_classifier`.
@@ -37,9 +38,14 @@ def build_network(
         channels, size: of its inputs, if they are given.
     """
     file = read_weight_file(weights) if weights not in ("auto", "random") else None
-    if _is_timm(name):
+    if name not in BUNDLED and _is_timm(name):
         return _timm_network(name, weights, num_classes, arguments, file, channels, size)
-    maker = _maker_at(name)
+    if name in BUNDLED:
+        maker = load(BUNDLED[name])
+        arguments = {"pretrained": weights == "auto", **arguments}
+        weights = "embedded" if weights == "auto" else weights
+    else:
+        maker = _maker_at(name)
     network = _made_by(maker, name, arguments, num_classes, channels)
     if file is not None:
         file.load_into(network, _class_advice(maker))
