@@ -11,6 +11,7 @@ class Modality:
         name: of the option ``--modality``.
         dims: number of spatial axes of its tensors ``(B, C, *size)``.
         noun: what messages call one signal; its plural adds an s.
+        unit: what its positions are called.
         value_range: what signals are clipped to.
         classifier: the name of the one that is explained by default.
         wavelet, levels: of the transform that masks are over by default.
@@ -19,6 +20,7 @@ class Modality:
     name: str
     dims: int
     noun: str
+    unit: str
     value_range: tuple[float, float]
     classifier: str
     wavelet: str
@@ -26,9 +28,9 @@ class Modality:
 
 
 MODALITIES = {
-    "image": Modality("image", 2, "image", (0.0, 1.0), "tf_efficientnet_lite0", "db3", 5),
-    "audio": Modality("audio", 1, "sound", (-1.0, 1.0), "yamnet", "db6", 8),
-    "volume": Modality("volume", 3, "volume", (0.0, 1.0), "digits3d", "haar", 2),
+    "image": Modality("image", 2, "image", "pixels", (0.0, 1.0), "tf_efficientnet_lite0", "db3", 5),
+    "audio": Modality("audio", 1, "sound", "samples", (-1.0, 1.0), "yamnet", "db6", 8),
+    "volume": Modality("volume", 3, "volume", "voxels", (0.0, 1.0), "digits3d", "haar", 2),
 }
 
 

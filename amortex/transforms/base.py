@@ -36,6 +36,18 @@ class Transform(nn.Module, ABC):
     def spatial_map(self, relevance: Tensor, coefficients: Coefficients) -> Tensor:
         """Relevance ``(B, k)`` of `coefficients` as a map over the image, ``(B, *size)``, non-negative."""
 
+    def level_maps(self, relevance: Tensor, coefficients: Coefficients) -> Tensor:
+        """The `spatial_map` of each level, ``(B, levels + 1, *size)``: low-pass, then level 1 (finest) to J (WAM).
+
+        Wavelet maps sum to the whole one.
+        """
+        level = coefficients.layout.level
+        maps = [
+            self.spatial_map(torch.where(level == index, relevance, 0), coefficients)
+            for index in range(int(level.max()) + 1)
+        ]
+        return torch.stack(maps, 1)
+
     def pullback(self, gradient: Tensor, coefficients: Coefficients) -> Coefficients:
         """Gradient with respect to the image ``(B, C, *size)`` -> gradient with respect to `coefficients`.
 

@@ -122,3 +122,15 @@ def test_signals_with_another_number_of_axes_are_refused():
         Wavelet()(torch.rand(1, 1, 64))
     with pytest.raises(InputError, match="1 to 3 axes, not 4"):
         Wavelet(dims=4)
+
+
+@pytest.mark.parametrize("dims", SIZES)
+def test_maps_of_levels_are_those_of_their_entries_alone_and_sum_to_the_whole(dims):
+    transform, size = Wavelet("db2", 2, dims=dims), SIZES[dims][0]
+    coefficients = transform(noise(2, 1, *size))
+    relevance = noise(2, coefficients.layout.k).abs()
+    maps = transform.level_maps(relevance, coefficients)
+    assert maps.shape == (2, 3, *size)
+    torch.testing.assert_close(maps.sum(1), transform.spatial_map(relevance, coefficients))
+    coarse = torch.where(coefficients.layout.level == 2, relevance, 0)
+    torch.testing.assert_close(maps[:, 2], transform.spatial_map(coarse, coefficients))
