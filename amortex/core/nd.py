@@ -1,7 +1,6 @@
 """Operations by the number of a signal's axes: one for sound, two for images, three for volumes."""
 
 from collections.abc import Callable, Sequence
-from math import prod
 from typing import Any
 
 import torch
@@ -28,19 +27,6 @@ def expand_dims(values: Tensor, dims: int) -> Tensor:
 def spatial_axes(dims: int) -> tuple[int, ...]:
     """The axes of ``(B, C, *size)`` behind batch and channels."""
     return tuple(range(2, 2 + dims))
-
-
-def along_axes(maps: Tensor, weights: Sequence[Tensor]) -> Tensor:
-    """Apply a matrix ``(m_i, n_i)`` along each spatial axis: ``(B, n_1, n_2, ...)`` -> ``(B, m_1, m_2, ...)``."""
-    for axis, matrix in enumerate(weights):
-        size = list(maps.shape[1:])
-        if axis == len(size) - 1:
-            maps = maps @ matrix.mT
-        else:
-            rows = maps.reshape(-1, size[axis], prod(size[axis + 1 :]))
-            size[axis] = len(matrix)
-            maps = (matrix @ rows).reshape(-1, *size)
-    return maps
 
 
 def local_mean(x: Tensor, side: int, dims: int) -> Tensor:

@@ -11,13 +11,13 @@ from torch.nn import functional as F
 from amortex.core.catalog import check_name, similar_names
 from amortex.core.errors import InputError
 from amortex.core.layout import Coefficients, Layout
-from amortex.core.nd import CONVOLUTIONS, MEMORY_FORMATS, MOST_DIMS, along_axes, channels_last
+from amortex.core.nd import CONVOLUTIONS, MEMORY_FORMATS, MOST_DIMS, channels_last
 from amortex.transforms import Padding
 from amortex.transforms.base import Transform
 from amortex.transforms.exactness import refuse_if_inexact
 from amortex.transforms.kernels import dense_kernel, phase_kernel
 from amortex.transforms.separable import merge_axes, split_axes
-from amortex.transforms.supports import interpolation_weights, orientations
+from amortex.transforms.supports import orientations, upsample
 from amortex.transforms.synthesis import Synthesis, synthesise
 from amortex.transforms.wavelet_layout import wavelet_layout
 
@@ -127,11 +127,7 @@ class Wavelet(Transform):
 
     def _upsample(self, band: Tensor, level: int, kinds: str, size: tuple[int, ...]) -> Tensor:
         """``(B, *positions)`` -> ``(B, *size)``; `kinds` names the filter along each axis."""
-        weights = [
-            interpolation_weights(self.wavelet, self.padding, level, kind, length, entries).to(band)
-            for kind, length, entries in zip(kinds, size, band.shape[1:], strict=True)
-        ]
-        return along_axes(band, weights)
+        return upsample(band, self.wavelet, self.padding, level, kinds, size)
 
     def _kernel(self, name: str, channels: int, like: Tensor) -> Tensor:
         """Filters in the precision and on the device of a tensor.

@@ -8,14 +8,12 @@ from torch.nn import functional as F
 
 from amortex.classifiers.loading import load_classifier
 from amortex.core.errors import InputError
-from amortex.core.layout import Coefficients
 from amortex.explainers.base import Explanation
 from amortex.explainers.baselines import ATTRIBUTIONS, Baseline
 from amortex.explainers.mapped import in_coefficients
 from amortex.explainers.modified_backprop import relevance_propagation
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms.pixel import Pixel
-from amortex.transforms.supports import support_means
 from amortex.transforms.wavelet import Wavelet
 from helpers.classifiers import build_classifier
 
@@ -173,16 +171,6 @@ def test_integrated_gradients_are_complete(relu_classifier, images):
     change = relu_classifier(images) - relu_classifier(torch.zeros_like(images))
     expected = change.gather(1, found.encoded.target[:, None])[:, 0]
     torch.testing.assert_close(found.signed.sum(1), expected, rtol=0.02, atol=1e-3)
-
-
-@pytest.mark.parametrize(("wavelet", "mode"), [("haar", "zero"), ("db3", "zero"), ("db2", "periodization")])
-def test_means_over_supports_by_brute_force(wavelet, mode):
-    transform, size = Wavelet(wavelet, 2, mode), (20, 16)
-    layout, maps = transform.layout(size), torch.rand(1, *size, generator=torch.Generator().manual_seed(0))
-    unit = layout.split(torch.eye(layout.k))
-    basis = transform.inverse(Coefficients(tuple(band[:, None] for band in unit), layout))[:, 0].abs() > 1e-6
-    expected = (basis * maps).sum((1, 2)) / basis.sum((1, 2)).clamp(min=1)
-    torch.testing.assert_close(support_means(wavelet, mode, layout, maps)[0], expected)
 
 
 def test_pixel_relevance_in_coefficients_is_where_the_pixels_are(tiny_classifier, images):
