@@ -1,4 +1,4 @@
-"""Networks and their weights: bundled ones, from timm, a class path, or a file, which is read without executing code."""
+"""Networks and their weights: bundled, from timm, a class path, or a file, which is read without executing code."""
 
 import importlib
 import inspect

@@ -1,0 +1,108 @@
+"""YAMNet: a classifier of sounds, 521 classes of AudioSet."""
+
+import math
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from timm.layers import create_conv2d
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from amortex.classifiers.log_mel import HOP, SAMPLE_RATE, WINDOW, LogMel
+from amortex.core.errors import InputError
+
+FOLDER = Path(__file__).parents[1] / "assets" / "yamnet"
+NUM_CLASSES = 521
+PATCH, PATCH_HOP = 96, 48  # frames
+# stride and channels of each separable convolution (MobileNet v1)
+SEPARABLE = ((1, 64), (2, 128), (1, 128), (2, 256), (1, 256), (2, 512), *[(1, 512)] * 5, (2, 1024), (1, 1024))
+SECONDS = 5  # of sounds, unless another length is asked for
+
+
+def yamnet(pretrained: bool = True, num_classes: int = NUM_CLASSES) -> "YAMNet":
+    """YAMNet, with the bundled weights unless `pretrained` is false.
+
+    Raises:
+        InputError: bundled weights of another number of classes than 521.
+    """
+    network = YAMNet(num_classes)
+    if pretrained:
+        if num_classes != NUM_CLASSES:
+            raise InputError(
+                f"yamnet comes with {NUM_CLASSES} classes; a head of {num_classes} would be untrained: "
+                "give weights as a file, or leave the number of classes out"
+            )
+        network.load_state_dict(load_file(FOLDER / "yamnet.safetensors"))  # half precision -> float32
+    return network
+
+
+class YAMNet(nn.Module):
+    """Waveforms ``(B, 1, T)`` in [-1, 1] at 16 kHz -> logits ``(B, classes)`` of labels that may occur together.
+
+    The log-mel spectrogram is cut into patches of 0.96 s every 0.48 s. A label's score is the mean over the patches of
+    the sigmoid of its logits, and what is returned is the logit of that score. Sounds are padded with zeros to a whole
+    number of patches. The batch normalisations of the original are folded into its convolutions.
+
+    Attributes:
+        front_end: the log-mel spectrogram.
+        features: MobileNet v1, patches ``(N, 1, 96, 64)`` -> ``(N, 1024, 3, 2)``.
+        head: linear layer behind the mean over positions.
+
+    References:
+        https://github.com/tensorflow/models/tree/master/research/audioset/yamnet
+    """
+
+    def __init__(self, num_classes: int = NUM_CLASSES) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.pretrained_cfg = {
+            "architecture": "yamnet",
+            "input_size": (1, SECONDS * SAMPLE_RATE),
+            "mean": (0.0,),
+            "std": (1.0,),
+            "sample_rate": SAMPLE_RATE,
+            "activation": "sigmoid",
+            "label_names": str(FOLDER / "class_names.txt"),
+        }
+        self.front_end = LogMel()
+        layers, channels = [create_conv2d(1, 32, 3, stride=2, padding="same", bias=True), nn.ReLU()], 32
+        for stride, width in SEPARABLE:
+            layers += [
+                create_conv2d(channels, channels, 3, stride=stride, padding="same", depthwise=True, bias=True),
+                nn.ReLU(),
+                create_conv2d(channels, width, 1, padding="same", bias=True),
+                nn.ReLU(),
+            ]
+            channels = width
+        self.features = nn.Sequential(*layers)
+        self.head = nn.Linear(channels, num_classes)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        return self.from_log_mel(self.log_mel(waveform))
+
+    def log_mel(self, waveform: Tensor) -> Tensor:
+        """The log-mel spectrogram ``(B, 1, frames, 64)`` of the padded waveform; there are ``96 + 48 n`` frames."""
+        spectrogram: Tensor = self.front_end(
+            F.pad(waveform, (0, padded_length(waveform.shape[-1]) - waveform.shape[-1]))
+        )
+        return spectrogram
+
+    def from_log_mel(self, spectrogram: Tensor) -> Tensor:
+        """Logits of log-mel spectrograms ``(B, 1, frames, 64)``; frames behind the last whole patch are left out."""
+        patches = spectrogram.unfold(2, PATCH, PATCH_HOP).movedim(2, 1).mT  # (B, patches, 1, 96, 64)
+        flat = patches.flatten(0, 1).to(self.head.weight.dtype).contiguous(memory_format=torch.channels_last)
+        logits: Tensor = self.head(self.features(flat).mean((2, 3)))
+        return logit_of_mean(logits.unflatten(0, patches.shape[:2]))
+
+
+def padded_length(samples: int) -> int:
+    """The shortest length of at least so many samples that is a whole number of patches."""
+    first, hop = (PATCH - 1) * HOP + WINDOW, PATCH_HOP * HOP
+    return first + hop * math.ceil(max(0, samples - first) / hop)
+
+
+def logit_of_mean(logits: Tensor) -> Tensor:
+    """``logit(mean_p sigmoid(logits))`` of ``(B, patches, classes)``, without the overflow of a sigmoid near 0 or 1."""
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return F.logsigmoid(logits).logsumexp(1) - F.logsigmoid(-logits).logsumexp(1)
