@@ -3,5 +3,6 @@
 # A function takes `pretrained`, whether the network has its bundled weights. Its `pretrained_cfg` holds its
 # data config (`input_size` (C, *size), `mean`, `std`; of sound `sample_rate` in Hz), `label_names`, `activation`.
 BUNDLED = {
+    "digits3d": "amortex.classifiers.digits3d:digits3d",
     "yamnet": "amortex.classifiers.yamnet:yamnet",
 }

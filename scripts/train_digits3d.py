@@ -1,0 +1,104 @@
+"""Train the bundled classifier of 3-D digits, and write it and some bundled volumes: ``python scripts/train_digits3d.py``.
+
+Repeatable on one machine with one thread.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save
+from torch import Tensor
+from torch.nn import functional as F
+
+from amortex.classifiers.digits3d import WEIGHTS, Digits3DNet
+from amortex.data.digits3d import Digits3D
+from amortex.io.files import write_atomically
+
+VOLUMES = (3, 8, 0, 5, 7)  # digits of the bundled volumes
+POSES, BATCH, LR = 10, 64, 4e-3
+MEAN_STD = ("mean", "std")
+
+
+def load(source: Digits3D) -> tuple[Tensor, Tensor]:
+    """All volumes ``(N, 1, 16, 16, 16)`` and labels ``(N,)``."""
+    volumes = torch.stack([source.open(index) for index in range(len(source))])
+    return volumes, torch.tensor([source.label(index) for index in range(len(source))])
+
+
+def normalise(network: Digits3DNet, volumes: Tensor) -> Tensor:
+    """Volumes as the network takes them."""
+    mean, std = (network.pretrained_cfg[key][0] for key in MEAN_STD)
+    normalised: Tensor = (volumes - mean) / std
+    return normalised
+
+
+@torch.no_grad()
+def accuracy(network: Digits3DNet, volumes: Tensor, labels: Tensor) -> float:
+    """Share of volumes whose class is right."""
+    network.eval()
+    logits = torch.cat([network(normalise(network, part)) for part in volumes.split(256)])
+    network.train()
+    return (logits.argmax(1) == labels).float().mean().item()
+
+
+def train(epochs: int, seed: int) -> tuple[Digits3DNet, float]:
+    """A trained network, its weights rounded to float16, and its accuracy on digits that are held out."""
+    torch.manual_seed(seed)
+    network = Digits3DNet()
+    volumes, labels = load(Digits3D("train", POSES))
+    held_out = load(Digits3D("validation", poses=5))
+    print(f"mean {volumes.mean():.3f}, std {volumes.std():.3f} of {len(volumes)} volumes", flush=True)
+    per_epoch = len(volumes) // POSES // BATCH  # an epoch sees each digit once
+    optimizer = torch.optim.AdamW(network.parameters(), LR, weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, total_steps=epochs * per_epoch)
+    for epoch in range(epochs):
+        for batch in torch.randperm(len(volumes))[: per_epoch * BATCH].split(BATCH):
+            loss = F.cross_entropy(network(normalise(network, volumes[batch])), labels[batch], label_smoothing=0.05)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+        if epoch % 5 == 4:
+            print(f"epoch {epoch + 1}: loss {loss.item():.3f}, accuracy {accuracy(network, *held_out):.3f}", flush=True)
+    network.half().float()
+    return network, accuracy(network, *held_out)
+
+
+def write_volumes(folder: Path, network: Digits3DNet) -> None:
+    """One ``digitN.npz`` of uint8 ``(16, 16, 16)`` for each of `VOLUMES`, the first held-out one that is recognised."""
+    source = Digits3D("validation")
+    network.eval()
+    folder.mkdir(parents=True, exist_ok=True)
+    for digit in VOLUMES:
+        for index in (index for index in range(len(source)) if source.label(index) == digit):
+            volume = (source.open(index) * 255).round()
+            if network(normalise(network, volume[None] / 255)).argmax() == digit:
+                np.savez_compressed(folder / f"digit{digit}.npz", volume=volume[0].to(torch.uint8).numpy())
+                break
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=WEIGHTS)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    start = time.perf_counter()
+    network, share = train(options.epochs, options.seed)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    weights = {key: value.half() if value.is_floating_point() else value for key, value in network.state_dict().items()}
+    metadata = {"accuracy": f"{share:.4f}", "epochs": str(options.epochs), "seed": str(options.seed)}
+    write_atomically(options.out, save(weights, metadata))
+    write_volumes(options.out.parents[1] / "volumes", network)
+    count = sum(parameter.numel() for parameter in network.parameters())
+    print(
+        f"{count} weights, accuracy {share:.3f} on held-out digits, {time.perf_counter() - start:.0f} s: {options.out}"
+    )
+
+
+if __name__ == "__main__":
+    main()
