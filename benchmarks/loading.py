@@ -21,7 +21,7 @@ import torch
 from amortex.core.process import prepare
 from amortex.data import ImageData
 from amortex.data.packing import pack
-from amortex.io.images import find_images
+from amortex.io.finding import find_files
 from amortex.rate_distortion.problem import Problem
 from amortex.training.module import AmortizedTrainingModule
 from benchmarks.timing import machine, seconds
@@ -35,7 +35,7 @@ def main(options: argparse.Namespace) -> None:
     prepare()
     logging.disable()
     torch.set_num_threads(1)
-    sources = list(find_images([str(options.folder)]))[: options.images]
+    sources = list(find_files([str(options.folder)]))[: options.images]
     print(f"{machine()}; {len(sources)} images of {options.folder.name}\n")
     print(f"| images per second and core | folder | packed ({PACKED_SIZE} px) | memory | a training step uses |")
     print("|---|---|---|---|---|")

@@ -10,7 +10,8 @@ from torch import Tensor
 from amortex.core.errors import InputError
 from amortex.core.noise_streams import EVALUATION_SEED, NoiseStreams
 from amortex.core.process import prepare
-from amortex.io.images import Preprocess, find_images
+from amortex.io.finding import find_files
+from amortex.io.images import Preprocess
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.rate_distortion.problem import Problem
@@ -22,7 +23,7 @@ def photographs(rd: RateDistortion, folder: Path, count: int) -> EncodedBatch:
     Raises:
         InputError: the folder holds fewer.
     """
-    sources = list(find_images([str(folder)]))
+    sources = list(find_files([str(folder)]))
     if not 0 < count <= len(sources):
         raise InputError(f"{folder} holds {len(sources)} images: --images must be between 1 and that, not {count}")
     load = Preprocess(rd.classifier.data_config).load

@@ -86,7 +86,7 @@ def _loaded_classifier(options: argparse.Namespace) -> Classifier | None:
     Raises:
         InputError: as `load_classifier`; options for a classifier that is loaded already.
     """
-    if isinstance(options.classifier, str):
+    if options.classifier is None or isinstance(options.classifier, str):
         return None
     arguments = changed_options(options, CLASSIFIER_OPTIONS)
     if isinstance(options.classifier, Classifier):

@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from amortex.amortized.released import released
-from amortex.app.options import AMORTIZED, METHOD_OPTIONS, build_parser, option_name
+from amortex.app.keywords import option_name
+from amortex.app.options import AMORTIZED, METHOD_OPTIONS, build_parser
+from amortex.app.recognising import choose_modality
 from amortex.core.errors import InputError
+from amortex.core.modalities import MODALITIES, Modality
 from amortex.explainers import METHODS
-from amortex.rate_distortion.problem import MOST_LEVELS, Problem
+from amortex.io.members import split_member
+from amortex.rate_distortion.problem import DEFAULTS_OF_MODALITY, MOST_LEVELS, Problem
 
 BOUNDS = {
     "seed": (0, 2**31), "levels": (1, MOST_LEVELS), "certificate_samples": (2, 2**31), "num_classes": (1, 2**31),
@@ -25,7 +29,9 @@ OPEN_OPTIONS = ("input_size", "internal_batch_size", "batch_invariant")
 
 
 def complete(options: argparse.Namespace, spelled: Callable[[str], str] = option_name) -> None:
-    """Check the options, and choose method, trained explainer and output folder where they are left open.
+    """Check the options, and choose modality, classifier, method, trained explainer and output folder if they are open.
+
+    The modality stays open where only the classifier tells it, once it is built.
 
     Arguments:
         options: as parsed.
@@ -40,17 +46,27 @@ def complete(options: argparse.Namespace, spelled: Callable[[str], str] = option
             if not least <= value <= most:
                 bound = f"at least {least}" if value < least else f"at most {most}"
                 raise InputError(f"{spelled(name)} must be {bound}, not {value}")
-    _choose_method(options, spelled)
+    modality = choose_modality(options, spelled)
+    options.modality = None if modality is None else modality.name
+    if modality is not None and options.classifier is None and options.explainer is None:
+        options.classifier = modality.classifier
+    _choose_method(options, modality, spelled)
     method_arguments(options, spelled)
     if options.compile and options.method in METHODS and METHODS[options.method].kind == "classical":
         raise InputError(f"{options.method} reads layers, which compiling hides: leave out {spelled('compile')}")
     options.out = options.out or Path("explanations", options.method)
 
 
-def _choose_method(options: argparse.Namespace, spelled: Callable[[str], str]) -> None:
+def _choose_method(options: argparse.Namespace, modality: Modality | None, spelled: Callable[[str], str]) -> None:
     """Choose the trained explainer where there is one, since it needs the fewest passes, and else CartoonX."""
     by_name = isinstance(options.classifier, str)
-    changed = changed_options(options, PROBLEM_OPTIONS).keys() - {"classifier", *OPEN_OPTIONS}
+    given = changed_options(options, PROBLEM_OPTIONS)
+    defaults = {name: getattr(modality, name) for name in DEFAULTS_OF_MODALITY} if modality else {}
+    changed = [
+        name for name, value in given.items()
+        if name not in ("classifier", *OPEN_OPTIONS)
+        and (tuple(value) if isinstance(value, list) else value) != defaults.get(name)
+    ]  # fmt: skip
     if options.method in (None, AMORTIZED) and options.explainer is None and by_name and not changed:
         options.explainer = released(options.classifier)
     options.method = options.method or ("cartoonx" if options.explainer is None else AMORTIZED)
@@ -86,21 +102,22 @@ def changed_options(options: argparse.Namespace, names: tuple[str, ...]) -> dict
     return {name: getattr(options, name) for name in names if getattr(options, name) != DEFAULTS[name]}
 
 
-def check_photographs(value_range: Sequence[float] | None) -> None:
-    """Raises InputError where a value range was given that is not that of photographs."""
-    if value_range is not None and tuple(value_range) != Problem.value_range:
-        low, high = value_range
+def check_value_range(value_range: Sequence[float] | None, modality: Modality) -> None:
+    """Raises InputError where a value range was given that is not that of signals that are read from files."""
+    if value_range is not None and tuple(value_range) != modality.value_range:
+        (low, high), (given_low, given_high) = modality.value_range, value_range
         raise InputError(
-            f"photographs have values in [0, 1], whatever their files hold, not in [{low:g}, {high:g}]: leave the "
-            "range out, and give mean and std for values in [0, 1]"
+            f"{modality.noun}s have values in [{low:g}, {high:g}], whatever their files hold, not in [{given_low:g}, "
+            f"{given_high:g}]: leave the range out, and give mean and std for values in [{low:g}, {high:g}]"
         )
 
 
 def check_files(options: argparse.Namespace) -> None:
-    """Raises InputError where a file that an option names is not there, or photographs cannot have such values."""
-    check_photographs(options.value_range)
+    """Raises InputError where a file that an option names is not there, or the inputs cannot have such values."""
+    if options.modality is not None:
+        check_value_range(options.value_range, MODALITIES[options.modality])
     for path in options.inputs:
-        if not os.path.exists(path):
+        if not os.path.exists(split_member(path)[0]):
             raise InputError(f"{path}: no such file or folder")
     weights = None if options.weights in ("auto", "random") else options.weights
     for option, path in (

@@ -9,23 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from amortex.app.building import device, explainer_from
+from amortex.app.checks import check_files
 from amortex.app.options import AMORTIZED, METHOD_OPTIONS
+from amortex.app.recognising import check_dims, sources_of
+from amortex.core.modalities import MODALITIES
 from amortex.core.process import prepare
 from amortex.explaining.batch import Request, explain_files
 from amortex.explaining.folder import ResultsFolder
 from amortex.explaining.rendering import summary_line
-from amortex.io.bundled import HELD_OUT, bundled_folder
-from amortex.io.images import Source, find_images
+from amortex.io.finding import Source
 from amortex.rate_distortion.caveats import FULL_RATE
 
-MOST_LINES = 20  # images that are reported one by one
+MOST_LINES = 20  # inputs that are reported one by one
 
 
 def explain_inputs(options: argparse.Namespace) -> int:
     """Explain what completed options ask for, in this process; the exit status."""
-    sources = find_sources(options)
     prepare()
     request = build_request(options)
+    sources = find_sources(options)
     request.explainer.to(device(options.device))
     results = ResultsFolder(options.out, request.settings(), options.overwrite)
     print_plan(options, request, len(sources))
@@ -35,24 +37,21 @@ def explain_inputs(options: argparse.Namespace) -> int:
 
 
 def find_sources(options: argparse.Namespace) -> list[Source]:
-    """The files to explain, each once."""
+    """The inputs to explain, each once, when the modality is known."""
     unique: dict[str, Source] = {}
-    for source in find_images(options.inputs, exclude=options.out) if options.inputs else bundled_photographs():
+    for source in sources_of(options.inputs, MODALITIES[options.modality], options.out):
         unique.setdefault(os.path.realpath(source.path), source)
     return list(unique.values())
 
 
-def bundled_photographs() -> list[Source]:
-    """The photographs that are explained where none are given, under their names."""
-    return [Source(bundled_folder() / name, Path(name), name) for name in HELD_OUT]
-
-
 def build_request(options: argparse.Namespace) -> Request:
-    """The explainer, and what is wanted of it."""
+    """The explainer, and what is wanted of it; notes the modality."""
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # our one line instead of its many retries
     sys.path.append(os.getcwd())  # a classifier's class path may lie in the current folder
     explainer = explainer_from(options)
     classifier = explainer.rate_distortion.classifier
+    check_dims(options, classifier.name, len(classifier.input_size) - 1)
+    check_files(options)
     target = None if options.target == "auto" else classifier.class_index(options.target)
     explainer = explainer if target is None else explainer.for_target()
     return Request(
@@ -60,12 +59,12 @@ def build_request(options: argparse.Namespace) -> Request:
     )
 
 
-def print_plan(options: argparse.Namespace, request: Request, images: int) -> None:
+def print_plan(options: argparse.Namespace, request: Request, count: int) -> None:
     """Print what is going to be explained, and at what size: trained explainers have their own."""
     if not options.quiet:
         size = " x ".join(map(str, reversed(request.explainer.rate_distortion.classifier.input_size[1:])))
-        plural = "s" if images > 1 else ""
-        print(f"explaining {images} image{plural} by {options.method} at {size}: {options.out}", flush=True)
+        noun = MODALITIES[options.modality].noun + ("s" if count > 1 else "")
+        print(f"explaining {count} {noun} by {options.method} at {size}: {options.out}", flush=True)
 
 
 def print_outcome(options: argparse.Namespace, request: Request, rows: list[dict[str, Any]], total: int) -> int:

@@ -12,12 +12,13 @@ from typing_extensions import Unpack
 
 from amortex.app.building import device, explainer_from
 from amortex.app.checks import complete
+from amortex.app.keywords import from_keywords, keyword
 from amortex.app.loaded_explainer import LoadedExplainer
-from amortex.app.options import METHOD_OPTIONS, from_keywords, keyword
+from amortex.app.options import METHOD_OPTIONS
+from amortex.app.recognising import check_dims
 from amortex.classifiers.class_names import ClassNames, read_class_names
 from amortex.classifiers.classifier import Classifier
 from amortex.classifiers.copying import DetachedCopies
-from amortex.classifiers.default import DEFAULT_CLASSIFIER
 from amortex.core.catalog import check_name
 from amortex.core.errors import InputError
 from amortex.core.process import prepare
@@ -26,6 +27,7 @@ from amortex.core.process import prepare
 class Options(TypedDict, total=False):
     """The options of ``explain.py``, of the same names and defaults: ``python explain.py --help`` describes them."""
 
+    modality: str
     seed: int
     preset: str
     lambda_k: float
@@ -65,7 +67,7 @@ def load_explainer(
     source: str | Path | None = None,
     *,
     method: str | None = None,
-    classifier: str | nn.Module = DEFAULT_CLASSIFIER,
+    classifier: str | nn.Module | None = None,
     weights: str | Path = "auto",
     class_names: ClassNames | None = None,
     **options: Unpack[Options],
@@ -79,8 +81,9 @@ def load_explainer(
             that amortex brings, if the method is left open and there is one for the classifier.
         method: ``amortized``, or a name in `METHODS`; by default ``amortized`` where there is a trained explainer, else
             ``cartoonx``.
-        classifier: a timm name, the class path of an `nn.Module`, or a module (a copy is explained; what
-            `load_classifier` returns is taken itself, where it is, or a copy that is compiled or on another `device`).
+        classifier: by default that of the `modality` (``image``, ``audio`` or ``volume``). A bundled or timm name, the
+            class path of an `nn.Module`, or a module (a copy is explained; what `load_classifier` returns is taken
+            itself, where it is, or a copy that is compiled or on another `device`).
         weights: of a classifier that is named: ``auto`` (its own), ``random``, or a file.
         class_names: one per class: a list, a table from indices to names, or a file of them (one per line, or JSON).
         **options: all other options of ``explain.py`` for the method and the classifier, see `Options`.
@@ -100,7 +103,7 @@ def load_explainer(
     if method is None and source in METHOD_OPTIONS and not Path(source).exists():
         raise InputError(f"no explainer at {source}: give the method by its name, method={source!r}")
     request = from_keywords({**options, "explainer": source, "method": method, "weights": weights})
-    if not isinstance(classifier, str | nn.Module):
+    if not isinstance(classifier, str | nn.Module | None):
         raise InputError(f"classifier must be a name or a torch.nn.Module, not {type(classifier).__name__}")
     if class_names is not None and not isinstance(class_names, str | Path):
         class_names = read_class_names(class_names)
@@ -113,4 +116,7 @@ def load_explainer(
         changes = request.compile or classifier.mean.device != target
         with DetachedCopies():
             request.classifier = copy.deepcopy(classifier) if changes else classifier
-    return LoadedExplainer(explainer_from(request).to(target), request.method)
+    explainer = explainer_from(request)
+    loaded = explainer.rate_distortion.classifier
+    check_dims(request, loaded.name, len(loaded.input_size) - 1)
+    return LoadedExplainer(explainer.to(target), request.method)

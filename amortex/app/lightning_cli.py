@@ -15,11 +15,12 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 
 from amortex.amortized.checkpoints import read, refuse_code
-from amortex.app.checks import check_photographs
+from amortex.app.checks import check_value_range
 from amortex.app.closing import explain_command, left_out_of_training
 from amortex.app.explain_command import print_rows
 from amortex.app.parsing import with_near_option
 from amortex.core.errors import InputError
+from amortex.core.modalities import modality_of
 from amortex.training.callbacks import FitSummary, LastCheckpoint
 from amortex.training.config import plain_values
 from amortex.training.module import AmortizedTrainingModule
@@ -194,7 +195,8 @@ class TrainCLI(OneLineCLI):
 
 def open_data(cli: LightningCLI, stage: str) -> None:
     """Tell the data what the classifier wants, and find its images, unless they have to be downloaded first."""
-    check_photographs(cli.model.hparams["problem"]["value_range"])  # comparisons have no predictor
+    modality = modality_of(len(cli.model.data_config["input_size"]) - 1)
+    check_value_range(cli.model.hparams["problem"]["value_range"], modality)  # comparisons have no predictor
     cli.datamodule.configure(cli.model.data_config)
     if not cli.datamodule.download:
         cli.datamodule.setup(stage)

@@ -1,14 +1,12 @@
 """The options of `explain.py`. Nothing here imports torch, so that help and mistakes are answered at once."""
 
 import argparse
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 from amortex.app.parsing import OneLineParser, json_object, one_of
 from amortex.classifiers.default import Activation
-from amortex.core.errors import InputError
+from amortex.core.modalities import MODALITIES
 from amortex.explainers import METHODS
 from amortex.explainers.presets import PRESETS, Initial
 from amortex.obfuscations import OBFUSCATIONS
@@ -30,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The command line of `explain.py`; it raises InputError for what it does not understand."""
     parser = OneLineParser(
         prog="explain.py",
-        description="Explain a classifier's decisions on photographs, and measure the explanations.",
+        description="Explain a classifier's decisions on images, sounds or volumes, and measure the explanations.",
         epilog="Exit status: 0 all explained, 1 some files could not be, 2 nothing done (bad input), 130 interrupted "
         "(the same command goes on).",
     )
@@ -44,7 +42,12 @@ def add_options(parser: argparse.ArgumentParser) -> Any:
 
     Those of a method default to None, so that one given to another method can be refused.
     """
-    parser.add_argument("inputs", nargs="*", help="images and folders; by default two bundled photographs")
+    parser.add_argument("inputs", nargs="*", help="files and folders; by default bundled ones")
+    parser.add_argument(
+        "--modality",
+        **one_of("modality", MODALITIES),
+        help="the kind of signals; default: as the classifier or the endings of the files tell, or else image",
+    )
     parser.add_argument(
         "--method",
         **one_of("method", METHOD_OPTIONS),
@@ -101,7 +104,7 @@ def _add_method_options(group: Any) -> None:
         "--learned-steps", type=int, help="amortized: learned steps from the predicted mask; 0 for one pass"
     )
     group.add_argument(
-        "--passes", type=int, help="amortized: classifier passes to spend on each image, from 4 (one pass)"
+        "--passes", type=int, help="amortized: classifier passes to spend on each input, from 4 (one pass)"
     )
     group.add_argument("--finetune-steps", type=int, help="amortized: CartoonX steps that follow; default: 0")
     group.add_argument("--alpha", type=float, help="sparsity weight of minimal; default: 100")
@@ -113,12 +116,9 @@ def _add_measuring_options(group: Any) -> None:
     )
     distortions = one_of("distortion", get_args(DistortionName))
     group.add_argument("--distortion", **distortions, default=Problem.distortion, help="default: %(default)s")
-    group.add_argument(
-        "--wavelet", default=Problem.wavelet, help="any discrete wavelet of PyWavelets; default: %(default)s"
-    )
-    group.add_argument(
-        "--levels", type=int, default=Problem.levels, help="wavelet levels, Fourier octaves; default: %(default)s"
-    )
+    group.add_argument("--wavelet", help=f"any discrete wavelet of PyWavelets; default: {_by_modality('wavelet')}")
+    levels_help = f"wavelet levels, Fourier octaves; default: {_by_modality('levels')}"
+    group.add_argument("--levels", type=int, help=levels_help)
     group.add_argument(
         "--padding", **one_of("padding", get_args(Padding)), default=Problem.padding, help="default: %(default)s"
     )
@@ -132,8 +132,8 @@ def _add_measuring_options(group: Any) -> None:
 def _add_classifier_options(group: Any) -> None:
     group.add_argument(
         "--classifier",
-        default=Problem.classifier,
-        help="timm name (also hf-hub:, local-dir:), or package.module.Class or .function; default: %(default)s",
+        help="timm name (also hf-hub:, local-dir:), or package.module.Class or .function; default: "
+        + _by_modality("classifier"),
     )
     weights_help = "auto, random, or a safetensors or checkpoint file; default: %(default)s"
     group.add_argument("--weights", default=Problem.weights, help=weights_help)
@@ -151,70 +151,31 @@ def _add_classifier_options(group: Any) -> None:
     )
     group.add_argument(
         "--input-size", type=int, nargs="+",
-        help="side of the square input, or channels and sides; default: the classifier's own",
+        help="side of the input (of sound its samples), or channels and sides; default: the classifier's own",
     )  # fmt: skip
     group.add_argument("--mean", type=float, nargs="+", help="of the normalisation, per channel")
     group.add_argument("--std", type=float, nargs="+", help="of the normalisation, per channel")
     group.add_argument(
         "--value-range", type=float, nargs=2, metavar=("LOW", "HIGH"),
-        help="what inputs are clipped to; default: 0 1",
+        help="what inputs are clipped to; default: 0 1, of sound -1 1",
     )  # fmt: skip
 
 
 def _add_running_options(group: Any) -> None:
-    group.add_argument("--batch-size", type=int, default=8, help="images explained at once; default: %(default)s")
+    group.add_argument("--batch-size", type=int, default=8, help="inputs explained at once; default: %(default)s")
     group.add_argument("--internal-batch-size", type=int, default=Problem.internal_batch_size,
-                       help="most obfuscated images in memory; default: %(default)s")  # fmt: skip
+                       help="most obfuscated inputs in memory; default: %(default)s")  # fmt: skip
     group.add_argument(
         "--batch-invariant", action="store_true", help="results are the same to the last bit in any batch; slower"
     )
     group.add_argument(
         "--compile", action="store_true", help="compile the classifier: may be faster on GPUs, in long runs"
     )
-    group.add_argument("--no-panels", action="store_true", help="write no panels, only pictures and masks")
+    group.add_argument("--no-panels", action="store_true", help="write no panels, only explanations and masks")
     group.add_argument("--quiet", action="store_true", help="no progress bar and no report, only errors")
 
 
-def from_keywords(keywords: Mapping[str, Any]) -> argparse.Namespace:
-    """Options from keywords, by the command line's own parser: its names, types, choices and defaults hold for both.
-
-    Raises:
-        InputError: a value that the command line would refuse.
-    """
-    parser, words = build_parser(), []
-    for name, value in keywords.items():
-        option = option_name(name)
-        takes = parser._option_string_actions[option].nargs
-        value = value.tolist() if hasattr(value, "tolist") else value  # of arrays and tensors
-        if value is None:
-            continue
-        if isinstance(value, bool) != (takes == 0):
-            raise InputError(f"{keyword(name)} must be True or False, not {value!r}" if takes == 0 else
-                             f"{keyword(name)} cannot be {value}")  # fmt: skip
-        if takes == 0:
-            words += [option] if value else []
-        elif takes is not None and isinstance(value, list | tuple):
-            words += [option, *map(str, value)]
-        else:
-            try:
-                words.append(f"{option}={json.dumps(value) if isinstance(value, dict) else value}")
-            except TypeError as error:
-                raise InputError(
-                    f"{name} must hold plain values ({error}); for others, give the module itself"
-                ) from error
-    parser.exit_on_error = False
-    try:
-        return parser.parse_args(words)
-    except argparse.ArgumentError as error:
-        named = (error.argument_name or "").removeprefix("--").replace("-", "_")
-        raise InputError(f"{keyword(named)}: {error.message}") from error
-
-
-def keyword(name: str) -> str:
-    """The keyword of `load_explainer` for an option: its own name, but for the trained explainer."""
-    return "source" if name == "explainer" else name
-
-
-def option_name(name: str) -> str:
-    """The option of a keyword: ``lambda_k`` -> ``--lambda-k``."""
-    return "--" + name.replace("_", "-")
+def _by_modality(name: str) -> str:
+    """The defaults of an option: that of images, and those of other signals."""
+    image, *others = MODALITIES.values()
+    return ", ".join([str(getattr(image, name)), *(f"of {other.noun}s {getattr(other, name)}" for other in others)])

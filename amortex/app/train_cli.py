@@ -131,9 +131,9 @@ def _pack(options: argparse.Namespace) -> Callable[[], int]:
 
     def pack() -> int:
         from amortex.data.packing import pack
-        from amortex.io.images import find_images
+        from amortex.io.finding import find_files
 
-        sources = list(find_images([options.folder]))
+        sources = list(find_files([options.folder]))
         failures = pack(sources, options.out, options.size)
         for failure in failures:
             print(f"skipped: {failure}", file=sys.stderr)

@@ -145,8 +145,8 @@ def explain(arguments: Sequence[str]) -> int:
         raise InputError("trainer.limit_predict_batches: all files are one batch; leave it out, and name fewer files")
     complete(options)
     check_files(options)
-    sources = find_sources(options) if first else []  # one process searches folders of millions, and tells the others
     request = build_request(options)
+    sources = find_sources(options) if first else []  # one process searches folders of millions, and tells the others
     module = FileExplainer(request, sources, options.out, options.overwrite, options.quiet)
     if first:
         print_plan(options, request, len(sources))

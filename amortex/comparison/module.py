@@ -45,9 +45,9 @@ class Comparison(lightning.LightningModule):
 
     def __init__(self, problem: Problem = DEFAULT_PROBLEM, **settings: Any) -> None:
         super().__init__()
-        self.problem, self.config = problem, ComparisonConfig(**settings)
+        self.config, self.classifier = ComparisonConfig(**settings), problem.build_classifier()
+        self.problem = problem = problem.resolved(len(self.classifier.input_size) - 1)
         self.save_hyperparameters({"problem": problem.settings(), **self.config.settings()})
-        self.classifier = problem.build_classifier()
         alike = {name: getattr(problem, name) for name in MEASURED_ALIKE}
         files = self.config.explainers or {}
         predictors = {name: load_predictor(path, self.classifier, **alike) for name, path in files.items()}

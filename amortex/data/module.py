@@ -15,7 +15,8 @@ from amortex.data.samples import RandomCrop, SampleNumbers, StreamedTrainImages,
 from amortex.data.sources import FileSource, ImageSource, cached
 from amortex.data.splits import exclude_validation, split_at_random, take_evenly
 from amortex.data.validation import ValImages, ValLoader
-from amortex.io.images import Preprocess, find_images
+from amortex.io.finding import find_files
+from amortex.io.images import Preprocess
 
 LARGEST_NUMBER = 2**53  # of all settings: seeds must fit the generators
 DEFAULT_CONFIG = {"input_size": (3, 224, 224), "interpolation": "bicubic", "crop_pct": 0.875, "crop_mode": "center"}
@@ -128,7 +129,7 @@ class ImageData(lightning.LightningDataModule):
         if stage == "predict":
             if self.predict is None:
                 raise InputError("predict needs images to explain: give --data.predict FOLDER")
-            self.predict_sources = list(find_images([self.predict]))
+            self.predict_sources = list(find_files([self.predict]))
             return
         if self.val_source is not None:
             return

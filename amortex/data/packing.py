@@ -14,7 +14,7 @@ from tqdm import tqdm
 from amortex.core.errors import InputError, escape
 from amortex.data.sources import decode
 from amortex.io.files import incomplete
-from amortex.io.images import Source
+from amortex.io.finding import Source
 
 JPEG_QUALITY = 95
 IMAGES_IN_MEMORY = 256

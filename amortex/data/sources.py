@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from amortex.io.images import find_images, open_image, to_colour
+from amortex.io.finding import find_files
+from amortex.io.images import open_image, to_colour
 
 CACHED_CROP = 0.875  # images in the cache have the short side input_size / CACHED_CROP
 
@@ -56,7 +57,7 @@ class FileSource:
             InputError: there are none.
         """
         root = Path(os.path.realpath(path))
-        files = (source.path for source in find_images([str(root)]))
+        files = (source.path for source in find_files([str(root)]))
         unique = dict.fromkeys(os.path.realpath(file) if file.is_symlink() else str(file) for file in files)
         return cls(list(unique), root if root.is_dir() else root.parent)
 

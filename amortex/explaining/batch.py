@@ -10,6 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from amortex.core.errors import InputError
+from amortex.core.modalities import modality_of
 from amortex.core.process import out_of_memory
 from amortex.explainers.base import Explainer
 from amortex.explaining.provenance import provenance
@@ -17,7 +18,8 @@ from amortex.explaining.results import ExplanationResult, explain_timed
 from amortex.explaining.rows import Row
 from amortex.explaining.saving import write_input
 from amortex.explaining.writer import Writer
-from amortex.io.images import Preprocess, Source
+from amortex.io.finding import Source
+from amortex.io.readers import Reader, reader_of
 
 logger = logging.getLogger(__name__)
 BAR_FORMAT = "{l_bar}{bar}| {n:.1f}/{total} [{elapsed}<{remaining}]"
@@ -30,9 +32,9 @@ class Request:
     Arguments:
         explainer: what explains.
         method: its name in outputs.
-        target: class index, or None for the predicted class of each image.
+        target: class index, or None for the predicted class of each input.
         certificate_samples: fresh noise draws per certificate; by default as many as the explainer's masks need.
-        batch_size: images explained at once.
+        batch_size: inputs explained at once.
         panels: whether to draw panels beside the pictures of the explanations.
     """
 
@@ -55,17 +57,17 @@ class Request:
 
 
 @dataclass(frozen=True)
-class ImageBatch:
-    """Images that are explained together, beside the files that could not be read.
+class SignalBatch:
+    """Signals that are explained together, beside the files that could not be read.
 
     Arguments:
-        sources: of the images.
-        images: ``(C, H, W)`` each.
+        sources: of the signals.
+        signals: ``(C, *size)`` each.
         failures: unreadable files, each with the reason.
     """
 
     sources: list[Source]
-    images: list[Tensor]
+    signals: list[Tensor]
     failures: list[tuple[Source, str]]
 
 
@@ -75,34 +77,35 @@ def explain_files(request: Request, sources: Sequence[Source], writer: Writer, q
     A file that cannot be read gets a row with its `error`.
     """
     rows: list[Row] = []
-    preprocess = Preprocess(request.explainer.rate_distortion.classifier.data_config)
+    data_config = request.explainer.rate_distortion.classifier.data_config
+    reader, noun = reader_of(data_config), modality_of(len(data_config["input_size"]) - 1).noun
     # None lets tqdm hide the bar where there is no terminal
     disable = True if quiet else None
-    with tqdm(total=len(sources), unit="image", disable=disable, smoothing=0.1, bar_format=BAR_FORMAT) as bar:
-        for batch in _batches(preprocess, request.batch_size, sources):
+    with tqdm(total=len(sources), unit=noun, disable=disable, smoothing=0.1, bar_format=BAR_FORMAT) as bar:
+        for batch in _batches(reader, request.batch_size, sources):
             for source, reason in batch.failures:
                 rows.append(writer.add_failure(source, reason))
                 bar.update(1)
             if batch.sources:
                 rows += _explain_batch(request, batch, writer, bar)
     if not quiet:
-        preprocess.warn_of_small_images()
+        reader.give_notices()
     return rows
 
 
-def _batches(preprocess: Preprocess, size: int, sources: Sequence[Source]) -> Iterator[ImageBatch]:
+def _batches(reader: Reader, size: int, sources: Sequence[Source]) -> Iterator[SignalBatch]:
     for start in range(0, len(sources), size):
-        batch = ImageBatch([], [], [])
+        batch = SignalBatch([], [], [])
         for source in sources[start : start + size]:
             try:
-                batch.images.append(preprocess.load(source.path))
+                batch.signals.append(reader.load(source.path))
                 batch.sources.append(source)
             except InputError as error:
                 batch.failures.append((source, str(error)))
         yield batch
 
 
-def _explain_batch(request: Request, batch: ImageBatch, writer: Writer, bar: tqdm) -> list[Row]:
+def _explain_batch(request: Request, batch: SignalBatch, writer: Writer, bar: tqdm) -> list[Row]:
     """Explain and write one batch. Where memory runs out, it is done again in smaller chunks, once."""
     rd, position = request.explainer.rate_distortion, bar.n
     result = None
@@ -118,14 +121,14 @@ def _explain_batch(request: Request, batch: ImageBatch, writer: Writer, bar: tqd
     return [write_input(result, index, source, writer, request.panels) for index, source in enumerate(batch.sources)]
 
 
-def _certified(request: Request, batch: ImageBatch, settings: dict[str, Any], bar: tqdm) -> ExplanationResult:
+def _certified(request: Request, batch: SignalBatch, settings: dict[str, Any], bar: tqdm) -> ExplanationResult:
     """The result of a batch, measured."""
     explainer, count = request.explainer, len(batch.sources)
     device = explainer.rate_distortion.classifier.mean.device
     target = None if request.target is None else torch.full((count,), request.target, device=device)
-    images, share = torch.stack(batch.images).to(device), count / explainer.steps
+    signals, share = torch.stack(batch.signals).to(device), count / explainer.steps
     result = explain_timed(
-        ExplanationResult, explainer, settings, batch.sources, images, target, lambda *_: bar.update(share)
+        ExplanationResult, explainer, settings, batch.sources, signals, target, lambda *_: bar.update(share)
     )
     result.certificate()
     return result

@@ -16,7 +16,7 @@ from amortex.explaining.batch import Request, explain_files
 from amortex.explaining.folder import ResultsFolder
 from amortex.explaining.rows import Row
 from amortex.explaining.writer import ShardWriter
-from amortex.io.images import Source
+from amortex.io.finding import Source
 
 LONGEST_WAIT = timedelta(days=30)  # of a device that is done for the others
 

@@ -11,8 +11,8 @@ from amortex.core.errors import InputError, escape
 from amortex.explaining.locks import lock_folder
 from amortex.explaining.rows import COLUMNS, Row, columns_of, csv_lines, read_rows
 from amortex.explaining.writer import SHARD, Writer
-from amortex.io.files import MASK_ENDING, PICTURE_ENDINGS, append, left_over, write_atomically
-from amortex.io.images import Source
+from amortex.io.files import MASK_ENDING, RESULT_ENDINGS, append, left_over, write_atomically
+from amortex.io.finding import Source
 
 SETTINGS, CSV, JSONL = "settings.json", "summary.csv", "summary.jsonl"
 MAX_NAME_BYTES = 180  # file systems take 255, of which endings and temporary names need a part
@@ -148,7 +148,7 @@ class ResultsFolder(Writer):
 
     def _remove_incomplete(self) -> None:
         """Remove what a killed run has left, but not in a results folder within this one."""
-        for path in left_over(self.folder, (*PICTURE_ENDINGS, MASK_ENDING, CSV, JSONL, SETTINGS)):
+        for path in left_over(self.folder, (*RESULT_ENDINGS, MASK_ENDING, CSV, JSONL, SETTINGS)):
             inner = (parent for parent in path.parents if self.folder in parent.parents)
             if not any((parent / SETTINGS).exists() for parent in inner):
                 path.unlink()
@@ -156,7 +156,7 @@ class ResultsFolder(Writer):
     def _remove(self, rows: Sequence[Row]) -> None:
         """Remove results. The mask goes last: until then the pictures are known to be results."""
         for row in rows:
-            for ending in (*PICTURE_ENDINGS, MASK_ENDING):
+            for ending in (*RESULT_ENDINGS, MASK_ENDING):
                 (self.folder / (row["mask"].removesuffix(MASK_ENDING) + ending)).unlink(missing_ok=True)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from amortex.core.errors import InputError
 from amortex.explainers.base import Explainer, Explanation, OnStep, picture
 from amortex.explaining.rows import Row
-from amortex.io.images import Source
+from amortex.io.finding import Source
 from amortex.rate_distortion.certificate import Certificate, certify
 from amortex.rate_distortion.pipeline import RateDistortion, class_probability
 

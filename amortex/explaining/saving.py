@@ -9,7 +9,7 @@ from amortex.explaining.rendering import picture_files
 from amortex.explaining.results import ExplanationResult
 from amortex.explaining.rows import Row
 from amortex.explaining.writer import Writer
-from amortex.io.images import Source
+from amortex.io.finding import Source
 
 
 def save_result(
@@ -22,7 +22,7 @@ def save_result(
     """
     labels = [source.label for source in result.sources]
     if len(set(zip(labels, result.encoded.target.tolist(), strict=True))) > len(set(labels)):
-        raise InputError("a folder holds one class of each image: save explanations of others to another folder")
+        raise InputError("a folder holds one class of each input: save explanations of others to another folder")
     samples = result.settings["certificate_samples"] if samples is None else samples
     result.certificate(samples)
     writer = ResultsFolder(folder, {**result.settings, "certificate_samples": samples}, overwrite)

@@ -13,7 +13,7 @@ from amortex.core.errors import escape
 from amortex.core.layout import Layout
 from amortex.explaining.rows import Row, columns_of
 from amortex.io.files import MASK_ENDING, append, write_atomically
-from amortex.io.images import Source
+from amortex.io.finding import Source
 
 SHARD = ".rows-{}.jsonl"  # the rows that one process has written
 

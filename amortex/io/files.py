@@ -7,7 +7,8 @@ from pathlib import Path
 INCOMPLETE = ".amortex.{}.{}.part"  # name, process
 # endings of the files of one explanation
 MASK_ENDING, EXPLANATION_ENDING, PANEL_ENDING = "_mask.safetensors", "_explanation.png", "_panel.png"
-PICTURE_ENDINGS = (EXPLANATION_ENDING, PANEL_ENDING)
+KEPT_SOUND_ENDING, DROPPED_SOUND_ENDING, KEPT_VOLUME_ENDING = "_kept.wav", "_dropped.wav", "_kept.npy"
+RESULT_ENDINGS = (EXPLANATION_ENDING, PANEL_ENDING, KEPT_SOUND_ENDING, DROPPED_SOUND_ENDING, KEPT_VOLUME_ENDING)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

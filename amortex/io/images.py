@@ -3,46 +3,23 @@
 import io
 import logging
 import os
-import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image, ImageOps
 from timm.data import create_transform
 from torch import Tensor
 
-from amortex.core.errors import InputError, escape
-from amortex.io.files import MASK_ENDING, PICTURE_ENDINGS
+from amortex.core.errors import InputError
+from amortex.io.finding import NOT_PHOTOGRAPHS
+from amortex.io.readers import Readable, readable
 
 logger = logging.getLogger(__name__)
 # Longer images are cropped around their centre before they are resized. The centre crop would drop the rest anyway,
 # and resizing a 10,000 x 1 strip to a short side of 256 would take gigabytes.
 MAX_ASPECT_RATIO = 4
 WIDE_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
-# Pillow knows the endings of these formats, but cannot show the files, or only with the help of other programs.
-NOT_PHOTOGRAPHS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
-
-
-class Source(NamedTuple):
-    """An input file.
-
-    Arguments:
-        path: of the file.
-        name: path, relative to the output folder, that its results are named after.
-        title: what results call it; by default its path.
-    """
-
-    path: Path
-    name: Path
-    title: str | None = None
-
-    @property
-    def label(self) -> str:
-        """What results call the file, in one line."""
-        return escape(self.path if self.title is None else self.title)
 
 
 def open_image(file: Path | str | IO[bytes]) -> Image.Image:
@@ -88,20 +65,20 @@ class Preprocess:
         Raises:
             InputError: it cannot be decoded: its file is damaged or closed, or it has no pixels.
         """
-        with readable("the image", image):
+        with readable("the image", "image", image):
             return self._pixels(image)
 
-    def load(self, file: str | Path | bytes) -> Tensor:
+    def load(self, file: Readable) -> Tensor:
         """Read a file, or what one holds.
 
         Raises:
             InputError: it is missing, unreadable or not an image.
         """
         name, content = ("bytes", io.BytesIO(file)) if isinstance(file, bytes) else (str(file), str(file))
-        with readable(name, content), open_image(content) as image:
+        with readable(name, "image", content), open_image(content) as image:
             return self._pixels(image)
 
-    def warn_of_small_images(self) -> None:
+    def give_notices(self) -> None:
         """One notice of the images so far that are far smaller than the input."""
         if self.small_images:
             logger.warning(
@@ -117,20 +94,6 @@ class Preprocess:
         self.images += 1
         self.small_images += 2 * shorter < min(self.size)
         return pixels
-
-
-@contextmanager
-def readable(name: str, file: Any) -> Iterator[None]:
-    """Within, what decoders raise of a file, which messages call by a name, is an InputError in one line."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # large images are expected, damaged metadata is harmless
-            yield
-    except FileNotFoundError as error:
-        raise InputError(f"{name}: no such file") from error
-    except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, ...
-        reason = str(error).replace(repr(file), "").strip()
-        raise InputError(f"{name}: not a readable image ({type(error).__name__}: {reason})") from error
 
 
 def to_colour(image: Image.Image) -> Image.Image:
@@ -164,47 +127,3 @@ def _limit_aspect(image: Image.Image) -> Image.Image:
     crop_width, crop_height = min(width, limit), min(height, limit)
     left, top = (width - crop_width) // 2, (height - crop_height) // 2
     return image.crop((left, top, left + crop_width, top + crop_height))
-
-
-def find_images(arguments: Iterable[str], exclude: Path | None = None) -> Iterator[Source]:
-    """Files as given, and every image below each folder, in sorted order.
-
-    Hidden files and folders are left out, and so are what is below `exclude`, and pictures beside their mask, which a
-    run has written.
-
-    Raises:
-        InputError: an argument does not exist, or there are no images.
-    """
-    excluded = None if exclude is None else os.path.realpath(exclude)  # unlike `resolve` it accepts circular links
-    empty = True
-    for argument in arguments:
-        path = Path(argument)
-        if not path.exists():
-            raise InputError(f"{argument}: no such file or folder")
-        for source in _images_below(path, excluded) if path.is_dir() else [Source(path, Path(path.name))]:
-            empty = False
-            yield source
-    if empty:
-        raise InputError(f"no images in {', '.join(map(str, arguments))}: give image files or folders that hold some")
-
-
-def _images_below(root: Path, excluded: str | None) -> Iterator[Source]:
-    """Every image in a folder and below, named by its path from there."""
-    formats = Image.registered_extensions()  # fills Image.OPEN
-    endings = {ending for ending, name in formats.items() if name in Image.OPEN and name not in NOT_PHOTOGRAPHS}
-    for folder, folders, files in os.walk(root):
-        folders[:] = sorted(
-            name for name in folders if name[0] != "." and os.path.realpath(Path(folder, name)) != excluded
-        )
-        siblings = set(files)
-        for file in sorted(files):
-            path = Path(folder, file)
-            if path.suffix.lower() in endings and file[0] != "." and not _is_result(file, siblings):
-                yield Source(path, path.relative_to(root))
-
-
-def _is_result(file: str, siblings: set[str]) -> bool:
-    """Whether a run has written this picture: its mask is beside it."""
-    return any(
-        file.endswith(ending) and file.removesuffix(ending) + MASK_ENDING in siblings for ending in PICTURE_ENDINGS
-    )

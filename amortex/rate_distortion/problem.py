@@ -1,12 +1,13 @@
 """The description of a problem: what is explained, over which coefficients, and how masks are measured."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from amortex.classifiers.default import DEFAULT_CLASSIFIER, Activation
 from amortex.core.catalog import check_name, load
 from amortex.core.errors import InputError
+from amortex.core.modalities import modality_of
 from amortex.obfuscations import build_obfuscation
 from amortex.rate_distortion import DistortionName
 from amortex.transforms import TRANSFORMS, Padding
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from amortex.transforms.base import Transform
 
 MOST_LEVELS = 10
+DEFAULTS_OF_MODALITY = ("value_range", "wavelet", "levels")  # fields that depend on the kind of signals
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,12 @@ class Problem:
         input_size: side of the square inputs, or ``(channels, *size)``; by default the classifier's own.
         mean, std: of the normalisation, per channel; by default the classifier's own.
         activation: what makes probabilities of the classifier's outputs, see `Classifier`.
-        value_range: what signals are clipped to.
+        value_range: what signals are clipped to; by default that of the kind of signals that the classifier takes, see
+            `amortex.core.modalities`.
         transform: name of the transform that masks are over, from `amortex.transforms.TRANSFORMS`.
-        wavelet, levels, padding: of the wavelet transform; a Fourier transform has as many octaves as `levels`.
+        wavelet, levels: of the wavelet transform, by default those of the kind of signals; a Fourier transform has as
+            many octaves as `levels`.
+        padding: of the wavelet transform.
         obfuscation: name of what replaces masked coefficients, from `amortex.obfuscations.OBFUSCATIONS`.
         distortion: ``label_l2``, ``label_max``, ``l2`` or ``kl``.
         internal_batch_size: most obfuscated inputs in memory at once.
@@ -52,10 +57,10 @@ class Problem:
     mean: list[float] | None = None
     std: list[float] | None = None
     activation: Activation = "auto"
-    value_range: tuple[float, float] = (0.0, 1.0)
+    value_range: tuple[float, float] | None = None
     transform: str = "wavelet"
-    wavelet: str = "db3"
-    levels: int = 5
+    wavelet: str | None = None
+    levels: int | None = None
     padding: Padding = "zero"
     obfuscation: str = "gaussian"
     distortion: DistortionName = "label_l2"
@@ -72,6 +77,12 @@ class Problem:
         """All fields as plain values."""
         return asdict(self)
 
+    def resolved(self, dims: int) -> "Problem":
+        """The problem of signals with so many axes: what depends on their kind and is not given is its default."""
+        modality = modality_of(dims)
+        defaults = {name: getattr(modality, name) for name in DEFAULTS_OF_MODALITY}
+        return replace(self, **{name: value for name, value in defaults.items() if getattr(self, name) is None})
+
     def build(self, classifier: "Classifier | None" = None) -> "RateDistortion":
         """The pipeline from images to distortions, with the `classifier` unless it has to be built.
 
@@ -82,11 +93,12 @@ class Problem:
         from amortex.rate_distortion.pipeline import RateDistortion
 
         classifier = classifier or self.build_classifier()
-        transform = self.build_transform(len(classifier.input_size) - 1)
+        dims = len(classifier.input_size) - 1
+        transform = self.build_transform(dims)
         transform.layout(classifier.input_size[1:])  # refuses what is not exact before anything is written
         return RateDistortion(
             classifier, transform, build_obfuscation(self.obfuscation), self.distortion, self.internal_batch_size,
-            self.batch_invariant, self.value_range,
+            self.batch_invariant, modality_of(dims).value_range if self.value_range is None else self.value_range,
         )  # fmt: skip
 
     def build_classifier(self) -> "Classifier":
@@ -109,11 +121,12 @@ class Problem:
             InputError: an unknown name, or arguments that the transform refuses.
         """
         name = check_name("transform", self.transform, TRANSFORMS)
-        if not 1 <= self.levels <= MOST_LEVELS:
-            raise InputError(f"levels must be between 1 and {MOST_LEVELS}, not {self.levels}")
+        problem = self.resolved(dims)
+        if problem.levels is None or not 1 <= problem.levels <= MOST_LEVELS:
+            raise InputError(f"levels must be between 1 and {MOST_LEVELS}, not {problem.levels}")
         arguments: dict[str, dict[str, Any]] = {
-            "wavelet": {"wavelet": self.wavelet, "levels": self.levels, "padding": self.padding, "dims": dims},
-            "fourier": {"octaves": self.levels},
+            "wavelet": {"wavelet": problem.wavelet, "levels": problem.levels, "padding": self.padding, "dims": dims},
+            "fourier": {"octaves": problem.levels},
         }
         transform: Transform = load(TRANSFORMS[name])(**arguments.get(name, {}))
         return transform

@@ -21,7 +21,7 @@ from amortex.core.errors import InputError
 from amortex.explaining.batch import Request
 from amortex.explaining.distributed import explain_shared
 from amortex.explaining.rows import Row
-from amortex.io.images import Source
+from amortex.io.finding import Source
 from amortex.rate_distortion.problem import Problem
 from amortex.training.config import ObjectiveConfig, OptimizerConfig, RefinementConfig, check_validation, plain_values
 from amortex.training.objective import Objective
@@ -79,6 +79,8 @@ class AmortizedTrainingModule(lightning.LightningModule):
         check_validation(lambda_k, validation_samples, refinement)
         if refinement.steps and problem.distortion != "label_l2":
             raise InputError(f"refinement is learned for the distortion label_l2 alone, not for {problem.distortion}")
+        self.predictor: MaskPredictor = build_predictor(problem, predictor, refinement.steps > 0)
+        problem = problem.resolved(len(self.data_config["input_size"]) - 1)  # defaults may change, a checkpoint may not
         groups: dict[str, Any] = {
             "problem": problem, "predictor": predictor, "objective": objective, "refinement": refinement,
             "optimizer": optimizer,
@@ -88,7 +90,6 @@ class AmortizedTrainingModule(lightning.LightningModule):
         self.save_hyperparameters(plain)  # without `compile`, which belongs to the machine
         self.optimizer_config, self.start, self.seed = optimizer, start, seed
         self.lambda_k = tuple(lambda_k)
-        self.predictor: MaskPredictor = build_predictor(problem, predictor, refinement.steps > 0)
         if compile:
             self.predictor.rate_distortion.classifier.compile()
         if refinement.only:

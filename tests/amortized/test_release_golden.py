@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from amortex.amortized.checkpoints import load_predictor
 from amortex.amortized.explainer import Amortized
 from amortex.amortized.released import released
-from amortex.app.explain_command import bundled_photographs
+from amortex.app.recognising import bundled_sources
 from amortex.classifiers.default import DEFAULT_CLASSIFIER
 from amortex.io.images import Preprocess
 from amortex.rate_distortion.certificate import certify
@@ -53,7 +53,7 @@ def predictor():
 @pytest.fixture(scope="module")
 def image(predictor):
     load = Preprocess(predictor.rate_distortion.classifier.data_config).load
-    return torch.stack([load(source.path) for source in bundled_photographs()])
+    return torch.stack([load(source.path) for source in bundled_sources()])
 
 
 @pytest.mark.parametrize("name", CASES)

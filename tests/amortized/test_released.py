@@ -6,7 +6,7 @@ import torch
 from amortex.amortized.checkpoints import load_predictor
 from amortex.amortized.explainer import Amortized
 from amortex.amortized.released import ASSETS, released
-from amortex.app.explain_command import bundled_photographs
+from amortex.app.recognising import bundled_sources
 from amortex.classifiers.default import DEFAULT_CLASSIFIER
 from amortex.core.errors import InputError
 from amortex.core.masks import energy, top_share
@@ -34,7 +34,7 @@ def test_it_is_small_and_has_a_card(predictor):
 def image(predictor):
     """Photographs that it was not trained on."""
     load = Preprocess(predictor.rate_distortion.classifier.data_config).load
-    return torch.stack([load(source.path) for source in bundled_photographs()])
+    return torch.stack([load(source.path) for source in bundled_sources()])
 
 
 def test_a_higher_rate_does_not_cost(predictor, image):

@@ -55,7 +55,7 @@ def good(tmp_path) -> Path:
         (("--std", 0), "std above 0"),
         (("--mean", 123.7, 116.3, 103.5, "--std", 58.4, 57.1, 57.4), "a mean of 123.7 does not fit values in [0, 1]"),
         (("--std", 58.4, "--mean", 0.5), "a std of 58.4 does not fit values in [0, 1]"),
-        (("--value-range", 0, 255), "photographs have values in [0, 1]"),
+        (("--value-range", 0, 255), "images have values in [0, 1]"),
         (("--target", 5), "class 5 does not exist"),
         (("--target", "cat"), "has no class names"),
         (("--method", "magic"), "unknown method 'magic': use one of cartoonx, "),

@@ -90,7 +90,7 @@ def test_photographs_are_in_the_unit_interval_and_so_are_mean_and_std(two_files)
     loaded = load(**bytes_scale, value_range=(0, 255))
     pixels = torch.stack([Preprocess(loaded.classifier.data_config).load(path) for path in two_files])
     assert torch.equal(loaded.explain(255 * pixels).encoded.image, 255 * pixels)
-    with pytest.raises(InputError, match=r"photographs have values in \[0, 1\], .* not in \[0, 255\]"):
+    with pytest.raises(InputError, match=r"images have values in \[0, 1\], .* not in \[0, 255\]"):
         loaded.explain(two_files)
 
 

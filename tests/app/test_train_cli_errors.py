@@ -63,7 +63,7 @@ def test_checkpoints_of_strangers_run_nothing_and_untrained_explainers_explain_n
         (("--model.optimizer.lr", ".nan"), "lr must be above 0"),
         (("--model.optimizer.clip", ".nan"), "clip must be above 0"),
         (("--summary.images", "-1"), "summary.images must be at least 0"),
-        (("--model.problem.value_range", "[0, 255]"), "photographs have values in [0, 1]"),
+        (("--model.problem.value_range", "[0, 255]"), "images have values in [0, 1]"),
         (("--data.seed", "99999999999999999999"), "seed is 99999999999999999999"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from amortex.explaining.folder import ResultsFolder
-from amortex.io.images import Source
+from amortex.io.finding import Source
 from amortex.transforms.pixel import Pixel
 from helpers.explaining import FAST, explain, flat_mask, rows
 from helpers.photographs import photographs

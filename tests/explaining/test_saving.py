@@ -14,7 +14,7 @@ from amortex.explaining.notebook import NotebookResult
 from amortex.explaining.rendering import draw_panel, summary_line
 from amortex.explaining.results import ExplanationResult, explain_timed
 from amortex.explaining.saving import save_result
-from amortex.io.images import Source
+from amortex.io.finding import Source
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms.wavelet import Wavelet
 from helpers.explaining import rows

@@ -11,7 +11,8 @@ from skimage import data
 from timm.data import create_transform, resolve_data_config
 
 from amortex.core.errors import InputError
-from amortex.io.images import Preprocess, find_images, to_colour
+from amortex.io.finding import find_files
+from amortex.io.images import Preprocess, to_colour
 from helpers.photographs import photographs
 
 CONFIG = {"input_size": (3, 16, 16), "interpolation": "bicubic", "crop_pct": 0.875, "crop_mode": "center"}
@@ -154,7 +155,7 @@ def test_broken_files_are_named_in_one_line(tmp_path, monkeypatch):
 
 
 def names(*arguments, **more) -> list[str]:
-    return [source.name.as_posix() for source in find_images(map(str, arguments), **more)]
+    return [source.name.as_posix() for source in find_files(map(str, arguments), **more)]
 
 
 def test_folders_are_searched_in_order_without_what_is_no_image_or_hidden(tmp_path):
@@ -181,7 +182,7 @@ def test_nothing_to_explain_is_an_error(tmp_path):
 
 def test_file_names_that_are_no_text_are_escaped(tmp_path):
     path = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png")
-    (source,) = find_images([str(photographs(tmp_path, "a.png") / "a.png")])
+    (source,) = find_files([str(photographs(tmp_path, "a.png") / "a.png")])
     assert source._replace(path=type(source.path)(path)).label.endswith("caf\\udce9.png")
 
 
@@ -190,9 +191,9 @@ def test_images_far_smaller_than_the_input_are_noticed_once(caplog):
     for size in ((7, 40), (8, 8), (40, 7), (100, 100)):
         preprocess(Image.new("RGB", size))
     assert caplog.messages == []
-    preprocess.warn_of_small_images()
+    preprocess.give_notices()
     assert len(caplog.messages) == 1
     assert caplog.messages[0].startswith("2 of 4 images are less than half as large as the classifier's input (16x16):")
     caplog.clear()
-    Preprocess(CONFIG).warn_of_small_images()
+    Preprocess(CONFIG).give_notices()
     assert caplog.messages == []

@@ -1,0 +1,132 @@
+"""From sound files to waveforms as classifiers take them, and back."""
+
+import io
+import logging
+import math
+import os
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from amortex.core.errors import InputError
+from amortex.io.readers import Readable, readable, refuse_irregular
+
+logger = logging.getLogger(__name__)
+DEFAULT_RATE = 16000  # samples per second
+RATES = (100, 400_000)  # of files: the filter that resamples grows with the rate
+MOST_CHANNELS = 64
+HALF_LENGTH = 10  # of SciPy's filter, in periods of the lower rate
+
+
+def sample_rate(data_config: dict[str, Any]) -> int:
+    """Samples per second of a classifier's sounds."""
+    return int(data_config.get("sample_rate") or DEFAULT_RATE)
+
+
+class SoundReader:
+    """Sound file -> ``(C, T)`` in [-1, 1]: mixed, resampled, cut to its start or padded with silence at its end.
+
+    Arguments:
+        data_config: ``input_size`` ``(C, T)``, and ``sample_rate`` in Hz.
+    """
+
+    def __init__(self, data_config: dict[str, Any]) -> None:
+        self.channels, self.length = map(int, data_config["input_size"])
+        self.rate = sample_rate(data_config)
+        self.sounds = self.cut = self.clipped = 0
+        self.longest = 0.0  # seconds
+
+    def __call__(self, signal: NDArray[Any]) -> Tensor:
+        """A waveform of the classifier's rate in memory, ``(T',)`` or ``(C', T')``.
+
+        Raises:
+            InputError: it has other axes, is empty, or has values outside [-1, 1].
+        """
+        if signal.ndim not in (1, 2) or not signal.size:
+            raise InputError(f"a sound has the axes (T) or (C, T), not {signal.shape}")
+        if signal.dtype in (np.int16, np.int32):
+            signal = signal / -float(np.iinfo(signal.dtype).min)
+        if not np.issubdtype(signal.dtype, np.floating):
+            raise InputError(f"a sound has values in [-1, 1], or integers of 16 or 32 bit, not {signal.dtype}")
+        samples = np.atleast_2d(signal).astype(np.float32)
+        if np.abs(samples).max() > 1:
+            raise InputError(f"a sound has values in [-1, 1], not from {samples.min():g} to {samples.max():g}")
+        return self._fitted(samples, "the sound", samples.shape[1] / self.rate)
+
+    def load(self, file: Readable) -> Tensor:
+        """Read a file that libsndfile knows (wav, flac, ogg, mp3, ...), or what one holds: as much as is needed.
+
+        Raises:
+            InputError: it is missing, unreadable, empty, no sound, or holds values that are not finite.
+        """
+        name, opened = ("bytes", io.BytesIO(file)) if isinstance(file, bytes) else (str(file), os.fspath(file))
+        with readable(name, "sound", opened):
+            import soundfile
+
+            refuse_irregular(file)
+            if not isinstance(file, bytes):
+                os.stat(file)  # libsndfile says "System error" where there is no file
+            with soundfile.SoundFile(opened) as sound:
+                rate, frames = sound.samplerate, sound.frames
+                if not RATES[0] <= rate <= RATES[1] or sound.channels > MOST_CHANNELS:
+                    raise InputError(f"{name}: {sound.channels} channels of {rate} samples per second are no sound")
+                samples = sound.read(min(frames, self._needed(rate)), "float32", always_2d=True).T
+        if not samples.size:
+            raise InputError(f"{name} holds no sound: it has no samples")
+        if not np.isfinite(samples).all():
+            raise InputError(f"{name} holds values that are not finite: it is no sound")
+        self.clipped += bool(np.abs(samples).max() > 1)
+        return self._fitted(self._resampled(samples.clip(-1, 1), rate), name, frames / rate)
+
+    def give_notices(self) -> None:
+        """One notice of the sounds that were cut, and one of those that were clipped."""
+        if self.cut:
+            logger.warning(
+                "%d of %d sounds are longer than the classifier's input: their first %.4g s are explained, up to %.4g s "
+                "are left out (--input-size takes another number of samples)",
+                self.cut, self.sounds, self.length / self.rate, self.longest - self.length / self.rate,
+            )  # fmt: skip
+        if self.clipped:
+            logger.warning("%d of %d sounds have values beyond [-1, 1]: they are clipped", self.clipped, self.sounds)
+
+    def _needed(self, rate: int) -> int:
+        """Frames of a file that the input depends on: those of its duration, and half a filter more."""
+        seconds = self.length / self.rate + HALF_LENGTH / min(rate, self.rate)
+        return math.ceil(seconds * rate) + 1
+
+    def _resampled(self, samples: NDArray[Any], rate: int) -> NDArray[Any]:
+        """``(C', T')`` at the classifier's rate."""
+        mixed = samples if samples.shape[0] == self.channels else samples.mean(0, keepdims=True)
+        if rate == self.rate:
+            return mixed
+        from scipy.signal import resample_poly
+
+        divisor = math.gcd(rate, self.rate)
+        resampled: NDArray[Any] = resample_poly(mixed, self.rate // divisor, rate // divisor, axis=1)
+        return resampled
+
+    def _fitted(self, samples: NDArray[Any], name: str, seconds: float) -> Tensor:
+        """``(C', T')`` with as many channels and samples as the classifier takes."""
+        if not np.isfinite(samples).all():
+            raise InputError(f"{name} holds values that are not finite")
+        if samples.shape[0] not in (1, self.channels):
+            samples = samples.mean(0, keepdims=True)
+        self.sounds += 1
+        if seconds * self.rate >= self.length + 1:
+            self.cut, self.longest = self.cut + 1, max(self.longest, seconds)
+        signal = torch.zeros(self.channels, self.length)
+        taken = samples[:, : self.length]
+        signal[:, : taken.shape[1]] = torch.from_numpy(np.ascontiguousarray(taken, np.float32))
+        return signal.clamp_(-1, 1)
+
+
+def wav_bytes(signal: Tensor, rate: int) -> bytes:
+    """A WAV file of 32-bit floats of a waveform ``(C, T)``, which may exceed [-1, 1]."""
+    from scipy.io import wavfile
+
+    buffer = io.BytesIO()
+    wavfile.write(buffer, rate, signal.detach().cpu().float().numpy().T)
+    return buffer.getvalue()
