@@ -85,8 +85,8 @@ class SoundReader:
         """One notice of the sounds that were cut, and one of those that were clipped."""
         if self.cut:
             logger.warning(
-                "%d of %d sounds are longer than the classifier's input: their first %.4g s are explained, up to %.4g s "
-                "are left out (--input-size takes another number of samples)",
+                "%d of %d sounds are longer than the classifier's input: their first %.4g s are explained, up to %.4g "
+                "s are left out (--input-size takes another number of samples)",
                 self.cut, self.sounds, self.length / self.rate, self.longest - self.length / self.rate,
             )  # fmt: skip
         if self.clipped:
