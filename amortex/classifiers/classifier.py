@@ -46,6 +46,7 @@ class Classifier(CountedModule):
     Attributes:
         activation: the one that is used, never ``auto``.
         multi_label: whether the probabilities are those of several labels at once, which do not sum to one.
+        front_end: from signals as they are read (`signal_config`) to those explained, see `on_spectrograms`.
         caveats: sentences about the network that make every certificate of it doubtful.
 
     Raises:
@@ -73,6 +74,8 @@ class Classifier(CountedModule):
         dims = len(data_config["input_size"]) - 1
         self.model = freeze(model).to(memory_format=MEMORY_FORMATS[dims])
         self.data_config, self.name, self.weights = dict(data_config), name, weights
+        self.signal_config: dict[str, Any] = self.data_config
+        self.front_end: nn.Module = nn.Identity()
         for key in ("mean", "std"):
             self.register_buffer(
                 key, expand_dims(torch.tensor(data_config[key], dtype=torch.float32), dims), persistent=False
@@ -80,8 +83,7 @@ class Classifier(CountedModule):
         check_normalisation(self.mean, self.std, self.input_size[0])
         example = torch.rand(2, *self.input_size, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
         observed = examine(self.model, self.normalise(example), name)
-        outputs = observed.outputs.shape[1]
-        self.binary, self.num_classes = outputs == 1, max(2, outputs)
+        self.binary, self.num_classes = observed.outputs.shape[1] == 1, max(2, observed.outputs.shape[1])
         choice = choose_activation(observed.kind, self.binary, activation)
         self.activation, self.multi_label = choice.activation, choice.multi_label
         self.caveats = observed.caveats + choice.caveats

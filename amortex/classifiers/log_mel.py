@@ -1,5 +1,7 @@
 """The log-mel spectrogram that YAMNet sees, as TensorFlow computes it."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -16,6 +18,9 @@ class LogMel(nn.Module):
     ``log(M |STFT| + 0.001)``: magnitudes, not powers, of windows of 25 ms every 10 ms (periodic Hann), in 64 triangular
     mel bands from 125 to 7500 Hz. It computes in float32 at least. The gradient of a magnitude of zero is zero.
 
+    Attributes:
+        value_range: silence, and what no waveform in [-1, 1] exceeds.
+
     References:
         features.py of https://github.com/tensorflow/models/tree/master/research/audioset/yamnet
     """
@@ -27,6 +32,9 @@ class LogMel(nn.Module):
         super().__init__()
         self.register_buffer("window", torch.hann_window(WINDOW, dtype=torch.float64).float(), persistent=False)
         self.register_buffer("mel", mel_matrix().float(), persistent=False)
+        # of samples in [-1, 1]: by Parseval half of all energies sum to at most FFT / 2 times that of the window
+        loudest = (FFT / 2 * self.window.square().sum()).sqrt() * self.mel.norm(dim=0).max()
+        self.value_range = math.log(OFFSET), math.log(float(loudest) + OFFSET)
 
     def forward(self, waveform: Tensor) -> Tensor:
         dtype = torch.promote_types(waveform.dtype, torch.float32)

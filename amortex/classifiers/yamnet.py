@@ -9,7 +9,7 @@ from timm.layers import create_conv2d
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from amortex.classifiers.log_mel import HOP, SAMPLE_RATE, WINDOW, LogMel
+from amortex.classifiers.log_mel import BANDS, HOP, SAMPLE_RATE, WINDOW, LogMel
 from amortex.core.errors import InputError
 
 FOLDER = Path(__file__).parents[1] / "assets" / "yamnet"
@@ -66,6 +66,7 @@ class YAMNet(nn.Module):
             "label_names": str(FOLDER / "class_names.txt"),
         }
         self.front_end = LogMel()
+        self.log_mel_range = self.front_end.value_range
         layers, channels = [create_conv2d(1, 32, 3, stride=2, padding="same", bias=True), nn.ReLU()], 32
         for stride, width in SEPARABLE:
             layers += [
@@ -94,6 +95,28 @@ class YAMNet(nn.Module):
         flat = patches.flatten(0, 1).to(self.head.weight.dtype).contiguous(memory_format=torch.channels_last)
         logits: Tensor = self.head(self.features(flat).mean((2, 3)))
         return logit_of_mean(logits.unflatten(0, patches.shape[:2]))
+
+    def place_maps(self, maps: Tensor, size: tuple[int, ...]) -> Tensor:
+        """Maps of all patches ``(B patches, h, w)`` on the input: ``(B, frames, 64)``, or ``(B, T)`` for a waveform.
+
+        Patches are interpolated to their 96 frames and 64 bands, and averaged where they overlap. A sample has the mean
+        over the bands, interpolated between the centres of frames.
+        """
+        waveform = len(size) == 1
+        frames = 1 + (padded_length(size[0]) - WINDOW) // HOP if waveform else size[0]
+        count = 1 + (frames - PATCH) // PATCH_HOP
+        patches = F.interpolate(maps[:, None], (PATCH, BANDS), mode="bilinear").reshape(-1, count, PATCH * BANDS).mT
+
+        def at_places(columns: Tensor) -> Tensor:
+            return F.fold(columns, (frames, BANDS), (PATCH, BANDS), stride=(PATCH_HOP, 1))[:, 0]
+
+        placed = at_places(patches) / at_places(torch.ones_like(patches)).clamp(min=1)
+        if not waveform:
+            return placed
+        position = ((torch.arange(size[0], device=maps.device) - WINDOW / 2) / HOP).clamp(0, frames - 1)
+        below = position.floor().long().clamp(max=frames - 2)
+        rows = placed.mean(2)
+        return rows[:, below].lerp(rows[:, below + 1], (position - below).to(rows))
 
 
 def padded_length(samples: int) -> int:

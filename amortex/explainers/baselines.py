@@ -37,7 +37,7 @@ class Baseline(Explainer):
     ``integrated_gradients``  100 steps from black, Captum's (Sundararajan et al. 2017)
     ``guided_backprop``       Springenberg et al. 2015, on ReLU and ReLU6 (Captum's knows ReLU alone)
     ``lrp``                   zennit's EpsilonPlusFlat, residual sums by their shares (Bach et al. 2015)
-    ``gradcam``               last feature maps (Selvaraju et al. 2017), bilinear
+    ``gradcam``               last feature maps (Selvaraju et al. 2017), interpolated linearly
     ``gradcam_pp``            Grad-CAM++ (Chattopadhay et al. 2018)
     ``guided_gradcam``        guided backprop times Grad-CAM
     ``lime``                  Captum's, 50 SLIC superpixels, 500 samples (Ribeiro et al. 2016)
@@ -50,14 +50,16 @@ class Baseline(Explainer):
         seed: of the run.
 
     Raises:
-        InputError: an unknown name; when explaining, a classifier that the method is not defined for, or a missing
-            library.
+        InputError: an unknown name; LIME of other signals than images; when explaining, a classifier that the method is
+            not defined for, or a missing library.
     """
 
     def __init__(self, rate_distortion: RateDistortion, name: str, rate: float = 0.05, seed: int = 0) -> None:
         super().__init__(rate_distortion, seed)
         if name not in ATTRIBUTIONS:
             raise InputError(f"unknown attribution {name!r}: use one of {', '.join(ATTRIBUTIONS)}")
+        if name == "lime" and len(rate_distortion.classifier.input_size) != 3:
+            raise InputError("LIME explains images alone: its superpixels are two-dimensional")
         self.name, self.rate = name, check_share(rate)
 
     def _explain(self, encoded: EncodedBatch, streams: NoiseStreams, on_step: OnStep) -> Explanation:
@@ -136,7 +138,7 @@ def lrp(rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams) -> Ten
 
 def gradcam(rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams) -> Tensor:
     maps, gradient = last_maps(rd.classifier, encoded.image, encoded.target)
-    return _activation_map(maps, gradient.flatten(2).mean(2), encoded)
+    return _activation_map(rd, maps, gradient.flatten(2).mean(2), encoded)
 
 
 def gradcam_pp(rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams) -> Tensor:
@@ -145,7 +147,7 @@ def gradcam_pp(rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams)
     square, cube = gradient.square(), gradient.pow(3)
     denominator = 2 * square + expand_dims(maps.flatten(2).sum(2), maps.ndim - 2) * cube
     alpha = square / torch.where(denominator == 0, 1.0, denominator)
-    return _activation_map(maps, (alpha * gradient.clamp(min=0)).flatten(2).sum(2), encoded)
+    return _activation_map(rd, maps, (alpha * gradient.clamp(min=0)).flatten(2).sum(2), encoded)
 
 
 def guided_gradcam(rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams) -> Tensor:
@@ -153,8 +155,6 @@ def guided_gradcam(rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStre
 
 
 def lime(rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams) -> Tensor:
-    if encoded.image.ndim != 4:
-        raise InputError("LIME explains images alone: its superpixels are two-dimensional")
     from skimage.segmentation import slic
 
     method, maps = captum("Lime")(rd.classifier), []
@@ -176,8 +176,13 @@ def lime(rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams) -> Te
     return torch.cat(maps).float()
 
 
-def _activation_map(maps: Tensor, weights: Tensor, encoded: EncodedBatch) -> Tensor:
+def _activation_map(rd: RateDistortion, maps: Tensor, weights: Tensor, encoded: EncodedBatch) -> Tensor:
+    """The weighted sum of maps, where it is positive, on the input: ``(B, 1, *size)``."""
     combined = torch.einsum("bd...,bd->b...", maps, weights).clamp(min=0)
+    network: Any = rd.classifier.model
+    if hasattr(network, "place_maps"):
+        placed: Tensor = network.place_maps(combined, encoded.layout.size)
+        return placed[:, None]
     return F.interpolate(combined[:, None], encoded.image.shape[2:], mode=INTERPOLATIONS[maps.ndim - 2])
 
 

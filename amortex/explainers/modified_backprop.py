@@ -147,18 +147,26 @@ def relevance_propagation(classifier: Classifier, image: Tensor, target: Tensor)
 
 
 def last_maps(classifier: Classifier, image: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """The last feature maps of more than one position, and the logit's gradient there, ``(B, D, h, w)`` each.
+    """The last feature maps of more than one position, and the logit's gradient there, ``(B, D, *positions)`` each.
+
+    Networks that see their input in parts have a method `place_maps`; their maps are ``(B parts, D, *positions)``.
 
     Raises:
         InputError: the network has no such maps in front of its head, as vision transformers have not.
     """
     made: list[Any] = []
+    whole = not hasattr(classifier.model, "place_maps")
+
+    def is_map(output: Any) -> bool:
+        if not isinstance(output, Tensor) or output.ndim < 3 or output.shape[2:].numel() < 2:
+            return False
+        return not whole or (output.ndim == image.ndim and len(output) == len(image))
 
     def see(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         tokens = isinstance(module, nn.Linear) or type(module) is nn.LayerNorm
         if tokens and inputs[0].ndim > 2:
             made.append(None)  # or channels last: no maps (B, D, h, w), and what is spatial comes before
-        elif isinstance(output, Tensor) and output.ndim == image.ndim and output.shape[2:].numel() > 1:
+        elif is_map(output):
             made.append(output)
 
     hooks = [module.register_forward_hook(see) for module in leaves(classifier.model)]
