@@ -75,7 +75,7 @@ class Classifier(CountedModule):
         self.model = freeze(model).to(memory_format=MEMORY_FORMATS[dims])
         self.data_config, self.name, self.weights = dict(data_config), name, weights
         self.signal_config: dict[str, Any] = self.data_config
-        self.front_end: nn.Module = nn.Identity()
+        self.front_end: nn.Module = nn.Identity().eval()
         for key in ("mean", "std"):
             self.register_buffer(
                 key, expand_dims(torch.tensor(data_config[key], dtype=torch.float32), dims), persistent=False

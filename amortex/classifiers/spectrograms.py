@@ -104,5 +104,5 @@ def on_spectrograms(classifier: Classifier) -> Classifier:
         BehindFrontEnd(classifier.model).cpu(), config, classifier.name, classifier.weights,
         classifier.class_names, classifier.model_args, classifier.activation,
     )  # fmt: skip
-    behind.front_end, behind.signal_config = front_end, classifier.data_config
+    behind.front_end, behind.signal_config = front_end.eval(), classifier.data_config
     return behind.to(waveform.device)
