@@ -139,14 +139,17 @@ class Classifier(CountedModule):
             return nn.functional.logsigmoid(logits)
         return logits.log_softmax(-1)
 
-    def decides(self, probabilities: Tensor, target: Tensor) -> Tensor:
+    def decides(self, probabilities: Tensor, target: Tensor, highest: Tensor | None = None) -> Tensor:
         """Whether probabilities ``(..., M)`` decide for classes `target`, which broadcasts to ``(...)``.
 
-        A class needs the highest probability; one of several labels a probability of at least one half.
+        A class needs the highest probability. Of several labels, one that is not the `highest` of the clean input, by
+        default the target, needs a probability of at least one half instead: others occur beside it.
         """
-        if not self.multi_label:
-            return (probabilities.argmax(-1) == target) & ~probabilities.isnan().any(-1)
-        return probabilities.gather(-1, target.expand(probabilities.shape[:-1])[..., None])[..., 0] >= LABEL_THRESHOLD
+        decided = (probabilities.argmax(-1) == target) & ~probabilities.isnan().any(-1)
+        if highest is None or not self.multi_label:
+            return decided
+        own = probabilities.gather(-1, target.expand(probabilities.shape[:-1])[..., None])[..., 0]
+        return torch.where(target == highest, decided, own >= LABEL_THRESHOLD)
 
     @counted
     def forward_normalised(self, x: Tensor) -> Tensor:

@@ -112,7 +112,7 @@ class StaticMinimalImage(Explainer):
                 mask = place[image] < chunk[:, None]
                 mask = (~mask if delete else mask).to(encoded.image.dtype)
                 probabilities = classifier.probabilities(reduced_logits(self.rate_distortion, part, mask))
-                right.append(classifier.decides(probabilities, part.target))
+                right.append(classifier.decides(probabilities, part.target, part.highest))
             hits.append(~torch.cat(right) if delete else torch.cat(right))
         hit = torch.stack(hits)
         return torch.where(hit.any(1), counts[hit.to(torch.uint8).argmax(1)], -1)

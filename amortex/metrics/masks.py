@@ -56,7 +56,9 @@ class ClassRetained(ExplanationMetric):
 
     def evaluate(self, explanation: Explanation) -> Tensor:
         output = functional.mean_output(self.rd, explanation, self.samples)
-        return functional.retains_class(self.rd, output, explanation.encoded.target)[:, None].to(explanation.mask)
+        encoded = explanation.encoded
+        retained = functional.retains_class(self.rd, output, encoded.target, encoded.highest)
+        return retained[:, None].to(explanation.mask)
 
 
 class ConcisenessPreciseness(ExplanationMetric):

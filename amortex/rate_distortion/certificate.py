@@ -59,7 +59,7 @@ def certify(
         lower, upper = clopper_pearson(outcome.kept.sum(1), samples)
     finite = outcome.distortion.isfinite().all(1)
     retention, lower, upper = (share.where(finite, torch.nan) for share in (retention, lower, upper))
-    retained = rd.classifier.decides(outcome.probabilities, encoded.target)
+    retained = rd.classifier.decides(outcome.probabilities, encoded.target, encoded.highest)
     draws = torch.full_like(encoded.target, outcome.distortion.shape[1])
     return Certificate(
         class_probability(encoded), encoded.predicted, outcome.rate, mean, low, high, retained, retention, lower, upper,

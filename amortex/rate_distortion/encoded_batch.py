@@ -27,6 +27,11 @@ class EncodedBatch(NamedTuple):
     def layout(self) -> Layout:
         return self.coefficients.layout
 
+    @property
+    def highest(self) -> Tensor:
+        """The classes ``(B,)`` of the highest probability."""
+        return self.probabilities.argmax(-1)
+
     def samples(self, draws: int) -> int:
         """How many of these draws differ: one where the replacement is not random, since all are the same."""
         return 1 if self.scale is None else draws

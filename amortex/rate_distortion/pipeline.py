@@ -113,7 +113,7 @@ class RateDistortion(Chunking, nn.Module):
             layout.split(torch.cat(scales)) if scales else None,
             probabilities,
             target,
-            (target == highest) | self.classifier.decides(probabilities, target),
+            (target == highest) | self.classifier.decides(probabilities, target, highest),
         )
 
     def obfuscate(self, encoded: EncodedBatch, mask: Tensor, noise: tuple[Tensor, ...] | None) -> Tensor:
@@ -145,7 +145,7 @@ class RateDistortion(Chunking, nn.Module):
     def forward(self, encoded: EncodedBatch, mask: Tensor, streams: NoiseStreams, samples: int = 64) -> Outcome:
         """Measure masks ``(B, k)`` over `samples` fresh draws, without gradients."""
         (outputs,) = self.probabilities(encoded, [mask], streams, samples)
-        kept = self.classifier.decides(outputs, encoded.target[:, None])
+        kept = self.classifier.decides(outputs, encoded.target[:, None], encoded.highest[:, None])
         return Outcome(self.distortions(encoded, outputs), mask.mean(-1), outputs.mean(1), kept)
 
     @torch.no_grad()

@@ -75,8 +75,8 @@ class Validation:
     def distortion(self, prediction: Prediction, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Mean distortion ``(B,)``, and whether the class is retained."""
         outcome = self.outcome(prediction, mask)
-        decides = self.predictor.rate_distortion.classifier.decides
-        return outcome.distortion.mean(1), decides(outcome.probabilities, prediction.encoded.target)
+        encoded, decides = prediction.encoded, self.predictor.rate_distortion.classifier.decides
+        return outcome.distortion.mean(1), decides(outcome.probabilities, encoded.target, encoded.highest)
 
     def outcome(self, prediction: Prediction, mask: Tensor) -> Outcome:
         """What a mask does on noise that training never sees."""

@@ -85,7 +85,7 @@ def test_obfuscation_that_is_not_random_keeps_the_class_or_not():
     assert torch.equal(certificate.retention.bool(), certificate.retained)
 
 
-def test_one_of_several_labels_is_kept_while_its_own_probability_is_above_one_half():
+def test_a_label_beside_the_highest_is_kept_while_its_own_probability_is_above_one_half():
     """As a class, the second label would be kept only where it is more probable than the first."""
     rd = RateDistortion(Classifier(TwoLabels(), CONFIG, "labels", activation="sigmoid"), Pixel(), Constant())
     image = torch.full((1, 1, 4, 4), 0.2)
@@ -97,6 +97,26 @@ def test_one_of_several_labels_is_kept_while_its_own_probability_is_above_one_ha
     keeps_label[0, 1] = 1
     assert certify(rd, encoded, keeps_label).retained.tolist() == [True]
     assert certify(rd, encoded, 1 - keeps_label).retained.tolist() == [False]
+
+
+def test_the_highest_of_several_labels_is_kept_while_it_stays_the_highest():
+    """It needs no probability of one half, and one of more than that is not enough."""
+    rd = RateDistortion(Classifier(TwoLabels(), CONFIG, "labels", activation="sigmoid"), Pixel(), Constant())
+    images = torch.full((2, 1, 4, 4), 0.3)
+    images[0, 0, 0, 0] = 0.55
+    images[1, 0, 0, :2] = torch.tensor([0.9, 0.8])
+    encoded = rd.encode(images)
+    assert encoded.target.tolist() == [0, 0]
+    assert encoded.predicted.tolist() == [True, True]
+    assert encoded.probabilities[0, 0] < 0.5
+    keeps_highest, weakens_it = torch.zeros(2, 16), torch.ones(2, 16)
+    keeps_highest[:, 0] = 1
+    weakens_it[1, 0] = 0.75
+    assert certify(rd, encoded, keeps_highest).retained.tolist() == [True, True]
+    certificate = certify(rd, encoded, weakens_it)
+    assert certificate.retained.tolist() == [True, False]
+    outputs = rd.phi(rd.obfuscate(encoded, weakens_it, None)[:, 0])
+    assert outputs[1, 0] > 0.5
 
 
 class TwoLabels(nn.Module):

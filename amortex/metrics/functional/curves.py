@@ -53,7 +53,7 @@ def rate_distortion_curve(
     outputs = rd.probabilities(encoded, masks, streams, samples)  # (R, B, L, M)
     distance = [l2(encoded.probabilities, output, encoded.target).mean(1) for output in outputs]
     label = [rd.distortions(encoded, output, "label_l2") for output in outputs]
-    retained = retains_class(rd, outputs.mean(2), encoded.target).T.to(label[0].dtype)
+    retained = retains_class(rd, outputs.mean(2), encoded.target, encoded.highest).T.to(label[0].dtype)
     own = label if rd.distortion == "label_l2" else [rd.distortions(encoded, output) for output in outputs]
     curves = {"l2": distance, "label_l2": [draws.mean(1) for draws in label], "distortion": own}
     return {**{name: torch.stack(values, 1) for name, values in curves.items()}, "retained": retained}

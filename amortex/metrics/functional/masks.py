@@ -39,8 +39,8 @@ def operating_point(
         "distortion": distortion,
         "l2": l2(encoded.probabilities, outputs, encoded.target).mean(1),
         "objective": distortion + lambda_k * rate,
-        "retained": retains_class(rd, mean, encoded.target).to(rate),
-        "retention": retains_class(rd, outputs, encoded.target[:, None]).mean(1).to(rate),
+        "retained": retains_class(rd, mean, encoded.target, encoded.highest).to(rate),
+        "retention": retains_class(rd, outputs, encoded.target[:, None], encoded.highest[:, None]).mean(1).to(rate),
         "target_probability": of_class(mean, encoded.target),
     }
 
@@ -52,13 +52,15 @@ def mean_output(rd: RateDistortion, explanation: Explanation, samples: int = 64,
     return outcome.probabilities
 
 
-def retains_class(rd: RateDistortion, probabilities: Tensor, target: Tensor) -> Tensor:
+def retains_class(rd: RateDistortion, probabilities: Tensor, target: Tensor, highest: Tensor | None = None) -> Tensor:
     """Whether probabilities ``(..., M)`` decide for classes `target` ``(...)``: 1, 0, or NaN without numbers.
+
+    `highest` is the class of the highest probability on the clean input, see `Classifier.decides`.
 
     >>> retains_class(rd, torch.tensor([[0.9, 0.1], [0.2, 0.8], [torch.nan, 0.5]]), torch.tensor([0, 0, 0]))
     tensor([1., 0., nan])
     """
-    same = rd.classifier.decides(probabilities, target).to(probabilities)
+    same = rd.classifier.decides(probabilities, target, highest).to(probabilities)
     return same.where(probabilities.isfinite().all(-1), torch.nan)
 
 
