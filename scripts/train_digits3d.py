@@ -1,4 +1,4 @@
-"""Train the bundled classifier of 3-D digits, and write it and some bundled volumes: ``python scripts/train_digits3d.py``.
+"""Train the bundled classifier of 3-D digits: ``python scripts/train_digits3d.py`` writes it, and some volumes.
 
 Repeatable on one machine with one thread.
 """

@@ -1,4 +1,4 @@
-"""Sources by name: ``embedded``, a folder, ``torch/imagenette``, or a data set of `timm.data.create_dataset`."""
+"""Sources by name: ``embedded``, a folder, an archive, ``torch/imagenette``, or one of `timm.data.create_dataset`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +11,13 @@ from torchvision.datasets import Imagenette
 
 from amortex.core.catalog import similar_names
 from amortex.core.errors import InputError, first_line
+from amortex.core.modalities import MODALITIES, Modality
+from amortex.data.archives import ArchiveSource, splits_of
+from amortex.data.digits3d import Digits3D
 from amortex.data.photographs import embedded_photographs
-from amortex.data.sources import FileSource, ImageSource, LibrarySource
+from amortex.data.preparation import Preparation
+from amortex.data.sources import FileSource, LibrarySource, SignalSource
+from amortex.io.bundled import bundled_folder
 
 # prefix of the name -> package that reads such data sets
 PACKAGES = {"hfds": "datasets", "hfids": "datasets", "wds": "webdataset", "tfds": "tensorflow-datasets"}
@@ -44,49 +49,82 @@ class ImageStream:
             return create_dataset(self.name, input_img_mode=mode, **options)
 
 
-def has_splits(name: str) -> bool:
-    """Whether a source brings its own training and validation splits."""
-    return source_kind(name) in ("torch", *PACKAGES)
+def has_splits(kind: str) -> bool:
+    """Whether a source of a kind brings its own training and validation splits."""
+    return kind in ("digits3d", "archive", "torch", *PACKAGES)
 
 
-def source_kind(name: str) -> str:
-    """``embedded``, ``files``, ``tar``, ``folder`` (timm's reader), or the prefix of a library.
+def validation_split(name: str, kind: str) -> str:
+    """What a source calls its validation split."""
+    return "val" if kind == "archive" or name.startswith("torch/imagenette") else "validation"
+
+
+def source_kind(name: str, modality: Modality = MODALITIES["image"]) -> str:
+    """The kind of a source of signals of a `modality`.
+
+    One of ``embedded``, ``digits3d``, ``files``, ``archive`` (of volumes), ``tar``, ``folder`` (timm's reader), or the
+    prefix of a library.
 
     Raises:
-        InputError: there is no such source.
+        InputError: there is no such source, or it is one of other signals.
     """
+    kind, image, volume = _kind(name), modality.name == "image", modality.name == "volume"
+    if kind == "embedded" and volume:
+        return "digits3d"
+    of_images = kind in ("folder", "tar", "torch", *PACKAGES)
+    if (of_images and not image) or (kind in ("digits3d", "archive") and not volume):
+        raise InputError(f"{name} holds {'image' if of_images else 'volume'}s: the classifier takes {modality.noun}s")
+    if kind:
+        return kind
+    known = {"image": ("embedded", "folder", *IMAGENETTE), "audio": ("embedded",), "volume": ("digits3d", "embedded")}
+    hint = similar_names(name, known[modality.name])
+    others = ", torch/imagenette, or hfds/NAME, wds/NAME, tfds/NAME, torch/NAME as timm reads them" if image else ""
+    archive = ", an archive file.npz with the arrays train_images and val_images, digits3d" if volume else ""
+    raise InputError(
+        f"{name}: no such folder, and no data set of a known kind: {hint}{' Or ' if hint else ''}give a folder of"
+        f" {modality.noun}s{archive}, embedded{others}"
+    )
+
+
+def _kind(name: str) -> str:
+    """As `source_kind`, whatever the signals; empty where there is no such source."""
     prefix, slash, _ = name.partition("/")
-    if name in ("embedded", "folder"):
+    if name in ("embedded", "folder", "digits3d"):
         return name
     if slash and prefix.lower() in ("torch", *PACKAGES):
         return prefix.lower()
     path = Path(name).expanduser()
-    if path.exists():
-        return "tar" if path.suffix == ".tar" else "files"
-    hint = similar_names(name, ("embedded", "folder", *IMAGENETTE))
-    raise InputError(
-        f"{name}: no such folder, and no data set of a known kind: {hint}{' Or ' if hint else ''}give a folder of"
-        " images, embedded, torch/imagenette, or hfds/NAME, wds/NAME, tfds/NAME, torch/NAME as timm reads them"
-    )
+    if not path.exists():
+        return ""
+    return "archive" if splits_of(path) else "tar" if path.suffix == ".tar" else "files"
 
 
-def open_source(name: str, root: str | None, split: str | None, download: bool = False) -> ImageSource | ImageStream:
+def open_source(
+    name: str, root: str | None, split: str | None, preparation: Preparation, download: bool = False
+) -> SignalSource | ImageStream:
     """The source of a name.
 
     Arguments:
         name: see `source_kind`; ``folder`` reads `root` with timm, which looks for a subfolder named after the split.
         root: the folder of a library's data set, or where it is cached.
         split: the library's name of the part to read.
+        preparation: for the classifier: it tells which signals are wanted, and reads files.
         download: allow libraries to download.
 
     Raises:
         InputError: there is no such source, it is empty, or it would have to be downloaded.
     """
-    kind = source_kind(name)
-    if kind == "embedded":
+    modality = preparation.modality
+    kind = source_kind(name, modality)
+    if kind == "embedded" and modality.name == "image":
         return embedded_photographs()
-    if kind == "files":
-        return FileSource.below(Path(name).expanduser())
+    if kind == "digits3d":
+        return Digits3D(split or "train")
+    if kind == "archive":
+        return ArchiveSource(Path(name).expanduser(), split or "train")
+    if kind in ("embedded", "files"):
+        path = bundled_folder(modality.name) if kind == "embedded" else Path(name).expanduser()
+        return FileSource.below(path, modality, preparation.read)
     remote = any(mark in f"{root} {split}" for mark in REMOTE_MARKS)
     root = root if root is None or remote else str(Path(root).expanduser())
     if kind == "tar":
@@ -105,7 +143,7 @@ def open_source(name: str, root: str | None, split: str | None, download: bool =
             # a loader that returns the path, so that the file is decoded like all others
             dataset = Imagenette(str(root), split, IMAGENETTE[name.lower()], download=download, loader=str)
             paths = [path for path, _ in dataset]
-            source: ImageSource = FileSource(paths, Path(str(root)))
+            source: SignalSource = FileSource(paths, Path(str(root)))
         else:
             library = "" if kind in ("tar", "folder") else name
             options: dict[str, Any] = {"download": download} if kind == "torch" else {"input_img_mode": ""}

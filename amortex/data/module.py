@@ -4,19 +4,18 @@ from typing import Any
 
 import lightning
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from amortex.core.errors import InputError
-from amortex.data.libraries import ImageStream, has_splits, open_source, source_kind
+from amortex.data.libraries import ImageStream, has_splits, open_source, source_kind, validation_split
 from amortex.data.photographs import HeldOutViews
+from amortex.data.preparation import preparation_for
 from amortex.data.reading import SkippingReader
-from amortex.data.samples import RandomCrop, SampleNumbers, StreamedTrainImages, TrainImages
-from amortex.data.sources import FileSource, ImageSource, cached
+from amortex.data.samples import SampleNumbers, StreamedTrainImages, TrainSamples
+from amortex.data.sources import FileSource, SignalSource, cached
 from amortex.data.splits import exclude_validation, split_at_random, take_evenly
-from amortex.data.validation import ValImages, ValLoader
+from amortex.data.validation import ValLoader, ValSamples, to_floats
 from amortex.io.finding import find_files
-from amortex.io.images import Preprocess
 
 LARGEST_NUMBER = 2**53  # of all settings: seeds must fit the generators
 DEFAULT_CONFIG = {"input_size": (3, 224, 224), "interpolation": "bicubic", "crop_pct": 0.875, "crop_mode": "center"}
@@ -109,15 +108,16 @@ class ImageData(lightning.LightningDataModule):
         config = {**DEFAULT_CONFIG, **data_config, **self.overrides}
         side = config.pop("side", None)
         if side is not None:
-            config["input_size"] = (config["input_size"][0], side, side)
+            channels, *size = config["input_size"]
+            config["input_size"] = (channels, *(side for _ in size))
         self.data_config = config
-        self.preprocess, self.crop = Preprocess(config), RandomCrop(config)
+        self.preparation = preparation_for(config)
 
     def prepare_data(self) -> None:
         """Download, where that is allowed. Lightning calls this in one process only."""
         if self.download:
-            open_source(self.train_name, self.train_root, self.train_split, download=True)
-            if self.val_name or has_splits(self.train_name):
+            self._open_train()
+            if self.val_name or has_splits(self._kind(self.train_name)):
                 self._open_val()
 
     def setup(self, stage: str | None = None) -> None:
@@ -128,28 +128,29 @@ class ImageData(lightning.LightningDataModule):
         """
         if stage == "predict":
             if self.predict is None:
-                raise InputError("predict needs images to explain: give --data.predict FOLDER")
-            self.predict_sources = list(find_files([self.predict]))
+                noun = self.preparation.modality.noun
+                raise InputError(f"predict needs {noun}s to explain: give --data.predict FOLDER")
+            self.predict_sources = list(find_files([self.predict], self.preparation.modality))
             return
         if self.val_source is not None:
             return
-        train = open_source(self.train_name, self.train_root, self.train_split, self.download)
-        val: ImageSource
-        if self.val_name is None and source_kind(self.train_name) == "embedded":
+        train, kind, noun = self._open_train(), self._kind(self.train_name), self.preparation.modality.noun
+        val: SignalSource
+        if self.val_name is None and kind == "embedded" and noun == "image":
             val = HeldOutViews(self.val_images)
-        elif self.val_name is None and not has_splits(self.train_name) and not isinstance(train, ImageStream):
-            train, val = split_at_random(train, self.val_images, self.seed)
+        elif self.val_name is None and not has_splits(kind) and not isinstance(train, ImageStream):
+            train, val = split_at_random(train, self.val_images, self.seed, noun)
         else:
             val = take_evenly(self._open_val(), self.val_images)
             if isinstance(train, FileSource):
-                train = exclude_validation(train, val)
-        self.val_source = SkippingReader(val)
+                train = exclude_validation(train, val, noun)
+        self.val_source = SkippingReader(val, noun=noun)
         self.val_source.check()
         if isinstance(train, ImageStream):
             train.open(training=True)  # an error here is one line, from a worker it would be a traceback
             self.train_source = train
         else:
-            self.train_source = SkippingReader(train)
+            self.train_source = SkippingReader(train, noun=noun)
             self.train_source.check()
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -159,14 +160,15 @@ class ImageData(lightning.LightningDataModule):
             rank, world_size = trainer.global_rank, trainer.world_size
             steps = trainer.global_step * trainer.accumulate_grad_batches
         numbers = SampleNumbers(steps * world_size * self.batch_size, self.batch_size, rank, world_size)
-        dataset: TrainImages | StreamedTrainImages
+        dataset: TrainSamples | StreamedTrainImages
         if isinstance(self.train_source, ImageStream):
-            dataset = StreamedTrainImages(self.train_source, self.crop, numbers, self.seed)
+            dataset = StreamedTrainImages(self.train_source, self.preparation, numbers, self.seed)
         else:
             assert self.train_source is not None, "setup comes first"
-            longest, limit = max(self.crop.height, self.crop.width), self.cache_gib * 2**30 / max(1, self.workers)
-            images = SkippingReader(cached(self.train_source.source, limit, longest), self.train_source.broken)
-            dataset = TrainImages(images, self.crop, numbers, self.seed)
+            reader, limit = self.train_source, self.cache_gib * 2**30 / max(1, self.workers)
+            source = cached(reader.source, limit, self.data_config["input_size"][1:])
+            signals = SkippingReader(source, reader.broken, reader.noun)
+            dataset = TrainSamples(signals, self.preparation, numbers, self.seed)
         return DataLoader(dataset, batch_size=None, **self._loading(numbers.start))
 
     def val_dataloader(self) -> DataLoader[Any]:
@@ -176,10 +178,12 @@ class ImageData(lightning.LightningDataModule):
             InputError: fewer images than devices, or a trainer that would share them out once more.
         """
         assert self.val_source is not None, "setup comes first"
-        dataset = ValImages(self.val_source, self.preprocess)
+        dataset = ValSamples(self.val_source, self.preparation)
         trainer = self.trainer
         if trainer is not None and len(dataset) < trainer.world_size:
-            raise InputError(f"{len(dataset)} validation images are too few for {trainer.world_size} devices")
+            raise InputError(
+                f"{len(dataset)} validation {self.val_source.noun}s are too few for {trainer.world_size} devices"
+            )
         if trainer is not None and trainer.world_size > 1 and trainer._accelerator_connector.use_distributed_sampler:
             raise InputError("the data are shared out already: give Trainer(use_distributed_sampler=False)")
         # each image on one device: a DistributedSampler would repeat images to make the shares even
@@ -202,8 +206,7 @@ class ImageData(lightning.LightningDataModule):
         """Bytes to floats in [0, 1]. On the device, because bytes are a quarter of the traffic."""
         if not isinstance(batch, dict):
             return batch
-        image: Tensor = batch["image"]
-        return batch if image.dtype != torch.uint8 else {**batch, "image": image.float() / 255}
+        return {**batch, "image": to_floats(batch["image"])}
 
     def _loading(self, start: int = 0) -> dict[str, Any]:
         """How a loader loads."""
@@ -212,7 +215,13 @@ class ImageData(lightning.LightningDataModule):
         workers = {"num_workers": self.workers, "persistent_workers": self.workers > 0}
         return {**workers, "generator": random, "pin_memory": torch.cuda.is_available()}
 
-    def _open_val(self) -> ImageSource | ImageStream:
+    def _kind(self, name: str) -> str:
+        return source_kind(name, self.preparation.modality)
+
+    def _open_train(self) -> SignalSource | ImageStream:
+        return open_source(self.train_name, self.train_root, self.train_split, self.preparation, self.download)
+
+    def _open_val(self) -> SignalSource | ImageStream:
         name = self.val_name or self.train_name
-        split = self.val_split or ("val" if name.startswith("torch/imagenette") else "validation")
-        return open_source(name, self.val_root or self.train_root, split, self.download)
+        split = self.val_split or validation_split(name, self._kind(name))
+        return open_source(name, self.val_root or self.train_root, split, self.preparation, self.download)

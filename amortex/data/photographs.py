@@ -2,7 +2,7 @@
 
 from PIL import Image
 
-from amortex.data.sources import CachedSource, FileSource, ImageSource, decode
+from amortex.data.sources import CachedSource, FileSource, SignalSource, decode
 from amortex.io.bundled import HELD_OUT, bundled_folder
 
 # Drawings, scans, microscopy and astronomy are left out, and so is motorcycle_right, which shows what
@@ -39,7 +39,7 @@ class HeldOutViews:
         return image.crop((round(left * width), round(upper * height), round(right * width), round(lower * height)))
 
 
-def embedded_photographs() -> ImageSource:
+def embedded_photographs() -> SignalSource:
     """The training photographs, decoded once (7 MB)."""
     folder = bundled_folder()
     files = FileSource([str(folder / name) for name in EMBEDDED if (folder / name).exists()], folder)

@@ -1,20 +1,20 @@
-"""Reading images that may be broken."""
+"""Reading signals that may be broken."""
 
 import logging
+from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from amortex.core.errors import InputError, escape
-from amortex.data.sources import ImageSource
+from amortex.data.sources import SignalSource
 
-MAX_NAMED_FAILURES = 20  # unreadable images that are named: a folder that disappears has thousands
+MAX_NAMED_FAILURES = 20  # unreadable signals that are named: a folder that disappears has thousands
 logger = logging.getLogger(__name__)
 
 
-def try_open(source: ImageSource, index: int) -> Image.Image | str:
-    """The image, or why it cannot be read."""
+def try_open(source: SignalSource, index: int) -> Any:
+    """The signal, or why it cannot be read."""
     try:
         return source.open(index)
     except MemoryError:
@@ -24,50 +24,52 @@ def try_open(source: ImageSource, index: int) -> Image.Image | str:
 
 
 class SkippingReader:
-    """Opens images of a source, and tells which are broken. Each broken image is named once.
+    """Opens signals of a source, and tells which are broken. Each broken one is named once.
 
     Arguments:
-        source: of the images.
-        broken: ``(len(source),)`` bool, the images known to be broken; the loader's workers share it.
+        source: of the signals.
+        broken: ``(len(source),)`` bool, the signals known to be broken; the loader's workers share it.
+        noun: what messages call a signal.
     """
 
-    def __init__(self, source: ImageSource, broken: Tensor | None = None) -> None:
-        self.source = source
+    def __init__(self, source: SignalSource, broken: Tensor | None = None, noun: str = "image") -> None:
+        self.source, self.noun = source, noun
         self.broken = torch.zeros(len(source), dtype=torch.bool).share_memory_() if broken is None else broken
 
     def check(self) -> None:
-        """Raises InputError unless an image can be read. Names none: that is left to the process that leaves it out."""
+        """Raises InputError unless a signal can be read. Names none: that is left to the process that leaves it out."""
         size, reason = len(self.source), ""
         for index in range(size):
-            image = try_open(self.source, index)
-            if not isinstance(image, str):
+            signal = try_open(self.source, index)
+            if not isinstance(signal, str):
                 return
-            reason = reason or image
-        raise InputError(f"none of {size} images can be read; the first: {escape(self.source.name(0))} ({reason})")
+            reason = reason or signal
+        first = escape(self.source.name(0))
+        raise InputError(f"none of {size} {self.noun}s can be read; the first: {first} ({reason})")
 
-    def read(self, index: int) -> Image.Image | str:
-        """The image `index`, or why it cannot be read."""
-        image = try_open(self.source, index)
-        if isinstance(image, str) and not self.broken[index]:
+    def read(self, index: int) -> Any:
+        """The signal `index`, or why it cannot be read."""
+        signal = try_open(self.source, index)
+        if isinstance(signal, str) and not self.broken[index]:
             self.broken[index] = True
-            self._warn(self.source.name(index), image)
-        return image
+            self._warn(self.source.name(index), signal)
+        return signal
 
-    def open(self, index: int) -> tuple[Image.Image, str]:
-        """The image `index`, or the first readable one after it, and its name.
+    def open(self, index: int) -> tuple[Any, str]:
+        """The signal `index`, or the first readable one after it, and its name.
 
         Raises:
-            InputError: no image can be read.
+            InputError: none can be read.
         """
         size = len(self.source)
         for candidate in (position % size for position in range(index, index + size)):
-            if not self.broken[candidate] and not isinstance(image := self.read(candidate), str):
-                return image, self.source.name(candidate)
-        raise InputError(f"none of {size} images can be read, the last of them {self.source.name(size - 1)}")
+            if not self.broken[candidate] and not isinstance(signal := self.read(candidate), str):
+                return signal, self.source.name(candidate)
+        raise InputError(f"none of {size} {self.noun}s can be read, the last of them {self.source.name(size - 1)}")
 
     def _warn(self, name: str, reason: str) -> None:
         failures = int(self.broken.sum())
         if failures <= MAX_NAMED_FAILURES:
-            logger.warning("%s: not a readable image, left out (%s)", escape(name), reason)
+            logger.warning("%s: not a readable %s, left out (%s)", escape(name), self.noun, reason)
         if failures == MAX_NAMED_FAILURES:
-            logger.warning("further unreadable images are left out without being named")
+            logger.warning("further unreadable %ss are left out without being named", self.noun)

@@ -60,6 +60,17 @@ class SoundReader:
         """Read a file that libsndfile knows (wav, flac, ogg, mp3, ...), or what one holds: as much as is needed.
 
         Raises:
+            InputError: as `read`.
+        """
+        samples, seconds = self.read(file, self.length)
+        return self._fitted(samples, str(file) if not isinstance(file, bytes) else "bytes", seconds)
+
+    def read(self, file: Readable, length: int) -> tuple[NDArray[Any], float]:
+        """At most a few more than the first `length` samples of a file at the classifier's rate, and its seconds.
+
+        The samples ``(C', n)`` are in [-1, 1], of as many channels as the classifier takes, or of one.
+
+        Raises:
             InputError: it is missing, unreadable, empty, no sound, or holds values that are not finite.
         """
         name, opened = ("bytes", io.BytesIO(file)) if isinstance(file, bytes) else (str(file), os.fspath(file))
@@ -73,13 +84,13 @@ class SoundReader:
                 rate, frames = sound.samplerate, sound.frames
                 if not RATES[0] <= rate <= RATES[1] or sound.channels > MOST_CHANNELS:
                     raise InputError(f"{name}: {sound.channels} channels of {rate} samples per second are no sound")
-                samples = sound.read(min(frames, self._needed(rate)), "float32", always_2d=True).T
+                samples = sound.read(min(frames, self._needed(rate, length)), "float32", always_2d=True).T
         if not samples.size:
             raise InputError(f"{name} holds no sound: it has no samples")
         if not np.isfinite(samples).all():
             raise InputError(f"{name} holds values that are not finite: it is no sound")
         self.clipped += bool(np.abs(samples).max() > 1)
-        return self._fitted(self._resampled(samples.clip(-1, 1), rate), name, frames / rate)
+        return self._resampled(samples.clip(-1, 1), rate), frames / rate
 
     def give_notices(self) -> None:
         """One notice of the sounds that were cut, and one of those that were clipped."""
@@ -92,9 +103,9 @@ class SoundReader:
         if self.clipped:
             logger.warning("%d of %d sounds have values beyond [-1, 1]: they are clipped", self.clipped, self.sounds)
 
-    def _needed(self, rate: int) -> int:
-        """Frames of a file that the input depends on: those of its duration, and half a filter more."""
-        seconds = self.length / self.rate + HALF_LENGTH / min(rate, self.rate)
+    def _needed(self, rate: int, length: int) -> int:
+        """Frames of a file that so many samples depend on: those of its duration, and half a filter more."""
+        seconds = length / self.rate + HALF_LENGTH / min(rate, self.rate)
         return math.ceil(seconds * rate) + 1
 
     def _resampled(self, samples: NDArray[Any], rate: int) -> NDArray[Any]:

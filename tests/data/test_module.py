@@ -36,7 +36,7 @@ def test_embedded_photographs_train_and_the_bundled_ones_are_held_out():
     assert val["index"] == list(range(12))
     assert validated(make(val_images=2))["name"] == list(HELD_OUT)
     ten = make(val_images=10)  # as in the quickstart, whose closing line is of both photographs
-    chosen = evenly_spaced(ten.val_source.source, ten.preprocess, 2)
+    chosen = evenly_spaced(ten.val_source.source, ten.preparation, 2)
     assert torch.equal(chosen, validated(ten)["image"][[0, 5]])
     assert [validated(ten)["name"][index].split("#")[0] for index in (0, 5)] == list(HELD_OUT)
 
@@ -188,9 +188,9 @@ def test_validation_images_that_are_left_out_are_named_once(folder, tmp_path, ca
 def test_evenly_spaced_images_are_those_that_can_be_read(folder, tmp_path):
     data = make(folder, val=str(damaged(tmp_path)))
     source, read = data.val_source.source, validated(data)["image"]
-    assert torch.equal(evenly_spaced(source, data.preprocess, 2), read)  # the second part begins with a broken file
-    assert torch.equal(evenly_spaced(source, data.preprocess, 99), read)
-    assert torch.equal(evenly_spaced(source, data.preprocess, 1), read[:1])
+    assert torch.equal(evenly_spaced(source, data.preparation, 2), read)  # the second part begins with a broken file
+    assert torch.equal(evenly_spaced(source, data.preparation, 99), read)
+    assert torch.equal(evenly_spaced(source, data.preparation, 1), read[:1])
 
 
 def test_nothing_readable_is_one_line(folder, tmp_path, caplog):

@@ -26,7 +26,7 @@ def test_a_packed_folder_holds_the_same_pictures_and_can_be_trained_on(tmp_path,
         expected = Image.open(tmp_path / "in" / "d.png").convert("RGB").resize((40, 133), Image.Resampling.LANCZOS)
         assert np.abs(np.asarray(last, float) - np.asarray(expected, float)).mean() < 2
     data = make(out, val_images=1)
-    assert len(data.train_dataloader().dataset.images.source) == 3
+    assert len(data.train_dataloader().dataset.signals.source) == 3
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 

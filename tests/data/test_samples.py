@@ -11,7 +11,8 @@ from PIL import Image
 from torch import nn
 
 from amortex.data import ImageData
-from amortex.data.samples import RandomCrop, SampleNumbers, generator
+from amortex.data.augmentation import RandomCrop
+from amortex.data.samples import SampleNumbers, generator
 from amortex.data.sources import CachedSource
 from helpers.data import CONFIG, batches, make, same
 

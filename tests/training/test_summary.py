@@ -97,7 +97,7 @@ def test_what_is_logged_is_the_objective_of_the_masks(monkeypatch, capsys):
     monkeypatch.setattr(summary, "build_explainer", short)
     data, module, log = make(input_size=32, val_images=2), training_module(), Log()
     FitSummary(images=2, samples=4, lambda_k=2.0).on_fit_end(trainer(data, loggers=[log], global_step=3), module)
-    rd, image = module.predictor.rate_distortion, evenly_spaced(data.val_source.source, data.preprocess, 2)
+    rd, image = module.predictor.rate_distortion, evenly_spaced(data.val_source.source, data.preparation, 2)
     encoded = rd.encode(image)
     mask = short("cartoonx", rd, lambda_k=2.0, preset="fast").explain(image).mask
 

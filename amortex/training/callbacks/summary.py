@@ -109,7 +109,7 @@ class FitSummary(Callback):
             return
         try:
             module.to(trainer.strategy.root_device)  # Lightning has moved it away
-            image = evenly_spaced(data.val_source.source, data.preprocess, self.images).to(module.device)
+            image = evenly_spaced(data.val_source.source, data.preparation, self.images).to(module.device)
             with averaged(module) as predictor:
                 objectives = measure(predictor, image, self.weight(module.lambda_k), self.samples)
         except (InputError, RuntimeError, MemoryError) as error:  # training is done all the same
