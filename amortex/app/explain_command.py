@@ -50,7 +50,7 @@ def build_request(options: argparse.Namespace) -> Request:
     sys.path.append(os.getcwd())  # a classifier's class path may lie in the current folder
     explainer = explainer_from(options)
     classifier = explainer.rate_distortion.classifier
-    check_dims(options, classifier.name, len(classifier.input_size) - 1)
+    check_dims(options, classifier.name, len(classifier.signal_config["input_size"]) - 1)
     check_files(options)
     target = None if options.target == "auto" else classifier.class_index(options.target)
     explainer = explainer if target is None else explainer.for_target()

@@ -32,13 +32,13 @@ AXES = {1: "T", 2: "H, W", 3: "D, H, W"}
 
 
 def read_signals(given: Signals, rate_distortion: RateDistortion) -> tuple[Tensor, list[Source]]:
-    """``(B, C, *size)`` on the classifier's device, and what the results are named after.
+    """What is explained, ``(B, C, *size)`` on the classifier's device, and what the results are named after.
 
     Raises:
         InputError: an input cannot be read, or has the wrong shape or type.
     """
     classifier = rate_distortion.classifier
-    channels, *size = classifier.input_size
+    channels, *size = classifier.signal_config["input_size"]
     modality, device = modality_of(len(size)), classifier.mean.device
     single = _is_single(given, modality)
     if not single and isinstance(given, np.ndarray):
@@ -46,9 +46,10 @@ def read_signals(given: Signals, rate_distortion: RateDistortion) -> tuple[Tenso
     if not isinstance(given, Tensor):
         signals: list[Any] = [given] if single else _listed(given, modality)
         if not all(isinstance(signal, Tensor) for signal in signals):
-            check_value_range(rate_distortion.value_range, modality)
-            fitted, sources = _fitted(signals, classifier.data_config, modality)
-            return fitted.to(device), sources
+            if classifier.data_config is classifier.signal_config:  # else it has its own front end, and range
+                check_value_range(rate_distortion.value_range, modality)
+            fitted, sources = _fitted(signals, classifier.signal_config, modality)
+            return classifier.front_end(fitted.to(device)), sources
         given = _stacked(signals)
     noun, (low, high) = modality.noun, modality.value_range
     if given.ndim != 2 + len(size) or not len(given) or given.shape[1] != channels:
@@ -62,7 +63,7 @@ def read_signals(given: Signals, rate_distortion: RateDistortion) -> tuple[Tenso
         advice = f"divide {'bytes' if divisor == 255 else '16 bit'} by {divisor}"
         raise InputError(f"{noun}s must be floats in [{low:g}, {high:g}], not {given.dtype}: {advice}")
     given = given.float()
-    return given.to(device), [_source_by_content(signal, noun) for signal in given]
+    return classifier.front_end(given.to(device)), [_source_by_content(signal, noun) for signal in given]
 
 
 def _fitted(signals: Sequence[Any], data_config: dict[str, Any], modality: Modality) -> tuple[Tensor, list[Source]]:

@@ -28,6 +28,7 @@ class Options(TypedDict, total=False):
     """The options of ``explain.py``, of the same names and defaults: ``python explain.py --help`` describes them."""
 
     modality: str
+    domain: str
     seed: int
     preset: str
     lambda_k: float
@@ -118,5 +119,5 @@ def load_explainer(
             request.classifier = copy.deepcopy(classifier) if changes else classifier
     explainer = explainer_from(request)
     loaded = explainer.rate_distortion.classifier
-    check_dims(request, loaded.name, len(loaded.input_size) - 1)
+    check_dims(request, loaded.name, len(loaded.signal_config["input_size"]) - 1)
     return LoadedExplainer(explainer.to(target), request.method)

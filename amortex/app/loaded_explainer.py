@@ -87,7 +87,7 @@ class LoadedExplainer:
             targets = [name.item() if isinstance(name, Tensor | np.generic) else name for name in listed]
         targets = targets * count if len(targets) == 1 else targets
         if len(targets) != count:
-            noun = modality_of(len(self.classifier.input_size) - 1).noun
+            noun = modality_of(len(self.classifier.signal_config["input_size"]) - 1).noun
             raise InputError(f"{len(targets)} targets were given for {count} {noun}s: give one, or one for each")
         return torch.tensor([self.classifier.class_index(name) for name in targets], device=self.classifier.mean.device)
 

@@ -11,7 +11,7 @@ from amortex.explainers import METHODS
 from amortex.explainers.presets import PRESETS, Initial
 from amortex.obfuscations import OBFUSCATIONS
 from amortex.rate_distortion import DistortionName
-from amortex.rate_distortion.problem import Problem
+from amortex.rate_distortion.problem import Domain, Problem
 from amortex.transforms import Padding
 
 AMORTIZED = "amortized"
@@ -47,6 +47,13 @@ def add_options(parser: argparse.ArgumentParser) -> Any:
         "--modality",
         **one_of("modality", MODALITIES),
         help="the kind of signals; default: as the classifier or the endings of the files tell, or else image",
+    )
+    parser.add_argument(
+        "--domain",
+        **one_of("domain", get_args(Domain)),
+        default=Problem.domain,
+        help="what is explained of a sound: its waveform, or the log-mel spectrogram that the classifier makes of it; "
+        "default: %(default)s",
     )
     parser.add_argument(
         "--method",

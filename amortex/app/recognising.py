@@ -23,8 +23,12 @@ def choose_modality(options: argparse.Namespace, spelled: Callable[[str], str] =
         InputError: the classifier takes others than asked for; the files are of several kinds.
     """
     named = _by_classifier(options.classifier)
-    if options.modality is not None:
-        asked = MODALITIES[options.modality]
+    if options.domain == "mel" and options.modality not in (None, "audio"):
+        raise InputError(
+            f"{spelled('domain')} mel is of sounds, not {MODALITIES[options.modality].noun}s: leave it out"
+        )
+    asked = MODALITIES["audio"] if options.domain == "mel" else MODALITIES.get(options.modality)
+    if asked is not None:
         if named not in (None, asked):
             raise InputError(
                 f"{options.classifier} takes {named.noun}s, not {asked.noun}s: leave {spelled('modality')} out, or "

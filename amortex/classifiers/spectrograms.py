@@ -28,6 +28,9 @@ class FrontEnd(nn.Module):
 
     The scale belongs to the network, not to the sound: 1 is the network's `log_mel_range`, or for a network without
     such an attribute a tenth above what full-scale noise and tones reach. Louder cells are clipped to it.
+
+    Raises:
+        InputError: when called, values outside of [-1, 1].
     """
 
     def __init__(self, classifier: Classifier) -> None:
@@ -38,6 +41,8 @@ class FrontEnd(nn.Module):
 
     @torch.no_grad()
     def forward(self, waveform: Tensor) -> Tensor:
+        if not bool((waveform.abs() <= 1).all()):
+            raise InputError("sounds have values in [-1, 1], and these have others: divide samples of 16 bit by 32768")
         return ((self._log_mel(waveform) - self.low) / (self.high - self.low)).clamp(0, 1)
 
     def _log_mel(self, waveform: Tensor) -> Tensor:

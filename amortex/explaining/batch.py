@@ -77,7 +77,7 @@ def explain_files(request: Request, sources: Sequence[Source], writer: Writer, q
     A file that cannot be read gets a row with its `error`.
     """
     rows: list[Row] = []
-    data_config = request.explainer.rate_distortion.classifier.data_config
+    data_config = request.explainer.rate_distortion.classifier.signal_config
     reader, noun = reader_of(data_config), modality_of(len(data_config["input_size"]) - 1).noun
     # None lets tqdm hide the bar where there is no terminal
     disable = True if quiet else None
@@ -124,9 +124,10 @@ def _explain_batch(request: Request, batch: SignalBatch, writer: Writer, bar: tq
 def _certified(request: Request, batch: SignalBatch, settings: dict[str, Any], bar: tqdm) -> ExplanationResult:
     """The result of a batch, measured."""
     explainer, count = request.explainer, len(batch.sources)
-    device = explainer.rate_distortion.classifier.mean.device
+    classifier = explainer.rate_distortion.classifier
+    device = classifier.mean.device
     target = None if request.target is None else torch.full((count,), request.target, device=device)
-    signals, share = torch.stack(batch.signals).to(device), count / explainer.steps
+    signals, share = classifier.front_end(torch.stack(batch.signals).to(device)), count / explainer.steps
     result = explain_timed(
         ExplanationResult, explainer, settings, batch.sources, signals, target, lambda *_: bar.update(share)
     )

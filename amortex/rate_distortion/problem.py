@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from amortex.classifiers.default import DEFAULT_CLASSIFIER, Activation
 from amortex.core.catalog import check_name, load
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from amortex.rate_distortion.pipeline import RateDistortion
     from amortex.transforms.base import Transform
 
+Domain = Literal["waveform", "mel"]
 MOST_LEVELS = 10
 DEFAULTS_OF_MODALITY = ("value_range", "wavelet", "levels")  # fields that depend on the kind of signals
 
@@ -36,6 +37,8 @@ class Problem:
         activation: what makes probabilities of the classifier's outputs, see `Classifier`.
         value_range: what signals are clipped to; by default that of the kind of signals that the classifier takes, see
             `amortex.core.modalities`.
+        domain: of sound: ``waveform``, or ``mel`` for the log-mel spectrogram that the classifier's front end makes of
+            it, which has two axes and values in [0, 1] as an image has, see `on_spectrograms`.
         transform: name of the transform that masks are over, from `amortex.transforms.TRANSFORMS`.
         wavelet, levels: of the wavelet transform, by default those of the kind of signals; a Fourier transform has as
             many octaves as `levels`.
@@ -58,6 +61,7 @@ class Problem:
     std: list[float] | None = None
     activation: Activation = "auto"
     value_range: tuple[float, float] | None = None
+    domain: Domain = "waveform"
     transform: str = "wavelet"
     wavelet: str | None = None
     levels: int | None = None
@@ -90,15 +94,18 @@ class Problem:
             InputError: what the classifier, the transform, the obfuscation or the distortion refuse; a combination of
                 wavelet, padding and input size for which the transform is not exact.
         """
+        from amortex.classifiers.spectrograms import on_spectrograms
         from amortex.rate_distortion.pipeline import RateDistortion
 
         classifier = classifier or self.build_classifier()
+        classifier = on_spectrograms(classifier) if self.domain == "mel" else classifier
         dims = len(classifier.input_size) - 1
         transform = self.build_transform(dims)
+        given = None if self.domain == "mel" else self.value_range  # which is that of waveforms
         transform.layout(classifier.input_size[1:])  # refuses what is not exact before anything is written
         return RateDistortion(
             classifier, transform, build_obfuscation(self.obfuscation), self.distortion, self.internal_batch_size,
-            self.batch_invariant, modality_of(dims).value_range if self.value_range is None else self.value_range,
+            self.batch_invariant, given or modality_of(dims).value_range,
         )  # fmt: skip
 
     def build_classifier(self) -> "Classifier":
