@@ -29,7 +29,7 @@ from amortex.classifiers.default import DEFAULT_CLASSIFIER
 from amortex.core.errors import InputError
 from amortex.explainers.presets import PRESETS, Preset
 from amortex.explainers.rde import RDE
-from amortex.explaining.plots import COLOURS
+from amortex.explaining.figures import COLOURS
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
 from benchmarks.quality import default_problem, evaluate

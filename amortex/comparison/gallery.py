@@ -12,7 +12,7 @@ from torch import Tensor
 from amortex.comparison.explained_batch import ExplainedBatch
 from amortex.comparison.methods import Method
 from amortex.explainers.base import picture
-from amortex.explaining.plots import INK, png
+from amortex.explaining.figures import INK, png
 from amortex.io.files import write_atomically
 
 MOST_COLUMNS = 7

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from amortex.comparison.effort import EMPTY, OBJECTIVE
 from amortex.comparison.tables import Table
-from amortex.explaining.plots import COLOURS, INK
+from amortex.explaining.figures import COLOURS, INK
 from amortex.metrics import Interval
 from amortex.metrics.functional import LOWEST_LOG_RATE
 

@@ -14,7 +14,7 @@ from amortex.comparison.stopwatch import Stopwatch
 from amortex.comparison.tables import Table
 from amortex.core.noise_streams import EVALUATION_SEED
 from amortex.core.version import __version__
-from amortex.explaining.plots import png
+from amortex.explaining.figures import png
 from amortex.io.files import write_atomically
 from amortex.metrics import Interval
 from amortex.metrics.functional import CANNY_OPTIONS

@@ -1,12 +1,14 @@
 """Results for notebooks and scripts: they show and save themselves."""
 
+import base64
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from amortex.explaining.rendering import draw_panel, panel_png, summary_line
+from amortex.explaining.rendering import summary_line
 from amortex.explaining.results import ExplanationResult
 from amortex.explaining.rows import Row
-from amortex.explaining.saving import save_result
+from amortex.explaining.saving import panel_png, save_result
+from amortex.explaining.views import view_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,15 +20,11 @@ class NotebookResult(ExplanationResult):
     """What `LoadedExplainer.explain` returns: a result that a notebook shows as panels, and that can be saved."""
 
     def panel(self, index: int = 0) -> "Figure":
-        """Image, explanation, mask and importance per scale, as ``explain.py`` draws them.
-
-        Raises:
-            InputError: the inputs are no images.
-        """
-        return draw_panel(self, index)
+        """The input, what is kept of it, the mask and the importance per scale, as ``explain.py`` draws them."""
+        return view_of(self).draw(self, index)
 
     def save(self, folder: str | Path, samples: int | None = None, overwrite: bool = False) -> list[Row]:
-        """Write what ``explain.py`` writes: pictures, panels, masks and summaries. Returns the new rows of the summary.
+        """Write what ``explain.py`` writes: explanations, panels, masks, summaries; the new rows of the summary.
 
         Inputs that the folder holds already are left as they are.
 
@@ -44,7 +42,19 @@ class NotebookResult(ExplanationResult):
     def __repr__(self) -> str:
         return "\n".join(summary_line(source.label, self.row(index)) for index, source in enumerate(self.sources))
 
+    def _repr_html_(self) -> str | None:
+        """Panels with players below, of sounds; None of other signals, which notebooks then show as a PNG file."""
+        shown, view = [], view_of(self)
+        for index in range(min(len(self), MAX_PANELS)):
+            below = view.html(self, index)
+            if below is None:
+                return None
+            panel = base64.b64encode(panel_png(self, index)).decode()
+            picture = f'<img src="data:image/png;base64,{panel}" style="max-width: 100%">'
+            shown.append(f"<div>{picture}<br>{below}</div>")
+        return "".join(shown)
+
     def _repr_png_(self) -> bytes:
-        from amortex.explaining.plots import stack
+        from amortex.explaining.figures import stack
 
         return stack([panel_png(self, index) for index in range(min(len(self), MAX_PANELS))])

@@ -1,30 +1,33 @@
 """Pictures of images and their masks: the explanation panel, and the dyadic layout of a wavelet mask."""
 
-import io
 import math
-import warnings
 from collections.abc import Sequence
 from itertools import cycle
-from typing import Any
 
-import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from amortex.core.layout import Layout
 from amortex.core.masks import scale_profile
+from amortex.explaining.figures import (
+    COLOURS,
+    GREY,
+    HEAT,
+    INK,
+    RULE,
+    TITLE_LINE,
+    draw_histogram,
+    draw_picture,
+    draw_scales,
+    is_ranked,
+    write_title,
+)  # fmt: skip
 
-INK, ACCENT, RULE = "#222222", "#0072B2", "#ffffff"  # blue of Okabe and Ito's colour-blind safe palette
-COLOURS = (ACCENT, "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # of the same palette
 BRIGHTEST_QUANTILE = 0.995  # of the relevance that is shown brightest: single pixels would darken the rest
 MAX_DYADIC_SIDE = 2048  # in pixels
-TITLE_LINE = 0.185  # inches
-GREY: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1}
-HEAT: dict[str, Any] = {"cmap": "magma", "vmin": 0, "vmax": 1}
 PIXELS = ("pixels",)  # the groups of a mask over pixels
 
 
@@ -66,22 +69,21 @@ def panel(
     grid = {"left": 0.012, "right": 0.985, "bottom": 0.385 / height, "top": 3.08 / height, "wspace": 0.2}
     axes = figure.subplots(1, 4, gridspec_kw=grid)
     colours = image if len(image) == 3 else image.mean(0, keepdim=True)
-    _picture(axes[0], "Image", colours.permute(1, 2, 0).squeeze(-1), **(GREY if len(colours) == 1 else {}))
-    _picture(axes[1], "Explanation", picture[0], **GREY)
+    draw_picture(axes[0], "Image", colours.permute(1, 2, 0).squeeze(-1), **(GREY if len(colours) == 1 else {}))
+    draw_picture(axes[1], "Explanation", picture[0], **GREY)
     # a mask that keeps or drops pixels shows the same as the picture: the relevance behind it shows more
-    ranked = bool(((mask == 0) | (mask == 1)).all()) and not torch.equal(mask, relevance)
+    ranked = is_ranked(mask, relevance)
     _draw_mask(axes[2], image, mask, relevance, layout, ranked)
     levels = int(layout.level.max())
     if levels:
         profile = scale_profile(relevance[None], layout.level.cpu(), levels)[0]
-        _scales(axes[3], "Relevance" if ranked else "Mask", profile)
+        labels = ["low", *map(str, range(1, levels + 1))]
+        draw_scales(axes[3], f"{'Relevance' if ranked else 'Mask'} per scale (%)", profile, labels)
     elif ranked:
-        _histogram(axes[3], "Relevance (% of entries)", relevance / relevance.amax().clamp(min=1e-12))
+        draw_histogram(axes[3], "Relevance (% of entries)", relevance / relevance.amax().clamp(min=1e-12))
     else:
-        _histogram(axes[3], "Mask values (% of entries)", mask)
-    head, *rest = title
-    figure.text(0.012, 1 - 0.1 / height, head, fontsize=12, fontweight="bold", color=INK, va="top", parse_math=False)
-    figure.text(0.012, 1 - 0.37 / height, "\n".join(rest), fontsize=9.5, color=INK, va="top")
+        draw_histogram(axes[3], "Mask values (% of entries)", mask)
+    write_title(figure, title)
     return figure
 
 
@@ -90,24 +92,24 @@ def _draw_mask(axis: Axes, image: Tensor, mask: Tensor, relevance: Tensor, layou
     low, *details = (band.shape for band in layout.bands)
     if details and len(low) == 2 and all(len(shape) == 3 and shape[0] == 3 for shape in details):
         cells = dyadic(mask, layout)
-        _picture(axis, "Mask (wavelet coefficients)", cells, **HEAT)
+        draw_picture(axis, "Mask (wavelet coefficients)", cells, **HEAT)
         size = len(cells)
         for level in range(int(layout.level.max())):
             middle, end = size / 2 ** (level + 1) - 0.5, size / 2**level - 0.5
             axis.plot([middle, middle], [-0.5, end], [-0.5, end], [middle, middle], color=RULE, lw=0.6)
         axis.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
     elif layout.is_complex:
-        _picture(axis, "Mask (frequencies, zero at the centre)", _all_frequencies(mask, layout), **HEAT)
+        draw_picture(axis, "Mask (frequencies, zero at the centre)", _all_frequencies(mask, layout), **HEAT)
     elif low != layout.size:
-        _picture(axis, "Mask (coefficients, band after band)", _square(mask), **HEAT)
+        draw_picture(axis, "Mask (coefficients, band after band)", _square(mask), **HEAT)
     elif ranked and layout.groups == PIXELS:
         brightest = relevance.kthvalue(max(1, round(BRIGHTEST_QUANTILE * layout.k))).values
         heat = (relevance / brightest.clamp(min=1e-12)).clamp(0, 1)
         axis.imshow(image.mean(0).cpu(), **GREY)
-        _picture(axis, "Relevance", heat.reshape(layout.bands[0].shape), **HEAT, alpha=0.7)
+        draw_picture(axis, "Relevance", heat.reshape(layout.bands[0].shape), **HEAT, alpha=0.7)
     else:
         entries = "pixels" if layout.groups == PIXELS else "coefficients"
-        _picture(axis, f"Mask ({entries})", mask.reshape(low), **HEAT)
+        draw_picture(axis, f"Mask ({entries})", mask.reshape(low), **HEAT)
 
 
 def _square(values: Tensor) -> Tensor:
@@ -123,66 +125,6 @@ def _all_frequencies(mask: Tensor, layout: Layout) -> Tensor:
     mirrored = half.roll(-1, 0).flip(0)[:, 1 : (width + 1) // 2].flip(1)  # (-row, -column)
     plane: Tensor = torch.fft.fftshift(torch.cat([half, mirrored], dim=1))
     return plane
-
-
-def png(figure: Figure) -> bytes:
-    """The figure as a PNG file. A character that the font lacks becomes a box, without a warning."""
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
-        figure.savefig(buffer, format="png")
-    return buffer.getvalue()
-
-
-def stack(pictures: Sequence[bytes]) -> bytes:
-    """PNG files of one width, below each other in one PNG file."""
-    if len(pictures) == 1:
-        return pictures[0]
-    images = [Image.open(io.BytesIO(picture)).convert("RGB") for picture in pictures]
-    sheet = Image.new("RGB", (images[0].width, sum(image.height for image in images)), "white")
-    top, buffer = 0, io.BytesIO()
-    for image in images:
-        sheet.paste(image, (0, top))
-        top += image.height
-    sheet.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def _picture(axis: Axes, title: str, pixels: Tensor, **style: Any) -> None:
-    shown = axis.imshow(np.asarray(pixels.detach().cpu()), interpolation="nearest", **style)
-    axis.set_title(title, fontsize=9.5, color=INK)
-    axis.set_axis_off()
-    if style.get("cmap") == "magma":
-        box = axis.inset_axes((1.02, 0, 0.025, 1))
-        bar: Any = axis.figure.colorbar(shown, cax=box, ticks=(0, 1))
-        bar.outline.set_visible(False)
-        box.tick_params(labelsize=7, colors=INK, length=0, pad=2)
-
-
-def _scales(axis: Axes, of: str, profile: Tensor) -> None:
-    """Bars from coarse to fine: the share of what it is `of` at each scale."""
-    names = ["low", *(str(level) for level in range(len(profile) - 1, 0, -1))]
-    shares = [profile[0], *profile[1:].flip(0)]
-    bars = axis.bar(names, [100 * float(share) for share in shares], color=ACCENT, width=0.75)
-    axis.bar_label(bars, fmt="%.0f", fontsize=8, color=INK, padding=1)
-    axis.set_title(f"{of} per scale (%)", fontsize=9.5, color=INK)
-    axis.set_xlabel("level, coarse to fine", fontsize=8.5, color=INK)
-    _plain(axis)
-
-
-def _histogram(axis: Axes, title: str, values: Tensor) -> None:
-    shares, edges = np.histogram(values.detach().cpu().numpy(), bins=10, range=(0, 1))
-    axis.bar(edges[:-1], 100 * shares / len(values), width=0.085, align="edge", color=ACCENT)
-    axis.set_title(title, fontsize=9.5, color=INK)
-    axis.set_xlabel("value", fontsize=8.5, color=INK)
-    _plain(axis)
-
-
-def _plain(axis: Axes) -> None:
-    axis.set_box_aspect(1)
-    axis.tick_params(labelsize=8, colors=INK, length=2)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.margins(y=0.12)
 
 
 def training_curve(history: Sequence[dict[str, float]]) -> Figure:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from amortex.core.errors import InputError
@@ -45,6 +46,14 @@ class ExplanationResult(Explanation):
     def picture(self) -> Tensor:
         """What the masks keep of the mean of the channels, ``(B, 1, *size)``: of images a grey picture in [0, 1]."""
         return picture(self.rate_distortion, self)
+
+    @cached_property
+    def kept(self) -> Tensor:
+        """What the masks keep of the inputs, ``T^-1(s h)``, ``(B, C, *size)``, in no range: the rest is dropped."""
+        coefficients = self.encoded.coefficients
+        with torch.no_grad():
+            masked = coefficients.map(torch.mul, coefficients.layout.split(self.mask[:, None]))
+            return self.rate_distortion.transform.inverse(masked)
 
     def certificate(self, samples: int | None = None) -> Certificate:
         """Rate, distortion and retention with 95 % intervals, whether the class is retained; measured once.

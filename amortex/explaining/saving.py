@@ -5,10 +5,11 @@ from pathlib import Path
 
 from amortex.core.errors import InputError
 from amortex.explaining.folder import ResultsFolder
-from amortex.explaining.rendering import picture_files
 from amortex.explaining.results import ExplanationResult
 from amortex.explaining.rows import Row
+from amortex.explaining.views import view_of
 from amortex.explaining.writer import Writer
+from amortex.io.files import PANEL_ENDING
 from amortex.io.finding import Source
 
 
@@ -42,4 +43,14 @@ def write_input(result: ExplanationResult, index: int, source: Source, writer: W
         tensors["relevance"] = result.relevance[index]
     if result.signed is not None:
         tensors["signed"] = result.signed[index]
-    return writer.add(source, row, result.encoded.layout, tensors, picture_files(result, index, panels))
+    files = view_of(result).files(result, index)
+    if panels:
+        files[PANEL_ENDING] = panel_png(result, index)
+    return writer.add(source, row, result.encoded.layout, tensors, files)
+
+
+def panel_png(result: ExplanationResult, index: int = 0) -> bytes:
+    """The panel of one input as a PNG file."""
+    from amortex.explaining.figures import png
+
+    return png(view_of(result).draw(result, index))

@@ -1,4 +1,4 @@
-"""Writing explanations into a folder: mask files, pictures, and a row of the summary for each."""
+"""Writing explanations into a folder: mask files, what is shown, and a row of the summary for each."""
 
 import json
 from abc import ABC, abstractmethod
@@ -35,7 +35,7 @@ class Writer(ABC):
         row: Row,
         layout: Layout,
         tensors: Mapping[str, Tensor],
-        pictures: Mapping[str, bytes],
+        files: Mapping[str, bytes],
     ) -> Row:
         """Write one explanation; its row, completed.
 
@@ -44,15 +44,15 @@ class Writer(ABC):
             row: its summary, without `file`, `mask` and `error`.
             layout: of the tensors.
             tensors: ``(k,)`` each: the ``mask``, and where the method has them ``relevance`` and ``signed``.
-            pictures: contents of files, by the endings of their names.
+            files: contents of further files, by the endings of their names.
         """
         self.begin()
         base = self.folder / source.name
         base.parent.mkdir(parents=True, exist_ok=True)
         row = {**row, "file": source.label, "mask": f"{source.name.as_posix()}{MASK_ENDING}", "error": ""}
-        # the mask comes first: a picture beside a mask is known to be a result, and never explained itself
+        # the mask comes first: a file beside a mask is known to be a result, and never explained itself
         write_atomically(self.folder / row["mask"], mask_file(tensors, layout, {**self.settings, **row}))
-        for ending, content in pictures.items():
+        for ending, content in files.items():
             write_atomically(base.with_name(base.name + ending), content)
         return self._append(row)
 

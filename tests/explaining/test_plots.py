@@ -10,7 +10,8 @@ from PIL import Image
 
 from amortex.core.layout import Band, Layout
 from amortex.core.masks import scale_profile
-from amortex.explaining.plots import MAX_DYADIC_SIDE, dyadic, panel, png, training_curve
+from amortex.explaining.figures import png
+from amortex.explaining.plots import MAX_DYADIC_SIDE, dyadic, panel, training_curve
 from amortex.transforms.fourier import Fourier
 from amortex.transforms.pixel import Pixel
 from amortex.transforms.wavelet import Wavelet

@@ -1,4 +1,4 @@
-"""Results of signals with one to three axes: rows, mask files, pictures of images alone."""
+"""Results of signals with one to three axes: rows, mask files, and what is written beside them."""
 
 from pathlib import Path
 
@@ -7,11 +7,10 @@ import torch
 from safetensors.torch import load_file
 
 from amortex.classifiers.classifier import Classifier
-from amortex.core.errors import InputError
 from amortex.explainers.baselines import Ordering
 from amortex.explaining.batch import Request
 from amortex.explaining.notebook import NotebookResult
-from amortex.explaining.rendering import draw_panel, summary_line
+from amortex.explaining.rendering import summary_line
 from amortex.explaining.results import ExplanationResult, explain_timed
 from amortex.explaining.saving import save_result
 from amortex.io.finding import Source
@@ -44,14 +43,9 @@ def test_masks_are_written_by_the_names_of_their_bands(tmp_path, dims):
     bands = load_file(tmp_path / "out" / written[1]["mask"])
     assert [tuple(bands[band.name].shape) for band in layout.bands] == [band.shape for band in layout.bands]
     assert torch.equal(layout.join([bands[band.name] for band in layout.bands]), result.mask[1])
-    assert (tmp_path / "out/signal0_explanation.png").is_file() == (dims == 2)
-    assert (tmp_path / "out/signal0_panel.png").is_file() == (dims == 2)
-
-
-@pytest.mark.parametrize("dims", [1, 3])
-def test_panels_of_sounds_and_volumes_are_refused(dims):
-    with pytest.raises(InputError, match=f"panels show images, not signals with {dims} axes"):
-        draw_panel(result_of(dims))
+    endings = {1: ["dropped.wav", "kept.wav"], 2: ["explanation.png"], 3: ["kept.npy"]}[dims]
+    files = sorted(path.name for path in (tmp_path / "out").glob("signal0_*"))
+    assert files == sorted(f"signal0_{ending}" for ending in (*endings, "mask.safetensors", "panel.png"))
 
 
 def test_a_row_has_the_certificate_that_is_asked_for():

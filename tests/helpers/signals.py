@@ -71,3 +71,29 @@ class PyramidNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.forward_head(self.forward_intermediates(x)[0])
+
+
+class ToySound(nn.Module):
+    """A classifier of sounds ``(B, 1, 800)`` by the energy of four filters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(3)
+            self.filters, self.head = nn.Conv1d(1, 4, 16, stride=4), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(10 * self.filters(x).square().mean(2))
+
+
+class ToyVolume(nn.Module):
+    """A classifier of volumes ``(B, 1, 8, 8, 8)``, linear in the means of their octants."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(3)
+            self.pool, self.head = nn.AdaptiveAvgPool3d(2), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(10 * self.pool(x).flatten(1))

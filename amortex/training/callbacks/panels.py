@@ -13,7 +13,8 @@ from torch import Tensor
 from amortex.amortized.predictor import Prediction
 from amortex.core.errors import InputError
 from amortex.explainers.base import Explanation, picture
-from amortex.explaining.plots import panel, png, training_curve
+from amortex.explaining.figures import png
+from amortex.explaining.plots import panel, training_curve
 from amortex.io.files import write_atomically
 from amortex.rate_distortion.pipeline import RateDistortion, class_probability
 from amortex.training.module import AmortizedTrainingModule

@@ -1,0 +1,104 @@
+"""Parts that all panels share: colours, titles, pictures, bars, PNG files."""
+
+import io
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+
+INK, ACCENT, RULE = "#222222", "#0072B2", "#ffffff"  # blue of Okabe and Ito's colour-blind safe palette
+COLOURS = (ACCENT, "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # of the same palette
+TITLE_LINE = 0.185  # inches
+GREY: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1}
+HEAT: dict[str, Any] = {"cmap": "magma", "vmin": 0, "vmax": 1}
+
+
+def is_ranked(mask: Tensor, relevance: Tensor) -> bool:
+    """Whether a mask ``(k,)`` only keeps or drops, so that the relevance behind it shows more."""
+    return bool(((mask == 0) | (mask == 1)).all()) and not torch.equal(mask, relevance)
+
+
+def write_title(figure: Figure, title: Sequence[str]) -> None:
+    """Lines above a panel; the first is set in bold."""
+    height = figure.get_figheight()
+    head, *rest = title
+    figure.text(0.012, 1 - 0.1 / height, head, fontsize=12, fontweight="bold", color=INK, va="top", parse_math=False)
+    figure.text(0.012, 1 - 0.37 / height, "\n".join(rest), fontsize=9.5, color=INK, va="top")
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file. A character that the font lacks becomes a box, without a warning."""
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def stack(pictures: Sequence[bytes]) -> bytes:
+    """PNG files of one width, below each other in one PNG file."""
+    if len(pictures) == 1:
+        return pictures[0]
+    images = [Image.open(io.BytesIO(picture)).convert("RGB") for picture in pictures]
+    sheet = Image.new("RGB", (images[0].width, sum(image.height for image in images)), "white")
+    top, buffer = 0, io.BytesIO()
+    for image in images:
+        sheet.paste(image, (0, top))
+        top += image.height
+    sheet.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def draw_picture(axis: Axes, title: str, pixels: Tensor, **style: Any) -> None:
+    shown = axis.imshow(np.asarray(pixels.detach().cpu()), interpolation="nearest", **style)
+    axis.set_title(title, fontsize=9.5, color=INK)
+    axis.set_axis_off()
+    if style.get("cmap") == "magma":
+        box = axis.inset_axes((1.02, 0, 0.025, 1))
+        bar: Any = axis.figure.colorbar(shown, cax=box, ticks=(0, 1))
+        bar.outline.set_visible(False)
+        box.tick_params(labelsize=7, colors=INK, length=0, pad=2)
+
+
+def draw_scales(axis: Axes, title: str, profile: Tensor, labels: Sequence[str], across: bool = False) -> None:
+    """Bars from coarse to fine: the share of each scale, low-pass first, then level 1 (finest) to the coarsest.
+
+    Arguments:
+        axis: to draw on.
+        title: of the axis.
+        profile, labels: one value and one label per scale.
+        across: draw the bars across, where labels are long: the finest on top.
+    """
+    order = [0, *range(len(profile) - 1, 0, -1)]
+    shares, names = [100 * float(profile[index]) for index in order], [labels[index] for index in order]
+    bars = (axis.barh if across else axis.bar)(names, shares, 0.75, color=ACCENT)
+    axis.bar_label(bars, fmt="%.0f", fontsize=8, color=INK, padding=1)
+    axis.set_title(title, fontsize=9.5, color=INK)
+    if across:
+        axis.tick_params(labelsize=7.5, colors=INK, length=2)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.margins(x=0.12)
+    else:
+        axis.set_xlabel("level, coarse to fine", fontsize=8.5, color=INK)
+        _plain(axis)
+
+
+def draw_histogram(axis: Axes, title: str, values: Tensor) -> None:
+    shares, edges = np.histogram(values.detach().cpu().numpy(), bins=10, range=(0, 1))
+    axis.bar(edges[:-1], 100 * shares / len(values), width=0.085, align="edge", color=ACCENT)
+    axis.set_title(title, fontsize=9.5, color=INK)
+    axis.set_xlabel("value", fontsize=8.5, color=INK)
+    _plain(axis)
+
+
+def _plain(axis: Axes) -> None:
+    axis.set_box_aspect(1)
+    axis.tick_params(labelsize=8, colors=INK, length=2)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.margins(y=0.12)

@@ -1,0 +1,130 @@
+"""Sounds: mixed, resampled, cut or padded for the classifier; written back as they are."""
+
+import io
+import os
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from scipy.signal import resample_poly
+
+from amortex.core.errors import InputError
+from amortex.io.sounds import SoundReader, wav_bytes
+
+LENGTH = 4000
+
+
+def reader(channels=1, length=LENGTH, rate=16000):
+    return SoundReader({"input_size": (channels, length), "sample_rate": rate})
+
+
+def noise(frames, channels=1):
+    return np.random.default_rng(0).uniform(-0.5, 0.5, (frames, channels))
+
+
+@pytest.mark.parametrize(("ending", "subtype"), [("wav", "PCM_16"), ("wav", "FLOAT"), ("flac", "PCM_24")])
+def test_samples_are_those_that_soundfile_reads(tmp_path, ending, subtype):
+    file = tmp_path / f"a.{ending}"
+    soundfile.write(file, noise(LENGTH), 16000, subtype)
+    expected = soundfile.read(file, dtype="float32")[0]
+    np.testing.assert_array_equal(reader().load(file)[0], expected)
+    np.testing.assert_array_equal(reader().load(file.read_bytes())[0], expected)
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 48000])
+def test_the_start_of_a_long_sound_is_the_start_of_the_whole_one_resampled(tmp_path, rate):
+    file = tmp_path / "a.wav"
+    soundfile.write(file, noise(3 * rate), rate, "FLOAT")
+    whole = resample_poly(soundfile.read(file, dtype="float32")[0], 16000, rate)
+    np.testing.assert_allclose(reader().load(file)[0], whole[:LENGTH].clip(-1, 1), atol=1e-6)
+
+
+def test_only_what_is_needed_is_read(tmp_path, monkeypatch):
+    file, counts, read = tmp_path / "a.wav", [], soundfile.SoundFile.read
+    soundfile.write(file, noise(200_000), 16000)
+    monkeypatch.setattr(
+        soundfile.SoundFile, "read", lambda self, frames, *rest, **more: counts.append(frames) or
+        read(self, frames, *rest, **more)
+    )  # fmt: skip
+    reader().load(file)
+    assert LENGTH <= counts[0] < LENGTH + 100
+
+
+def test_channels_are_mixed_or_repeated(tmp_path):
+    file = tmp_path / "a.wav"
+    soundfile.write(file, noise(LENGTH, 2), 16000, "FLOAT")
+    stereo = soundfile.read(file, dtype="float32")[0]
+    np.testing.assert_allclose(reader(1).load(file)[0], stereo.mean(1), atol=1e-7)
+    np.testing.assert_array_equal(reader(2).load(file), stereo.T)
+    np.testing.assert_allclose(reader(3).load(file), np.tile(stereo.mean(1), (3, 1)), atol=1e-7)
+
+
+def test_short_sounds_end_in_digital_silence_and_long_ones_are_cut_with_a_notice(tmp_path, caplog):
+    short, long = tmp_path / "short.wav", tmp_path / "long.wav"
+    soundfile.write(short, noise(100), 16000)
+    soundfile.write(long, noise(16000), 16000)
+    load = reader()
+    signal = load.load(short)
+    assert signal.shape == (1, LENGTH)
+    assert (signal[0, :100] != 0).any()
+    assert not signal[0, 100:].any()
+    load.load(long)
+    load.give_notices()
+    assert "1 of 2 sounds are longer" in caplog.text
+    assert "first 0.25 s are explained, up to 0.75 s are left out (--input-size" in caplog.text
+
+
+def test_values_beyond_one_are_clipped_with_a_notice(tmp_path, caplog):
+    soundfile.write(tmp_path / "a.wav", 4 * noise(LENGTH), 16000, "FLOAT")
+    load = reader()
+    assert load.load(tmp_path / "a.wav").abs().max() == 1
+    load.give_notices()
+    assert "1 of 1 sounds have values beyond [-1, 1]: they are clipped" in caplog.text
+
+
+def test_files_that_are_no_sound_say_so(tmp_path):
+    for name, samples in (("empty", noise(0)), ("nan", np.full((9, 1), np.nan)), ("inf", np.full((9, 1), np.inf))):
+        soundfile.write(tmp_path / f"{name}.wav", samples, 16000, "FLOAT")
+    (tmp_path / "text.wav").write_text("no sound")
+    soundfile.write(tmp_path / "slow.wav", noise(9), 10)
+    os.mkfifo(tmp_path / "pipe.wav")
+    for name, message in (
+        ("empty", "holds no sound"), ("nan", "not finite"), ("inf", "not finite"), ("text", "not a readable sound"),
+        ("nowhere", "no such file"), ("slow", "10 samples per second"), ("pipe", "no regular file"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=message) as caught:
+            reader().load(tmp_path / f"{name}.wav")
+        assert str(tmp_path) in str(caught.value)
+
+
+def test_arrays_are_at_the_rate_of_the_classifier():
+    samples = noise(LENGTH)[:, 0]
+    np.testing.assert_array_equal(reader()(samples)[0], samples.astype(np.float32))
+    np.testing.assert_allclose(reader()((samples * 32768).astype(np.int16))[0], samples, atol=1 / 32768)
+    for wrong in (3 * samples, np.full(9, np.nan), samples.astype(complex), np.zeros((2, 2, 2)), np.zeros(0)):
+        with pytest.raises(InputError, match=r"a sound has|not finite"):
+            reader()(wrong)
+
+
+def test_written_sounds_are_read_back_to_the_last_bit():
+    signal = 2 * torch.randn(2, 300)
+    samples, rate = soundfile.read(io.BytesIO(wav_bytes(signal, 22050)), dtype="float32")
+    assert rate == 22050
+    np.testing.assert_array_equal(samples.T, signal)
+
+
+def test_damaged_files_end_in_one_line():
+    buffer, random = io.BytesIO(), np.random.default_rng(1)
+    soundfile.write(buffer, noise(500), 16000, format="WAV")
+    content, lines = np.frombuffer(buffer.getvalue(), np.uint8), []
+    for _ in range(200):
+        damaged = content.copy()
+        damaged[random.integers(0, 60, 4)] = random.integers(0, 256, 4)
+        try:
+            signal = reader(length=600).load(damaged[: random.integers(1, len(damaged))].tobytes())
+            assert signal.isfinite().all()
+        except InputError as error:
+            lines += str(error).splitlines()
+    assert 20 < len(lines) < 200
+    assert all(line.startswith("bytes") for line in lines)
