@@ -29,8 +29,9 @@ def load_classifier(
 
     Arguments:
         name: of a bundled network (``yamnet``, see `amortex.classifiers.bundled`), a timm name (also ``hf-hub:...`` and
-            ``local-dir:...``), or the class path of an `nn.Module` (``package.module.Class``); or a module with its
-            weights, of which a copy is taken.
+            ``local-dir:...``), ``hf-audio:`` and the name or folder of a classifier of sounds of transformers, or the
+            class path of an `nn.Module` (``package.module.Class``); or a module with its weights, of which a copy is
+            taken.
         weights: ``auto`` (embedded where there are any, else what timm downloads; for a class path whatever its
             constructor loads), ``random``, or a safetensors or checkpoint file (read without executing code).
         num_classes: number of classes; by default read off the weight file, or the model's own.

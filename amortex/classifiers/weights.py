@@ -17,6 +17,7 @@ from amortex.core.catalog import load, similar_names
 from amortex.core.errors import InputError, reason
 
 HUB_PREFIXES = ("hf-hub:", "hf_hub:", "local-dir:")
+HF_AUDIO = "hf-audio:"  # a classifier of sounds from transformers
 CHANNEL_ARGUMENTS = ("in_chans", "in_channels", "input_channels", "num_channels", "channels")  # of constructors
 CLASS_ARGUMENTS = ("class", "label", "categor", "out_", "output")  # in names of numbers of classes, of constructors
 MAX_LISTED = 4  # names that an error offers
@@ -37,6 +38,10 @@ def build_network(
         arguments: of the network's constructor.
         channels, size: of its inputs, if they are given.
     """
+    if name.startswith(HF_AUDIO):
+        if weights != "auto" or num_classes is not None or arguments:
+            raise InputError(f"{HF_AUDIO} models come with their own: leave out weights, num_classes and model_args")
+        return load("amortex.classifiers.hf_audio:hf_audio")(name.removeprefix(HF_AUDIO)), name
     file = read_weight_file(weights) if weights not in ("auto", "random") else None
     if name not in BUNDLED and _is_timm(name):
         return _timm_network(name, weights, num_classes, arguments, file, channels, size)
