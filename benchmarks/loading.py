@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from amortex.core.process import prepare
-from amortex.data import ImageData
+from amortex.data import SignalData
 from amortex.data.packing import pack
 from amortex.io.finding import find_files
 from amortex.rate_distortion.problem import Problem
@@ -57,7 +57,7 @@ def main(options: argparse.Namespace) -> None:
 
 def batches(source: Path, size: int, config: dict[str, Any], cache_gib: float = 0.0) -> Iterator[Any]:
     """Training batches of a source, without end."""
-    data = ImageData(str(source), batch_size=BATCH, workers=0, input_size=size, val_images=1, cache_gib=cache_gib)
+    data = SignalData(str(source), batch_size=BATCH, workers=0, input_size=size, val_images=1, cache_gib=cache_gib)
     data.configure(config)
     data.setup("fit")
     return iter(data.train_dataloader())

@@ -12,6 +12,7 @@ from amortex.amortized.build import build_predictor
 from amortex.amortized.config import PredictorConfig
 from amortex.amortized.legacy import upgrade_identity, upgrade_settings, upgrade_weights
 from amortex.amortized.predictor import MaskPredictor
+from amortex.classifiers.bundled import BUNDLED
 from amortex.classifiers.classifier import Classifier
 from amortex.core.errors import InputError
 from amortex.io.untrusted import refuse_bomb, refuse_objects, refuse_tensors
@@ -91,7 +92,7 @@ def start_from(predictor: MaskPredictor, path: Path) -> None:
 
 
 def refuse_code(settings: dict[str, Any], named: str | None, path: str | Path) -> None:
-    """A file may name a network of timm's; a class path, which runs code, only the user may name.
+    """A file may name a bundled network or one of timm's; a class path, which runs code, only the user may name.
 
     Raises:
         InputError: the file names a class path that is not `named` by the user, or arguments that make timm load files.
@@ -103,7 +104,7 @@ def refuse_code(settings: dict[str, Any], named: str | None, path: str | Path) -
     encoder, name = str(predictor.get("encoder")), str(problem.get("classifier"))
     if not (encoder == "None" or timm.is_model(encoder.split(".")[0])):
         raise InputError(f"{path} names the encoder {encoder!r}, which timm does not know: it is refused")
-    if not (timm.is_model(name.split(".")[0]) or name == named):
+    if not (name in BUNDLED or timm.is_model(name.split(".")[0]) or name == named):
         raise InputError(
             f"{path} names the classifier {name!r}, which is more than a network of timm's: if you trust it, give it, "
             "too, as the classifier"

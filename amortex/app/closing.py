@@ -6,7 +6,7 @@ from typing import Any
 
 from amortex.amortized.checkpoints import refuse_code
 from amortex.core.errors import InputError
-from amortex.data import ImageData
+from amortex.data import SignalData
 from amortex.data.reading import SkippingReader
 from amortex.io.files import relative_to_current
 
@@ -29,7 +29,7 @@ def explain_command(checkpoint: str, settings: dict[str, Any]) -> str:
     return shlex.join(words)
 
 
-def left_out_of_training(data: ImageData) -> str | None:
+def left_out_of_training(data: SignalData) -> str | None:
     """A line on training images that cannot be read, if this process has met any; others meet further ones."""
     if not isinstance(data.train_source, SkippingReader) or not data.train_source.broken.any():
         return None

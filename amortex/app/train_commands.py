@@ -22,7 +22,7 @@ from amortex.app.options import add_options
 from amortex.comparison import Comparison
 from amortex.core.errors import InputError, escape
 from amortex.core.process import end_with_launcher, out_of_memory, prepare
-from amortex.data import ImageData
+from amortex.data import SignalData
 from amortex.explaining.distributed import FileExplainer
 from amortex.training.module import AmortizedTrainingModule
 from amortex.training.wandb_run import finish
@@ -83,7 +83,7 @@ def train(arguments: list[str] | None) -> int:
     """Run Lightning's commands, on the arguments of the process if None are given; the exit status."""
     cli = TrainCLI(
         AmortizedTrainingModule,
-        ImageData,
+        SignalData,
         args=arguments,
         seed_everything_default=0,
         trainer_defaults={**TRAINER, "plugins": {"class_path": "amortex.training.callbacks.Checkpoints"}},
@@ -104,7 +104,7 @@ def compare(arguments: Sequence[str]) -> int:
     """Compare explainers, and leave a report; the exit status."""
     cli = CompareCLI(
         Comparison,
-        ImageData,
+        SignalData,
         args=list(arguments),
         run=False,
         save_config_callback=None,

@@ -31,7 +31,7 @@ NOT_FINITE = "the classifier's output is not finite"
 
 
 class Comparison(lightning.LightningModule):
-    """Compares explainers on the validation images of an `ImageData`, and leaves a report.
+    """Compares explainers on the validation images of an `SignalData`, and leaves a report.
 
     Arguments:
         problem: what is explained, and how masks are measured; its distortion is the objective of RDE methods.

@@ -1,5 +1,5 @@
-"""Photographs for training: their sources, the order of the samples, and the data module."""
+"""Signals for training: their sources, the order of the samples, and the data module."""
 
-from amortex.data.module import ImageData
+from amortex.data.module import SignalData
 
-__all__ = ["ImageData"]
+__all__ = ["SignalData"]

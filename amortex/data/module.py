@@ -1,4 +1,4 @@
-"""Images for training and validation, as a Lightning data module."""
+"""Signals for training and validation, as a Lightning data module."""
 
 from typing import Any
 
@@ -21,13 +21,13 @@ LARGEST_NUMBER = 2**53  # of all settings: seeds must fit the generators
 DEFAULT_CONFIG = {"input_size": (3, 224, 224), "interpolation": "bicubic", "crop_pct": 0.875, "crop_mode": "center"}
 
 
-class ImageData(lightning.LightningDataModule):
-    """Photographs without labels.
+class SignalData(lightning.LightningDataModule):
+    """Images, sounds or volumes without labels: what the data config of the classifier takes.
 
     A batch is a dict:
 
-    - "image": float ``(B, C, H, W)`` in [0, 1] once the batch is on its device, uint8 before;
-    - "index": int64 ``(B,)``, the sample number in training, the place among the validation images in validation;
+    - "image": float ``(B, C, *size)`` in the range of such signals; images are uint8 until they are on their device;
+    - "index": int64 ``(B,)``, the sample number in training, the place among the validation signals in validation;
     - "numbers": the index as a list, once the batch is on its device;
     - "name": a list of B strings, in validation.
 
@@ -42,31 +42,32 @@ class ImageData(lightning.LightningDataModule):
     and each worker and device reads its own part.
 
     Arguments:
-        train: ``embedded`` (photographs that scikit-image brings along), a folder (with all below it), a tar file,
-            ``torch/imagenette`` (also ``-320px``, ``-160px``), or ``torch/...``, ``hfds/...``, ``wds/...``,
-            ``tfds/...``, ``folder`` as timm reads them.
+        train: a folder (with all below it), or ``embedded``: photographs that scikit-image brings along, the bundled
+            sounds, or ``digits3d``. Images also: a tar file, ``torch/imagenette`` (also ``-320px``, ``-160px``), or
+            ``torch/...``, ``hfds/...``, ``wds/...``, ``tfds/...``, ``folder`` as timm reads them. Volumes also:
+            ``digits3d``, or an archive ``FILE.npz`` with the arrays ``train_images`` and ``val_images``.
         train_root: folder of a library's data set, or of its cache.
         train_split: the library's name of the part to train on; default ``train``.
-        val: source of the validation images. By default the held-out photographs of ``embedded``, the validation
-            split of a library's data set, or images of the training folder, which are then left out of training.
-        val_root, val_split: as for training; default the training root, and ``validation`` (Imagenette: ``val``).
+        val: source of the validation signals. By default the held-out photographs of ``embedded``, the validation
+            split of a data set that has one, or signals of the training folder, which are then left out of training.
+        val_root, val_split: as for training; default the training root, and ``validation`` or ``val``.
         predict: a folder (with all below it) or a file that ``predict`` explains.
-        val_images: how many validation images, evenly spaced over their list; at most half of a training folder.
-        input_size: side of the square images in pixels; default the classifier's.
+        val_images: how many validation signals, evenly spaced over their list; at most half of a training folder.
+        input_size: sides of images and volumes, or samples of sounds; default the classifier's.
         data_config: timm's data config (input_size, interpolation, crop_pct, crop_mode), over what `configure` gets.
-        batch_size: images per device and batch: the global batch has `devices` times as many.
-        workers: processes that load images, for each device; 0 loads in the training process.
+        batch_size: signals per device and batch: the global batch has `devices` times as many.
+        workers: processes that load signals, for each device; 0 loads in the training process.
         seed: of the order, the crops and the hold-out.
-        cache_gib: memory per device for decoded training images; the workers share it out. With a cache, all images
+        cache_gib: memory per device for decoded training signals; the workers share it out. With a cache, all images
             are shrunk to a short side of input_size / 0.875 before they are cropped.
         download: allow libraries to download data sets.
 
     Attributes:
-        left_out: name -> reason, of the validation images that this process could not read. Nothing stands in for
-            them; in training the next image does.
+        left_out: name -> reason, of the validation signals that this process could not read. Nothing stands in for
+            them; in training the next signal does.
 
     Raises:
-        InputError: values out of range; in `setup`: images that cannot be had.
+        InputError: values out of range; in `setup`: signals that cannot be had.
     """
 
     def __init__(
@@ -117,24 +118,24 @@ class ImageData(lightning.LightningDataModule):
         """Download, where that is allowed. Lightning calls this in one process only."""
         if self.download:
             self._open_train()
-            if self.val_name or has_splits(self._kind(self.train_name)):
+            if self.val_name or has_splits(source_kind(self.train_name, self.preparation.modality)):
                 self._open_val()
 
     def setup(self, stage: str | None = None) -> None:
-        """Find the images, and check that they can be read.
+        """Find the signals, and check that they can be read.
 
         Raises:
             InputError: there are none, or none can be read.
         """
+        modality = self.preparation.modality
         if stage == "predict":
             if self.predict is None:
-                noun = self.preparation.modality.noun
-                raise InputError(f"predict needs {noun}s to explain: give --data.predict FOLDER")
-            self.predict_sources = list(find_files([self.predict], self.preparation.modality))
+                raise InputError(f"predict needs {modality.noun}s to explain: give --data.predict FOLDER")
+            self.predict_sources = list(find_files([self.predict], modality))
             return
         if self.val_source is not None:
             return
-        train, kind, noun = self._open_train(), self._kind(self.train_name), self.preparation.modality.noun
+        train, kind, noun = self._open_train(), source_kind(self.train_name, modality), modality.noun
         val: SignalSource
         if self.val_name is None and kind == "embedded" and noun == "image":
             val = HeldOutViews(self.val_images)
@@ -172,27 +173,24 @@ class ImageData(lightning.LightningDataModule):
         return DataLoader(dataset, batch_size=None, **self._loading(numbers.start))
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """The validation images in order, but for those that cannot be read. With several devices each has its share.
+        """The validation signals in order, but for those that cannot be read. With several devices each has its share.
 
         Raises:
-            InputError: fewer images than devices, or a trainer that would share them out once more.
+            InputError: fewer signals than devices, or a trainer that would share them out once more.
         """
         assert self.val_source is not None, "setup comes first"
         dataset = ValSamples(self.val_source, self.preparation)
         trainer = self.trainer
         if trainer is not None and len(dataset) < trainer.world_size:
-            raise InputError(
-                f"{len(dataset)} validation {self.val_source.noun}s are too few for {trainer.world_size} devices"
-            )
+            noun, devices = self.val_source.noun, trainer.world_size
+            raise InputError(f"{len(dataset)} validation {noun}s are too few for {devices} devices")
         if trainer is not None and trainer.world_size > 1 and trainer._accelerator_connector.use_distributed_sampler:
             raise InputError("the data are shared out already: give Trainer(use_distributed_sampler=False)")
-        # each image on one device: a DistributedSampler would repeat images to make the shares even
+        # each signal on one device: a DistributedSampler would repeat some to make the shares even
         sampler = None if trainer is None else range(trainer.global_rank, len(dataset), trainer.world_size)
         return ValLoader(dataset, self.left_out, batch_size=self.batch_size, sampler=sampler, **self._loading())
 
-    def test_dataloader(self) -> DataLoader[Any]:
-        """The validation images."""
-        return self.val_dataloader()
+    test_dataloader = val_dataloader
 
     def predict_dataloader(self) -> DataLoader[Any]:
         """One batch: the list of the files to explain. Explaining shares them out among devices, and reads them."""
@@ -204,9 +202,7 @@ class ImageData(lightning.LightningDataModule):
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Bytes to floats in [0, 1]. On the device, because bytes are a quarter of the traffic."""
-        if not isinstance(batch, dict):
-            return batch
-        return {**batch, "image": to_floats(batch["image"])}
+        return {**batch, "image": to_floats(batch["image"])} if isinstance(batch, dict) else batch
 
     def _loading(self, start: int = 0) -> dict[str, Any]:
         """How a loader loads."""
@@ -215,13 +211,10 @@ class ImageData(lightning.LightningDataModule):
         workers = {"num_workers": self.workers, "persistent_workers": self.workers > 0}
         return {**workers, "generator": random, "pin_memory": torch.cuda.is_available()}
 
-    def _kind(self, name: str) -> str:
-        return source_kind(name, self.preparation.modality)
-
     def _open_train(self) -> SignalSource | ImageStream:
         return open_source(self.train_name, self.train_root, self.train_split, self.preparation, self.download)
 
     def _open_val(self) -> SignalSource | ImageStream:
         name = self.val_name or self.train_name
-        split = self.val_split or validation_split(name, self._kind(name))
+        split = self.val_split or validation_split(name, source_kind(name, self.preparation.modality))
         return open_source(name, self.val_root or self.train_root, split, self.preparation, self.download)

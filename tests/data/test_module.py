@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from amortex.core.errors import InputError
-from amortex.data import ImageData
+from amortex.data import SignalData
 from amortex.data.photographs import EMBEDDED, HELD_OUT
 from amortex.data.sources import decode
 from amortex.data.validation import evenly_spaced
@@ -50,7 +50,7 @@ def test_validation_images_are_preprocessed_as_for_an_explanation(folder):
 
 
 def test_constructor_overrides_the_classifier(folder):
-    data = ImageData(str(folder), input_size=24, data_config={"interpolation": "nearest"})
+    data = SignalData(str(folder), input_size=24, data_config={"interpolation": "nearest"})
     data.configure({**CONFIG, "mean": (0.5,)})
     assert data.data_config["input_size"] == (3, 24, 24)
     assert data.data_config["interpolation"] == "nearest"

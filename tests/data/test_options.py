@@ -6,7 +6,7 @@ import pytest
 from jsonargparse import ArgumentParser
 
 from amortex.core.errors import InputError
-from amortex.data import ImageData
+from amortex.data import SignalData
 from helpers.data import make
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "data"
@@ -62,9 +62,9 @@ def test_a_missing_package_is_named(tmp_path, name, package):
 def test_configurations_fit_the_arguments(file):
     parser = ArgumentParser()
     parser.add_argument("--config", action="config")
-    parser.add_class_arguments(ImageData, "data")
+    parser.add_class_arguments(SignalData, "data")
     options = parser.parse_args(["--config", str(file), "--data.batch_size", "4"])
     instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes  # the name before 4.49
     data = instantiate(options).data
-    assert isinstance(data, ImageData)
+    assert isinstance(data, SignalData)
     assert data.batch_size == 4

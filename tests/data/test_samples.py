@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from PIL import Image
 from torch import nn
 
-from amortex.data import ImageData
+from amortex.data import SignalData
 from amortex.data.augmentation import RandomCrop
 from amortex.data.samples import SampleNumbers, generator
 from amortex.data.sources import CachedSource
@@ -94,7 +94,7 @@ def fit(data, steps, folder, resume=None, **options) -> Recorder:
 @pytest.mark.parametrize(("accumulate", "workers"), [(1, 0), (2, 2)])
 def test_a_resumed_run_sees_what_it_would_have_seen(folder, tmp_path, accumulate, workers):
     def data():
-        return ImageData(str(folder), input_size=16, batch_size=2, workers=workers, val_images=3)
+        return SignalData(str(folder), input_size=16, batch_size=2, workers=workers, val_images=3)
 
     options = {"accumulate_grad_batches": accumulate}
     whole = fit(data(), 6, tmp_path / "whole", **options)

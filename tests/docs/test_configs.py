@@ -10,7 +10,7 @@ from lightning.pytorch.cli import LightningCLI
 
 from amortex.app.lightning_cli import TrainCLI
 from amortex.comparison import Comparison
-from amortex.data import ImageData
+from amortex.data import SignalData
 from amortex.training.module import AmortizedTrainingModule
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -33,7 +33,7 @@ class ParsesTraining(Parses):
 
 
 def parse_fit(*arguments: str) -> Any:
-    return ParsesTraining(AmortizedTrainingModule, ImageData, args=["fit", *arguments]).config["fit"]
+    return ParsesTraining(AmortizedTrainingModule, SignalData, args=["fit", *arguments]).config["fit"]
 
 
 def leaves(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -60,7 +60,7 @@ def test_configurations_parse(file):
 
 @pytest.mark.parametrize("file", sorted((CONFIGS / "compare").glob("*.yaml")), ids=lambda file: file.name)
 def test_configurations_of_comparisons_parse(file):
-    assert_holds(Parses(Comparison, ImageData, args=["--config", str(file)], run=False).config, file)
+    assert_holds(Parses(Comparison, SignalData, args=["--config", str(file)], run=False).config, file)
 
 
 @pytest.mark.parametrize("file", sorted((CONFIGS / "sweep").glob("*.yaml")), ids=lambda file: file.name)

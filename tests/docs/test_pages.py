@@ -17,7 +17,7 @@ from amortex.app.options import build_parser
 from amortex.app.train_cli import _export_parser, _pack_parser
 from amortex.app.train_commands import TRAINER, ExplainCLI
 from amortex.comparison import Comparison
-from amortex.data import ImageData
+from amortex.data import SignalData
 from amortex.training.module import AmortizedTrainingModule
 
 ROOT = Path(__file__).parents[2]
@@ -124,9 +124,9 @@ def test_commands_of_train_parse(words, monkeypatch):
     elif command == "explain":
         ParsesExplain(args=rest, run=False, auto_configure_optimizers=False, trainer_defaults=TRAINER)
     elif command == "compare":
-        Parses(Comparison, ImageData, args=rest, run=False, **known)
+        Parses(Comparison, SignalData, args=rest, run=False, **known)
     else:
-        ParsesTraining(AmortizedTrainingModule, ImageData, args=words, **known)
+        ParsesTraining(AmortizedTrainingModule, SignalData, args=words, **known)
 
 
 @pytest.mark.parametrize("words", after("benchmarks"), ids=label)

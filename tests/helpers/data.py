@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from amortex.data import ImageData
+from amortex.data import SignalData
 
 CONFIG = {"input_size": (3, 16, 16), "interpolation": "bilinear", "crop_pct": 0.9, "crop_mode": "center"}
 
@@ -18,23 +18,23 @@ def picture(number: int, size: tuple[int, int] = (30, 24)) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def make(train="embedded", **options) -> ImageData:
+def make(train="embedded", **options) -> SignalData:
     options = {"workers": 0, "batch_size": 2, "input_size": 16, **options}
-    data = ImageData(str(train), **options)
+    data = SignalData(str(train), **options)
     data.setup()
     return data
 
 
-def batches(data: ImageData, n: int) -> list[dict]:
+def batches(data: SignalData, n: int) -> list[dict]:
     return list(itertools.islice(data.train_dataloader(), n))
 
 
-def shown(data: ImageData, n: int) -> list[int]:
+def shown(data: SignalData, n: int) -> list[int]:
     """Numbers of the images in the first n batches."""
     return [int(image[1, 0, 0]) for batch in batches(data, n) for image in batch["image"]]
 
 
-def validated(data: ImageData) -> dict:
+def validated(data: SignalData) -> dict:
     """All validation batches as one."""
     loaded = [data.on_after_batch_transfer(batch, 0) for batch in data.val_dataloader()]
     return {

@@ -15,7 +15,7 @@ from amortex.amortized.explainer import Amortized
 from amortex.amortized.predictor import MaskPredictor
 from amortex.core.errors import InputError
 from amortex.core.process import out_of_memory
-from amortex.data import ImageData
+from amortex.data import SignalData
 from amortex.data.validation import evenly_spaced
 from amortex.explainers import METHODS, build_explainer
 from amortex.explainers.base import Explanation
@@ -105,7 +105,7 @@ class FitSummary(Callback):
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         data, module = cast(Any, trainer).datamodule, cast(AmortizedTrainingModule, pl_module)
         wanted = self.images and trainer.enable_validation and not cast(Any, trainer).fast_dev_run
-        if not wanted or not trainer.is_global_zero or not isinstance(data, ImageData) or data.val_source is None:
+        if not wanted or not trainer.is_global_zero or not isinstance(data, SignalData) or data.val_source is None:
             return
         try:
             module.to(trainer.strategy.root_device)  # Lightning has moved it away
