@@ -31,7 +31,7 @@ def hf_audio(name: str) -> "HuggingFaceAudio":
     if not isinstance(extractor, transformers.Wav2Vec2FeatureExtractor):
         raise InputError(
             f"{name} computes its features by {type(extractor).__name__}, through which no gradients pass: give a "
-            "model that takes waveforms (Wav2Vec2, HuBERT, WavLM, ...), or wrap it in a module with a front end in torch"
+            "model of waveforms (Wav2Vec2, HuBERT, WavLM, ...), or wrap it in a module with a front end in torch"
         )
     try:
         model, report = transformers.AutoModelForAudioClassification.from_pretrained(
