@@ -111,9 +111,9 @@ class Decoder(nn.Module):
         prior = evidence.prior
         known = [evidence.contrast]
         if evidence.probe is not None:
-            damage, effect = signals(evidence.probe)
+            damage, effect = signals(evidence.probe, evidence.encoded.live)
             known += [damage, effect]
-            prior = standardise(damage + PRIOR_WEIGHT * prior)
+            prior = standardise(damage + PRIOR_WEIGHT * prior, evidence.encoded.live)
         # the same for all orientations
         shared = [evidence.spread / 4, *([] if evidence.activation is None else evidence.activation.unbind(1))]
         given = []

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from amortex.amortized.backbone import Backbone, Features, class_maps, fit
 from amortex.amortized.budget import masks_of_rate
+from amortex.core.masks import entries, only_live, rate
 from amortex.core.nd import spatial_axes
 from amortex.core.noise_streams import NoiseStreams
 from amortex.rate_distortion.encoded_batch import EncodedBatch
@@ -61,13 +62,13 @@ def observe(
     activation = None
     if features.head is not None:
         activation = _at_entries(class_maps(features, encoded.target, encoded.probabilities), encoded)
-    prior = standardise(energy)
+    prior = standardise(energy, encoded.live)
     if activation is not None:
-        prior = standardise(2 * prior + 3 * activation[:, 0])
+        prior = standardise(2 * prior + 3 * activation[:, 0], encoded.live)
     gradient = None
     if streams is not None:
-        rate = energy.new_full((len(energy),), PROBE_RATE)
-        mask = masks_of_rate(2 * prior, rate, fine_steps=0)  # about that rate is enough
+        rates = energy.new_full((len(energy),), PROBE_RATE)
+        mask = masks_of_rate(2 * prior, rates, fine_steps=0, live=encoded.live)  # about that rate is enough
         gradient = probe(rd, encoded, mask, streams)
     return Evidence(encoded, features, energy, spread, activation, prior, gradient)
 
@@ -114,14 +115,14 @@ def _probe(
     return GradientProbe(damage, effect, log_probability, gradients[-1].nan_to_num(0, 0, 0) if mask_gradient else None)
 
 
-def signals(probe: GradientProbe) -> tuple[Tensor, Tensor]:
+def signals(probe: GradientProbe, live: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """What networks see of damage and effect, ``(B, k)`` each.
 
     The damage is on a log scale, and standardised; the effect is in units of its root mean square, and compressed.
     """
     damage, effect = probe.damage, probe.effect
-    damage = standardise((damage + 1e-4 * damage.mean(1, keepdim=True) + 1e-20).log())
-    signed = effect / effect.square().mean(1, keepdim=True).add(1e-20).sqrt()
+    damage = standardise((damage + 1e-4 * rate(damage, live)[:, None] + 1e-20).log(), live)
+    signed = effect / rate(effect.square(), live)[:, None].add(1e-20).sqrt()
     return damage, signed.sign() * (1 + signed.abs()).log()  # log1p is nine times slower on a CPU
 
 
@@ -139,11 +140,11 @@ def _deviation(encoded: EncodedBatch) -> Tensor:
     return encoded.coefficients.flat - encoded.layout.join(encoded.location)
 
 
-def standardise(values: Tensor) -> Tensor:
-    """Mean 0 and deviation 1 per input."""
-    centred = values - values.mean(1, keepdim=True)
+def standardise(values: Tensor, live: Tensor | None = None) -> Tensor:
+    """Mean 0 and deviation 1 per input, over live entries; the others become 0."""
+    centred = only_live(values - rate(values, live)[:, None], live)
     # by the norm: torch's deviation takes several times as long on a CPU
-    deviation = torch.linalg.vector_norm(centred, dim=1, keepdim=True) / values.shape[1] ** 0.5
+    deviation = torch.linalg.vector_norm(centred, dim=1, keepdim=True) / entries(values.shape[1], live) ** 0.5
     standardised: Tensor = centred / deviation.clamp(min=1e-6)
     return standardised
 

@@ -175,7 +175,7 @@ class Amortized(Explainer):
             mask = refined.masked_fill(refined < schedule.prune_threshold, 0)
         else:
             mask = path.mask(self._rate(path))
-        relevance = path.order.sigmoid()
+        relevance = encoded.only_live(path.order.sigmoid())
         if self.finetune_steps:
             streams = NoiseStreams.of(encoded.image, self.seed, "optimise")
             cartoonx = RDE(self.rate_distortion, self.lambda_k, self.finetuning, mask)

@@ -73,7 +73,7 @@ class Graph(nn.Module):
         if damage is not None and effect is not None and log_probability is not None:
             evidence = evidence._replace(probe=GradientProbe(damage, effect, log_probability))
         logits, *_ = self.predictor.decoder(evidence)
-        mask = masks_of_rate(logits, rate)
+        mask = masks_of_rate(logits, rate, live=evidence.encoded.live)
         return evidence.encoded.probabilities, mask, picture(rd, Explanation(evidence.encoded, mask, mask))
 
 

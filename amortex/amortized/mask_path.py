@@ -47,7 +47,7 @@ class MaskPath:
         self.tie_break_weight = (schedule or RefinementSchedule()).tie_break_weight
         self.encoded = prediction.encoded
         if refined is not None:
-            self._start = path_start(refined.float(), self.config)
+            self._start = path_start(refined.float(), self.config, self.encoded.live)
             self._midpoint, self._optimized = self._start.clone(), self._per_input(0.0).bool()
         self.samples = self.encoded.samples(self.selection.samples)
 
@@ -55,12 +55,11 @@ class MaskPath:
         """Masks ``(B, k)`` of rates ``(B,)``."""
         if not self.hard:
             return self.prediction.mask(rate) if self.refined is None else self._through(self.refined, rate)
-        rows = zip(self.order.split(1), rate.tolist(), energy(self.encoded.coefficients).split(1), strict=True)
-        return torch.cat([top_share(relevance, share, tie_break) for relevance, share, tie_break in rows])
+        return top_share(self.order, rate, energy(self.encoded.coefficients), self.encoded.live)
 
     def _through(self, refined: Tensor, rate: Tensor) -> Tensor:
         """Masks ``(B, k)`` of rates ``(B,)`` through `refined` ones, and beyond the start of the path on it."""
-        start = self._start.mean(1)
+        start = self.encoded.rate(self._start)
         beyond = (rate > 1.001 * start) & (rate < 1)
         needed = beyond & (start < self.config.midpoint_rate) & ~self._optimized
         indices = needed.nonzero()[:, 0]
@@ -69,7 +68,7 @@ class MaskPath:
             with self.rd.classifier.passes_for(indices, of=len(needed)):
                 midpoint = optimal_midpoints(self.rd, encoded, self._start[indices], self.config, self.seed)
             self._midpoint[indices], self._optimized = midpoint, self._optimized | needed
-        return masks_through(refined, rate, self._start, self._midpoint)
+        return masks_through(refined, rate, self._start, self._midpoint, live=self.encoded.live)
 
     @property
     def order(self) -> Tensor:
@@ -82,7 +81,7 @@ class MaskPath:
     def refined_rate(self) -> Tensor:
         """Rates ``(B,)`` of the refined masks."""
         assert self.refined is not None
-        return self.refined.mean(1).nan_to_num(1.0)  # of outputs that are not finite
+        return self.encoded.rate(self.refined).nan_to_num(1.0)  # of outputs that are not finite
 
     def rates(self) -> Tensor:
         """Rates to choose from, ``(B, R)``, rising: evenly spaced on a log scale, and those of the refined masks."""

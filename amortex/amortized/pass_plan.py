@@ -105,7 +105,7 @@ def best_of(
     of equals."""
     outputs = rd.probabilities(encoded, masks, streams, draws)
     distortion = torch.stack([rd.distortions(encoded, output).mean(1) for output in outputs])
-    objective = distortion + lambda_k * torch.stack([mask.mean(1) for mask in masks])
+    objective = distortion + lambda_k * torch.stack([encoded.rate(mask) for mask in masks])
     # a NaN counts as the worst, and argmin takes the first of equals
     best = len(masks) - 1 - objective.nan_to_num(torch.inf).flip(0).argmin(0)
     return torch.stack(masks)[best, torch.arange(len(best), device=best.device)]

@@ -21,9 +21,9 @@ from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
 
 
-def path_start(mask: Tensor, config: PathConfig) -> Tensor:
+def path_start(mask: Tensor, config: PathConfig, live: Tensor | None = None) -> Tensor:
     """Where the path starts: masks ``(B, k)`` that rise evenly to the start's rate, if they are below it."""
-    return raise_to(mask, config.start_rate)
+    return raise_to(mask, config.start_rate, live=live)
 
 
 def optimal_midpoints(
@@ -63,7 +63,7 @@ class PathOptimizer(NamedTuple):
         """See `optimal_midpoints`."""
         config = self.config
         equal = self.start.new_ones(len(self.start), len(config.rates))
-        midpoint = raise_to(self.start, config.midpoint_rate)
+        midpoint = raise_to(self.start, config.midpoint_rate, live=self.encoded.live)
         midpoint, running_distortion = self.steps(midpoint, equal, config.lr, self.streams("way"))
         distortion = torch.zeros_like(midpoint[:, : len(config.measured_rates)])
         rise = torch.zeros_like(running_distortion)
@@ -99,7 +99,7 @@ class PathOptimizer(NamedTuple):
         That is from a rate to a higher one, zero where there is none, with some standard errors on top. All
         measurements of an input are on the same draws.
         """
-        masks = [raise_to(self.start, rate, midpoint) for rate in self.config.measured_rates]
+        masks = [raise_to(self.start, rate, midpoint, live=self.encoded.live) for rate in self.config.measured_rates]
         outputs = self.rd.probabilities(self.encoded, masks, self.streams("way look"), self.samples)
         distortions = torch.stack([self.rd.distortions(self.encoded, part) for part in outputs], 1).to(midpoint)
         rises = distortions[:, None] - distortions[:, :, None]  # (B, from, to, draws)
@@ -112,7 +112,8 @@ class PathOptimizer(NamedTuple):
         The rates of the path have `weights` ``(B, rates)``; `lr` is the learning rate of the first step.
         """
         config, mean = self.config, torch.zeros_like(midpoint)
-        adam, running_distortion = RelativeAdam(config.betas, config.eps, midpoint), torch.zeros_like(midpoint[:, :1])
+        adam = RelativeAdam(config.betas, config.eps, midpoint, self.encoded.live)
+        running_distortion = torch.zeros_like(midpoint[:, :1])
         for step in range(config.steps):
             distortion, gradient = self.gradient(midpoint, weights, streams)
             running_distortion = torch.lerp(distortion[:, None], running_distortion, config.betas[0])
@@ -121,7 +122,9 @@ class PathOptimizer(NamedTuple):
             lr_now = lr * (1 - (1 - config.final_lr_share) * step / config.steps) * near
             midpoint = adam.step(midpoint, gradient, lr_now)
             midpoint = torch.maximum(midpoint.clamp(max=1), self.start)
-            midpoint = raise_to(self.start, config.midpoint_rate, midpoint)  # back to the rate, from either side
+            midpoint = raise_to(
+                self.start, config.midpoint_rate, midpoint, live=self.encoded.live
+            )  # back to the rate, from either side
             if step >= config.steps - config.averaged_steps:
                 mean += midpoint / config.averaged_steps
         return torch.maximum(mean.clamp(max=1), self.start), running_distortion[:, 0]
@@ -142,7 +145,8 @@ class PathOptimizer(NamedTuple):
                 leaf = midpoint.detach().requires_grad_()
                 lower, upper = (part.repeat_interleave(count, 0) for part in (self.start, leaf))
                 repeated = self.encoded.repeat(count)
-                outputs = self.rd.outputs(repeated, raise_to(lower, rates.repeat(len(midpoint)), upper), noise)
+                mask = raise_to(lower, rates.repeat(len(midpoint)), upper, live=repeated.live)
+                outputs = self.rd.outputs(repeated, mask, noise)
                 distortion = self.rd.distortions(repeated, outputs).to(midpoint).view(-1, count)
                 (gradient,) = torch.autograd.grad((weights[:, chunk] * distortion).sum() / len(all_rates), leaf)
             value += distortion.detach().nan_to_num(0).sum(1) / len(all_rates)

@@ -40,7 +40,7 @@ class Prediction(NamedTuple):
     def mask(self, rate: float | Tensor) -> Tensor:
         """Masks ``(B, k)`` of mean `rate`, a number or one per input ``(B,)``."""
         rate = torch.as_tensor(rate, device=self.logits.device, dtype=torch.float32)
-        return masks_of_rate(self.logits, rate.expand(len(self.logits)))
+        return masks_of_rate(self.logits, rate.expand(len(self.logits)), live=self.encoded.live)
 
     def distortion(self, rate: Tensor) -> Tensor:
         """Predicted distortion at rates ``(B, R)``: linear in the logarithm of the rate between corners."""
@@ -142,17 +142,18 @@ class MaskPredictor(nn.Module):
         if mask is None:
             rate = prediction.rate_for(torch.minimum(lambdas, initial))
             mask = prediction.mask((schedule.initial_rate_factor * rate).clamp(max=CURVE_RATES[-1]))
-        state, mean = initial_state(mask), torch.zeros_like(mask)
+        encoded, state, mean = prediction.encoded, initial_state(mask), torch.zeros_like(mask)
         averaged = max(1, steps // schedule.averaged_tail)
         for step in range(steps):
-            gradient = probe(self.rate_distortion, prediction.encoded, state.mask, streams, mask_gradient=True)
+            mask = encoded.only_live(state.mask)
+            gradient = probe(self.rate_distortion, encoded, mask, streams, mask_gradient=True)
             lambda_t = schedule.lambda_t(lambdas, initial, step, steps)
             state = refiner(prediction.evidence, prediction.hidden, lambda_t, state, gradient)  # type: ignore[operator]
             if step >= steps - averaged:
                 mean += state.mask / averaged
             if on_step is not None:
-                on_step(step + 1, state.mask)
-        return mean if steps else state.mask
+                on_step(step + 1, encoded.only_live(state.mask))
+        return encoded.only_live(mean if steps else state.mask)
 
     def refuse_others(self, identity: dict[str, Any]) -> None:
         """Raises InputError where weights with this `identity` belong to something else than what is here.

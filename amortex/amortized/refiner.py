@@ -79,7 +79,7 @@ class Refiner(nn.Module):
         """The state after one step, for sparsity weights `lambda_k` ``(B,)`` above 0."""
         layout = evidence.encoded.layout
         mask = state.mask
-        latest = torch.stack([*signals(probe), marginal_gain(evidence.encoded, probe)], 1)
+        latest = torch.stack([*signals(probe, evidence.encoded.live), marginal_gain(evidence.encoded, probe)], 1)
         recent = torch.lerp(latest, state.recent, RECENT_MEMORY if state.step else 0.0)
         long = torch.lerp(state.long, latest, 1 / min(state.step + 1, LONGEST_SPAN))
         # an entry whose gain is its cost is at about 1/2
@@ -116,13 +116,13 @@ def marginal_gain(encoded: EncodedBatch, probe: GradientProbe) -> Tensor:
     assert probe.mask_gradient is not None
     aim = target_probability(encoded.probabilities, encoded.target, encoded.predicted)
     slope = label_l2_slope(probe.log_probability, aim)
-    return -slope[:, None] * probe.mask_gradient * probe.mask_gradient.shape[1]
+    return -slope[:, None] * probe.mask_gradient * encoded.entries
 
 
 def progress_numbers(evidence: Evidence, lambda_k: Tensor, mask: Tensor, probe: GradientProbe, step: int) -> Tensor:
     """Where refinement is, ``(B, NUMBERS_PER_INPUT)``: sparsity weight, rate, probabilities, size of the gradient."""
     p = evidence.encoded.probabilities.gather(1, evidence.encoded.target[:, None])[:, 0]
-    q, rate = probe.log_probability.exp(), mask.mean(1)
+    q, rate = probe.log_probability.exp(), evidence.encoded.rate(mask)
     total_damage = probe.damage.mean(1).mul(mask.shape[1]).add(1e-12)
     return torch.stack([
         lambda_k.log(), rate.clamp(min=1e-6).log() / 2, p, q, 4 * (q - p), probe.log_probability.clamp(min=-12) / 4,

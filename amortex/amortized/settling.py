@@ -82,7 +82,7 @@ def settle(
         distortion, gradient = expected_gradient(rd, encoded, value.clamp(0, 1), streams)
         running = torch.lerp(distortion, running, config.memory if step else 0.0)
         left = max(0.0, 1 - step / steps / config.descent) * (1 - running / empty / config.tolerance).clamp(0, 1)
-        gradient += (lambda_k * (1 + (config.peak - 1) * left))[:, None] / encoded.layout.k
+        gradient += (lambda_k * (1 + (config.peak - 1) * left))[:, None] / encoded.entries
         direction, variance = adam.moments(gradient)
         kept = value > 0
         typical = ((variance * kept).sum(1, keepdim=True) / kept.sum(1, keepdim=True).clamp(min=1)).sqrt()

@@ -67,7 +67,7 @@ class ConstantMask(Explainer):
         self.value = value
 
     def _explain(self, encoded: EncodedBatch, streams: NoiseStreams, on_step: OnStep) -> Explanation:
-        mask = encoded.image.new_full((len(encoded.image), encoded.layout.k), self.value)
+        mask = encoded.only_live(encoded.image.new_full((len(encoded.image), encoded.layout.k), self.value))
         return Explanation(encoded, mask, mask)
 
     def settings(self) -> dict[str, str | int | float]:
@@ -82,7 +82,7 @@ class FromOrdering(RDE):
 
     def _explain(self, encoded: EncodedBatch, streams: NoiseStreams, on_step: OnStep) -> Explanation:
         relevance = sensitivity(self.rate_distortion, encoded, streams)
-        mask = top_share(relevance, min(0.2 / self.lambda_k, 1.0), energy(encoded.coefficients))
+        mask = top_share(relevance, min(0.2 / self.lambda_k, 1.0), energy(encoded.coefficients), encoded.live)
         cartoonx = RDE(self.rate_distortion, self.lambda_k, self.preset, mask)
         return cartoonx._explain(encoded, streams, on_step)
 

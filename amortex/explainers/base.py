@@ -120,10 +120,11 @@ def ranking(
     encoded: EncodedBatch, relevance: Tensor, rate: float, signed: Tensor | None = None, on_step: OnStep | None = None
 ) -> Explanation:
     """An explanation by relevance ``(B, k)``: its mask keeps the top share `rate`, ties broken by energy."""
-    mask = top_share(relevance, rate, energy(encoded.coefficients))
+    mask = top_share(relevance, rate, energy(encoded.coefficients), encoded.live)
     if on_step is not None:
         on_step(1, mask)
-    return Explanation(encoded, mask, relevance, signed)
+    signed = None if signed is None else encoded.only_live(signed)
+    return Explanation(encoded, mask, encoded.only_live(relevance), signed)
 
 
 def check_range(signal: Tensor, value_range: tuple[float, float]) -> None:

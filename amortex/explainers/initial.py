@@ -23,6 +23,10 @@ def initial_mask(init: Initial | Tensor, rd: RateDistortion, encoded: EncodedBat
     Raises:
         InputError: an unknown name, or given masks of another shape or outside [0, 1].
     """
+    return encoded.only_live(_initial_mask(init, rd, encoded, streams))
+
+
+def _initial_mask(init: Initial | Tensor, rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams) -> Tensor:
     shape = (len(encoded.image), encoded.layout.k)
     if isinstance(init, Tensor):
         if init.shape != shape:

@@ -41,7 +41,7 @@ class MinimalImage(Explainer):
         self.alpha, self.steps, self.lr = alpha, steps, lr
 
     def _explain(self, encoded: EncodedBatch, streams: NoiseStreams, on_step: OnStep) -> Explanation:
-        mask = encoded.image.new_ones(len(encoded.image), encoded.layout.k)
+        mask = encoded.only_live(encoded.image.new_ones(len(encoded.image), encoded.layout.k))
         optimizer = ProjectedOptimizer(torch.optim.NAdam, mask, self.lr)
         for step in range(self.steps):
             chunks = self.rate_distortion.chunks(len(mask))
@@ -54,7 +54,7 @@ class MinimalImage(Explainer):
         with torch.enable_grad():
             leaf = mask.detach().requires_grad_()
             logits = reduced_logits(self.rate_distortion, encoded, leaf)
-            objective = self.alpha * leaf.mean(-1) - logits.gather(1, encoded.target[:, None])[:, 0]
+            objective = self.alpha * encoded.rate(leaf) - logits.gather(1, encoded.target[:, None])[:, 0]
             return torch.autograd.grad(objective.sum(), leaf)[0]
 
     def settings(self) -> dict[str, str | int | float]:
@@ -84,38 +84,39 @@ class StaticMinimalImage(Explainer):
         self.shares = shares
 
     def _explain(self, encoded: EncodedBatch, streams: NoiseStreams, on_step: OnStep) -> Explanation:
-        relevance = self.wam.attribution(encoded, streams).flat.abs().sum(1)
+        relevance = encoded.only_live(self.wam.attribution(encoded, streams).flat.abs().sum(1))
         # place of each entry in the order, from 0: "place < n" is the mask of the n first
-        place = torch.argsort(order(relevance, energy(encoded.coefficients)), dim=-1)
-        shares = torch.logspace(-3, 0, self.shares, dtype=torch.float64)
-        counts = (shares * encoded.layout.k).round().long().clamp(min=1).to(place.device)
+        place = torch.argsort(order(relevance, energy(encoded.coefficients), encoded.live), dim=-1)
+        shares = torch.logspace(-3, 0, self.shares, dtype=torch.float64, device=place.device)
+        counts = (shares * encoded.entries).round().long().clamp(min=1).expand(len(place), -1)
         insertion = self._first(encoded, place, counts, delete=False)
         deletion = torch.where(encoded.predicted, self._first(encoded, place, counts, delete=True), -1)
-        inserted = torch.where(insertion < 0, torch.full_like(insertion, encoded.layout.k), insertion)
+        inserted = torch.where(insertion < 0, counts[:, -1], insertion)
         mask = (place < inserted[:, None]).to(relevance.dtype)
         on_step(1, mask)
         extra = {
-            name: torch.where(count < 0, torch.nan, count / encoded.layout.k)
+            name: torch.where(count < 0, torch.nan, count / counts[:, -1])
             for name, count in (("insertion", insertion), ("deletion", deletion))
         }
         return Explanation(encoded, mask, relevance, extra=extra)
 
     @torch.no_grad()
     def _first(self, encoded: EncodedBatch, place: Tensor, counts: Tensor, delete: bool) -> Tensor:
-        """Per image the first of the `counts` that makes the class right (deletion: wrong); -1 where none does."""
+        """Per image the first of its `counts` ``(B, N)`` that makes the class right (deletion: wrong); -1 if none."""
         size, classifier = self.rate_distortion.draws_at_once(1), self.rate_distortion.classifier
         hits = []
         for image in range(len(place)):
             part = encoded.of(slice(image, image + 1))
             right = []
-            for chunk in counts.split(size):
+            for chunk in counts[image].split(size):
                 mask = place[image] < chunk[:, None]
                 mask = (~mask if delete else mask).to(encoded.image.dtype)
                 probabilities = classifier.probabilities(reduced_logits(self.rate_distortion, part, mask))
                 right.append(classifier.decides(probabilities, part.target, part.highest))
             hits.append(~torch.cat(right) if delete else torch.cat(right))
         hit = torch.stack(hits)
-        return torch.where(hit.any(1), counts[hit.to(torch.uint8).argmax(1)], -1)
+        first = counts.gather(1, hit.to(torch.uint8).argmax(1, keepdim=True))[:, 0]
+        return torch.where(hit.any(1), first, -1)
 
     def settings(self) -> dict[str, str | int | float]:
         return {**super().settings(), "wam": self.wam.variant, "samples": self.wam.samples, "shares": self.shares}

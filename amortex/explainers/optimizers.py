@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from amortex.core.masks import rate
+
 
 def cosine(progress: float) -> float:
     """From 1 to 0 on a cosine, for a `progress` from 0 to 1."""
@@ -54,16 +56,17 @@ class RelativeAdam:
         betas: decay of the running means of the gradient and of its square.
         eps: what is added to the root of the latter, as a multiple of its root mean square over the entries.
         mask: like those to be moved, ``(B, k)``.
+        live: entries that count, ``(B, k)``; by default all.
     """
 
-    def __init__(self, betas: tuple[float, float], eps: float, mask: Tensor) -> None:
-        self.betas, self.eps, self.steps = betas, eps, 0
+    def __init__(self, betas: tuple[float, float], eps: float, mask: Tensor, live: Tensor | None = None) -> None:
+        self.betas, self.eps, self.live, self.steps = betas, eps, live, 0
         self.first, self.second = torch.zeros_like(mask), torch.zeros_like(mask)
 
     def step(self, mask: Tensor, gradient: Tensor, lr: Tensor) -> Tensor:
         """Masks ``(B, k)`` after a step along a gradient ``(B, k)``, with a learning rate ``(B, 1)`` for each input."""
         first, second = self.moments(gradient)
-        deviation = second.sqrt() + self.eps * second.mean(1, keepdim=True).sqrt()
+        deviation = second.sqrt() + self.eps * rate(second, self.live)[:, None].sqrt()
         return mask - lr * first / deviation.clamp(min=1e-20)
 
     def moments(self, gradient: Tensor) -> tuple[Tensor, Tensor]:

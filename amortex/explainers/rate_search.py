@@ -180,8 +180,8 @@ class Retaining(Explainer):
         tie_break = energy(encoded.coefficients)
 
         def top(rate: Tensor, indices: Tensor) -> Tensor:
-            rows = zip(indices.tolist(), rate[indices].tolist(), strict=True)
-            return torch.cat([top_share(relevance[i : i + 1], share, tie_break[i : i + 1]) for i, share in rows])
+            live = None if encoded.live is None else encoded.live[indices]
+            return top_share(relevance[indices], rate[indices], tie_break[indices], live)
 
         rates = log_spaced_rates(SelectionConfig.rates, image.device).expand(len(image), -1)
         rate = lowest_rate(self.rate_distortion, encoded, rates, top, self.bound, self.seed)

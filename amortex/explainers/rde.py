@@ -75,7 +75,7 @@ class RDE(Explainer):
             distortion, gradient = rd.value_and_gradient(encoded, mask, streams, preset.samples)
             if continuation:
                 lambda_t = continuation.lambda_t(progress, distortion)
-            gradient += lambda_t[:, None] / encoded.layout.k  # the rate is the mean of the mask
+            gradient += lambda_t[:, None] / encoded.entries  # the rate is the mean of the mask
             before = mask.clone()
             optimizer.step(gradient, cosine(progress) if preset.schedule == "cosine" else 1.0)
             if continuation:
@@ -84,7 +84,7 @@ class RDE(Explainer):
             survival += mask
             on_step(step + 1, mask)
         if continuation and preset.steps >= FEWEST_STEPS_TO_GIVE_UP:
-            continuation.drop_losing_masks(mask)
+            continuation.drop_losing_masks(mask, encoded.rate(mask))
         # most entries end at zero: those that held out longer are the more relevant ones
         return Explanation(encoded, mask, mask + survival / (preset.steps + 1))
 

@@ -98,7 +98,7 @@ class ExplanationResult(Explanation):
             "distortion_name": rd.distortion if bool(encoded.predicted[index]) else "label_max",
             "probability": class_probability(encoded)[index].item(),
             "predicted": bool(encoded.predicted[index]),
-            "rate": self.mask[index].mean().item(),
+            "rate": self.encoded.rate(self.mask)[index].item(),
             **certified,
             **{name: values[index].item() for name, values in self.extra.items()},
         }

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from amortex.core.layout import Coefficients
+from amortex.core.masks import only_live
 from amortex.transforms.base import Transform
 
 ValueRange = tuple[float, float]  # what signals are clipped to
@@ -21,6 +22,13 @@ class Replacement(NamedTuple):
     location: Tensor
     scale: Tensor | None
 
+    def only_live(self, live: Tensor | None) -> "Replacement":
+        """The same, but always zero where entries are not `live` ``(B, k)``: digital silence stays silent."""
+        if live is None:
+            return self
+        scale = None if self.scale is None else only_live(self.scale, live[:, None])
+        return Replacement(only_live(self.location, live[:, None]), scale)
+
 
 class Obfuscation:
     """A strategy of obfuscation. Subclasses define `replacement`, random ones also `noise_`."""
@@ -31,9 +39,17 @@ class Obfuscation:
         return type(self).__name__.lower()
 
     def replacement(
-        self, signal: Tensor, coefficients: Coefficients, transform: Transform, value_range: ValueRange = UNIT_RANGE
+        self,
+        signal: Tensor,
+        coefficients: Coefficients,
+        transform: Transform,
+        value_range: ValueRange = UNIT_RANGE,
+        live: Tensor | None = None,
     ) -> Replacement:
-        """The distribution that replaces the `coefficients` of a `signal` ``(B, C, *size)`` with values in a range."""
+        """The distribution that replaces the `coefficients` of a `signal` ``(B, C, *size)`` with values in a range.
+
+        Statistics are over `live` entries ``(B, k)``, all where it is None. What it is for others makes no difference.
+        """
         raise NotImplementedError
 
     def noise_(self, out: Tensor, generator: torch.Generator) -> Tensor:
@@ -41,18 +57,18 @@ class Obfuscation:
         raise NotImplementedError(f"{type(self).__name__} is not random")
 
 
-def group_moments(coefficients: Coefficients) -> Replacement:
+def group_moments(coefficients: Coefficients, live: Tensor | None = None) -> Replacement:
     """Mean and population standard deviation per image and group, channels and orientations pooled.
 
     CartoonX, eq. 5. Both are returned per entry, ``(B, 1, k)``. Complex coefficients: the complex mean, and the
-    root of ``E |h - mean|^2``.
+    root of ``E |h - mean|^2``. Entries that are not `live` ``(B, k)`` are left out of them.
     """
     layout, flat = coefficients.layout, coefficients.flat
     membership = layout.membership
-    size = membership.sum(0).clamp(min=1)
+    size = (membership.sum(0) if live is None else live.to(membership) @ membership).clamp(min=1)
 
     def mean(values: Tensor) -> Tensor:  # (B, C, k) -> (B, 1, k), constant within a group
-        groups = values.mean(1) @ membership.to(values.dtype) / size
+        groups = only_live(values.mean(1), live) @ membership.to(values.dtype) / size
         return groups.index_select(1, layout.group)[:, None]
 
     with torch.autocast(flat.device.type, enabled=False):

@@ -16,7 +16,12 @@ class Blur(Obfuscation):
         self.fraction = fraction
 
     def replacement(
-        self, signal: Tensor, coefficients: Coefficients, transform: Transform, value_range: ValueRange = UNIT_RANGE
+        self,
+        signal: Tensor,
+        coefficients: Coefficients,
+        transform: Transform,
+        value_range: ValueRange = UNIT_RANGE,
+        live: Tensor | None = None,
     ) -> Replacement:
         shortest = min(signal.shape[2:])
         sigma = max(self.fraction * shortest, 0.1)

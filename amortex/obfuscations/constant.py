@@ -12,7 +12,12 @@ class Zero(Obfuscation):
     """``v = 0``: coefficients are removed."""
 
     def replacement(
-        self, signal: Tensor, coefficients: Coefficients, transform: Transform, value_range: ValueRange = UNIT_RANGE
+        self,
+        signal: Tensor,
+        coefficients: Coefficients,
+        transform: Transform,
+        value_range: ValueRange = UNIT_RANGE,
+        live: Tensor | None = None,
     ) -> Replacement:
         return Replacement(torch.zeros_like(coefficients.flat), None)
 
@@ -28,7 +33,12 @@ class Constant(Obfuscation):
         self.value = value
 
     def replacement(
-        self, signal: Tensor, coefficients: Coefficients, transform: Transform, value_range: ValueRange = UNIT_RANGE
+        self,
+        signal: Tensor,
+        coefficients: Coefficients,
+        transform: Transform,
+        value_range: ValueRange = UNIT_RANGE,
+        live: Tensor | None = None,
     ) -> Replacement:
         value = sum(value_range) / 2 if self.value is None else self.value
         return Replacement(transform(torch.full_like(signal, value)).flat, None)

@@ -16,9 +16,14 @@ class Gaussian(Obfuscation):
     """
 
     def replacement(
-        self, signal: Tensor, coefficients: Coefficients, transform: Transform, value_range: ValueRange = UNIT_RANGE
+        self,
+        signal: Tensor,
+        coefficients: Coefficients,
+        transform: Transform,
+        value_range: ValueRange = UNIT_RANGE,
+        live: Tensor | None = None,
     ) -> Replacement:
-        return group_moments(coefficients)
+        return group_moments(coefficients, live)
 
     def noise_(self, out: Tensor, generator: torch.Generator) -> Tensor:
         return normal(out, generator)

@@ -23,7 +23,7 @@ INDEPENDENT = "the empty mask keeps the output, too: it does not depend on the i
 def caveats(rd: RateDistortion, encoded: EncodedBatch, mask: Tensor, distortion: Tensor, seed: int) -> tuple[str, ...]:
     """What makes the certificates of masks ``(B, k)`` with these mean distortions ``(B,)`` doubtful, in words."""
     classifier, p = rd.classifier, class_probability(encoded)
-    full, holds = mask.mean(1) > FULL_RATE, _empty_mask_holds(rd, encoded, distortion, seed)
+    full, holds = encoded.rate(mask) > FULL_RATE, _empty_mask_holds(rd, encoded, distortion, seed)
     several = encoded.predicted & (p < LABEL_THRESHOLD) & classifier.multi_label
     improbable = ~encoded.predicted & (p < IMPROBABLE)
     texts = []

@@ -8,6 +8,7 @@ from scipy.special import stdtrit
 from torch import Tensor
 
 from amortex.core.layout import Coefficients, Layout
+from amortex.core.masks import entries, only_live, rate
 
 
 class EncodedBatch(NamedTuple):
@@ -22,6 +23,7 @@ class EncodedBatch(NamedTuple):
     predicted: (
         Tensor  # (B,), whether that is a class that the classifier predicts: for other ones, masks have to raise it
     )
+    live: Tensor | None = None  # (B, k), entries that are no digital silence; None where all are live
 
     @property
     def layout(self) -> Layout:
@@ -31,6 +33,19 @@ class EncodedBatch(NamedTuple):
     def highest(self) -> Tensor:
         """The classes ``(B,)`` of the highest probability."""
         return self.probabilities.argmax(-1)
+
+    @property
+    def entries(self) -> int | Tensor:
+        """Number of live entries, the k of ``lambda_k``: one number, or one per input ``(B, 1)``."""
+        return entries(self.layout.k, self.live)
+
+    def rate(self, mask: Tensor) -> Tensor:
+        """Rate ``(B,)`` of masks ``(B, k)``: their mean over live entries."""
+        return rate(mask, self.live)
+
+    def only_live(self, values: Tensor) -> Tensor:
+        """Masks or relevance ``(B, k)`` with zeros where entries are not live."""
+        return only_live(values, self.live)
 
     def samples(self, draws: int) -> int:
         """How many of these draws differ: one where the replacement is not random, since all are the same."""
@@ -53,6 +68,7 @@ class EncodedBatch(NamedTuple):
             function(self.probabilities),
             function(self.target),
             function(self.predicted),
+            None if self.live is None else function(self.live),
         )
 
 

@@ -4,6 +4,7 @@ Teachers, training and metrics all go through `RateDistortion`; nothing else in 
 """
 
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from amortex.rate_distortion.chunking import Chunking
 from amortex.rate_distortion.distortions import DISTORTIONS, label_max, of_class
 from amortex.rate_distortion.encoded_batch import EncodedBatch, Outcome
 from amortex.rate_distortion.noise import mix_band, unit_noise
+from amortex.rate_distortion.silence import live_entries
 from amortex.transforms.base import Transform
 from amortex.transforms.wavelet import Wavelet
 
@@ -96,9 +98,12 @@ class RateDistortion(Chunking, nn.Module):
         """
         layout = self.transform.layout(tuple(image.shape[2:]), image.device)
         bands, locations, scales, outputs = [], [], [], [] if probabilities is None else [probabilities]
-        for chunk in image.split(self.images_at_once):
+        live = live_entries(self.transform, image)
+        lives = repeat(None) if live is None else live.split(self.images_at_once)
+        for chunk, part in zip(image.split(self.images_at_once), lives, strict=False):
             coefficients = self.transform(chunk)
-            replacement = self.obfuscation.replacement(chunk, coefficients, self.transform, self.value_range)
+            replacement = self.obfuscation.replacement(chunk, coefficients, self.transform, self.value_range, part)
+            replacement = replacement.only_live(part)
             bands.append(coefficients.bands)
             locations.append(replacement.location)
             scales += [] if replacement.scale is None else [replacement.scale]
@@ -114,6 +119,7 @@ class RateDistortion(Chunking, nn.Module):
             probabilities,
             target,
             (target == highest) | self.classifier.decides(probabilities, target, highest),
+            live,
         )
 
     def obfuscate(self, encoded: EncodedBatch, mask: Tensor, noise: tuple[Tensor, ...] | None) -> Tensor:
@@ -130,23 +136,19 @@ class RateDistortion(Chunking, nn.Module):
         masks, scales = encoded.layout.split(mask[:, None]), encoded.scale
         dims, bands = len(encoded.layout.size), []
         for index, (h, s) in enumerate(zip(encoded.coefficients.bands, masks, strict=True)):
-            if noise is None or scales is None:
-                bands.append(mix_band(h, s, encoded.location[index]))
-            else:
-                bands.append(mix_band(h, s, encoded.location[index], scales[index], noise[index], dims))
+            random = () if noise is None or scales is None else (scales[index], noise[index], dims)
+            bands.append(mix_band(h, s, encoded.location[index], *random))
         return Coefficients(tuple(band.flatten(0, 1) for band in bands), encoded.layout)
 
     def picture(self, coefficients: Coefficients) -> Tensor:
         """``clamp(T^-1(c))`` to the range of values, ``(B, C, *size)``."""
-        return F.hardtanh(
-            self.transform.inverse(coefficients), *self.value_range
-        )  # clamp, but with one kernel backward
+        return F.hardtanh(self.transform.inverse(coefficients), *self.value_range)  # clamp with one kernel backward
 
     def forward(self, encoded: EncodedBatch, mask: Tensor, streams: NoiseStreams, samples: int = 64) -> Outcome:
         """Measure masks ``(B, k)`` over `samples` fresh draws, without gradients."""
         (outputs,) = self.probabilities(encoded, [mask], streams, samples)
         kept = self.classifier.decides(outputs, encoded.target[:, None], encoded.highest[:, None])
-        return Outcome(self.distortions(encoded, outputs), mask.mean(-1), outputs.mean(1), kept)
+        return Outcome(self.distortions(encoded, outputs), encoded.rate(mask), outputs.mean(1), kept)
 
     @torch.no_grad()
     def probabilities(

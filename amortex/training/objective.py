@@ -79,10 +79,11 @@ class Objective:
         A mask counts more where its distortion is above that of the next lower rate.
         """
         config, rd = self.config, self.predictor.rate_distortion
-        mask = masks_of_rate(prediction.logits.repeat_interleave(config.masks, 0), rates.flatten())
+        encoded = prediction.encoded.repeat(config.masks)
+        logits = prediction.logits.repeat_interleave(config.masks, 0)
+        mask = masks_of_rate(logits, rates.flatten(), live=encoded.live)
         if mask.requires_grad:  # an image whose noisy outputs are not finite must not cost the others their step
             mask.register_hook(lambda gradient: gradient.nan_to_num(0, 0, 0))
-        encoded = prediction.encoded.repeat(config.masks)
         repeated = [number for number in numbers for _ in range(config.masks)]  # the same noise for all masks
         streams = NoiseStreams.numbered(repeated, self.seed, "train", rates.device)
         outputs = rd.outputs(encoded, mask, rd.noise(encoded, streams, slice(None), config.samples))
@@ -101,17 +102,17 @@ class Objective:
 
     def imitate(self, prediction: Prediction, rate: Tensor, numbers: list[int], step: int) -> Tensor:
         """Cross-entropy to the masks of a teacher, at their rates. It starts at predicted masks of `rate` ``(B,)``."""
-        config = self.config
+        config, encoded = self.config, prediction.encoded
         lambda_k = self.lambda_k[step % len(self.lambda_k)]  # the same on all devices
         preset = Preset("warm-up", config.teacher_steps, config.teacher_samples, config.teacher_lr, "constant")
         teacher = RDE(self.predictor.rate_distortion, lambda_k, preset, prediction.mask(rate).detach())
         streams = NoiseStreams.numbered(numbers, self.seed, "teacher", rate.device)
         with torch.no_grad():
-            target = teacher._explain(prediction.encoded, streams, lambda step, mask: None).mask
+            target = teacher._explain(encoded, streams, lambda step, mask: None).mask
         finite = target.isfinite().all(1)
         target = target.nan_to_num(0, 0, 0)
-        mask = prediction.mask(target.mean(1)).clamp(CLAMPED, 1 - CLAMPED)
-        entropy = -(target * mask.log() + (1 - target) * (-mask).log1p()).mean(1)
+        mask = prediction.mask(encoded.rate(target)).clamp(CLAMPED, 1 - CLAMPED)
+        entropy = -encoded.rate(target * mask.log() + (1 - target) * (-mask).log1p())
         zero = 0 * prediction.curve.sum()  # gives every weight a gradient, which distributed training needs
         return torch.where(finite, entropy, 0.0).mean() + zero
 

@@ -55,20 +55,21 @@ class Refinement:
         hidden = hidden._replace(condition=hidden.condition.detach(), stages=stages)
         streams = NoiseStreams.numbered(numbers, self.seed, "refine", device)
         aim = target_probability(encoded.probabilities, encoded.target, encoded.predicted)
-        latest = probe(rd, encoded, state.mask, streams, mask_gradient=True)
+        latest = probe(rd, encoded, encoded.only_live(state.mask), streams, mask_gradient=True)
         loss, objectives = torch.zeros((), device=device), []
         for step in range(config.steps):
             lambda_t = schedule.lambda_t(last, first, step, steps)
             state = refiner(evidence, hidden, lambda_t, state, latest)
-            mask = state.mask
+            mask = encoded.only_live(state.mask)
             latest = probe(rd, encoded, mask.detach(), streams, mask_gradient=True)
             distortion = (latest.log_probability.exp() - aim).square()
-            gradient = (lambda_t[:, None] - marginal_gain(encoded, latest)) / mask.shape[1]
+            gradient = (lambda_t[:, None] - marginal_gain(encoded, latest)) / encoded.entries
             loss = loss + (mask * gradient).sum(1).mean() / config.steps
-            objectives.append((distortion + lambda_t * mask.detach().mean(1)).mean())
+            objectives.append((distortion + lambda_t * encoded.rate(mask.detach())).mean())
             state = state._replace(logits=state.logits.detach())
         measured = {
-            "refine_first": objectives[0], "refine_last": objectives[-1], "refine_rate": state.mask.mean(),
+            "refine_first": objectives[0], "refine_last": objectives[-1],
+            "refine_rate": encoded.rate(state.mask).mean(),
         }  # fmt: skip
         return loss, measured
 

@@ -61,7 +61,9 @@ class Validation:
             measured[f"val/retained_{value:g}"] = retained.float()
             if self.refinement_steps:
                 mask = self.refined_mask(prediction, value)
-                measured[f"val/refined_{value:g}"] = self.distortion(prediction, mask)[0] + value * mask.mean(1)
+                measured[f"val/refined_{value:g}"] = self.distortion(prediction, mask)[
+                    0
+                ] + value * prediction.encoded.rate(mask)
         name = "refined" if self.refinement_steps else "objective"
         objectives = [measured[f"val/{name}_{value:g}"] for value in self.lambda_k]
         measured["val/objective"] = torch.stack(objectives).mean(0)

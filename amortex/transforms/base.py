@@ -48,6 +48,14 @@ class Transform(nn.Module, ABC):
         ]
         return torch.stack(maps, 1)
 
+    def reaches(self, region: Tensor) -> Tensor:
+        """Which entries see any of a region, ``(B, 1, *size)`` bool -> ``(B, k)`` bool; by default all do.
+
+        The coefficients of all others are exactly zero where a signal is zero outside of the region.
+        """
+        layout = self.layout(tuple(region.shape[2:]), region.device)
+        return torch.ones(len(region), layout.k, dtype=torch.bool, device=region.device)
+
     def pullback(self, gradient: Tensor, coefficients: Coefficients) -> Coefficients:
         """Gradient with respect to the image ``(B, C, *size)`` -> gradient with respect to `coefficients`.
 

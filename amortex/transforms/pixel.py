@@ -26,6 +26,9 @@ class Pixel(Transform):
     def inverse(self, coefficients: Coefficients) -> Tensor:
         return coefficients.bands[0]
 
+    def reaches(self, region: Tensor) -> Tensor:
+        return region.flatten(1)
+
     def spatial_map(self, relevance: Tensor, coefficients: Coefficients) -> Tensor:
         spatial: Tensor = relevance.unflatten(-1, coefficients.layout.size)
         return spatial

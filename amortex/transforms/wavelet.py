@@ -116,6 +116,15 @@ class Wavelet(Transform):
                     total = total + self._upsample(band, level, kinds, layout.size)
         return total
 
+    def reaches(self, region: Tensor) -> Tensor:
+        layout, low, details = self.layout(tuple(region.shape[2:]), region.device), region, []
+        ones = torch.ones(2, self.length, device=region.device)
+        for _ in range(self.levels):  # sums over what the filters see: whole numbers, and so exact
+            bands = split_axes(low.float(), ones, self.padding) > 0.5
+            low, detail = bands[:, :, 0], bands[:, :, 1:]
+            details.append(detail)
+        return layout.join([low, *details])[:, 0]
+
     def settings(self) -> dict[str, str | int]:
         arguments: dict[str, str | int] = {
             "wavelet": self.wavelet,

@@ -112,3 +112,18 @@ def test_encoders_are_for_images_that_they_do_not_shrink_away(axes, why):
     rd = signal_pipeline(axes, Wavelet("haar", 2, dims=axes))
     with pytest.raises(InputError, match=why):
         MaskPredictor(rd, PredictorConfig(encoder="convnext_atto"))
+
+
+@pytest.mark.parametrize("arguments", [{}, {"rate": 0.3}, {"hard": True, "rate": 0.3}, {"learned_steps": 0}])
+def test_silence_at_the_end_of_a_sound_is_not_kept_and_costs_no_rate(arguments):
+    torch.manual_seed(0)
+    predictor = stirred(MaskPredictor(signal_pipeline(1, Wavelet("haar", 3, dims=1)), PredictorConfig(width=8), True))
+    x = signals(1)
+    x[..., 130:] = 0
+    explanation = Amortized(predictor.eval(), path_config=SHORT_PATH, **arguments).explain(x)
+    dead = ~explanation.encoded.live
+    assert dead.any()
+    assert not explanation.mask[dead].any()
+    assert not explanation.relevance[dead].any()
+    if "rate" in arguments:
+        torch.testing.assert_close(explanation.encoded.rate(explanation.mask), torch.full((2,), 0.3), atol=5e-3, rtol=0)

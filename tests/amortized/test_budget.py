@@ -7,7 +7,7 @@ import scipy.optimize
 import torch
 from scipy.special import expit
 
-from amortex.amortized.budget import masks_of_rate, masks_through
+from amortex.amortized.budget import masks_of_rate, masks_through, raise_to
 
 
 def logits(batch: int, k: int, scale: float, dtype=torch.float32) -> torch.Tensor:
@@ -91,3 +91,19 @@ def test_gradient_is_that_of_the_exact_mask():
         expected = (up - down).item() / 2e-5
         assert (leaf.grad @ direction).sum().item() == pytest.approx(expected, abs=1e-6)
     assert torch.autograd.grad(masks_of_rate(leaf, rate).mean(), leaf)[0].abs().max() < 1e-9  # the mean cannot move
+
+
+@pytest.mark.parametrize("k", [300, 6000])
+def test_entries_that_are_not_live_are_zero_and_all_others_as_without_them(k):
+    generator = torch.Generator().manual_seed(0)
+    logits, live = 3 * torch.randn(2, k, generator=generator), torch.zeros(2, k, dtype=torch.bool)
+    live[0, : k // 2], live[1, 5:] = True, True
+    rate = torch.tensor([0.1, 0.6])
+    mask = masks_of_rate(logits, rate, live=live)
+    assert not mask[~live].any()
+    higher = raise_to(mask, 0.7, live=live)
+    assert not higher[~live].any()
+    for row in range(2):
+        alone = masks_of_rate(logits[row : row + 1, live[row]], rate[row : row + 1])
+        torch.testing.assert_close(mask[row : row + 1, live[row]], alone, atol=1e-5, rtol=0)
+        torch.testing.assert_close(higher[row, live[row]].mean(), torch.tensor(0.7))

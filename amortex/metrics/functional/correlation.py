@@ -5,19 +5,23 @@ from torch import Tensor
 
 from amortex.core.noise_streams import EVALUATION_SEED, NoiseStreams, uniform
 from amortex.explainers.base import Explanation
-from amortex.metrics.functional.curves import reduced_probability
+from amortex.metrics.functional.curves import kept_entries, reduced_probability
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion, class_probability
 
 
 def random_subsets(encoded: EncodedBatch, count: int, share: float, seed: int = EVALUATION_SEED) -> Tensor:
-    """Random subsets of ``round(share * k)`` entries per image, ``(B, count, k)`` bool, the same for every method."""
+    """Random subsets of the share of live entries per image, ``(B, count, k)`` bool, the same for every method."""
     k = encoded.layout.k
     numbers = NoiseStreams.of(encoded.image, seed, "subsets").fill(
         uniform, slice(None), count, (k,), encoded.image.dtype
     )
-    chosen = numbers.topk(round(share * k), dim=-1, sorted=False).indices
-    return torch.zeros(numbers.shape, dtype=torch.bool, device=numbers.device).scatter_(-1, chosen, True)
+    subsets = torch.zeros(numbers.shape, dtype=torch.bool, device=numbers.device)
+    sizes = kept_entries(encoded, share).reshape(-1, 1).expand(len(numbers), 1)
+    for index, size in enumerate(sizes[:, 0].int().tolist()):
+        values = numbers[index] if encoded.live is None else numbers[index].masked_fill(~encoded.live[index], -1)
+        subsets[index].scatter_(-1, values.topk(size, dim=-1, sorted=False).indices, True)
+    return subsets
 
 
 def subset_drops(rd: RateDistortion, encoded: EncodedBatch, subsets: Tensor) -> Tensor:

@@ -21,7 +21,8 @@ LOWEST_LOG_RATE = 0.005  # where a logarithmic axis of rates begins
 
 def relevance_ranks(explanation: Explanation) -> Tensor:
     """The rank of each entry, 0 for the most relevant, ``(B, k)``: ``rank < n`` keeps the n most relevant entries."""
-    return order(explanation.relevance, energy(explanation.encoded.coefficients)).argsort(-1)
+    encoded = explanation.encoded
+    return order(explanation.relevance, energy(encoded.coefficients), encoded.live).argsort(-1)
 
 
 def rate_distortion_curve(
@@ -47,8 +48,8 @@ def rate_distortion_curve(
     encoded, ranks = explanation.encoded, relevance_ranks(explanation)
     masks = []
     for rate in rates:
-        top = ranks < round(rate * encoded.layout.k)
-        masks.append((~top if noise_out else top).to(encoded.image.dtype))
+        top = ranks < kept_entries(encoded, rate)
+        masks.append(encoded.only_live((~top if noise_out else top).to(encoded.image.dtype)))
     streams = NoiseStreams.evaluation(encoded.image, seed)
     outputs = rd.probabilities(encoded, masks, streams, samples)  # (R, B, L, M)
     distance = [l2(encoded.probabilities, output, encoded.target).mean(1) for output in outputs]
@@ -57,6 +58,11 @@ def rate_distortion_curve(
     own = label if rd.distortion == "label_l2" else [rd.distortions(encoded, output) for output in outputs]
     curves = {"l2": distance, "label_l2": [draws.mean(1) for draws in label], "distortion": own}
     return {**{name: torch.stack(values, 1) for name, values in curves.items()}, "retained": retained}
+
+
+def kept_entries(encoded: EncodedBatch, rate: float) -> Tensor:
+    """Number of live entries that masks of a rate keep, ``(B, 1)``, or one number ``()`` where all are live."""
+    return (torch.as_tensor(rate, dtype=torch.float64, device=encoded.image.device) * encoded.entries).round()
 
 
 def best_objective(rates: Sequence[float], distortion: Tensor, lambda_k: float) -> Tensor:
@@ -113,7 +119,7 @@ def insertion_deletion(rd: RateDistortion, explanation: Explanation, steps: int 
     torch.Size([3, 5])
     """
     encoded, ranks = explanation.encoded, relevance_ranks(explanation)
-    counts = [round(step / steps * encoded.layout.k) for step in range(steps + 1)]
+    counts = [kept_entries(encoded, step / steps) for step in range(steps + 1)]
     empty, full = (reduced_probability(rd, encoded, (ranks < count)[:, None]) for count in (0, counts[-1]))
     tops = torch.stack([ranks < count for count in counts[1:-1]], 1)  # (B, steps - 1, k)
     return {

@@ -32,7 +32,7 @@ def operating_point(
     """
     encoded = explanation.encoded
     (outputs,) = rd.probabilities(encoded, [explanation.mask], NoiseStreams.evaluation(encoded.image, seed), samples)
-    rate, mean = explanation.mask.mean(1), outputs.mean(1)
+    rate, mean = encoded.rate(explanation.mask), outputs.mean(1)
     distortion = rd.distortions(encoded, outputs).mean(1)
     return {
         "rate": rate,
