@@ -152,7 +152,7 @@ class PathOptimizer(NamedTuple):
             value += distortion.detach().nan_to_num(0).sum(1) / len(all_rates)
             total += gradient.nan_to_num(0, 0, 0)
         bands = [local_mean(band, self.config.smoothing, len(layout.size)) for band in layout.split(total)]
-        return value, layout.join(bands)
+        return value, self.encoded.only_live(layout.join(bands))
 
     def focus(self, distortion: Tensor) -> Tensor:
         """Weights ``(B, R)`` of the rates by how little `distortion` ``(B, R + 1)``, as measured, falls up to there."""

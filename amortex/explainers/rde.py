@@ -5,14 +5,13 @@ import math
 import torch
 from torch import Tensor
 
-from amortex.core.catalog import check_name
 from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.base import Explainer, Explanation, OnStep
 from amortex.explainers.continuation import Continuation
 from amortex.explainers.initial import initial_mask
 from amortex.explainers.optimizers import ProjectedOptimizer, cosine
-from amortex.explainers.presets import PRESETS, Initial, Preset
+from amortex.explainers.presets import Initial, Preset, preset_of
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
 
@@ -50,7 +49,7 @@ class RDE(Explainer):
     ) -> None:
         super().__init__(rate_distortion, seed)
         if isinstance(preset, str):
-            preset = PRESETS[check_name("preset", preset, PRESETS)]
+            preset = preset_of(preset, len(rate_distortion.classifier.input_size) - 1)
         if preset.steps < 1 or preset.samples < 1 or not 0 < preset.lr < math.inf:
             raise InputError("steps and samples must be at least 1, and the learning rate above 0 and finite")
         if preset.peak < 0 or not preset.tolerance > 0:
@@ -93,11 +92,13 @@ class RDE(Explainer):
         rd = self.rate_distortion
         full = rd.distortions(encoded, encoded.probabilities[:, None])[:, 0]
         empty = encoded.image.new_zeros(len(full), encoded.layout.k)
-        return full, rd(encoded, empty, streams, self.preset.samples).distortion.mean(1)
+        samples = self.preset.empty_samples or self.preset.samples
+        return full, rd(encoded, empty, streams, samples).distortion.mean(1)
 
     def settings(self) -> dict[str, str | int | float]:
         preset = self.preset
         return {
+            **({} if preset.empty_samples is None else {"empty_samples": preset.empty_samples}),
             **super().settings(),
             "preset": preset.name,
             "lambda_k": self.lambda_k,
