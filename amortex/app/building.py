@@ -14,7 +14,7 @@ from amortex.classifiers.loading import load_classifier
 from amortex.core.errors import InputError, first_line
 from amortex.explainers import METHODS, build_explainer
 from amortex.explainers.base import Explainer
-from amortex.explainers.presets import PRESETS
+from amortex.explainers.presets import preset_of
 from amortex.explainers.rate_search import Retaining
 from amortex.rate_distortion.problem import Problem
 
@@ -71,7 +71,7 @@ def _exact_explainer(options: argparse.Namespace) -> Explainer:
     )
     rate_distortion = problem.build(classifier)
     if "preset" in entry.options:
-        preset = PRESETS[arguments.pop("preset", "fast")]
+        preset = preset_of(arguments.pop("preset", "fast"), len(rate_distortion.classifier.input_size) - 1)
         arguments["preset"] = preset.but(**{name: arguments.pop(name, None) for name in ("steps", "samples", "lr")})
     min_retention = arguments.pop("min_retention", None)
     if min_retention is not None and "rate" in arguments:

@@ -50,8 +50,9 @@ PRESETS = {
     "fast": Preset("fast", steps=800, samples=2, lr=5e-2, schedule="cosine", betas=(0.9, 0.99), peak=1000.0),
 }
 
-# Two draws of noise on all of a sound can differ tenfold in their distortion. Where the empty mask happened to look good,
-# the weight of the sparsity stayed low, and a mask with a quarter of its objective was given up (see the research log).
+# Draws of noise on all of a sound can differ tenfold in their distortion. Where the first two made the empty mask look
+# good, the sparsity weight stayed low, and the empty mask was returned although it was not the best (see the research
+# log).
 EMPTY_SAMPLES_OF_SOUND = 16
 
 

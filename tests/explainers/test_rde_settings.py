@@ -6,7 +6,7 @@ import torch
 from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.initial import sensitivity
-from amortex.explainers.presets import PRESETS
+from amortex.explainers.presets import PRESETS, preset_of
 from amortex.explainers.rde import RDE
 from amortex.explainers.wam import WAM
 from amortex.rate_distortion.pipeline import RateDistortion
@@ -14,6 +14,7 @@ from amortex.transforms.fourier import Fourier
 from amortex.transforms.pixel import Pixel
 from amortex.transforms.wavelet import Wavelet
 from helpers.presets import HAAR, SHORT
+from helpers.signals import signal_pipeline, signals
 
 
 @pytest.mark.parametrize("preset", ["fast", "converged"])
@@ -93,3 +94,15 @@ def test_settings_tell_everything_that_changes_the_result(tiny_classifier):
 def test_settings_out_of_range_are_refused(arguments, tiny_classifier):
     with pytest.raises(InputError):
         RDE(RateDistortion(tiny_classifier, HAAR), **arguments)
+
+
+def test_sound_measures_the_empty_mask_on_more_draws_and_pictures_as_ever():
+    for dims, draws in ((1, 16), (2, 2), (3, 2)):
+        rd = signal_pipeline(dims, Pixel())
+        explainer, encoded = RDE(rd, preset="fast"), rd.encode(signals(dims))
+        _, empty = explainer._ends(encoded, NoiseStreams.of(encoded.image))
+        nothing = torch.zeros(2, encoded.layout.k)
+        expected = rd(encoded, nothing, NoiseStreams.of(encoded.image), draws).distortion.mean(1)
+        torch.testing.assert_close(empty, expected)
+        assert explainer.settings().get("empty_samples", 2) == draws
+    assert preset_of("paper", 1) == PRESETS["paper"]  # it has no continuation
