@@ -26,6 +26,7 @@ from .core.process import prepare as prepare
 from .core.process import shorten_waits as shorten_waits
 from .core.version import __version__ as __version__
 from .data.module import ImageData as ImageData
+from .data.module import SignalData as SignalData
 from .explainers import METHODS as METHODS
 from .explainers import build_explainer as build_explainer
 from .explainers.base import Explainer as Explainer

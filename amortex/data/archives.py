@@ -1,6 +1,7 @@
 """Archives of volumes as MedMNIST has them: one file with an array for each split."""
 
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +29,14 @@ class ArchiveSource:
     Arguments:
         path: of the ``.npz`` file.
         split: ``train``, ``val``, ``test``, or what else the file has arrays ``SPLIT_images`` of.
+        read: makes a signal of a volume with the values of the file.
 
     Raises:
         InputError: there is no such split; its array is damaged, or none of volumes.
     """
 
-    def __init__(self, path: Path, split: str) -> None:
-        self.stem, self.split = path.stem, split
+    def __init__(self, path: Path, split: str, read: Callable[[Tensor], Tensor]) -> None:
+        self.stem, self.split, self.read = path.stem, split, read
         if split not in (splits := splits_of(path)):
             raise InputError(f"{path} has no split {split!r}: it has {', '.join(splits)}")
         try:
@@ -52,5 +54,5 @@ class ArchiveSource:
         return f"{self.stem}_{self.split}{index:05d}"
 
     def open(self, index: int) -> Tensor:
-        """The volume ``(D, H, W)`` or ``(C, D, H, W)``, with the values of the file."""
-        return torch.from_numpy(self.volumes[index])
+        """The volume ``(C, D, H, W)``. For one that is none, the error of `read` passes."""
+        return self.read(torch.from_numpy(self.volumes[index]))

@@ -121,7 +121,7 @@ def open_source(
     if kind == "digits3d":
         return Digits3D(split or "train")
     if kind == "archive":
-        return ArchiveSource(Path(name).expanduser(), split or "train")
+        return ArchiveSource(Path(name).expanduser(), split or "train", preparation.prepare)
     if kind in ("embedded", "files"):
         path = bundled_folder(modality.name) if kind == "embedded" else Path(name).expanduser()
         return FileSource.below(path, modality, preparation.read)

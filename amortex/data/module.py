@@ -107,12 +107,9 @@ class SignalData(lightning.LightningDataModule):
     def configure(self, data_config: dict[str, Any]) -> None:
         """Take over a classifier's data config, before the loaders are made. The constructor's arguments come first."""
         config = {**DEFAULT_CONFIG, **data_config, **self.overrides}
-        side = config.pop("side", None)
-        if side is not None:
-            channels, *size = config["input_size"]
-            config["input_size"] = (channels, *(side for _ in size))
-        self.data_config = config
-        self.preparation = preparation_for(config)
+        (channels, *size), side = config["input_size"], config.pop("side", None)
+        self.data_config = {**config, "input_size": (channels, *(side or length for length in size))}
+        self.preparation = preparation_for(self.data_config)
 
     def prepare_data(self) -> None:
         """Download, where that is allowed. Lightning calls this in one process only."""
@@ -166,9 +163,8 @@ class SignalData(lightning.LightningDataModule):
             dataset = StreamedTrainImages(self.train_source, self.preparation, numbers, self.seed)
         else:
             assert self.train_source is not None, "setup comes first"
-            reader, limit = self.train_source, self.cache_gib * 2**30 / max(1, self.workers)
-            source = cached(reader.source, limit, self.data_config["input_size"][1:])
-            signals = SkippingReader(source, reader.broken, reader.noun)
+            limit, size = self.cache_gib * 2**30 / max(1, self.workers), self.data_config["input_size"][1:]
+            signals = self.train_source.of(cached(self.train_source.source, limit, size))
             dataset = TrainSamples(signals, self.preparation, numbers, self.seed)
         return DataLoader(dataset, batch_size=None, **self._loading(numbers.start))
 
@@ -218,3 +214,6 @@ class SignalData(lightning.LightningDataModule):
         name = self.val_name or self.train_name
         split = self.val_split or validation_split(name, source_kind(name, self.preparation.modality))
         return open_source(name, self.val_root or self.train_root, split, self.preparation, self.download)
+
+
+ImageData = SignalData  # its name while there were images alone

@@ -19,6 +19,8 @@ def try_open(source: SignalSource, index: int) -> Any:
         return source.open(index)
     except MemoryError:
         raise
+    except InputError as error:
+        return escape(error)
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, ...
         return escape(f"{type(error).__name__}: {error}")
 
@@ -35,6 +37,10 @@ class SkippingReader:
     def __init__(self, source: SignalSource, broken: Tensor | None = None, noun: str = "image") -> None:
         self.source, self.noun = source, noun
         self.broken = torch.zeros(len(source), dtype=torch.bool).share_memory_() if broken is None else broken
+
+    def of(self, source: SignalSource) -> "SkippingReader":
+        """A reader of the same signals from another source."""
+        return SkippingReader(source, self.broken, self.noun)
 
     def check(self) -> None:
         """Raises InputError unless a signal can be read. Names none: that is left to the process that leaves it out."""

@@ -68,4 +68,4 @@ def exclude_validation(train: FileSource, val: SignalSource, noun: str = "image"
     remaining = [path for path in train.paths if path not in excluded]
     if not remaining:
         raise InputError(f"every training {noun} is a validation {noun} as well: give another val, or fewer val_images")
-    return FileSource(remaining, train.root)
+    return FileSource(remaining, train.root, train.read)

@@ -1,0 +1,204 @@
+"""Training data of sounds and volumes: the same guarantees as for images."""
+
+import itertools
+import logging
+
+import numpy as np
+import pytest
+import torch
+from scipy.io import wavfile
+
+from amortex.core.errors import InputError
+from amortex.data import SignalData
+from amortex.data.validation import evenly_spaced
+from amortex.io.readers import reader_of
+from helpers.data import batches, same, validated
+from helpers.signals_data import SOUND, VOLUME, write_sounds, write_volumes
+
+
+def make(config, train, **options) -> SignalData:
+    data = SignalData(str(train), **{"workers": 0, "batch_size": 2, **options})
+    data.configure(config)
+    data.setup()
+    return data
+
+
+# sounds
+
+
+def test_clips_are_random_parts_of_sounds_at_random_gains(tmp_path):
+    data = make(SOUND, write_sounds(tmp_path, [2000] * 4), val_images=1)
+    clips = torch.cat([batch["image"] for batch in batches(data, 30)])
+    assert clips.shape == (60, 1, 400)
+    assert clips.dtype == torch.float32
+    steps = clips.diff(dim=2)[:, 0]
+    gain = steps.mean(1) / 1e-4
+    assert torch.allclose(steps, steps.mean(1, keepdim=True).expand_as(steps), atol=1e-6)  # nothing but parts
+    assert 0.24 < gain.min() < 0.35
+    assert 0.8 < gain.max() <= 1.001
+    starts = clips[:, 0, 0] / gain - 0.1  # of sound n from n / 10 on, of which 1600 parts begin before n / 10 + 0.16
+    (held_out,) = (int(name.split("/")[1][0]) for name in validated(data)["name"])
+    allowed = [n / 10 for n in range(4) if n != held_out]
+    assert all(any(n - 1e-4 < start < n + 0.1601 for n in allowed) for start in starts.tolist())
+    assert len(starts.unique()) > 50
+
+
+def test_short_sounds_are_in_digital_silence(tmp_path):
+    data = make(SOUND, write_sounds(tmp_path, [300, 300, 300, 300]), val_images=1)
+    clips = torch.cat([batch["image"] for batch in batches(data, 10)])[:, 0]
+    places = [torch.nonzero(clip)[:, 0] for clip in clips]
+    assert all(len(place) == 300 == place[-1] - place[0] + 1 for place in places)
+    assert len({int(place[0]) for place in places}) > 10
+    val = validated(data)["image"][0, 0]
+    assert torch.count_nonzero(val) == torch.count_nonzero(val[:300]) == 300
+
+
+def test_other_rates_and_channels_are_those_of_the_classifier(tmp_path):
+    tone = np.sin(2 * np.pi * 440 * np.arange(32000) / 16000).astype(np.float32) / 2
+    for number in range(2):
+        wavfile.write(tmp_path / f"{number}.wav", 16000, np.stack([tone, tone], 1))
+    data = make(SOUND, tmp_path, val_images=1)
+    (batch,) = batches(data, 1)
+    spectrum = torch.fft.rfft(batch["image"][0, 0]).abs()
+    assert int(spectrum.argmax()) == 440 * 400 // 8000
+
+
+def test_validation_sounds_are_those_that_are_explained(tmp_path):
+    folder = write_sounds(tmp_path, [700] * 6)
+    data = make(SOUND, folder, val_images=3)
+    val = validated(data)
+    expected = [reader_of(SOUND).load(folder / name) for name in val["name"]]
+    assert torch.equal(val["image"], torch.stack(expected))
+    assert torch.equal(evenly_spaced(data.val_source.source, data.preparation, 3), val["image"])
+
+
+@pytest.mark.parametrize("kind", ["sound", "volume"])
+def test_samples_are_a_function_of_their_number(tmp_path, kind):
+    config = SOUND if kind == "sound" else VOLUME
+    folder = write_sounds(tmp_path, [900] * 5) if kind == "sound" else write_volumes(tmp_path, 5)
+    expected = batches(make(config, folder, val_images=2), 5)
+    assert same(expected, batches(make(config, folder, val_images=2, workers=2), 5))
+    assert same(expected, batches(make(config, folder, val_images=2, cache_gib=1.0), 5))
+    assert not same(expected, batches(make(config, folder, val_images=2, seed=1), 5))
+
+
+def test_a_broken_sound_is_left_out_and_named_once(tmp_path, caplog):
+    folder = write_sounds(tmp_path / "train", [500, 500, 500])
+    (folder / "a" / "0.wav").write_bytes(b"RIFF no sound")
+    val = write_sounds(tmp_path / "val", [500, 500])
+    (val / "b" / "1.wav").write_bytes(b"")
+    with caplog.at_level(logging.WARNING):
+        data = make(SOUND, folder, val=str(val))
+        assert len(batches(data, 6)) == 6
+        assert validated(data)["name"] == ["a/0.wav"]
+    assert list(data.left_out) == ["b/1.wav"]
+    messages = [record.getMessage() for record in caplog.records]
+    assert sorted(message.partition(" (")[0] for message in messages) == [
+        f"{name}: not a readable sound, left out" for name in ("a/0.wav", "b/1.wav")
+    ]
+
+
+# volumes
+
+
+def test_a_folder_of_volumes_is_read_as_for_explanations(tmp_path):
+    data = make(VOLUME, write_volumes(tmp_path, 6), val_images=2)
+    val = validated(data)
+    numbers = [int(name.removesuffix(".npy")) for name in val["name"]]
+    assert torch.allclose(val["image"].amax((1, 2, 3, 4)) * 255, torch.tensor(numbers).float())
+    shown = {round(float(volume.max()) * 255) for batch in batches(data, 8) for volume in batch["image"]}
+    assert shown == set(range(6)) - set(numbers)
+
+
+def archive(path, **shapes):
+    arrays = {name: np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8) for name, shape in shapes.items()}
+    np.savez_compressed(path, **arrays)
+    return arrays
+
+
+def test_archives_have_a_split_each_for_training_and_validation(tmp_path):
+    arrays = archive(tmp_path / "x3d.npz", train_images=(5, 8, 8, 8), val_images=(3, 8, 8, 8), train_labels=(5, 1))
+    data = make(VOLUME, tmp_path / "x3d.npz")
+    val = validated(data)
+    assert val["name"] == [f"x3d_val{number:05d}" for number in range(3)]
+    assert torch.equal(val["image"][:, 0], torch.from_numpy(arrays["val_images"]).float() / 255)
+    source = data.train_source.source
+    assert len(source) == 5
+    other = make(VOLUME, tmp_path / "x3d.npz", train_split="val", val=str(tmp_path / "x3d.npz"), val_split="train")
+    assert torch.equal(other.val_source.source.open(0)[0], torch.from_numpy(arrays["train_images"][0]).float() / 255)
+
+
+def test_a_volume_of_an_archive_that_is_none_is_left_out(tmp_path):
+    volumes = np.random.default_rng(0).random((4, 8, 8, 8))
+    volumes[1, 0, 0, 0] = np.nan
+    np.savez(tmp_path / "x.npz", train_images=volumes, val_images=volumes)
+    data = make(VOLUME, tmp_path / "x.npz")
+    assert all(batch["image"].isfinite().all() for batch in batches(data, 6))
+    assert len(validated(data)["name"]) == 3
+    assert list(data.left_out) == ["x_val00001"]
+
+
+def test_volumes_of_another_size_or_with_channels_become_those_of_the_classifier(tmp_path):
+    archive(tmp_path / "x.npz", train_images=(4, 3, 12, 12, 12), val_images=(2, 3, 12, 12, 12))
+    data = make(VOLUME, tmp_path / "x.npz")
+    assert batches(data, 1)[0]["image"].shape == (2, 1, 8, 8, 8)
+
+
+def test_shifts_are_small_and_repeat_the_border(tmp_path):
+    volume = np.zeros((16, 16, 16), np.uint8)
+    volume[8, 8, 8], volume[:, :, 0] = 255, 100
+    for number in range(2):
+        np.save(tmp_path / f"{number}.npy", volume)
+    data = make({**VOLUME, "input_size": (1, 16, 16, 16)}, tmp_path, val_images=1)
+    samples = torch.cat([batch["image"] for batch in batches(data, 40)])[:, 0]
+    places = {tuple((sample == 1).nonzero()[0].tolist()) for sample in samples}
+    assert places <= set(itertools.product((7, 8, 9), repeat=3))
+    assert len(places) > 15
+    column = round(100 / 255, 4)
+    assert {tuple(round(float(value), 4) for value in sample[0, 0, :2]) for sample in samples} == {
+        (column, 0), (column, column), (0, 0),
+    }  # fmt: skip
+
+
+def test_digits_are_generated(tmp_path):
+    config = {**VOLUME, "input_size": (1, 16, 16, 16)}
+    data = make(config, "digits3d", val_images=4)
+    assert same(batches(data, 2), batches(make(config, "embedded", val_images=4), 2))
+    source = data.train_source.source
+    names = {source.name(index).split("#")[0] for index in range(len(source) // source.poses)}
+    assert not names & set(validated(data)["name"])
+
+
+# bad input
+
+
+@pytest.mark.parametrize(
+    ("config", "train", "message"),
+    [
+        (SOUND, "digits3d", "digits3d holds volumes: the classifier takes sounds"),
+        (SOUND, "torch/imagenette", "holds images: the classifier takes sounds"),
+        (VOLUME, "wds/x", "holds images: the classifier takes volumes"),
+        (SOUND, "{folder}", "no sounds in"),
+        (VOLUME, "{folder}", "no volumes in"),
+        (VOLUME, "digit3d", "did you mean digits3d"),
+        (SOUND, "nowhere", "give a folder of sounds, embedded"),
+        (VOLUME, "{folder}/flat.npz", r"the axes \(4, 8, 8\), not \(N, D, H, W\)"),
+        (VOLUME, "{folder}/one.npz", "has no split 'val': it has train"),
+    ],
+)
+def test_bad_input_is_one_clear_line(tmp_path, config, train, message):
+    (tmp_path / "empty").mkdir()
+    if train.endswith("flat.npz"):
+        archive(tmp_path / "flat.npz", train_images=(4, 8, 8))
+    if train.endswith("one.npz"):
+        archive(tmp_path / "one.npz", train_images=(4, 8, 8, 8))
+    folder = tmp_path if ".npz" in train else tmp_path / "empty"
+    with pytest.raises(InputError, match=message) as error:
+        make(config, train.replace("{folder}", str(folder)))
+    assert "\n" not in str(error.value)
+
+
+def test_objects_in_an_archive_are_not_unpickled(tmp_path):
+    np.savez(tmp_path / "x.npz", train_images=np.array([print, None], dtype=object))
+    with pytest.raises(InputError, match="cannot be read"):
+        make(VOLUME, tmp_path / "x.npz")
