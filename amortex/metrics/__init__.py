@@ -5,6 +5,7 @@ from amortex.metrics.base import ExplanationMetric, ImageMean, Interval, bootstr
 from amortex.metrics.classes import ClassLeakage, Sanity, other_classes
 from amortex.metrics.curves import InsertionDeletion, NoiseOutCurve, RateDistortionCurve
 from amortex.metrics.fidelity import MuFidelity
+from amortex.metrics.listening import MaskedIn, Separation
 from amortex.metrics.masks import ClassRetained, ConcisenessPreciseness, Hallucination, OperatingPoint
 from amortex.metrics.randomisation import cascading_randomisation, randomisation_stages
 from amortex.metrics.ratios import AmortizationGap, BreakEven, ExplanationTime
@@ -12,7 +13,7 @@ from amortex.metrics.ratios import AmortizationGap, BreakEven, ExplanationTime
 # metrics of one explanation; the contract test runs each
 METRICS: tuple[type[ExplanationMetric], ...] = (
     RateDistortionCurve, NoiseOutCurve, InsertionDeletion, MuFidelity, OperatingPoint, ClassRetained,
-    ConcisenessPreciseness, Hallucination,
+    ConcisenessPreciseness, Hallucination, MaskedIn,
 )  # fmt: skip
 
 __all__ = [
@@ -28,11 +29,13 @@ __all__ = [
     "ImageMean",
     "InsertionDeletion",
     "Interval",
+    "MaskedIn",
     "MuFidelity",
     "NoiseOutCurve",
     "OperatingPoint",
     "RateDistortionCurve",
     "Sanity",
+    "Separation",
     "bootstrap_seeds",
     "cascading_randomisation",
     "functional",

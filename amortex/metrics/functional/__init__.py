@@ -26,6 +26,7 @@ from amortex.metrics.functional.curves import (
     relevance_ranks,
 )
 from amortex.metrics.functional.edges import CANNY_OPTIONS, hallucination
+from amortex.metrics.functional.masked_in import MASKED_IN_MEASURES, kept_signal, masked_in, top_mask
 from amortex.metrics.functional.masks import (
     INFORMATION_MEASURES,
     conciseness_preciseness,
@@ -35,12 +36,16 @@ from amortex.metrics.functional.masks import (
     retains_class,
 )
 from amortex.metrics.functional.ratios import break_even, complete_pairs
+from amortex.metrics.functional.separation import HIGHEST_SI_SDR, SEPARATION_MEASURES, separation, si_sdr
 
 __all__ = [
     "CANNY_OPTIONS",
     "CURVE_RATES",
+    "HIGHEST_SI_SDR",
     "INFORMATION_MEASURES",
     "LOWEST_LOG_RATE",
+    "MASKED_IN_MEASURES",
+    "SEPARATION_MEASURES",
     "area",
     "best_objective",
     "break_even",
@@ -49,6 +54,8 @@ __all__ = [
     "hallucination",
     "information",
     "insertion_deletion",
+    "kept_signal",
+    "masked_in",
     "mean_output",
     "mean_ranks",
     "mu_fidelity",
@@ -59,6 +66,9 @@ __all__ = [
     "reduced_probability",
     "relevance_ranks",
     "retains_class",
+    "separation",
+    "si_sdr",
     "spearman_within_levels",
     "subset_drops",
+    "top_mask",
 ]
