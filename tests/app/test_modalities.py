@@ -114,9 +114,7 @@ def test_the_kind_of_signals_is_recognised(signals):
     ):
         chosen = options("--method", "cartoonx", *words)
         assert (chosen.modality, chosen.classifier) == (modality, classifier), words
-    with pytest.raises(
-        InputError, match="1 image, 3 sounds|1 image and 3 sounds and 3 volumes: choose with --modality"
-    ):
+    with pytest.raises(InputError, match="1 image and 3 sounds and 3 volumes: choose with --modality"):
         options(".")
     with pytest.raises(InputError, match="yamnet takes sounds, not images: leave --modality out"):
         options("--classifier", "yamnet", "--modality", "image")
