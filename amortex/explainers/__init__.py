@@ -48,6 +48,7 @@ METHODS: dict[str, MethodEntry] = {
     "cartoonx": MethodEntry("amortex.explainers.rde:RDE", "wavelet", RDE_OPTIONS),
     "pixel_rde": MethodEntry("amortex.explainers.rde:RDE", "pixel", RDE_OPTIONS),
     "fourier_rde": MethodEntry("amortex.explainers.rde:RDE", "fourier", RDE_OPTIONS),
+    "polar_rde": MethodEntry("amortex.explainers.rde:RDE", "polar", RDE_OPTIONS),
     "wam": MethodEntry("amortex.explainers.wam:WAM", "wavelet", WAM_OPTIONS, {"variant": "saliency"}),
     "wam_sg": MethodEntry("amortex.explainers.wam:WAM", "wavelet", WAM_OPTIONS, {"variant": "smoothgrad"}),
     "wam_ig": MethodEntry("amortex.explainers.wam:WAM", "wavelet", WAM_OPTIONS, {"variant": "integrated"}),

@@ -111,9 +111,8 @@ def picture(rate_distortion: RateDistortion, explanation: Explanation) -> Tensor
     coefficients = explanation.encoded.coefficients
     with torch.no_grad():
         masks = coefficients.layout.split(explanation.mask[:, None])
-        # transforms are linear: the mean of the channels' coefficients is what the grey image has
-        grey = coefficients.map(lambda band, mask: band.mean(1, keepdim=True) * mask, masks)
-        return rate_distortion.picture(grey)
+        grey = rate_distortion.transform(explanation.encoded.image.mean(1, keepdim=True))
+        return rate_distortion.picture(grey.map(torch.mul, masks))
 
 
 def ranking(

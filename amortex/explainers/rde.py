@@ -1,4 +1,4 @@
-"""Rate-distortion explanations by optimisation: CartoonX, Pixel RDE and Fourier RDE, one loop on three transforms."""
+"""Rate-distortion explanations by optimisation: CartoonX, Pixel, Fourier and Polar RDE, one loop on four transforms."""
 
 import math
 

@@ -35,7 +35,7 @@ class WAM(Explainer):
         seed: of the run.
 
     Raises:
-        InputError: an unknown variant, or a rate or number of samples out of range.
+        InputError: an unknown variant, a transform that is not linear, or a rate or number of samples out of range.
     """
 
     spread = 0.25
@@ -51,6 +51,8 @@ class WAM(Explainer):
         super().__init__(rate_distortion, seed)
         if variant not in get_args(Variant):
             raise InputError(f"unknown WAM variant {variant!r}: use one of {', '.join(get_args(Variant))}")
+        if not rate_distortion.transform.linear:
+            raise InputError(f"WAM needs a linear transform, and {rate_distortion.transform.name} is none: use fourier")
         self.variant, self.rate = variant, check_share(rate)
         default = {"saliency": 1, "smoothgrad": 25, "integrated": 50}[variant]
         self.samples = default if samples is None or variant == "saliency" else samples

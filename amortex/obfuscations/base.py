@@ -31,7 +31,7 @@ class Replacement(NamedTuple):
 
 
 class Obfuscation:
-    """A strategy of obfuscation. Subclasses define `replacement`, random ones also `noise_`."""
+    """A strategy of obfuscation. Subclasses define `replacement`, random ones also `noise_` and `to_uniform`."""
 
     @property
     def name(self) -> str:
@@ -55,6 +55,10 @@ class Obfuscation:
     def noise_(self, out: Tensor, generator: torch.Generator) -> Tensor:
         """Fill `out` in place with unit noise."""
         raise NotImplementedError(f"{type(self).__name__} is not random")
+
+    def to_uniform(self, noise: Tensor) -> Tensor:
+        """The quantiles of unit noise, scaled to [-1, 1]: uniform."""
+        raise NotImplementedError(f"{type(self).__name__} is not random, or does not say how")
 
 
 def group_moments(coefficients: Coefficients, live: Tensor | None = None) -> Replacement:

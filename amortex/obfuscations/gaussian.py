@@ -27,3 +27,6 @@ class Gaussian(Obfuscation):
 
     def noise_(self, out: Tensor, generator: torch.Generator) -> Tensor:
         return normal(out, generator)
+
+    def to_uniform(self, noise: Tensor) -> Tensor:
+        return torch.erf(noise / 2**0.5)

@@ -27,3 +27,6 @@ class Uniform(Obfuscation):
 
     def noise_(self, out: Tensor, generator: torch.Generator) -> Tensor:
         return out.uniform_(-1, 1, generator=generator)
+
+    def to_uniform(self, noise: Tensor) -> Tensor:
+        return noise

@@ -104,9 +104,10 @@ class RateDistortion(Chunking, nn.Module):
             coefficients = self.transform(chunk)
             replacement = self.obfuscation.replacement(chunk, coefficients, self.transform, self.value_range, part)
             replacement = replacement.only_live(part)
+            location, scale = self.transform.adapt(*replacement, coefficients)
             bands.append(coefficients.bands)
-            locations.append(replacement.location)
-            scales += [] if replacement.scale is None else [replacement.scale]
+            locations.append(location)
+            scales += [] if scale is None else [scale]
             outputs += [self.phi(chunk)] if probabilities is None else []
         probabilities = torch.cat(outputs)
         highest = probabilities.argmax(-1)
@@ -193,7 +194,8 @@ class RateDistortion(Chunking, nn.Module):
         if encoded.scale is None:
             return None
         channels, dtype = encoded.image.shape[1], encoded.image.dtype
-        return unit_noise(self.obfuscation.noise_, encoded.layout, channels, streams, images, samples, dtype)
+        noise = unit_noise(self.obfuscation.noise_, encoded.layout, channels, streams, images, samples, dtype)
+        return self.transform.shape_noise(noise, encoded.layout, self.obfuscation.to_uniform)
 
     def phi(self, signals: Tensor) -> Tensor:
         """``Phi``, class probabilities ``(B, M)`` of signals ``(B, C, *size)``."""

@@ -134,6 +134,7 @@ class Problem:
         arguments: dict[str, dict[str, Any]] = {
             "wavelet": {"wavelet": problem.wavelet, "levels": problem.levels, "padding": self.padding, "dims": dims},
             "fourier": {"octaves": problem.levels},
+            "polar": {"octaves": problem.levels},
         }
         transform: Transform = load(TRANSFORMS[name])(**arguments.get(name, {}))
         return transform

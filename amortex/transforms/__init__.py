@@ -1,4 +1,4 @@
-"""Linear invertible transforms: a new one is one file and one line here. The contract test runs each."""
+"""Invertible transforms, all but one linear: a new one is one file and one line here. The contract test runs each."""
 
 from typing import Literal
 
@@ -8,4 +8,5 @@ TRANSFORMS = {
     "wavelet": "amortex.transforms.wavelet:Wavelet",
     "pixel": "amortex.transforms.pixel:Pixel",
     "fourier": "amortex.transforms.fourier:Fourier",
+    "polar": "amortex.transforms.polar:Polar",
 }

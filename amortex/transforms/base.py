@@ -1,6 +1,7 @@
 """What every transform offers, in any number of dimensions."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -9,11 +10,14 @@ from amortex.core.layout import Coefficients, Layout
 
 
 class Transform(nn.Module, ABC):
-    """A linear, invertible transform ``T`` of images (or signals, or volumes) ``(B, C, *size)``.
+    """An invertible transform ``T`` of images (or signals, or volumes) ``(B, C, *size)``.
 
     Subclasses implement `layout`, `forward` and `inverse`; nothing here depends on the number of spatial
-    dimensions. ``inverse(forward(x)) == x`` up to rounding, and gradients of both are exact.
+    dimensions. ``inverse(forward(x)) == x`` up to rounding, and gradients of both are exact. One that is not `linear`
+    says so, and may have its own idea of noise, see `adapt` and `shape_noise`.
     """
+
+    linear = True
 
     @property
     def name(self) -> str:
@@ -59,13 +63,26 @@ class Transform(nn.Module, ABC):
     def pullback(self, gradient: Tensor, coefficients: Coefficients) -> Coefficients:
         """Gradient with respect to the image ``(B, C, *size)`` -> gradient with respect to `coefficients`.
 
-        The inverse is linear, so its adjoint does not depend on where it is taken; attributions that
+        If the inverse is linear, its adjoint does not depend on where it is taken; attributions that
         average gradients (WAM) average in the image domain and pull back once.
         """
-        leaves = coefficients.map(lambda band: torch.zeros_like(band).requires_grad_())
+        leaves = coefficients.map(lambda band: band.detach().clone().requires_grad_())
         with torch.enable_grad():
             image = self.inverse(leaves)
         return Coefficients(torch.autograd.grad(image, leaves.bands, gradient), coefficients.layout)
+
+    def adapt(self, location: Tensor, scale: Tensor | None, coefficients: Coefficients) -> tuple[Tensor, Tensor | None]:
+        """The replacement of `coefficients` that masks interpolate to, from that of an obfuscation.
+
+        Location and scale are flat, ``(B, C or 1, k)``; without a scale the replacement is not random.
+        """
+        return location, scale
+
+    def shape_noise(
+        self, noise: tuple[Tensor, ...], layout: Layout, to_uniform: Callable[[Tensor], Tensor]
+    ) -> tuple[Tensor, ...]:
+        """The unit noise of each band, ``(B, L, C, *positions)``; `to_uniform` makes it uniform in [-1, 1]."""
+        return noise
 
     def settings(self) -> dict[str, str | int]:
         """The constructor arguments as plain values, as written into outputs and checkpoints."""

@@ -43,7 +43,9 @@ class Fourier(Transform):
         return Coefficients((spectrum,), self.layout(tuple(x.shape[2:]), x.device))
 
     def inverse(self, coefficients: Coefficients) -> Tensor:
-        (spectrum,), size = coefficients.bands, coefficients.layout.size
+        return self._image(coefficients.bands[0], coefficients.layout.size)
+
+    def _image(self, spectrum: Tensor, size: tuple[int, ...]) -> Tensor:
         image: Tensor = torch.fft.irfftn(spectrum, s=size, dim=tuple(range(2, spectrum.ndim)), norm="ortho")
         return image
 

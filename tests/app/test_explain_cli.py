@@ -20,7 +20,7 @@ from helpers.explaining import FAST, TINY, explain, flat_mask, mask_file, rows
 from helpers.photographs import photographs
 from helpers.training import ROOT
 
-OPTIMISED = ("cartoonx", "pixel_rde", "fourier_rde")
+OPTIMISED = ("cartoonx", "pixel_rde", "fourier_rde", "polar_rde")
 QUICK = {  # options that keep a method quick
     **dict.fromkeys(OPTIMISED, FAST), **dict.fromkeys(("wam_sg", "wam_ig"), ("--samples", "2")),
     "minimal": ("--steps", "2"),
@@ -42,7 +42,11 @@ def expected_shapes(method: str) -> dict[str, tuple[int, ...]]:
     """One tensor for each band of each thing that the method's files hold."""
     low, level2, level1 = pywt.wavedec2(np.zeros((32, 32)), "db3", "zero", 2)
     bands = {"low": low.shape, "level1": (3, *level1[0].shape), "level2": (3, *level2[0].shape)}
-    bands = {"pixel": {"mask": (32, 32)}, "fourier": {"mask": (32, 17)}}.get(METHODS[method].transform, bands)
+    bands = {
+        "pixel": {"mask": (32, 32)},
+        "fourier": {"mask": (32, 17)},
+        "polar": {"magnitude": (32, 17), "phase": (32, 17)},
+    }.get(METHODS[method].transform, bands)
     names = ["", *(name + "." for name in EXTRA.get(method, ()))]
     return {p + band: bands[band] for p in names for band in bands}
 

@@ -23,11 +23,13 @@ from amortex.transforms import TRANSFORMS
 from amortex.transforms.base import Transform
 from amortex.transforms.fourier import Fourier
 from amortex.transforms.pixel import Pixel
+from amortex.transforms.polar import Polar
 from amortex.transforms.wavelet import Wavelet
 
 SETTINGS = {  # any other transform is tested with its default arguments
     "wavelet": [Wavelet(), Wavelet("haar", 2), Wavelet("db8", 1, "reflect"), Wavelet("sym4", 2, "symmetric")],
     "fourier": [Fourier(), Fourier(2)],
+    "polar": [Polar(2)],
 }
 STEPS = 6
 CLASSLESS = ("random_pixels", "random_wavelets", "magnitude")  # the class does not matter to these
@@ -128,7 +130,7 @@ def test_distortion_contract(name, tiny_classifier, images):
 
 def explainer_of(method: str, classifier, seed: int = 0, obfuscation=None) -> Explainer:
     transform = METHODS[method].transform
-    problem = Problem(transform=transform, levels=2 if transform == "fourier" else 5)
+    problem = Problem(transform=transform, levels=2 if transform in ("fourier", "polar") else 5)
     rd = RateDistortion(classifier, problem.build_transform(), obfuscation)
     short = Preset("short", steps=STEPS, samples=2, lr=0.1, schedule="cosine")
     arguments = {RDE: {"preset": short}, MinimalImage: {"steps": STEPS}}.get(load(METHODS[method].path), {})
