@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from amortex.app.keywords import option_name
+from amortex.classifiers.default import HF_AUDIO
 from amortex.core.errors import InputError
 from amortex.core.modalities import MODALITIES, Modality, modality_of
 from amortex.io.bundled import bundled_folder, bundled_names
 from amortex.io.finding import Source, find_files, kinds_in
 
-AUDIO_PREFIX = "hf-audio:"
 IMAGE_PREFIXES = ("hf-hub:", "hf_hub:", "local-dir:")
 
 
@@ -78,7 +78,7 @@ def _by_classifier(classifier: object) -> Modality | None:
     if not isinstance(classifier, str):
         return None
     default = next((modality for modality in MODALITIES.values() if modality.classifier == classifier), None)
-    if classifier.startswith(AUDIO_PREFIX):
+    if classifier.startswith(HF_AUDIO):
         return MODALITIES["audio"]
     timm = classifier.startswith(IMAGE_PREFIXES) or "." not in classifier
     return default or (MODALITIES["image"] if timm else None)

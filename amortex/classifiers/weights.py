@@ -11,13 +11,13 @@ from torch import nn
 
 from amortex.classifiers.bundled import BUNDLED
 from amortex.classifiers.data_config import built_size, set_size
+from amortex.classifiers.default import HF_AUDIO
 from amortex.classifiers.embedded import embedded_state_dict
 from amortex.classifiers.weight_files import WeightFile, load_strictly, read_weight_file
 from amortex.core.catalog import load, similar_names
 from amortex.core.errors import InputError, reason
 
 HUB_PREFIXES = ("hf-hub:", "hf_hub:", "local-dir:")
-HF_AUDIO = "hf-audio:"  # a classifier of sounds from transformers
 CHANNEL_ARGUMENTS = ("in_chans", "in_channels", "input_channels", "num_channels", "channels")  # of constructors
 CLASS_ARGUMENTS = ("class", "label", "categor", "out_", "output")  # in names of numbers of classes, of constructors
 MAX_LISTED = 4  # names that an error offers

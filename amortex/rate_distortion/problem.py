@@ -27,7 +27,8 @@ class Problem:
     """What is explained, and how masks are measured, as plain values: files, command lines and tests share it.
 
     Arguments:
-        classifier: a timm name (also ``hf-hub:...`` and ``local-dir:...``), or the class path of an `nn.Module`.
+        classifier: a bundled name, a timm name (also ``hf-hub:...`` and ``local-dir:...``), ``hf-audio:...``, or the
+            class path of an `nn.Module`.
         weights: ``auto`` (its own), ``random``, or a safetensors or checkpoint file.
         num_classes: number of classes; by default read off the weights.
         class_names: one per class: a list, a table from indices to names, or a file of them (one per line, or JSON).
