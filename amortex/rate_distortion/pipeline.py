@@ -103,8 +103,7 @@ class RateDistortion(Chunking, nn.Module):
         for chunk, part in zip(image.split(self.images_at_once), lives, strict=False):
             coefficients = self.transform(chunk)
             replacement = self.obfuscation.replacement(chunk, coefficients, self.transform, self.value_range, part)
-            replacement = replacement.only_live(part)
-            location, scale = self.transform.adapt(*replacement, coefficients)
+            location, scale = self.transform.adapt(*replacement.only_live(part), coefficients)
             bands.append(coefficients.bands)
             locations.append(location)
             scales += [] if scale is None else [scale]
@@ -128,8 +127,7 @@ class RateDistortion(Chunking, nn.Module):
 
         `noise` is unit noise per band, ``(B, L, C, *positions)``; None means a ``v`` that is not random.
         """
-        mixed = self.mix(encoded, mask, noise)
-        images: Tensor = self.picture(mixed).unflatten(0, (len(mask), -1))
+        images: Tensor = self.picture(self.mix(encoded, mask, noise)).unflatten(0, (len(mask), -1))
         return images
 
     def mix(self, encoded: EncodedBatch, mask: Tensor, noise: tuple[Tensor, ...] | None) -> Coefficients:

@@ -15,7 +15,7 @@ from amortex.transforms.pixel import Pixel
 from amortex.transforms.supports import orientations, support_means
 from amortex.transforms.wavelet import Wavelet
 
-WAVELETS = ("haar", "db2", "db3", "db6", "sym4", "bior2.2", "db10")
+WAVELETS = ("haar", "db2", "db3", "db6", "sym4", "sym8", "bior2.2", "db10")
 PADDINGS = ("zero", "symmetric", "reflect", "periodization")
 SIZES = {1: ((64,), (33,), (5,), (1,)), 2: ((12, 9), (1, 6)), 3: ((8, 8, 8), (9, 6, 7), (3, 1, 2))}
 
@@ -68,7 +68,9 @@ def test_coefficients_and_inverse_equal_pywavelets_wherever_offered(dims, wavele
 
 
 @pytest.mark.parametrize(("dims", "wavelet", "padding"), [
-    (1, "db3", "zero"), (1, "db6", "symmetric"), (3, "haar", "zero"), (3, "db3", "zero"), (3, "db6", "zero"),
+    (1, "db3", "zero"), (1, "db6", "symmetric"), (1, "sym8", "zero"),
+    (1, "db2", "reflect"), (1, "haar", "periodization"),
+    (3, "haar", "zero"), (3, "db3", "zero"), (3, "db6", "zero"),
     (3, "db2", "symmetric"), (3, "haar", "periodization"),
 ])  # fmt: skip
 def test_gradients_are_exact(dims, wavelet, padding):
