@@ -14,7 +14,7 @@ from amortex.data import SignalData
 from amortex.training.module import AmortizedTrainingModule
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-WHOLE = ("base.yaml", "quickstart.yaml")
+WHOLE = ("base.yaml", "quickstart.yaml", "audio.yaml", "volume.yaml")
 OTHERS = ("sweep", "compare")  # not for training
 FILES = [file.relative_to(CONFIGS) for file in sorted(CONFIGS.rglob("*.yaml")) if file.parent.name not in OTHERS]
 
