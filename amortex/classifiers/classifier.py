@@ -170,10 +170,7 @@ class Classifier(CountedModule):
         return logits, final.to(dtype), [feature_map.to(dtype) for feature_map in maps]
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Have `torch.compile` compile the network, with these arguments, when it is first used.
-
-        It may pay on a GPU, in long runs. On a CPU forward and backward passes were slower.
-        """
+        """Have `torch.compile` compile the network when it is first used. It may pay on a GPU, but was slower on CPUs."""
         self.model.compile(*args, **kwargs)
 
     def normalise(self, x: Tensor) -> Tensor:
