@@ -170,7 +170,7 @@ class Classifier(CountedModule):
         return logits, final.to(dtype), [feature_map.to(dtype) for feature_map in maps]
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Have `torch.compile` compile the network when it is first used. It may pay on a GPU, but was slower on CPUs."""
+        """Have `torch.compile` compile the network at its first use. It may pay on a GPU, but was slower on CPUs."""
         self.model.compile(*args, **kwargs)
 
     def normalise(self, x: Tensor) -> Tensor:
