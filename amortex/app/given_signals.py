@@ -87,6 +87,12 @@ def _fitted(signals: Sequence[Any], data_config: dict[str, Any], modality: Modal
             Source(path, Path(path.name)) if path is not None else _source_by_content(tensors[-1], modality.noun)
         )
     reader.give_notices()
+    lengths = sorted({tensor.shape[-1] for tensor in tensors})
+    if len(lengths) > 1:
+        raise InputError(
+            f"sounds that are explained together need one length, not {lengths[0]} and {lengths[1]} samples: give them "
+            "one by one (explain.py takes folders of any)"
+        )
     return torch.stack(tensors), sources
 
 

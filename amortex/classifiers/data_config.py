@@ -13,7 +13,7 @@ from amortex.classifiers.outputs import compute_dtype
 from amortex.core.errors import InputError, reason
 
 MOST_CHANNELS = 16  # of inputs, where they are read off a linear layer
-OF_SIGNALS = ("mean", "std", "sample_rate")  # keys of the configs of networks on sound and volumes
+OF_SIGNALS = ("mean", "std", "sample_rate", "lengths")  # keys of the configs of networks on sound and volumes
 CONVOLUTION_DIMS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
 logger = logging.getLogger(__name__)

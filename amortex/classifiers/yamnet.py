@@ -62,6 +62,7 @@ class YAMNet(nn.Module):
             "mean": (0.0,),
             "std": (1.0,),
             "sample_rate": SAMPLE_RATE,
+            "lengths": (padded_length(0), PATCH_HOP * HOP),
             "activation": "sigmoid",
             "label_names": str(FOLDER / "class_names.txt"),
         }

@@ -8,7 +8,6 @@ import torch
 from PIL import Image
 from timm.data.transforms import str_to_pil_interp
 from torch import Tensor
-from torch.nn import functional as F
 
 CROP_AREAS, CROP_RATIOS = (0.35, 1.0), (3 / 4, 4 / 3)  # ranges: share of the image's area, width to height
 CROP_ATTEMPTS = 10
@@ -52,9 +51,9 @@ class RandomCrop:
 
 
 class RandomClip:
-    """Sound ``(C, n)`` -> float32 ``(C, T)``: a random part, or a shorter sound at a random place in digital silence.
+    """Sound ``(C, n)`` -> float32 ``(C, T)``: a random part; a shorter sound is repeated. Quieter by up to 12 dB.
 
-    It is made quieter by up to 12 dB.
+    Digital silence at the end is no part of the sound: classifiers would answer "silence".
 
     Arguments:
         length: T, in samples.
@@ -64,11 +63,13 @@ class RandomClip:
         self.length = length
 
     def __call__(self, sound: Tensor, random: np.random.Generator) -> Tensor:
+        heard = sound.any(0).nonzero()
+        sound = sound[:, : int(heard[-1]) + 1] if len(heard) else sound
         spare = sound.shape[1] - self.length
-        place = int(random.integers(0, abs(spare) + 1))
+        place = int(random.integers(0, (spare if spare >= 0 else sound.shape[1]) + 1))
         gain = 10 ** (random.uniform(*GAINS) / 20)
-        clip = sound[:, place : place + self.length] if spare >= 0 else F.pad(sound, (place, -spare - place))
-        return clip * gain
+        repeated = sound.tile((1, 2 + self.length // sound.shape[1])) if spare < 0 else sound
+        return repeated[:, place : place + self.length] * gain
 
 
 class RandomShift:

@@ -59,7 +59,8 @@ class PreparedSounds:
 
     def __init__(self, data_config: dict[str, Any]) -> None:
         self.modality = modality_of(1)
-        self.reader, self.augment = SoundReader(data_config), RandomClip(data_config["input_size"][1])
+        fixed = {**data_config, "lengths": None}  # the samples of a batch have one length
+        self.reader, self.augment = SoundReader(fixed), RandomClip(data_config["input_size"][1])
 
     def read(self, file: Any) -> Tensor:
         length = LONGEST * self.reader.rate

@@ -94,15 +94,20 @@ def explain_files(request: Request, sources: Sequence[Source], writer: Writer, q
 
 
 def _batches(reader: Reader, size: int, sources: Sequence[Source]) -> Iterator[SignalBatch]:
-    for start in range(0, len(sources), size):
-        batch = SignalBatch([], [], [])
-        for source in sources[start : start + size]:
-            try:
-                batch.signals.append(reader.load(source.path))
-                batch.sources.append(source)
-            except InputError as error:
-                batch.failures.append((source, str(error)))
-        yield batch
+    """Signals in their order, at most `size` of one shape at once."""
+    batch = SignalBatch([], [], [])
+    for source in sources:
+        try:
+            signal = reader.load(source.path)
+        except InputError as error:
+            batch.failures.append((source, str(error)))
+            continue
+        if batch.signals and (len(batch.signals) == size or signal.shape != batch.signals[0].shape):
+            yield batch
+            batch = SignalBatch([], [], [])
+        batch.signals.append(signal)
+        batch.sources.append(source)
+    yield batch
 
 
 def _explain_batch(request: Request, batch: SignalBatch, writer: Writer, bar: tqdm) -> list[Row]:

@@ -29,12 +29,18 @@ def sample_rate(data_config: dict[str, Any]) -> int:
 class SoundReader:
     """Sound file -> ``(C, T)`` in [-1, 1]: mixed, resampled, cut to its start or padded with silence at its end.
 
+    A classifier's answer for a sound changes with the silence that is appended to it. So a sound keeps its own length
+    where the classifier takes any: it loses the digital silence at its end, and is padded as the classifier would.
+
     Arguments:
-        data_config: ``input_size`` ``(C, T)``, and ``sample_rate`` in Hz.
+        data_config: ``input_size`` ``(C, T)``, and ``sample_rate`` in Hz. With ``lengths``, the shortest that the
+            classifier takes and the step to the next, T is the longest; without, all sounds have T samples.
     """
 
     def __init__(self, data_config: dict[str, Any]) -> None:
         self.channels, self.length = map(int, data_config["input_size"])
+        lengths: tuple[int, int] = data_config.get("lengths") or (self.length, 1)
+        self.shortest, self.step = lengths
         self.rate = sample_rate(data_config)
         self.sounds = self.cut = self.clipped = 0
         self.longest = 0.0  # seconds
@@ -119,6 +125,12 @@ class SoundReader:
         resampled: NDArray[Any] = resample_poly(mixed, self.rate // divisor, rate // divisor, axis=1)
         return resampled
 
+    def _fitting_length(self, samples: NDArray[Any]) -> int:
+        """The shortest length that the classifier takes, and that holds all but the digital silence at the end."""
+        heard = 1 + max(np.flatnonzero(samples.any(axis=0)), default=-1)
+        steps = math.ceil(max(0, heard - self.shortest) / self.step)
+        return int(min(self.length, self.shortest + self.step * steps))
+
     def _fitted(self, samples: NDArray[Any], name: str, seconds: float) -> Tensor:
         """``(C', T')`` with as many channels and samples as the classifier takes."""
         if not np.isfinite(samples).all():
@@ -128,9 +140,10 @@ class SoundReader:
         self.sounds += 1
         if seconds * self.rate >= self.length + 1:
             self.cut, self.longest = self.cut + 1, max(self.longest, seconds)
-        signal = torch.zeros(self.channels, self.length)
         taken = samples[:, : self.length]
-        signal[:, : taken.shape[1]] = torch.from_numpy(np.ascontiguousarray(taken, np.float32))
+        signal = torch.zeros(self.channels, self._fitting_length(taken))
+        taken = np.ascontiguousarray(taken[:, : signal.shape[1]], np.float32)
+        signal[:, : taken.shape[1]] = torch.from_numpy(taken)
         return signal.clamp_(-1, 1)
 
 

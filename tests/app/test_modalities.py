@@ -14,6 +14,7 @@ from amortex.app.explain_cli import main
 from amortex.app.options import build_parser
 from amortex.core.errors import InputError
 from helpers.explaining import rows
+from helpers.signals import ToySound
 
 QUICK = ("--levels", "2", "--certificate-samples", "4", "--device", "cpu", "--quiet")
 TOYS = {
@@ -72,6 +73,19 @@ def test_kept_and_dropped_sound_add_up_to_the_sound(signals):
     np.testing.assert_allclose(kept + dropped, sound, atol=1e-6)
     assert 0 < np.square(kept).sum() < np.square(sound).sum()
     assert Image.open("out/a_panel.png").width == 1800
+
+
+def test_sounds_of_any_length_are_explained_at_their_own(signals, monkeypatch):
+    monkeypatch.setattr(ToySound, "pretrained_cfg", {"input_size": (1, 800), "lengths": (300, 100)}, raising=False)
+    for number, frames in enumerate((450, 470, 310, 7000)):
+        soundfile.write(f"audio/{number}.wav", np.full(frames, 0.1), 16000, "FLOAT")
+    assert explain("audio", "audio/0.wav", "audio/1.wav", "audio/2.wav", "audio/3.wav") == 0
+    lengths = [len(soundfile.read(f"out/{number}_kept.wav")[0]) for number in range(4)]
+    assert lengths == [500, 500, 400, 800]
+    explainer = amortex.load_explainer(modality="audio", method="wam", device="cpu", **LIBRARY["audio"])
+    assert explainer.explain("audio/2.wav").encoded.image.shape == (1, 1, 400)
+    with pytest.raises(InputError, match="one length, not 400 and 500 samples"):
+        explainer.explain(["audio/1.wav", "audio/2.wav"])
 
 
 def test_what_is_kept_of_a_volume_is_its_masked_coefficients(signals):

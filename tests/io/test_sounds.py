@@ -128,3 +128,18 @@ def test_damaged_files_end_in_one_line():
             lines += str(error).splitlines()
     assert 20 < len(lines) < 200
     assert all(line.startswith("bytes") for line in lines)
+
+
+def test_sounds_keep_their_length_where_the_classifier_takes_any(tmp_path):
+    read = SoundReader({"input_size": (1, LENGTH), "sample_rate": 16000, "lengths": (1000, 500)})
+    sound = noise(1300)[:, 0]
+    silent_end = np.concatenate([sound, np.zeros(1000)])
+    for samples, length in ((sound, 1500), (silent_end, 1500), (sound[:7], 1000), (noise(9000)[:, 0], LENGTH)):
+        file = tmp_path / "a.wav"
+        soundfile.write(file, samples, 16000, "FLOAT")
+        signal = read.load(file)
+        assert signal.shape == (1, length)
+        heard = np.zeros(length, np.float32)
+        heard[: min(length, len(samples))] = samples[:length]
+        np.testing.assert_array_equal(signal[0], heard)
+    assert read(np.zeros(3000, np.float32)).shape == (1, 1000)  # nothing but silence
