@@ -62,9 +62,11 @@ def build_request(options: argparse.Namespace) -> Request:
 def print_plan(options: argparse.Namespace, request: Request, count: int) -> None:
     """Print what is going to be explained, and at what size: trained explainers have their own."""
     if not options.quiet:
-        size = " x ".join(map(str, reversed(request.explainer.rate_distortion.classifier.input_size[1:])))
+        classifier = request.explainer.rate_distortion.classifier
+        size = " x ".join(map(str, reversed(classifier.input_size[1:])))
+        longest = "up to " if classifier.signal_config.get("lengths") else ""
         noun = MODALITIES[options.modality].noun + ("s" if count > 1 else "")
-        print(f"explaining {count} {noun} by {options.method} at {size}: {options.out}", flush=True)
+        print(f"explaining {count} {noun} by {options.method} at {longest}{size}: {options.out}", flush=True)
 
 
 def print_outcome(options: argparse.Namespace, request: Request, rows: list[dict[str, Any]], total: int) -> int:

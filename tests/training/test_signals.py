@@ -31,6 +31,7 @@ def test_an_explainer_of_digits_is_trained_and_exported(capsys):
     assert fit("volume") == 0
     run = Path("runs/volume/version_0")
     assert metrics(run, "val/objective").keys() == {1}
+    assert len(list((run / "panels").glob("*_000002.png"))) == 2
     (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("explain with it"))
     assert "--classifier" not in line  # bundled networks run no code of others
     predictor = load_predictor(last_checkpoint(run))
@@ -43,6 +44,7 @@ def test_an_explainer_of_sounds_is_trained(tmp_path):
     folder = write_sounds(tmp_path / "sounds", [3000, 5000, 9000, 4000])
     problem = ("--model.problem.input_size", "[1, 16000]", "--model.problem.levels", "4")
     assert fit("audio", "--data.train", str(folder), *problem) == 0
+    assert len(list(Path("runs/audio/version_0/panels").glob("*_000002.png"))) == 2
     predictor = load_predictor(last_checkpoint(Path("runs/audio/version_0")))
     rd = predictor.rate_distortion
     assert (rd.value_range, rd.classifier.name, predictor.decoder.dims) == ((-1.0, 1.0), "yamnet", 1)

@@ -12,12 +12,16 @@ from torch import Tensor
 
 from amortex.amortized.predictor import Prediction
 from amortex.core.errors import InputError
-from amortex.explainers.base import Explanation, picture
 from amortex.explaining.figures import png
-from amortex.explaining.plots import panel, training_curve
+from amortex.explaining.plots import training_curve
+from amortex.explaining.results import ExplanationResult
+from amortex.explaining.views import view_of
 from amortex.io.files import write_atomically
+from amortex.io.finding import Source
 from amortex.rate_distortion.pipeline import RateDistortion, class_probability
 from amortex.training.module import AmortizedTrainingModule
+
+PANEL_SAMPLES = 16  # of the certificate above a panel
 
 
 class ValidationRow(NamedTuple):
@@ -81,22 +85,21 @@ class PanelLogger(Callback):
             self.rows.append(row)
             if len(self.masks) < self.images:
                 self.masks.append(mask[index].cpu())
-                if len(encoded.layout.size) == 2:  # panels show images
-                    self.panels[name] = self._panel(rd, prediction, mask, index, row, pl_module.global_step)
+                self.panels[name] = self._panel(rd, prediction, mask, index, pl_module.global_step)
 
-    def _panel(
-        self, rd: RateDistortion, prediction: Prediction, mask: Tensor, index: int, row: ValidationRow, step: int
-    ) -> bytes:
-        """Panel of one image of a batch as a PNG file; `mask` is ``(B, k)``."""
-        encoded, shown = prediction.encoded.of(slice(index, index + 1)), mask[index : index + 1]
-        explanation = picture(rd, Explanation(encoded, shown, shown))[0]
-        title = [
-            f"{row.class_name}  ({row.probability:.1%})",
-            f"amortized, step {step}, $\\lambda k$ = {self.lambda_k:g}    rate {row.rate:.2%}    "
-            f"distortion {row.distortion:.3f}    class {'' if row.retained else 'not '}retained",
-        ]
-        entries = shown[0].cpu()
-        return png(panel(encoded.image[0].cpu(), explanation.cpu(), entries, entries, encoded.layout, title))
+    def _panel(self, rd: RateDistortion, prediction: Prediction, mask: Tensor, index: int, step: int) -> bytes:
+        """Panel of one input of a batch as ``explain.py`` draws it, as a PNG file; `mask` is ``(B, k)``."""
+        one = slice(index, index + 1)
+        settings = {
+            "method": f"amortized, step {step}", "explainer_lambda_k": self.lambda_k, "explainer_seed": 0,
+            "certificate_samples": PANEL_SAMPLES,
+        }  # fmt: skip
+        result = ExplanationResult(
+            prediction.encoded.of(one), mask[one], mask[one], rate_distortion=rd, settings=settings,
+            sources=[Source(Path(), Path())], seconds=0.0,
+        )  # fmt: skip
+        result.certificate()
+        return png(view_of(result).draw(result, 0))
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero or trainer.sanity_checking:
