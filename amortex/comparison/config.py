@@ -9,7 +9,7 @@ from amortex.core.catalog import check_name
 from amortex.core.errors import InputError
 from amortex.explainers import METHODS
 
-SECTIONS = ("methods", "leakage", "sanity", "scales", "effort", "grid")
+SECTIONS = ("methods", "leakage", "sanity", "scales", "effort", "grid", "noise", "overlap")
 DEFAULT_METHODS = ("cartoonx", "pixel_rde", "wam_sg", "wam_ig", "minimal", "saliency", "smoothgrad",
                    "integrated_gradients", "guided_backprop", "lrp", "gradcam", "gradcam_pp", "guided_gradcam", "lime",
                    "random_pixels", "random_wavelets", "magnitude", "sensitivity")  # fmt: skip
@@ -36,7 +36,8 @@ class ComparisonConfig:
 
     Arguments:
         sections: what to measure: ``methods`` (tables and curves), ``leakage``, ``sanity``, ``scales``, ``effort``
-            (quality against compute) and ``grid`` (CartoonX's settings).
+            (quality against compute), ``grid`` (CartoonX's settings), ``noise`` and ``overlap`` (what explanations keep
+            of signals in white noise, and of two signals at once).
         methods: exact, classical and trivial methods, by the names that `explain.py` knows.
         explainers: trained explainers, checkpoints or release folders, by the name of their row.
         finetune_steps: numbers of CartoonX steps that continue from trained explainers; a row for each, beside the row
@@ -44,6 +45,7 @@ class ComparisonConfig:
         training_seconds: what training each explainer took, by its name, for the break-even.
         leakage_methods: methods of the section ``leakage``.
         sanity_methods: methods of the section ``sanity``.
+        mixture_methods: methods of the sections ``noise`` and ``overlap``.
         lambda_k: sparsity weights of RDE methods and trained explainers; a row for each.
         effort_lambda_k: sparsity weights of the section ``effort``.
         effort_budgets: classifier passes per image of the section ``effort``.
@@ -70,6 +72,7 @@ class ComparisonConfig:
     training_seconds: dict[str, float] | None = None
     leakage_methods: tuple[str, ...] = ("cartoonx", "wam_sg", "gradcam")
     sanity_methods: tuple[str, ...] = ("wam_sg", "wam_ig")
+    mixture_methods: tuple[str, ...] = ("wam_sg", "wam_ig", "cartoonx", "random_wavelets")
     lambda_k: tuple[float, ...] = (5.0,)
     effort_lambda_k: tuple[float, ...] = (1.0, 2.5, 5.0, 10.0)
     effort_budgets: tuple[int, ...] = (4, 16, 34, 64, 124, 256)
@@ -91,7 +94,7 @@ class ComparisonConfig:
             raise InputError("effort_lambda_k must be above 0, and effort_budgets at least 1")
         for section in self.sections:
             check_name("section", section, SECTIONS)
-        for method in (*self.methods, *self.leakage_methods, *self.sanity_methods):
+        for method in (*self.methods, *self.leakage_methods, *self.sanity_methods, *self.mixture_methods):
             check_name("method", method, METHODS)
         for name in self.training_seconds or {}:
             if name not in (self.explainers or {}) or "cartoonx" not in self.methods or "methods" not in self.sections:

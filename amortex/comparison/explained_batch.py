@@ -2,12 +2,14 @@
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from amortex.comparison.cache import ResultCache
 from amortex.comparison.methods import Method
+from amortex.comparison.mixtures import Mixture, PartnersOf, overlapped, with_white_noise
 from amortex.comparison.stopwatch import Stopwatch, synchronise
 from amortex.explainers.base import Explanation
 
@@ -38,17 +40,40 @@ class ExplainedBatch:
         image: ``(B, C, *size)``.
         cache: where costly explanations are kept.
         stopwatch: times what is made.
+        partners: finds the other signals of the mixture ``overlap``.
     """
 
-    def __init__(self, image: Tensor, cache: ResultCache, stopwatch: Stopwatch) -> None:
-        self.image, self.cache, self.stopwatch = image, cache, stopwatch
-        self.digests = cache.digests(image)
+    def __init__(
+        self, image: Tensor, cache: ResultCache, stopwatch: Stopwatch, partners: PartnersOf | None = None
+    ) -> None:
+        self.image, self.cache, self.stopwatch, self.partners = image, cache, stopwatch, partners
         self._explanations: dict[str, TimedExplanation] = {}
+        self._mixed: dict[str, MixedBatch] = {}
+
+    @cached_property
+    def digests(self) -> list[str]:
+        """What the cache knows each image by."""
+        return self.cache.digests(self.image)
 
     @property
     def device(self) -> str:
         """Its type. Cached results belong to it, because seconds are measured, too."""
         return self.image.device.type
+
+    def mixed(self, name: str, value_range: tuple[float, float]) -> "MixedBatch":
+        """The images in one of the `MIXTURES`, made once per batch.
+
+        Raises:
+            InputError: no partner can be found.
+        """
+        if name not in self._mixed:
+            if name == "noise":
+                mixture = with_white_noise(self.image, value_range)
+            else:
+                assert self.partners is not None, "overlap needs partners"
+                mixture = overlapped(self.image, self.partners(self.image), value_range)
+            self._mixed[name] = MixedBatch(self, mixture)
+        return self._mixed[name]
 
     def explain(self, method: Method, target: Tensor | None = None) -> TimedExplanation:
         """Explanations by a method, made once per batch; `target` ``(B,)`` for other than the predicted classes."""
@@ -86,3 +111,20 @@ class ExplainedBatch:
         synchronise(image.device)
         seconds = (time.perf_counter() - start) / len(image)
         return TimedExplanation(explanation, image.new_full((len(image),), seconds), counter.per_image.to(image))
+
+
+class MixedBatch(ExplainedBatch):
+    """Mixtures, and their explanations so far.
+
+    Arguments:
+        clean: the images that are their targets.
+        mixture: of them.
+    """
+
+    def __init__(self, clean: ExplainedBatch, mixture: Mixture) -> None:
+        super().__init__(mixture.signal, clean.cache, clean.stopwatch)
+        self.clean, self.target = clean, mixture.target
+
+    @cached_property
+    def digests(self) -> list[str]:
+        return self.cache.digests(torch.cat([self.image, self.target], 1))  # what is measured depends on both

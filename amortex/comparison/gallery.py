@@ -1,4 +1,4 @@
-"""Explanations of images side by side, as pictures."""
+"""Explanations side by side: images as pictures in a grid, sounds and volumes as files and panels of each method."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,30 +19,25 @@ MOST_COLUMNS = 7
 BRIGHTEST_SHARE = 0.01  # of the pixels of a heat map, which are white
 
 
-def write_gallery(
-    folder: Path,
-    batch: ExplainedBatch,
-    methods: Sequence[Method],
-    grid_methods: Sequence[Method],
-    numbers: Mapping[int, int],
-) -> list[str]:
-    """Write ``gallery/NUMBER.png`` for images of a batch, and ``gallery/settings_NUMBER.png`` for CartoonX's settings.
+def write_grids(
+    folder: Path, batch: ExplainedBatch, methods: Sequence[Method], numbers: Mapping[int, int], prefix: str = ""
+) -> dict[str, str]:
+    """Write ``gallery/PREFIX NUMBER.png`` for images of a batch.
 
     `numbers` maps positions in the batch to numbers of images ``(C, H, W)``. Explanations by masks are shown as such,
-    pixel attributions as heat maps. Returns the files that are written, relative to `folder`.
+    pixel attributions as heat maps. Returns what the report shows, by keys that put the images in order.
     """
-    written = []
+    if not methods:
+        return {}
     (folder / "gallery").mkdir(exist_ok=True)
-    for prefix, shown in (("", methods), ("settings_", grid_methods)):
-        if not shown:
-            continue
-        labelled = [(method.name, explanation_pictures(batch, method)) for method in shown]
-        for position, number in numbers.items():
-            tiles = [("image", batch.image[position].permute(1, 2, 0).cpu())]
-            tiles += [(label, pictures[position].cpu()) for label, pictures in labelled]
-            written.append(f"gallery/{prefix}{number}.png")
-            write_atomically(folder / written[-1], png(picture_grid(tiles)))
-    return written
+    labelled, entries = [(method.name, explanation_pictures(batch, method)) for method in methods], {}
+    for position, number in numbers.items():
+        tiles = [("image", batch.image[position].permute(1, 2, 0).cpu())]
+        tiles += [(label, pictures[position].cpu()) for label, pictures in labelled]
+        path = f"gallery/{prefix}{number}.png"
+        write_atomically(folder / path, png(picture_grid(tiles)))
+        entries[f"{prefix}{number:06}"] = f"![explanations]({path})"
+    return entries
 
 
 @torch.no_grad()

@@ -12,9 +12,12 @@ from amortex.amortized.checkpoints import load_predictor
 from amortex.comparison.cache import ResultCache
 from amortex.comparison.config import ComparisonConfig
 from amortex.comparison.explained_batch import ExplainedBatch
-from amortex.comparison.gallery import write_gallery
+from amortex.comparison.gallery import write_grids
+from amortex.comparison.mixture_studies import targeted
+from amortex.comparison.mixtures import Partners
 from amortex.comparison.plan import Plan
-from amortex.comparison.report import ComparisonResults, write_report
+from amortex.comparison.report import ComparisonResults, Context, write_report
+from amortex.comparison.signal_gallery import write_signals
 from amortex.comparison.stopwatch import Stopwatch
 from amortex.comparison.study import Measurements
 from amortex.comparison.tables import ComparisonTables
@@ -31,7 +34,7 @@ NOT_FINITE = "the classifier's output is not finite"
 
 
 class Comparison(lightning.LightningModule):
-    """Compares explainers on the validation images of an `SignalData`, and leaves a report.
+    """Compares explainers on the validation signals of a `SignalData`, and leaves a report.
 
     Arguments:
         problem: what is explained, and how masks are measured; its distortion is the objective of RDE methods.
@@ -56,9 +59,10 @@ class Comparison(lightning.LightningModule):
         self.tables = ComparisonTables(self.config, self.plan.studies)
         self.cache = ResultCache(None if self.config.cache is None else Path(self.config.cache))
         self.stopwatch, self.folder = Stopwatch(), Path(self.config.out)
-        self.unavailable: dict[tuple[str, str], str] = {}  # section and row -> why
+        self.unavailable = dict(self.plan.unavailable)  # section and row -> why
         self.failed: dict[str, str] = {}  # name of an image -> why it is left out
-        self.pictures: list[str] = []  # files of the gallery
+        self.gallery: dict[str, str] = {}  # what the report shows of images
+        self.partners: Partners | None = None
 
     @property
     def data_config(self) -> dict[str, Any]:
@@ -68,6 +72,8 @@ class Comparison(lightning.LightningModule):
     def on_test_start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._image_rows(self.global_rank).write_text("")
+        loader: Any = self.trainer.test_dataloaders
+        self.partners = Partners(loader.dataset, self.classifier)
 
     def _image_rows(self, rank: int) -> Path:
         """The file of what a process measured of each image."""
@@ -78,11 +84,13 @@ class Comparison(lightning.LightningModule):
         with self.stopwatch.counter.watch(self.classifier):
             image, names, indices = self._usable(batch)
             if len(image):
-                explained = ExplainedBatch(image, self.cache, self.stopwatch)
+                partners = self.partners
+                others = None if partners is None else lambda signals: partners.of(signals, indices)
+                explained = ExplainedBatch(image, self.cache, self.stopwatch, others)
                 measurements = self._measure(explained)
                 self.tables.update(measurements, bootstrap_seeds(image))
                 self._write_rows(names, measurements)
-                self._write_gallery(explained, indices, measurements)
+                self._write_gallery(explained, names, indices, measurements)
 
     @torch.no_grad()
     def _usable(self, batch: dict[str, Any]) -> tuple[Tensor, list[str], list[int]]:
@@ -113,29 +121,49 @@ class Comparison(lightning.LightningModule):
                     file.write(json.dumps({"image": name, "table": section, "row": row, **values}) + "\n")
 
     def _write_gallery(
-        self, batch: ExplainedBatch, numbers: list[int], measurements: dict[tuple[str, str], Measurements]
+        self,
+        batch: ExplainedBatch,
+        names: list[str],
+        numbers: list[int],
+        measurements: dict[tuple[str, str], Measurements],
     ) -> None:
+        """Files of the first images, by the methods that explain them."""
         shown = {position: number for position, number in enumerate(numbers) if number < self.config.gallery}
-        if shown:
-            with self.stopwatch.section("pictures"):
-                methods = [method for method in self.plan.methods if ("native", method.name) in measurements]
-                self.pictures += write_gallery(self.folder, batch, methods, self.plan.grid_methods, shown)
+        if not shown:
+            return
+        with self.stopwatch.section("pictures"):
+            methods = [method for method in self.plan.methods if ("native", method.name) in measurements]
+            if batch.image.ndim == 4:
+                self.gallery |= write_grids(self.folder, batch, methods, shown)
+                self.gallery |= write_grids(self.folder, batch, self.plan.grid_methods, shown, "settings_")
+                return
+            signals = {position: (number, names[position]) for position, number in shown.items()}
+            self.gallery |= write_signals(self.folder, batch, methods, signals)
+            for section, candidates in self.plan.mixture_methods.items():
+                of_section = [targeted(method) for method in candidates if (section, method.name) in measurements]
+                if of_section:
+                    rd = of_section[0].explainer.rate_distortion
+                    classes = rd.encode(batch.image).target
+                    mixed = batch.mixed(section, rd.value_range)
+                    self.gallery |= write_signals(self.folder, mixed, of_section, signals, section, classes)
 
     def on_test_epoch_end(self) -> None:
         tables, gaps, break_evens = self.tables.compute(), self.tables.gaps(), self.tables.break_evens()
         unreadable = getattr(cast(Any, self.trainer).datamodule, "left_out", {})
         left_out = {**{name: f"not a readable image ({why})" for name, why in unreadable.items()}, **self.failed}
-        unavailable, failed, pictures = map(gather, (self.unavailable, left_out, self.pictures))
+        unavailable, failed, galleries = map(gather, (self.unavailable, left_out, self.gallery))
         if not self.trainer.is_global_zero:
             return
         reasons = {key: reason for part in unavailable for key, reason in part.items()}
         for section, name in reasons:  # what other batches or devices found is no mean over the images
-            tables[section][name] = dict.fromkeys(tables[section][name], Interval(torch.nan, torch.nan, torch.nan, 0))
+            table = tables.get(section, {})
+            table[name] = dict.fromkeys(table.get(name, {}), Interval(torch.nan, torch.nan, torch.nan, 0))
         results = ComparisonResults(
             tables, gaps, break_evens, reasons, {name: why for part in failed for name, why in part.items()},
-            sorted(name for part in pictures for name in part),
+            [text for _, text in sorted(entry for part in galleries for entry in part.items())],
         )  # fmt: skip
-        write_report(self.folder, results, self.problem, self.config, self.plan.methods, self.stopwatch)
+        context = Context(self.problem, self.config, self.plan.methods, self.classifier.data_config)
+        write_report(self.folder, results, context, self.stopwatch)
         with open(self.folder / "images.jsonl", "w", encoding="utf-8") as file:
             for rank in range(self.trainer.world_size):
                 file.write(self._image_rows(rank).read_text(encoding="utf-8"))

@@ -1,7 +1,8 @@
 """From settings to methods and studies: what a comparison measures."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from math import nan
 from typing import Any
 
@@ -11,6 +12,8 @@ from amortex.classifiers.classifier import Classifier
 from amortex.comparison.config import ComparisonConfig, row_name
 from amortex.comparison.effort import effort_studies
 from amortex.comparison.methods import Method
+from amortex.comparison.mixture_studies import mixture_study
+from amortex.comparison.mixtures import MIXTURES
 from amortex.comparison.studies import (
     MetricSuite,
     grid_studies,
@@ -21,13 +24,13 @@ from amortex.comparison.studies import (
     scale_study,
 )
 from amortex.comparison.study import Study
+from amortex.core.errors import InputError
 from amortex.explainers import METHODS, build_explainer
 from amortex.explainers.rde import RDE
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.rate_distortion.problem import Problem
-from amortex.transforms import TRANSFORMS
 
-SECTION_LAMBDA_K = 5.0  # of the sections leakage, sanity and grid, whose methods have one row each
+SECTION_LAMBDA_K = 5.0  # of the sections leakage, sanity, grid, noise and overlap: their methods have one row each
 GRID: dict[str, Sequence[Any]] = {
     "lambda_k": (1.0, 2.5, 5.0, 10.0, 20.0),
     "obfuscation": ("gaussian", "uniform", "zero", "constant", "blur"),
@@ -48,23 +51,29 @@ class Plan:
     Attributes:
         methods: rows of the section ``methods``.
         grid_methods: rows of the section ``grid``.
+        mixture_methods: rows of the sections ``noise`` and ``overlap``, by section.
         studies: the rows of all sections.
+        unavailable: section and row -> why there is no such method for this classifier and its signals.
     """
 
     def __init__(
         self, config: ComparisonConfig, problem: Problem, classifier: Classifier, predictors: dict[str, MaskPredictor]
     ) -> None:
         self.config, self.problem, self.classifier, self.predictors = config, problem, classifier, predictors
-        self.methods = [method for name in config.methods for method in self._untrained(name, config.lambda_k)]
-        self.methods += self._trained(config.lambda_k, [0, *config.finetune_steps], learned=True)
+        self.unavailable: dict[tuple[str, str], str] = {}
+        self.wavelets = self.rate_distortion("wavelet")  # an error here is of the problem, not of a method
+        self.methods: list[Method] = []
         self.grid_methods: list[Method] = []
+        self.mixture_methods: dict[str, list[Method]] = {}
         self.studies = list(self._studies())
 
     def _studies(self) -> Iterator[Study]:
         config, protocol, sections = self.config, self.config.protocol, self.config.sections
-        wavelets = self.rate_distortion("wavelet")
         if "methods" in sections:
-            suites = {name: MetricSuite(self.rate_distortion(name), protocol) for name in TRANSFORMS}
+            steps = [0, *config.finetune_steps]
+            self.methods = self._section_methods("native", config.methods, config.lambda_k, steps)
+            transforms = {method.transform.name for method in self.methods} | {"wavelet"}
+            suites = {name: MetricSuite(self.rate_distortion(name), protocol) for name in sorted(transforms)}
             # with several lambda_k, rankings have an objective for none of them
             lambda_k = config.lambda_k[0] if len(config.lambda_k) == 1 else nan
             for method in self.methods:
@@ -74,36 +83,59 @@ class Plan:
                     yield mapped_study(method, suites["wavelet"], lambda_k)
         if "leakage" in sections:
             # the predictor guesses rates for predicted classes only: those for others have to be measured
-            for method in self._section_methods(config.leakage_methods, select_rate=True):
+            for method in self._section_methods("leakage", config.leakage_methods, select_rate=True):
                 yield leakage_study(method, protocol)
         if "sanity" in sections:
-            for method in self._section_methods(config.sanity_methods):
+            for method in self._section_methods("sanity", config.sanity_methods):
                 yield sanity_study(method)
         if "scales" in sections:
-            yield scale_study(wavelets, protocol)
+            yield scale_study(self.wavelets, protocol)
         if "effort" in sections:
             yield from effort_studies(
-                wavelets, self.predictors, config.samples, config.effort_lambda_k, config.effort_budgets, config.seed
+                self.wavelets,
+                self.predictors,
+                config.samples,
+                config.effort_lambda_k,
+                config.effort_budgets,
+                config.seed,
             )
         if "grid" in sections:
             for study, method in grid_studies(self._grid_method, GRID, protocol):
                 self.grid_methods.append(method)
                 yield study
+        for section in MIXTURES:
+            if section in sections:
+                self.mixture_methods[section] = self._section_methods(section, config.mixture_methods)
+                for method in self.mixture_methods[section]:
+                    yield mixture_study(section, method, protocol)
 
     def rate_distortion(self, transform: str, **changes: Any) -> RateDistortion:
         """The pipeline over a transform, with other fields of the problem, too."""
         return replace(self.problem, transform=transform, **changes).build(self.classifier)
 
-    def _untrained(self, name: str, all_lambda_k: Sequence[float]) -> Iterator[Method]:
+    def _available(self, section: str, row: str, build: Callable[[], Method]) -> Method | None:
+        """The method, or None: the report says why it is not defined for this classifier or its signals."""
+        try:
+            return build()
+        except InputError as error:
+            self.unavailable[section, row] = str(error)
+            return None
+
+    def _untrained(self, section: str, name: str, all_lambda_k: Sequence[float]) -> Iterator[Method]:
         """An exact, classical or trivial method; with a sparsity weight, once for each."""
-        entry, seed = METHODS[name], self.config.seed
-        rd = self.rate_distortion(entry.transform)
-        if "lambda_k" not in entry.options:
-            yield Method(name, build_explainer(name, rd, seed=seed), entry.kind)
-            return
-        for lambda_k in all_lambda_k:
-            explainer = build_explainer(name, rd, lambda_k=lambda_k, preset=self.config.preset, seed=seed)
-            yield Method(row_name(name, lambda_k, all_lambda_k), explainer, entry.kind, lambda_k)
+        entry, weighted = METHODS[name], "lambda_k" in METHODS[name].options
+
+        def build(row: str, lambda_k: float | None) -> Method:
+            options = {"lambda_k": lambda_k, "preset": self.config.preset} if weighted else {}
+            rd = self.rate_distortion(entry.transform)
+            explainer = build_explainer(name, rd, seed=self.config.seed, **options)
+            return Method(row, explainer, entry.kind, lambda_k)
+
+        for lambda_k in all_lambda_k if weighted else (None,):
+            row = name if lambda_k is None else row_name(name, lambda_k, all_lambda_k)
+            method = self._available(section, row, partial(build, row, lambda_k))
+            if method is not None:
+                yield method
 
     def _trained(
         self,
@@ -127,12 +159,21 @@ class Plan:
                 for row, explainer in rows.items():
                     yield Method(row_name(row, lambda_k, all_lambda_k), explainer, "amortized", lambda_k)
 
-    def _section_methods(self, names: Sequence[str], select_rate: bool = False) -> Iterator[Method]:
-        """Methods of a section that compares them at one sparsity weight."""
-        for name in names:
-            yield from self._untrained(name, [SECTION_LAMBDA_K])
-        yield from self._trained([SECTION_LAMBDA_K], [0], select_rate, learned=True)
+    def _section_methods(
+        self,
+        section: str,
+        names: Sequence[str],
+        all_lambda_k: Sequence[float] = (SECTION_LAMBDA_K,),
+        finetune_steps: Sequence[int] = (0,),
+        select_rate: bool = False,
+    ) -> list[Method]:
+        """Methods of a section, and the trained explainers."""
+        methods = [method for name in names for method in self._untrained(section, name, all_lambda_k)]
+        return [*methods, *self._trained(all_lambda_k, finetune_steps, select_rate, learned=True)]
 
-    def _grid_method(self, name: str, lambda_k: float = SECTION_LAMBDA_K, **changes: Any) -> Method:
-        rd = self.rate_distortion("wavelet", **changes)
-        return Method(name, RDE(rd, lambda_k, self.config.preset, seed=self.config.seed), "exact", lambda_k)
+    def _grid_method(self, name: str, lambda_k: float = SECTION_LAMBDA_K, **changes: Any) -> Method | None:
+        def build() -> Method:
+            rd = self.rate_distortion("wavelet", **changes)
+            return Method(name, RDE(rd, lambda_k, self.config.preset, seed=self.config.seed), "exact", lambda_k)
+
+        return self._available("grid", name, build)

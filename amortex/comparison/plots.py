@@ -33,8 +33,8 @@ Kinds = Mapping[str, str]  # row -> kind of its method
 Style = dict[str, Any]
 
 
-def all_plots(tables: Mapping[str, Table], kinds: Kinds) -> dict[str, Figure]:
-    """The plots that the tables have values for, by name."""
+def all_plots(tables: Mapping[str, Table], kinds: Kinds, scales: Sequence[str]) -> dict[str, Figure]:
+    """The plots that the tables have values for, by name; `scales` are called so, the low-pass first."""
     figures: dict[str, Figure] = {}
     native, mapped = tables.get("native", {}), tables.get("mapped", {})
     if native:
@@ -47,7 +47,7 @@ def all_plots(tables: Mapping[str, Table], kinds: Kinds) -> dict[str, Figure]:
         rows = {**{name: row for name, row in native.items() if "scale_0" in row}, **mapped}
         figures["mapped"] = curve_plot(rows, kinds, "l2@", ("rate kept", DISTANCE), logarithmic=True)
     if "scales" in tables:
-        figures["scales"] = scale_plot(tables["scales"]["without"], native, kinds)
+        figures["scales"] = scale_plot(tables["scales"]["without"], native, kinds, scales)
     if "effort" in tables:
         figures["effort"] = effort_plot(tables["effort"])
     if "grid" in tables:
@@ -100,17 +100,18 @@ def operating_point_plot(table: Table, kinds: Kinds) -> Figure:
     return figure
 
 
-def scale_plot(without: dict[str, Interval], native: Table, kinds: Kinds) -> Figure:
+def scale_plot(without: dict[str, Interval], native: Table, kinds: Kinds, names: Sequence[str]) -> Figure:
     """Distortion without each scale as bars, shares of relevance as lines."""
     figure, axis = _one_axis(height=4.2)
     low_pass, *details = without  # level 1, the finest, comes first
-    columns, labels = [low_pass, *details[::-1]], ["low", *(column.removeprefix("scale_") for column in details[::-1])]
+    columns, labels = [low_pass, *details[::-1]], [names[0], *names[:0:-1]]
     heights = [without[column].mean for column in columns]
     axis.bar(labels, heights, color="#dddddd", label="distortion without it", width=0.7)
     rows = {name: row for name, row in native.items() if "scale_0" in row and kinds.get(name) != "trivial"}
     for name, style in line_styles(list(rows), kinds).items():
         shares = [rows[name][column].mean for column in columns]
         axis.plot(labels, shares, label=f"share: {name}", **{"marker": "o", **style})
+    axis.tick_params(axis="x", rotation=30)
     _finish(figure, axis, ("scale, coarse to fine", "distortion; share of relevance"))
     return figure
 

@@ -1,82 +1,31 @@
-"""The report of a comparison: ``report.md``, tables as CSV, and plots."""
+"""The report of a comparison: ``report.md`` and ``report.html``, tables as CSV, and plots."""
 
 import csv
 import io
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 from amortex.comparison import plots
 from amortex.comparison.config import ComparisonConfig
+from amortex.comparison.headings import FURTHER_HEADINGS, GAP_HEADING, HEADINGS, Heading
 from amortex.comparison.methods import Method
+from amortex.comparison.page import as_page
 from amortex.comparison.stopwatch import Stopwatch
 from amortex.comparison.tables import Table
+from amortex.core.modalities import Modality, modality_of
 from amortex.core.noise_streams import EVALUATION_SEED
+from amortex.core.scales import level_labels
 from amortex.core.version import __version__
 from amortex.explaining.figures import png
 from amortex.io.files import write_atomically
+from amortex.io.sounds import sample_rate
 from amortex.metrics import Interval
 from amortex.metrics.functional import CANNY_OPTIONS
 from amortex.rate_distortion.problem import Problem
 
-CURVE_COLUMNS = ("l2_area", "l2_log_area", "l2@0.02", "l2@0.05", "l2@0.1", "l2@0.2", "retained@0.2", "out_l2_area",
-                 "best_objective")  # fmt: skip
 LONGEST_SECTIONS = 12  # that the report lists
-
-
-class Heading(NamedTuple):
-    """What stands above a table, and the columns that it shows: none means all."""
-
-    title: str
-    text: str = ""
-    columns: tuple[str, ...] = ()
-
-
-HEADINGS = {
-    "native": Heading(
-        "Each method in its own basis",
-        "Pixel methods rank pixels, wavelet methods coefficients; `best_objective` is J at each image's best rate.",
-        (*CURVE_COLUMNS, "seconds", "passes"),
-    ),
-    "mapped": Heading(
-        "Pixel methods, mapped to wavelet coefficients",
-        "The relevance of a coefficient is its magnitude times the mean relevance of the pixels in its support.",
-        CURVE_COLUMNS,
-    ),
-    "leakage": Heading(
-        "Class leakage",
-        "Probability of the predicted class under its mask, and of another class under the mask that explains that. "
-        "Learned steps are for predicted classes: the other class's mask is that of one pass.",
-        ("own", "other"),
-    ),
-    "sanity": Heading(
-        "Sanity: the classifier randomised from the output on",
-        "Rank correlation with the original within wavelet levels, weights shuffled up to the named layer.",
-    ),
-    "scales": Heading("Distortion where noise replaces one scale alone", "Scale 0 is the low-pass, 1 the finest."),
-    "effort": Heading(
-        "The objective for a budget of classifier passes",
-        "J at each lambda_k; behind @ the budget per image, in the last column what was used of it.",
-    ),
-    "grid": Heading(
-        "CartoonX's settings, each varied alone",
-        "Measured with the obfuscation and distortion of the setting; l2 is common to all.",
-        ("rate", "distortion", "l2", "retained"),
-    ),
-}
-MASK_HEADING = Heading(
-    "Masks as they are",
-    columns=("rate", "distortion", "l2", "objective", "retained", "retention", "cp_pixels", "cp_coefficients",
-             "cp_entropy", "hallucination"),
-)  # fmt: skip
-RANKING_HEADING = Heading(
-    "Insertion, deletion, faithfulness, mu-fidelity", columns=("insertion", "deletion", "faithfulness", "mu_fidelity")
-)
-FURTHER_HEADINGS = {"native": (MASK_HEADING, RANKING_HEADING), "mapped": (RANKING_HEADING,)}
-GAP_HEADING = Heading(
-    "Amortization gap", "Mean J over that of CartoonX `converged`, images and lambda_k pooled.", ("gap", "median_ratio")
-)
 
 
 @dataclass(frozen=True)
@@ -89,7 +38,7 @@ class ComparisonResults:
         break_evens: explainer -> images to break even.
         unavailable: section and method -> why it cannot explain this classifier.
         failed: name of an image that was left out -> why.
-        pictures: files of the gallery.
+        gallery: paragraphs about single images.
     """
 
     tables: dict[str, Table]
@@ -97,7 +46,7 @@ class ComparisonResults:
     break_evens: dict[str, Interval]
     unavailable: dict[tuple[str, str], str]
     failed: dict[str, str]
-    pictures: list[str]
+    gallery: list[str]
 
     @property
     def images(self) -> int:
@@ -106,35 +55,61 @@ class ComparisonResults:
         return max((interval.images for row in rows for interval in row.values()), default=0)
 
 
-def write_report(
-    folder: Path,
-    results: ComparisonResults,
-    problem: Problem,
-    config: ComparisonConfig,
-    methods: Sequence[Method],
-    stopwatch: Stopwatch,
-) -> None:
+@dataclass(frozen=True)
+class Context:
+    """What was compared, and how.
+
+    Arguments:
+        problem: what was explained.
+        config: settings of the comparison.
+        methods: rows of the section ``methods``.
+        data_config: of the classifier.
+    """
+
+    problem: Problem
+    config: ComparisonConfig
+    methods: Sequence[Method]
+    data_config: dict[str, Any]
+
+    @property
+    def modality(self) -> Modality:
+        """The kind of signals."""
+        return modality_of(len(self.data_config["input_size"]) - 1)
+
+    @property
+    def scales(self) -> list[str]:
+        """What the scales are called: the low-pass, then level 1 (finest) to the coarsest."""
+        rate = sample_rate(self.data_config) if self.modality.dims == 1 else None
+        return level_labels(self.problem.levels or 0, self.modality.unit, rate)
+
+
+def write_report(folder: Path, results: ComparisonResults, context: Context, stopwatch: Stopwatch) -> None:
     """Write the report, the tables and the plots into `folder`."""
     for section, table in results.tables.items():
         write_atomically(folder / f"{section}.csv", as_csv(table).encode())
-    figures = plots.all_plots(results.tables, {method.name: method.kind for method in methods})
+    figures = plots.all_plots(results.tables, {method.name: method.kind for method in context.methods}, context.scales)
     for name, figure in figures.items():
         write_atomically(folder / f"{name}.png", png(figure))
     parts = [
         "# Comparison of explanations",
-        protocol_text(results, problem, config),
-        *result_texts(results),
+        protocol_text(results, context),
+        *result_texts(results, context.modality),
         *(f"![{plots.CAPTIONS[name]}]({name}.png)\n\n*{plots.CAPTIONS[name]}*" for name in figures),
-        *(f"![explanations]({path})" for path in results.pictures),
+        *(["## Gallery"] if results.gallery else []),
+        *results.gallery,
         time_text(stopwatch),
     ]
-    write_atomically(folder / "report.md", ("\n\n".join(parts) + "\n").encode())
+    text = "\n\n".join(parts) + "\n"
+    write_atomically(folder / "report.md", text.encode())
+    write_atomically(folder / "report.html", as_page(text).encode())
 
 
-def result_texts(results: ComparisonResults) -> Iterator[str]:
+def result_texts(results: ComparisonResults, modality: Modality) -> Iterator[str]:
     """What is missing, all tables, and when training has paid for itself."""
-    if results.unavailable:
-        reasons = {name: reason for (_, name), reason in results.unavailable.items()}
+    reasons = {name: reason for (_, name), reason in results.unavailable.items()}
+    if modality.dims != 2 and "native" in results.tables:
+        reasons["hallucination"] = f"it counts the edges of pictures, and {modality.noun}s have none"
+    if reasons:
         yield "## Not available for this classifier"
         yield "\n".join(f"- `{name}`: {reason}" for name, reason in reasons.items())
     if results.failed:
@@ -149,7 +124,7 @@ def result_texts(results: ComparisonResults) -> Iterator[str]:
             yield from table_texts("###", GAP_HEADING, results.gaps)
     for name, images in results.break_evens.items():
         bounds = f"{images.low:,.0f} to {images.high:,.0f}"
-        yield f"Training of {name} has paid for itself after {images.mean:,.0f} images ({bounds})."
+        yield f"Training of {name} has paid for itself after {images.mean:,.0f} {modality.noun}s ({bounds})."
 
 
 def table_texts(level: str, heading: Heading, table: Table, unavailable: Collection[str] = ()) -> Iterator[str]:
@@ -160,17 +135,21 @@ def table_texts(level: str, heading: Heading, table: Table, unavailable: Collect
     yield as_markdown(table, heading.columns, unavailable)
 
 
-def protocol_text(results: ComparisonResults, problem: Problem, config: ComparisonConfig) -> str:
+def protocol_text(results: ComparisonResults, context: Context) -> str:
     """How everything was measured."""
+    problem, config, modality = context.problem, context.config, context.modality
     all_lambda_k = ", ".join(f"{value:g}" for value in config.lambda_k)
-    return f"""{results.images} images, classifier `{problem.classifier}`, {problem.wavelet}, {problem.levels} levels,
-{problem.padding} padding, obfuscation {problem.obfuscation}, preset `{config.preset}`, lambda_k {all_lambda_k};
+    position = modality.unit.removesuffix("s")
+    edges = f" CP and hallucination are of the mask\nas it is (Canny: {CANNY_OPTIONS})."
+    return f"""{results.images} {modality.noun}s, classifier `{problem.classifier}`,
+{problem.wavelet}, {problem.levels} levels, {problem.padding} padding, obfuscation {problem.obfuscation}, preset `{config.preset}`, lambda_k {all_lambda_k};
 {config.samples} noise draws per mask (seed {EVALUATION_SEED}, the same for all methods and rates),
 {config.insertion_steps} steps of insertion and deletion (trapezoid rule, zero baseline), {config.subsets} subsets of
-20 % for mu-fidelity (zero baseline). Ties are broken by coefficient energy. Masks of rankings keep their top 5 %;
-relevance is the sum over channels of absolute attributions of the class's logit. CP and hallucination are of the mask
-as it is (Canny: {CANNY_OPTIONS}). CartoonX steps take two draws. A forward pass counts 1, forward and backward 3. In
-brackets 95 % intervals: Poisson bootstrap over images, 1000 replicates. amortex {__version__}."""
+20 % for mu-fidelity (zero baseline). Scale 0 is the low-pass, 1 the finest: {", ".join(context.scales)}.
+What is called a pixel is a {position}. Ties are broken by coefficient energy. Masks of rankings keep their top 5 %;
+relevance is the sum over channels of absolute attributions of the class's logit.{edges if modality.dims == 2 else ""}
+CartoonX steps take two draws. A forward pass counts 1, forward and backward 3. In brackets 95 % intervals: Poisson
+bootstrap over {modality.noun}s, 1000 replicates. amortex {__version__}."""
 
 
 def time_text(stopwatch: Stopwatch) -> str:

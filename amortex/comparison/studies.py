@@ -21,6 +21,7 @@ from amortex.metrics import (
     ExplanationMetric,
     Hallucination,
     InsertionDeletion,
+    MaskedIn,
     MuFidelity,
     NoiseOutCurve,
     OperatingPoint,
@@ -51,20 +52,27 @@ class MetricSuite:
             NoiseOutCurve(self.rd, samples=self.protocol.samples),
             InsertionDeletion(self.rd, self.protocol.insertion_steps),
             MuFidelity(self.rd, self.protocol.subsets),
+            MaskedIn(self.rd),
         ]
 
     def masks(self, lambda_k: float) -> list[ExplanationMetric]:
         """Metrics of masks as they are."""
-        return [
+        metrics = [
             OperatingPoint(self.rd, lambda_k, self.protocol.samples),
             ConcisenessPreciseness(self.rd),
-            Hallucination(self.rd),
+            MaskedIn(self.rd, share=None),
         ]
+        return [*metrics, Hallucination(self.rd)] if len(self.rd.classifier.input_size) == 3 else metrics
 
 
 def columns_of(metrics: Sequence[ExplanationMetric]) -> tuple[str, ...]:
     """The columns of several metrics, one after the other."""
     return tuple(name for metric in metrics for name in metric.columns)
+
+
+def medians_of(metrics: Sequence[ExplanationMetric]) -> tuple[str, ...]:
+    """Their columns that are medians."""
+    return tuple(name for metric in metrics for name in metric.medians)
 
 
 def scale_columns(rd: RateDistortion) -> tuple[str, ...]:
@@ -94,7 +102,8 @@ def native_study(method: Method, suite: MetricSuite, lambda_k: float) -> Study:
             return torch.cat([*columns, timed.seconds[:, None], timed.passes[:, None]], 1)
 
     settings = {"study": "native", "protocol": vars(suite.protocol), "lambda_k": lambda_k, **method.settings}
-    return Study("native", method.name, (*columns_of(metrics), *scales, "seconds", "passes"), evaluate, settings)
+    columns = (*columns_of(metrics), *scales, "seconds", "passes")
+    return Study("native", method.name, columns, evaluate, settings, medians_of(metrics))
 
 
 def mapped_study(method: Method, suite: MetricSuite, lambda_k: float) -> Study:
@@ -109,7 +118,7 @@ def mapped_study(method: Method, suite: MetricSuite, lambda_k: float) -> Study:
 
     settings = {"study": "mapped", "protocol": vars(suite.protocol), "lambda_k": lambda_k, **method.settings}
     settings["measured_in"] = suite.rd.transform.settings()
-    return Study("mapped", method.name, columns_of(metrics), evaluate, settings)
+    return Study("mapped", method.name, columns_of(metrics), evaluate, settings, medians_of(metrics))
 
 
 def leakage_study(method: Method, protocol: Protocol) -> Study:
@@ -161,13 +170,18 @@ def scale_study(rd: RateDistortion, protocol: Protocol) -> Study:
 
 
 def grid_studies(
-    method_of: Callable[..., Method], grid: dict[str, Sequence[Any]], protocol: Protocol
+    method_of: Callable[..., Method | None], grid: dict[str, Sequence[Any]], protocol: Protocol
 ) -> Iterator[tuple[Study, Method]]:
-    """A study per setting of CartoonX (Fig. 8): each entry of `grid` is varied alone."""
+    """A study per setting of CartoonX (Fig. 8): each entry of `grid` is varied alone.
+
+    `method_of` gives None for a setting that the classifier or its signals do not have.
+    """
     for setting, values in grid.items():
         for value in values:
             text = f"{value:g}" if isinstance(value, float) else str(value)
             method = method_of(name=f"{setting} = {text}", **{setting: value})
+            if method is None:
+                continue
             metric = OperatingPoint(method.explainer.rate_distortion, method.lambda_k or 0.0, protocol.samples)
 
             def evaluate(batch: ExplainedBatch, method: Method = method, metric: OperatingPoint = metric) -> Tensor:

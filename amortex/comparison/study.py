@@ -48,6 +48,8 @@ class Study:
         columns: names of the values.
         evaluate: a batch -> values ``(B, columns)`` float64.
         settings: everything, beside the image, that determines the values.
+        medians: columns of which tables have the median instead of the mean.
+        batch_of: a batch of images -> the batch that is measured: the same, or mixtures of it.
     """
 
     section: str
@@ -55,9 +57,12 @@ class Study:
     columns: tuple[str, ...]
     evaluate: Callable[[ExplainedBatch], Tensor]
     settings: dict[str, Any]
+    medians: tuple[str, ...] = ()
+    batch_of: Callable[[ExplainedBatch], ExplainedBatch] = lambda batch: batch
 
     def measure(self, batch: ExplainedBatch) -> Measurements:
         """Values of a batch: from the cache where it has all its images, else measured and kept."""
+        batch = self.batch_of(batch)
         settings, cache = {**self.settings, "device": batch.device}, batch.cache
         rows = [cache.load_values(digest, settings, self.columns) for digest in batch.digests]
         cached = [row for row in rows if row is not None]

@@ -1,4 +1,4 @@
-"""Means over all images: the tables of a comparison, and the ratios that take two rows of them."""
+"""Means (and medians) over all images: the tables of a comparison, and the ratios that take two rows of them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +13,7 @@ Table = dict[str, dict[str, Interval]]  # row -> column -> interval
 
 
 class ComparisonTables(nn.Module):
-    """Means of studies over images; the states are summed across devices.
+    """Means and medians of studies over images; the states are summed across devices.
 
     Arguments:
         config: settings of the comparison.
@@ -23,7 +23,7 @@ class ComparisonTables(nn.Module):
     def __init__(self, config: ComparisonConfig, studies: Sequence[Study]) -> None:
         super().__init__()
         self.config, self.studies = config, list(studies)
-        self._means = [ImageMean(study.columns) for study in studies]
+        self._means = [ImageMean(study.columns, study.medians) for study in studies]
         starts = [study.name for study in studies if study.section == "effort" and study.name != TEACHER]
         self._gaps = {name: AmortizationGap() for name in starts}
         self._break_evens = {name: BreakEven(seconds) for name, seconds in (config.training_seconds or {}).items()}

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from amortex.explainers.base import Explanation
-from amortex.metrics.functional.curves import relevance_ranks
+from amortex.metrics.functional.curves import kept_entries, relevance_ranks
 from amortex.rate_distortion.distortions import of_class
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion, class_probability
@@ -13,13 +13,13 @@ MASKED_IN_MEASURES = ("ff", "fid_in", "ai", "ad", "ag")
 
 
 def top_mask(explanation: Explanation, share: float) -> Tensor:
-    """The mask ``(B, k)`` that keeps exactly the ``round(share * k)`` most relevant entries, ties broken by energy.
+    """The mask ``(B, k)`` that keeps a share of the live entries, the most relevant ones; ties are broken by energy.
 
     >>> top_mask(explanation, 0.5).mean().item()
     0.5
     """
-    keeps = relevance_ranks(explanation) < round(share * explanation.encoded.layout.k)
-    return keeps.to(explanation.encoded.image.dtype)
+    encoded = explanation.encoded
+    return (relevance_ranks(explanation) < kept_entries(encoded, share)).to(encoded.image.dtype)
 
 
 @torch.no_grad()

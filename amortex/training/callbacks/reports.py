@@ -19,7 +19,7 @@ class ReportLogger(Callback):
 
         folder = Path(cast(Any, pl_module).folder)
         logged: dict[str, Any] = {}
-        for path in (*sorted(folder.glob("*.png")), *sorted(folder.glob("gallery/*.png"))):
+        for path in (*sorted(folder.glob("*.png")), *sorted(folder.glob("gallery/**/*.png"))):
             logged[f"report/{path.relative_to(folder).with_suffix('')}"] = wandb.Image(str(path))
         for path in sorted(folder.glob("*.csv")):
             with open(path, newline="", encoding="utf-8") as file:

@@ -1,0 +1,53 @@
+"""The sections ``noise`` and ``overlap``: what explanations of mixtures keep of the target."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from amortex.comparison.config import Protocol
+from amortex.comparison.explained_batch import ExplainedBatch, MixedBatch
+from amortex.comparison.methods import Method
+from amortex.comparison.studies import columns_of, medians_of
+from amortex.comparison.study import Study
+from amortex.metrics import InsertionDeletion, MaskedIn, Separation, functional
+from amortex.rate_distortion.pipeline import class_probability
+
+MOVED, PROBABILITY = "rank_correlation", "probability"
+
+
+def mixture_study(section: str, method: Method, protocol: Protocol) -> Study:
+    """A method on mixtures, asked for the class of the clean signals.
+
+    Columns: those of `Separation`, of `InsertionDeletion` and of `MaskedIn` for the explanation of the mixture;
+    ``rank_correlation`` of its relevance with that of the clean signal, within levels; and ``probability``, that of the
+    class on the mixture.
+    """
+    rd, for_target = method.explainer.rate_distortion, targeted(method)
+    separation = Separation(rd)
+    metrics = [InsertionDeletion(rd, protocol.insertion_steps), MaskedIn(rd), MaskedIn(rd, share=None)]
+    columns = (*separation.columns, *columns_of(metrics), MOVED, PROBABILITY)
+
+    def mixed(batch: ExplainedBatch) -> MixedBatch:
+        return batch.mixed(section, rd.value_range)
+
+    def evaluate(batch: ExplainedBatch) -> Tensor:
+        assert isinstance(batch, MixedBatch)
+        clean = batch.clean.explain(method).explanation
+        explanation = batch.explain(for_target, clean.encoded.target).explanation
+        with batch.stopwatch.section(f"measuring: {method.name}"):
+            level = clean.encoded.layout.level
+            moved = functional.spearman_within_levels(clean.relevance, explanation.relevance, level).nanmean(1)
+            values = [separation.evaluate(explanation, batch.target)]
+            values += [metric.evaluate(explanation) for metric in metrics]
+            values += [moved[:, None], class_probability(explanation.encoded)[:, None]]
+            return torch.cat([value.double() for value in values], 1)
+
+    settings = {"study": section, "insertion_steps": protocol.insertion_steps, **method.settings,
+                "mixed": for_target.settings}  # fmt: skip
+    return Study(section, method.name, columns, evaluate, settings, medians_of(metrics), mixed)
+
+
+def targeted(method: Method) -> Method:
+    """The method for classes that need not be the predicted ones, as those of mixtures."""
+    return replace(method, explainer=method.explainer.for_target())
