@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from amortex.classifiers.classifier import Classifier
 from amortex.core.errors import InputError
@@ -49,8 +50,8 @@ def overlapped(signal: Tensor, other: Tensor, value_range: tuple[float, float]) 
 
 def _ratio(signal: Tensor, other: Tensor) -> Tensor:
     """What the others have to be multiplied by to have the energies of the signals, ``(B, 1, ...)``."""
-    energies = [values.double().square().flatten(1).sum(1) for values in (signal, other)]
-    ratio = (energies[0] / energies[1].clamp(min=torch.finfo(torch.float64).tiny)).sqrt()
+    own, others = (values.double().square().flatten(1).sum(1) for values in (signal, other))
+    ratio = torch.where(others > 0, own / others, 0.0).sqrt()
     return expand_dims(ratio, signal.ndim - 1).to(signal.dtype)
 
 
@@ -85,7 +86,9 @@ class Partners:
         order = torch.randperm(len(self.samples), generator=torch.Generator().manual_seed(seed)).tolist()
         for candidate in order:
             if self._class(candidate, like) not in (own, None):
-                return self._load(candidate, like)
+                partner = self._load(candidate, like)
+                # sounds may have lengths of their own: cut, or followed by silence
+                return F.pad(partner, (0, like.shape[-1] - partner.shape[-1]))
         raise InputError("overlap needs signals of at least two classes, and all validation signals are of one")
 
     def _class(self, index: int, like: Tensor) -> int | None:

@@ -142,7 +142,8 @@ def protocol_text(results: ComparisonResults, context: Context) -> str:
     position = modality.unit.removesuffix("s")
     edges = f" CP and hallucination are of the mask\nas it is (Canny: {CANNY_OPTIONS})."
     return f"""{results.images} {modality.noun}s, classifier `{problem.classifier}`,
-{problem.wavelet}, {problem.levels} levels, {problem.padding} padding, obfuscation {problem.obfuscation}, preset `{config.preset}`, lambda_k {all_lambda_k};
+{problem.wavelet}, {problem.levels} levels, {problem.padding} padding,
+obfuscation {problem.obfuscation}, preset `{config.preset}`, lambda_k {all_lambda_k};
 {config.samples} noise draws per mask (seed {EVALUATION_SEED}, the same for all methods and rates),
 {config.insertion_steps} steps of insertion and deletion (trapezoid rule, zero baseline), {config.subsets} subsets of
 20 % for mu-fidelity (zero baseline). Scale 0 is the low-pass, 1 the finest: {", ".join(context.scales)}.

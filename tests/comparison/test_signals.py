@@ -1,0 +1,109 @@
+"""`train.py compare` on sounds and volumes: the tables of images, sounds to listen to, nothing that has no meaning."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import wavfile
+
+from amortex.comparison import Comparison
+from amortex.rate_distortion.problem import Problem
+from helpers.comparing import compare_signals, table, write_blobs, write_tones
+
+ALL = ("--model.methods", "[wam_sg,saliency,lime,gradcam,random_wavelets]")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def finite_or_said(report: Path) -> None:
+    """No table shows NaN for a method that is there; every row that is not available is explained."""
+    text = (report / "report.md").read_text()
+    assert "nan" not in text.lower()
+    for line in text.splitlines():
+        if "| not available |" in line:
+            assert f"- `{line.split(' | ')[0].removeprefix('| ')}`: " in text
+
+
+def links(text: str) -> list[str]:
+    return re.findall(r"\]\(([^)]+)\)", text)
+
+
+def test_sounds_have_the_tables_of_images_and_files_to_listen_to(folder):
+    sections = "[methods,leakage,sanity,scales,noise,overlap]"
+    light = ("--model.leakage_methods", "[wam_sg]", "--model.sanity_methods", "[wam_sg]",
+             "--model.mixture_methods", "[wam_sg,random_wavelets]")  # fmt: skip
+    assert compare_signals(write_tones(folder / "tones"), [1, 400], *ALL, *light, "--model.sections", sections) == 0
+    report = folder / "report"
+    finite_or_said(report)
+    native = table(report, "native")
+    assert native["wam_sg", "ff@mask"]["images"] == "3"
+    assert 0 <= float(native["wam_sg", "fid_in@0.5"]["mean"]) <= 1
+    assert not [column for _, column in native if column == "hallucination"]
+    assert ("saliency", "insertion") in table(report, "mapped")
+    text = (report / "report.md").read_text()
+    assert "- `lime`: LIME explains images alone" in text
+    assert "- `gradcam`: " in text
+    assert "- `hallucination`: it counts the edges of pictures, and sounds have none" in text
+    assert "3 sounds, classifier" in text
+    assert "4000-8000 Hz" in text
+    for path in links(text):
+        assert (report / path).is_file(), path
+    rate, original = wavfile.read(report / "gallery/0/original.wav")
+    kept, dropped = (wavfile.read(report / f"gallery/0/wam_sg_{part}.wav")[1] for part in ("kept", "dropped"))
+    assert rate == 16000
+    np.testing.assert_allclose(kept + dropped, original, atol=1e-5)
+    page = (report / "report.html").read_text()
+    assert '<audio controls preload="none" src="gallery/0/wam_sg_kept.wav">' in page
+    assert '<audio controls preload="none" src="gallery/overlap_0/mixture.wav">' in page
+    assert "http" not in page
+    for section in ("noise", "overlap"):
+        values = table(report, section)
+        assert values["wam_sg", "target_energy@mask"]["images"] == "3"
+        assert -60 <= float(values["wam_sg", "si_sdr_target@0.2"]["mean"]) <= 60
+        mixture, target, corruption = (
+            wavfile.read(report / f"gallery/{section}_0/{part}.wav")[1] for part in ("mixture", "target", "corruption")
+        )
+        np.testing.assert_allclose(target + corruption, mixture, atol=1e-6)
+
+
+def test_volumes_have_the_tables_of_images_and_panels(folder):
+    sections = "[methods,leakage,sanity,scales]"
+    light = ("--model.leakage_methods", "[wam_sg]", "--model.sanity_methods", "[wam_sg]", "--model.gallery", "1")
+    size = [1, 8, 8, 8]
+    assert compare_signals(write_blobs(folder / "blobs"), size, *ALL, *light, "--model.sections", sections) == 0
+    report = folder / "report"
+    finite_or_said(report)
+    native = table(report, "native")
+    assert {"insertion", "deletion", "scale_0", "ff@mask"} <= {column for _, column in native}
+    text = (report / "report.md").read_text()
+    assert "3 volumes, classifier" in text
+    assert "above 4 voxels" in text
+    for path in links(text):
+        assert (report / path).is_file(), path
+    assert np.load(report / "gallery/0/wam_sg_kept.npy").shape == (1, 8, 8, 8)
+    assert (report / "gallery/0/wam_sg_panel.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_settings_that_a_classifier_has_not_are_listed():
+    problem = Problem("helpers.networks.AnyAxes", model_args={"size": [1, 400]}, input_size=[1, 400], mean=[0.5],
+                      std=[0.5], activation="sigmoid", levels=2)  # fmt: skip
+    module = Comparison(problem, sections=("grid",), methods=(), cache=None)
+    assert [row for _, row in module.unavailable] == ["distortion = kl"]
+    assert "kl compares distributions over classes" in module.unavailable["grid", "distortion = kl"]
+    assert "distortion = l2" in [study.name for study in module.plan.studies]
+
+
+def test_overlap_of_a_single_class_says_what_is_missing(folder):
+    tones = write_tones(folder / "tones", 1)
+    only = ("--model.sections", "[overlap,noise]", "--model.mixture_methods", "[wam_sg]")
+    assert compare_signals(tones, [1, 400], *only) == 0
+    text = (folder / "report/report.md").read_text()
+    assert "- `wam_sg`: overlap needs signals of at least two classes" in text
+    rows = [json.loads(line) for line in (folder / "report/images.jsonl").read_text().splitlines()]
+    assert {row["table"] for row in rows} == {"noise"}
