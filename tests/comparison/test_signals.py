@@ -86,7 +86,7 @@ def test_volumes_have_the_tables_of_images_and_panels(folder):
     assert "above 4 voxels" in text
     for path in links(text):
         assert (report / path).is_file(), path
-    assert np.load(report / "gallery/0/wam_sg_kept.npy").shape == (1, 8, 8, 8)
+    assert np.load(report / "gallery/0/wam_sg_kept.npy").shape == (8, 8, 8)
     assert (report / "gallery/0/wam_sg_panel.png").read_bytes().startswith(b"\x89PNG")
 
 
