@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 from amortex.core.errors import InputError
 from amortex.data.libraries import ImageStream, has_splits, open_source, source_kind, validation_split
 from amortex.data.photographs import HeldOutViews
-from amortex.data.preparation import preparation_for
+from amortex.data.preparation import Preparation, preparation_for
 from amortex.data.reading import SkippingReader
 from amortex.data.samples import SampleNumbers, StreamedTrainImages, TrainSamples
 from amortex.data.sources import FileSource, SignalSource, cached
@@ -35,8 +35,7 @@ class SignalData(lightning.LightningDataModule):
     `max_steps`, an integer `val_check_interval` and `check_val_every_n_epoch=None`. A run that resumes from a
     checkpoint continues with the sample number ``global_step * accumulate_grad_batches * batch_size * devices``.
     ``global_step`` counts the steps of all optimizers: the module should have one. Global batches of one size are the
-    same on any number of devices. The loaders bring their own samplers: several devices need
-    ``Trainer(use_distributed_sampler=False)``.
+    same on any number of devices, which need ``Trainer(use_distributed_sampler=False)``.
 
     ``wds/``, ``tfds/`` and ``hfids/`` data can only be read from start to end. A resumed run sees them in a new order,
     and each worker and device reads its own part.
@@ -129,8 +128,7 @@ class SignalData(lightning.LightningDataModule):
             if self.predict is None:
                 raise InputError(f"predict needs {modality.noun}s to explain: give --data.predict FOLDER")
             self.predict_sources = list(find_files([self.predict], modality))
-            return
-        if self.val_source is not None:
+        if stage == "predict" or self.val_source is not None:
             return
         train, kind, noun = self._open_train(), source_kind(self.train_name, modality), modality.noun
         val: SignalSource
@@ -169,13 +167,18 @@ class SignalData(lightning.LightningDataModule):
         return DataLoader(dataset, batch_size=None, **self._loading(numbers.start))
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """The validation signals in order, but for those that cannot be read. With several devices each has its share.
-
-        Raises:
-            InputError: fewer signals than devices, or a trainer that would share them out once more.
+        """The validation signals in order, but for those that cannot be read; with several devices each has its share.
+        Raises InputError for fewer signals than devices, or a trainer that would share them out once more.
         """
+        return self._val_loader(self.preparation)
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """The same as they are explained: sounds have lengths of their own, alike in a batch, if the classifier may."""
+        return self._val_loader(preparation_for(self.data_config, own_lengths=True))
+
+    def _val_loader(self, preparation: Preparation) -> DataLoader[Any]:
         assert self.val_source is not None, "setup comes first"
-        dataset = ValSamples(self.val_source, self.preparation)
+        dataset = ValSamples(self.val_source, preparation)
         trainer = self.trainer
         if trainer is not None and len(dataset) < trainer.world_size:
             noun, devices = self.val_source.noun, trainer.world_size
@@ -185,8 +188,6 @@ class SignalData(lightning.LightningDataModule):
         # each signal on one device: a DistributedSampler would repeat some to make the shares even
         sampler = None if trainer is None else range(trainer.global_rank, len(dataset), trainer.world_size)
         return ValLoader(dataset, self.left_out, batch_size=self.batch_size, sampler=sampler, **self._loading())
-
-    test_dataloader = val_dataloader
 
     def predict_dataloader(self) -> DataLoader[Any]:
         """One batch: the list of the files to explain. Explaining shares them out among devices, and reads them."""

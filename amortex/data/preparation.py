@@ -54,13 +54,12 @@ class PreparedSounds:
     """Waveforms ``(C, n)`` of at most a minute, at the classifier's rate, as float32 samples.
 
     Arguments:
-        data_config: ``input_size`` ``(C, T)`` and ``sample_rate``.
+        data_config: ``input_size`` ``(C, T)``, ``sample_rate``, and ``lengths``, see `SoundReader`.
     """
 
     def __init__(self, data_config: dict[str, Any]) -> None:
         self.modality = modality_of(1)
-        fixed = {**data_config, "lengths": None}  # the samples of a batch have one length
-        self.reader, self.augment = SoundReader(fixed), RandomClip(data_config["input_size"][1])
+        self.reader, self.augment = SoundReader(data_config), RandomClip(data_config["input_size"][1])
 
     def read(self, file: Any) -> Tensor:
         length = LONGEST * self.reader.rate
@@ -97,6 +96,10 @@ PREPARATIONS: dict[int, type[PreparedImages] | type[PreparedSounds] | type[Prepa
 }  # fmt: skip
 
 
-def preparation_for(data_config: dict[str, Any]) -> Preparation:
-    """The preparation for a classifier, whose ``input_size`` ``(C, *size)`` tells the kind of signals."""
-    return PREPARATIONS[len(data_config["input_size"]) - 1](data_config)
+def preparation_for(data_config: dict[str, Any], own_lengths: bool = False) -> Preparation:
+    """The preparation for a classifier, whose ``input_size`` ``(C, *size)`` tells the kind of signals.
+
+    With `own_lengths` sounds are as long as they are explained where the classifier takes any; else all are alike.
+    """
+    config = data_config if own_lengths else {**data_config, "lengths": None}
+    return PREPARATIONS[len(data_config["input_size"]) - 1](config)

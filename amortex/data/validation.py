@@ -36,7 +36,7 @@ class ValSamples(Dataset[Sample]):
 
 
 class ValLoader(DataLoader[Sample]):
-    """Batches of the signals that can be read. A batch without any is passed over.
+    """Batches of the signals that can be read, apart by their sizes. A batch without any is passed over.
 
     Arguments:
         signals: to read.
@@ -49,10 +49,9 @@ class ValLoader(DataLoader[Sample]):
         self.left_out = left_out
 
     def __iter__(self) -> Iterator[Sample]:  # type: ignore[override]
-        for batch, left_out in super().__iter__():
+        for batches, left_out in super().__iter__():
             self.left_out |= left_out
-            if batch:
-                yield batch
+            yield from batches
 
 
 def evenly_spaced(source: SignalSource, preparation: Preparation, count: int) -> Tensor:
@@ -80,8 +79,11 @@ def to_floats(signals: Tensor) -> Tensor:
     return signals.float() / 255 if signals.dtype == torch.uint8 else signals
 
 
-def _collate(samples: list[Sample]) -> tuple[Sample, dict[str, str]]:
-    """A batch of the samples that have a signal, and the name and the reason of the others."""
-    signals = [sample for sample in samples if "image" in sample]
+def _collate(samples: list[Sample]) -> tuple[list[Sample], dict[str, str]]:
+    """Batches of the samples that have a signal, one for each size, and the name and the reason of the others."""
+    sizes: dict[torch.Size, list[Sample]] = {}
+    for sample in samples:
+        if "image" in sample:
+            sizes.setdefault(sample["image"].shape, []).append(sample)
     left_out = {sample["name"]: sample["reason"] for sample in samples if "reason" in sample}
-    return default_collate(signals) if signals else {}, left_out
+    return [default_collate(signals) for signals in sizes.values()], left_out

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,6 +42,21 @@ def test_clips_are_random_parts_of_sounds_at_random_gains(tmp_path):
     allowed = [n / 10 for n in range(4) if n != held_out]
     assert all(any(n - 1e-4 < start < n + 0.1601 for n in allowed) for start in starts.tolist())
     assert len(starts.unique()) > 50
+
+
+def test_sounds_are_compared_at_the_lengths_at_which_they_are_explained(tmp_path):
+    lengths = [90, 400, 180, 170]  # of which the classifier takes 100, 150, 200, ...
+    folder = write_sounds(tmp_path, lengths)
+    data = make({**SOUND, "lengths": (100, 50)}, "embedded", val=str(folder), val_images=4, batch_size=4)
+    assert validated(data)["image"].shape == (4, 1, 400)
+    compared = {}
+    for batch in data.test_dataloader():
+        compared |= dict(zip(batch["name"], batch["image"], strict=True))
+    assert {Path(name).name: sound.shape[1] for name, sound in compared.items()} == {
+        "0.wav": 100, "1.wav": 400, "2.wav": 200, "3.wav": 200
+    }  # fmt: skip
+    for name, sound in zip(validated(data)["name"], validated(data)["image"], strict=True):
+        assert torch.equal(compared[name], sound[:, : compared[name].shape[1]])
 
 
 def test_short_sounds_are_repeated_in_training(tmp_path):
