@@ -8,6 +8,7 @@ from typing import Any
 from amortex.core.catalog import check_name
 from amortex.core.errors import InputError
 from amortex.explainers import METHODS
+from amortex.explainers.presets import PRESETS
 
 SECTIONS = ("methods", "leakage", "sanity", "scales", "effort", "grid", "noise", "overlap")
 DEFAULT_METHODS = ("cartoonx", "pixel_rde", "wam_sg", "wam_ig", "minimal", "saliency", "smoothgrad",
@@ -92,6 +93,7 @@ class ComparisonConfig:
             raise InputError(f"lambda_k must be numbers of at least 0, not {self.lambda_k}")
         if min(self.effort_lambda_k, default=0.0) <= 0 or min(self.effort_budgets, default=0) < 1:
             raise InputError("effort_lambda_k must be above 0, and effort_budgets at least 1")
+        check_name("preset", self.preset, PRESETS)
         for section in self.sections:
             check_name("section", section, SECTIONS)
         for method in (*self.methods, *self.leakage_methods, *self.sanity_methods, *self.mixture_methods):

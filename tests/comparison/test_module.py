@@ -117,6 +117,7 @@ def test_unknown_names_are_refused(folder, capsys):
     [
         (("--model.lambda_k", "[-1.0]"), "lambda_k must be numbers of at least 0"),
         (("--model.sections", "[methods, nonsense]"), "unknown section 'nonsense'"),
+        (("--model.preset", "nonsense"), "unknown preset 'nonsense'"),
         (("--model.effort_budgets", "[0]"), "effort_budgets at least 1"),
         (("--model.samples", "1"), "samples, insertion_steps, subsets of at least 2"),
         (("--trainer.precision", "bf16-true"), "trainer.precision is one of"),
