@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from amortex.core.errors import InputError, reason
 
-SECONDS = 5  # of sounds, unless another length is asked for
+SECONDS = 5  # of sounds at most, unless another length is asked for
+FEWEST_SECONDS = 0.1  # more than the convolutions of such models need
 EPSILON = 1e-7  # added to the variance, as Wav2Vec2FeatureExtractor does
 
 
@@ -62,6 +63,7 @@ class HuggingFaceAudio(nn.Module):
             "mean": (0.0,),
             "std": (1.0,),
             "sample_rate": sample_rate,
+            "lengths": (round(FEWEST_SECONDS * sample_rate), 1),
             "activation": "sigmoid" if several else "softmax",
             "label_names": dict(model.config.id2label),
         }

@@ -54,11 +54,13 @@ def order(relevance: Tensor, tie_break: Tensor | None = None, live: Tensor | Non
     return first.gather(-1, relevance.gather(-1, first).argsort(dim=-1, descending=True, stable=True))
 
 
-def ranks(relevance: Tensor) -> Tensor:
-    """Rank transform to (0, 1]: the most relevant entry becomes 1, the least 1 / k."""
+def ranks(relevance: Tensor, live: Tensor | None = None) -> Tensor:
+    """Rank transform to (0, 1]: the most relevant of n live entries becomes 1, the least 1 / n; the others become 0."""
     k = relevance.shape[-1]
-    steps = torch.arange(k, 0, -1, dtype=relevance.dtype, device=relevance.device) / k
-    return torch.empty_like(relevance).scatter_(-1, order(relevance), steps.expand_as(relevance))
+    count = entries(k, live)
+    place = torch.arange(k, dtype=relevance.dtype, device=relevance.device)
+    steps = ((count - place) / count).clamp(min=0)
+    return torch.empty_like(relevance).scatter_(-1, order(relevance, live=live), steps.expand_as(relevance))
 
 
 def top_share(

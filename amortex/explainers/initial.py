@@ -38,9 +38,9 @@ def _initial_mask(init: Initial | Tensor, rd: RateDistortion, encoded: EncodedBa
         return encoded.image.new_ones(shape)
     if init == "startgrad":
         gradient = class_gradient(rd, encoded.image, encoded.target)
-        return ranks(rd.transform.pullback(gradient, encoded.coefficients).flat.abs().sum(1))
+        return ranks(rd.transform.pullback(gradient, encoded.coefficients).flat.abs().sum(1), encoded.live)
     if init == "sensitivity":
-        return ranks(sensitivity(rd, encoded, streams))
+        return ranks(sensitivity(rd, encoded, streams), encoded.live)
     raise InputError(f"unknown start {init!r}: use one of {', '.join(get_args(Initial))}, or a mask")
 
 

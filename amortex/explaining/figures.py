@@ -66,6 +66,18 @@ def draw_picture(axis: Axes, title: str, pixels: Tensor, **style: Any) -> None:
         box.tick_params(labelsize=7, colors=INK, length=0, pad=2)
 
 
+def turn(axis: Axes) -> None:
+    """Have a picture ``(frames, bands)`` run to the right and upwards, over the whole axis."""
+    for line in axis.get_lines():
+        line.set_data(line.get_ydata(), line.get_xdata())
+    for shown in axis.get_images():
+        pixels = np.asarray(shown.get_array()).T
+        height, width = pixels.shape
+        shown.set_data(pixels[::-1])
+        shown.set_extent((-0.5, width - 0.5, -0.5, height - 0.5))
+        axis.set(xlim=(-0.5, width - 0.5), ylim=(-0.5, height - 0.5), aspect="auto")
+
+
 def draw_scales(axis: Axes, title: str, profile: Tensor, labels: Sequence[str], across: bool = False) -> None:
     """Bars from coarse to fine: the share of each scale, low-pass first, then level 1 (finest) to the coarsest.
 

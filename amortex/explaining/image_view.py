@@ -1,4 +1,4 @@
-"""Images: a grey picture of what is kept, and the panel."""
+"""Images, and spectrograms, which are drawn upright: a grey picture of what is kept, and the panel."""
 
 import io
 from typing import TYPE_CHECKING
@@ -25,13 +25,19 @@ class ImageView:
         return panel(
             encoded.image[index].cpu(), result.picture[index].cpu(), result.mask[index].cpu(),
             result.importance[index].cpu(), encoded.layout, title_lines(result.row(index), list(result.extra)),
+            _is_spectrogram(result),
         )  # fmt: skip
 
     def files(self, result: ExplanationResult, index: int) -> dict[str, bytes]:
-        return {EXPLANATION_ENDING: grey_png(result.picture[index])}
+        picture = result.picture[index]
+        return {EXPLANATION_ENDING: grey_png(picture.mT.flip(1) if _is_spectrogram(result) else picture)}
 
     def html(self, result: ExplanationResult, index: int) -> str | None:
         return None
+
+
+def _is_spectrogram(result: ExplanationResult) -> bool:
+    return result.rate_distortion.classifier.data_config.get("domain") == "mel"
 
 
 def grey_png(picture: Tensor) -> bytes:

@@ -23,6 +23,7 @@ from amortex.explaining.figures import (
     draw_picture,
     draw_scales,
     is_ranked,
+    turn,
     write_title,
 )  # fmt: skip
 
@@ -53,7 +54,13 @@ def _fit(band: Tensor, side: int) -> Tensor:
 
 
 def panel(
-    image: Tensor, picture: Tensor, mask: Tensor, relevance: Tensor, layout: Layout, title: Sequence[str]
+    image: Tensor,
+    picture: Tensor,
+    mask: Tensor,
+    relevance: Tensor,
+    layout: Layout,
+    title: Sequence[str],
+    spectrogram: bool = False,
 ) -> Figure:
     """Image, explanation, mask and importance per scale, side by side.
 
@@ -63,17 +70,22 @@ def panel(
         mask, relevance: ``(k,)``.
         layout: of the mask.
         title: lines above the panel; the first is set in bold.
+        spectrogram: whether the image is one, ``(1, frames, bands)``: time is drawn to the right, frequency upwards.
     """
     height = 3.48 + TITLE_LINE * len(title)  # in inches
     figure = Figure(figsize=(12, height), dpi=150)
     grid = {"left": 0.012, "right": 0.985, "bottom": 0.385 / height, "top": 3.08 / height, "wspace": 0.2}
     axes = figure.subplots(1, 4, gridspec_kw=grid)
     colours = image if len(image) == 3 else image.mean(0, keepdim=True)
-    draw_picture(axes[0], "Image", colours.permute(1, 2, 0).squeeze(-1), **(GREY if len(colours) == 1 else {}))
+    name = "Log-mel spectrogram" if spectrogram else "Image"
+    draw_picture(axes[0], name, colours.permute(1, 2, 0).squeeze(-1), **(GREY if len(colours) == 1 else {}))
     draw_picture(axes[1], "Explanation", picture[0], **GREY)
     # a mask that keeps or drops pixels shows the same as the picture: the relevance behind it shows more
     ranked = is_ranked(mask, relevance)
     _draw_mask(axes[2], image, mask, relevance, layout, ranked)
+    if spectrogram:
+        for axis in axes[:3]:
+            turn(axis)
     levels = int(layout.level.max())
     if levels:
         profile = scale_profile(relevance[None], layout.level.cpu(), levels)[0]

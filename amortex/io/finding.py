@@ -1,6 +1,7 @@
 """Finding the files of one kind of signals, by their endings. Imports nothing heavy."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -119,7 +120,7 @@ def _arrays_in(source: Source) -> Iterator[Source]:
     file, _, _ = split_member(source.path)
     stem, ending = os.path.splitext(os.path.basename(file))
     for member in members:
-        label = member.replace(":", "_").replace("[", "_").removesuffix("]")
+        label = re.sub(r"[^\w.-]", "_", member.removesuffix("]"))  # names of arrays may hold anything
         yield Source(Path(file + member), source.name.with_name(f"{stem}{label}{ending}"))
 
 

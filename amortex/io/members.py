@@ -21,7 +21,7 @@ MANY_DIMS = (VOLUME_DIMS + 1, VOLUME_DIMS + 2)  # (N, D, H, W), or with channels
 MOST_VALUES = 2**28  # of one volume
 MOST_VOLUMES = 1_000_000  # in one file
 MOST_EXPANSION = 1032  # of deflate: what claims more than that is not in the file
-MEMBER = re.compile(r"(?P<file>.+\.np[yz])(?::(?P<name>[^\[\]]+?))?(?:\[(?P<index>\d{1,9})\])?", re.IGNORECASE)
+MEMBER = re.compile(r"(?P<file>.+\.np[yz])(?::(?P<name>.+?))?(?:\[(?P<index>\d{1,9})\])?", re.IGNORECASE | re.DOTALL)
 
 Readable = str | Path | bytes
 
@@ -62,7 +62,7 @@ def arrays_of(path: Path) -> list[str]:
     file, name, index = split_member(path)
     with opened(file, name) as (_, header, found):
         label = f":{found}" if name is not None else ""
-        if index is not None or len(header.shape) not in MANY_DIMS:
+        if index is not None or len(header.shape) not in MANY_DIMS or not header.shape[0]:
             return [label + ("" if index is None else f"[{index}]")]
         if header.shape[0] > MOST_VOLUMES:
             raise InputError(f"{file} claims {header.shape[0]:,} volumes: it is refused")
@@ -82,6 +82,8 @@ def read_array(file: Readable) -> "NDArray[Any]":
         shape, many = header.shape, len(header.shape) in MANY_DIMS
         if len(shape) != VOLUME_DIMS and not many:
             raise InputError(f"{path}: a volume has 3 axes (D, H, W), not {shape}")
+        if not prod(shape):
+            raise InputError(f"{path} is empty: it is refused")
         if many and index is None:
             index = 0 if shape[0] == 1 else None
             if index is None:
@@ -91,10 +93,9 @@ def read_array(file: Readable) -> "NDArray[Any]":
         if many and index is not None and index >= shape[0]:
             raise InputError(f"{path} holds {shape[0]} volumes, and no number {index}")
         volume = shape[1:] if many else shape
-        if not 0 < prod(volume) <= MOST_VALUES or (header.fortran_order and prod(shape) > MOST_VALUES):
-            problem = "is empty" if not prod(volume) else f"claims {prod(shape):,} values, which is too large"
-            raise InputError(f"{path} {problem}: it is refused")
         whole = header.fortran_order or not many
+        if prod(shape if whole else volume) > MOST_VALUES:
+            raise InputError(f"{path} claims {prod(shape):,} values, which is too large: it is refused")
         start, count = (0, prod(shape)) if whole else ((index or 0) * prod(volume), prod(volume))
         stream.seek(header.size + start * header.dtype.itemsize)
         content = stream.read(count * header.dtype.itemsize)

@@ -41,9 +41,9 @@ class SoundReader:
         self.channels, self.length = map(int, data_config["input_size"])
         lengths: tuple[int, int] = data_config.get("lengths") or (self.length, 1)
         self.shortest, self.step = lengths
-        self.rate = sample_rate(data_config)
+        self.rate, self.assumed = sample_rate(data_config), not data_config.get("sample_rate")
         self.sounds = self.cut = self.clipped = 0
-        self.longest = 0.0  # seconds
+        self.longest, self.read_files = 0.0, False  # seconds; whether any
 
     def __call__(self, signal: NDArray[Any]) -> Tensor:
         """A waveform of the classifier's rate in memory, ``(T',)`` or ``(C', T')``.
@@ -53,7 +53,9 @@ class SoundReader:
         """
         if signal.ndim not in (1, 2) or not signal.size:
             raise InputError(f"a sound has the axes (T) or (C, T), not {signal.shape}")
-        if signal.dtype in (np.int16, np.int32):
+        if signal.ndim == 2 and signal.shape[0] > min(MOST_CHANNELS, signal.shape[1]):
+            raise InputError(f"a sound has the axes (C, T), and {signal.shape} seems to be (T, C): give its transpose")
+        if signal.dtype.kind == "i" and signal.dtype.itemsize in (2, 4):
             signal = signal / -float(np.iinfo(signal.dtype).min)
         if not np.issubdtype(signal.dtype, np.floating):
             raise InputError(f"a sound has values in [-1, 1], or integers of 16 or 32 bit, not {signal.dtype}")
@@ -69,6 +71,7 @@ class SoundReader:
             InputError: as `read`.
         """
         samples, seconds = self.read(file, self.length)
+        self.read_files = True
         return self._fitted(samples, str(file) if not isinstance(file, bytes) else "bytes", seconds)
 
     def read(self, file: Readable, length: int) -> tuple[NDArray[Any], float]:
@@ -99,7 +102,12 @@ class SoundReader:
         return self._resampled(samples.clip(-1, 1), rate), frames / rate
 
     def give_notices(self) -> None:
-        """One notice of the sounds that were cut, and one of those that were clipped."""
+        """One notice each of a rate that is assumed, of the sounds that were cut, and of those that were clipped."""
+        if self.assumed and self.read_files:
+            logger.warning(
+                "the classifier does not say its sample rate: sounds are resampled to %d Hz (sample_rate in its "
+                "pretrained_cfg takes another)", self.rate,
+            )  # fmt: skip
         if self.cut:
             logger.warning(
                 "%d of %d sounds are longer than the classifier's input: their first %.4g s are explained, up to %.4g "

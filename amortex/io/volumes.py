@@ -111,8 +111,11 @@ def _nifti(name: str) -> NDArray[Any]:
 
 
 def npy_bytes(signal: Tensor) -> bytes:
-    """A file of NumPy's format of a volume ``(C, D, H, W)``: ``(D, H, W)`` where it has one channel."""
+    """A file of NumPy's format of a volume ``(C, D, H, W)``, which `VolumeReader.load` reads as one.
+
+    It holds ``(D, H, W)`` where there is one channel, and else ``(1, C, D, H, W)``.
+    """
     buffer = io.BytesIO()
     values = signal.detach().cpu().float().numpy()
-    np.save(buffer, values[0] if len(values) == 1 else values, allow_pickle=False)
+    np.save(buffer, values[0] if len(values) == 1 else values[None], allow_pickle=False)
     return buffer.getvalue()

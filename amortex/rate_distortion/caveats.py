@@ -3,14 +3,13 @@
 import torch
 from torch import Tensor
 
-from amortex.classifiers.classifier import LABEL_THRESHOLD
 from amortex.core.noise_streams import NoiseStreams
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion, class_probability
 
 EMPTY_SAMPLES = 8  # draws that measure the empty mask, where a mask has hardly any distortion
 NEGLIGIBLE = 1e-3  # share of the largest distortion: a mask below has kept all, or dropped what nobody needs
-IMPROBABLE = 1e-3  # probability of a requested class that the image hardly shows
+IMPROBABLE = 1e-3  # probability of a class that the input hardly shows
 SATURATED = 1 - 1e-6  # probability that is 1 to rounding
 FULL_RATE = 0.9999  # masks above this rate drop nothing
 
@@ -22,23 +21,19 @@ INDEPENDENT = "the empty mask keeps the output, too: it does not depend on the i
 
 def caveats(rd: RateDistortion, encoded: EncodedBatch, mask: Tensor, distortion: Tensor, seed: int) -> tuple[str, ...]:
     """What makes the certificates of masks ``(B, k)`` with these mean distortions ``(B,)`` doubtful, in words."""
-    classifier, p = rd.classifier, class_probability(encoded)
+    p = class_probability(encoded)
     full, holds = encoded.rate(mask) > FULL_RATE, _empty_mask_holds(rd, encoded, distortion, seed)
-    several = encoded.predicted & (p < LABEL_THRESHOLD) & classifier.multi_label
-    improbable = ~encoded.predicted & (p < IMPROBABLE)
     texts = []
     for index, probability in enumerate(p.tolist()):
-        found = list(classifier.caveats)
+        found = list(rd.classifier.caveats)
         if not bool(p[index].isfinite() & distortion[index].isfinite()):
             found.append(NO_NUMBER)
         if holds[index]:
             found.append(SATURATION if probability > SATURATED else INDEPENDENT)
         if full[index]:
             found.append(FULL)
-        if several[index]:
-            found.append(f"no label reaches a probability of one half: the highest is {probability:.2g}")
-        if improbable[index]:
-            found.append(f"the image hardly shows this class: its probability is {probability:.1g}")
+        if probability < IMPROBABLE:
+            found.append(f"the input hardly shows this class: its probability is {probability:.1g}")
         texts.append("; ".join(found))
     return tuple(texts)
 

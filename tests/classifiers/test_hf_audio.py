@@ -2,11 +2,13 @@
 
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 from amortex.classifiers.loading import load_classifier
 from amortex.core.errors import InputError
+from amortex.io.sounds import SoundReader
 
 NAMES = ["silence", "yes", "no"]
 
@@ -52,7 +54,14 @@ def test_it_says_what_it_is_and_passes_gradients(folder):
     silence = torch.zeros(1, 1, 2000, requires_grad=True)
     (gradient,) = torch.autograd.grad(classifier(silence)[0, 1], silence)
     assert gradient.isfinite().all()
-    assert load_classifier(f"hf-audio:{folder}").input_size == (1, 40000)
+
+
+def test_sounds_are_neither_padded_nor_cut_but_to_what_is_asked_for(folder):
+    config = load_classifier(f"hf-audio:{folder}").data_config
+    assert config["input_size"] == (1, 40000)
+    read = SoundReader(config)
+    for samples, length in ((100, 800), (1234, 1234), (50000, 40000)):
+        assert read(np.full(samples, 0.1)).shape == (1, length)
 
 
 def test_several_labels_are_known_from_the_configuration(transformers, config, folder, tmp_path):

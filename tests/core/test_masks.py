@@ -36,6 +36,8 @@ def test_order_of_many_ties_equals_sorting_pairs():
 def test_ranks_are_evenly_spaced_and_ordered_like_the_relevance():
     relevance = torch.tensor([[0.3, -1.0, 20.0, 0.4], [1.0, 2.0, 3.0, 4.0]], dtype=torch.float64)
     assert ranks(relevance).tolist() == [[0.5, 0.25, 1.0, 0.75], [0.25, 0.5, 0.75, 1.0]]
+    live = torch.tensor([[True, True, False, False], [True, True, True, True]])
+    assert ranks(relevance, live).tolist() == [[1.0, 0.5, 0.0, 0.0], [0.25, 0.5, 0.75, 1.0]]
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.005, 0.01, 0.05, 0.3, 0.999, 1.0])

@@ -87,6 +87,19 @@ def test_hard_masks_of_pixels_are_shown_as_the_relevance_behind_them():
     assert sum(bar.get_height() for bar in axes[3].patches) == pytest.approx(100)
 
 
+def test_spectrograms_run_to_the_right_and_upwards():
+    layout = Pixel().layout((9, 4))
+    frames, mask = torch.arange(36).reshape(1, 9, 4) / 36, masks(36)
+    axes = panel(frames, frames / 2, mask, mask, layout, ["title"], spectrogram=True).axes[:3]
+    for axis, expected in zip(axes, (frames[0], frames[0] / 2, mask.reshape(9, 4)), strict=True):
+        (image,) = axis.images
+        shown = np.asarray(image.get_array())
+        for frame, band in ((0, 0), (8, 1), (3, 3)):
+            assert image.get_extent() == [-0.5, 8.5, -0.5, 3.5]
+            assert shown[3 - band, frame] == expected[frame, band]  # the first row is the highest
+    assert axes[0].get_title() == "Log-mel spectrogram"
+
+
 @pytest.mark.parametrize("size", [(6, 8), (5, 7), (7, 4)])
 def test_frequency_masks_are_shown_on_the_whole_plane(size):
     layout = Fourier().layout(size)

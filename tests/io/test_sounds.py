@@ -143,3 +143,19 @@ def test_sounds_keep_their_length_where_the_classifier_takes_any(tmp_path):
         heard[: min(length, len(samples))] = samples[:length]
         np.testing.assert_array_equal(signal[0], heard)
     assert read(np.zeros(3000, np.float32)).shape == (1, 1000)  # nothing but silence
+
+
+def test_a_classifier_that_does_not_say_its_rate_gets_a_notice_once_files_are_read(tmp_path, caplog):
+    soundfile.write(tmp_path / "a.wav", noise(LENGTH), 16000)
+    load = SoundReader({"input_size": (1, LENGTH)})
+    load(noise(LENGTH)[:, 0])
+    load.give_notices()
+    assert not caplog.text
+    load.load(tmp_path / "a.wav")
+    load.give_notices()
+    assert "resampled to 16000 Hz" in caplog.text
+
+
+def test_arrays_with_their_channels_last_are_refused():
+    with pytest.raises(InputError, match="give its transpose"):
+        reader(2)(noise(LENGTH, 2))

@@ -11,6 +11,8 @@ import torch
 from numpy.lib import format as numpy_format
 
 from amortex.core.errors import InputError
+from amortex.core.modalities import MODALITIES
+from amortex.io.finding import find_files
 from amortex.io.members import arrays_of, split_member
 from amortex.io.volumes import VolumeReader, npy_bytes
 
@@ -41,6 +43,20 @@ def test_volumes_are_read_by_name_and_number(tmp_path, compressed, order):
     ):  # fmt: skip
         with pytest.raises(InputError, match=message):
             reader().load(f"{file}{ending}")
+
+
+def test_names_of_arrays_may_hold_anything(tmp_path):
+    np.savez(tmp_path / "a.npz", **{"x/y[0]:é": volume(2)})
+    first, second = find_files([str(tmp_path)], MODALITIES["volume"])
+    assert [source.name.as_posix() for source in (first, second)] == ["a_x_y_0__é_0.npz", "a_x_y_0__é_1.npz"]
+    np.testing.assert_array_equal(reader().load(second.path)[0], volume(2)[1])
+
+
+def test_no_volumes_at_all_are_an_error_and_not_passed_over(tmp_path):
+    np.save(tmp_path / "a.npy", volume(0))
+    (source,) = find_files([str(tmp_path)], MODALITIES["volume"])
+    with pytest.raises(InputError, match="is empty"):
+        reader().load(source.path)
 
 
 def test_files_of_one_array_need_no_name(tmp_path):
@@ -162,3 +178,5 @@ def test_damaged_archives_end_in_one_line():
 def test_written_volumes_are_read_back_to_the_last_bit():
     signal = torch.randn(1, *SIZE)
     np.testing.assert_array_equal(np.load(io.BytesIO(npy_bytes(signal))), signal[0])
+    colours = torch.rand(2, *SIZE)
+    torch.testing.assert_close(reader(2).load(npy_bytes(colours)), colours, rtol=0, atol=0)
