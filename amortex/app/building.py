@@ -42,7 +42,7 @@ def explainer_from(options: argparse.Namespace) -> Explainer:
 def _warn_of_other_size(classifier: Classifier) -> None:
     """A notice where inputs are much smaller or larger than those that the classifier's weights are known to be of."""
     known = (getattr(classifier.model, "pretrained_cfg", None) or {}).get("input_size")
-    if known is None or classifier.weights not in PRETRAINED:
+    if known is None or classifier.weights not in PRETRAINED or classifier.data_config.get("lengths"):
         return
     here, trained = (max(size[1:]) for size in (classifier.input_size, known))
     if not 1 / MOST_SCALING <= here / trained <= MOST_SCALING:

@@ -217,4 +217,4 @@ class SignalData(lightning.LightningDataModule):
         return open_source(name, self.val_root or self.train_root, split, self.preparation, self.download)
 
 
-ImageData = SignalData  # its name while there were images alone
+ImageData = SignalData  # for programs that use this name

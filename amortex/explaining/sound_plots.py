@@ -14,6 +14,7 @@ from amortex.core.masks import scale_profile
 from amortex.core.scales import level_labels
 from amortex.explaining.figures import (
     ACCENT,
+    COLOURS,
     HEAT,
     INK,
     TITLE_LINE,
@@ -23,6 +24,7 @@ from amortex.explaining.figures import (
     write_title,
 )  # fmt: skip
 from amortex.explaining.results import ExplanationResult
+from amortex.transforms.fourier import Fourier
 
 WINDOW = 0.025  # seconds
 DYNAMICS = 80  # dB that a spectrogram shows below its brightest point
@@ -64,8 +66,11 @@ def _mask(upper: Axes, lower: Axes, result: ExplanationResult, index: int, rate:
     """The mask over time and frequency, and the share of each band."""
     layout, mask, relevance = result.encoded.layout, result.mask[index].cpu(), result.importance[index].cpu()
     levels, seconds, ranked = int(layout.level.max()), layout.size[0] / rate, is_ranked(mask, relevance)
-    if layout.is_complex:
-        upper.plot(np.linspace(0, rate / 2000, layout.k), mask.detach().numpy(), color=ACCENT, lw=0.6)
+    if isinstance(result.rate_distortion.transform, Fourier):
+        for band, values, colour in zip(layout.bands, layout.split(mask.detach()), COLOURS, strict=False):
+            upper.plot(np.linspace(0, rate / 2000, len(values)), values.numpy(), color=colour, lw=0.6, label=band.name)
+        if len(layout.bands) > 1:  # magnitudes and phases
+            upper.legend(fontsize=7, loc="lower right")
         upper.set(xlim=(0, rate / 2000), ylim=(-0.02, 1.02))
         _label(upper, "Mask over frequencies", "kHz", "mask")
     else:

@@ -18,6 +18,7 @@ from amortex.explaining.figures import (
     write_title,
 )  # fmt: skip
 from amortex.explaining.results import ExplanationResult
+from amortex.transforms.fourier import Fourier
 
 AXES = ("depth", "height", "width")
 COLUMNS = 6
@@ -58,8 +59,8 @@ def _mask(axes: Sequence[object], result: ExplanationResult, index: int) -> None
         draw_scales(first, f"{of} per scale (%)", profile, ["low", *map(str, range(1, levels + 1))])  # type: ignore[arg-type]
     else:
         draw_histogram(first, "Mask values (% of entries)", mask)  # type: ignore[arg-type]
-    if not layout.is_complex:
-        transform, labels = result.rate_distortion.transform, level_labels(levels, "voxels") if levels else ["voxels"]
+    transform, labels = result.rate_distortion.transform, level_labels(levels, "voxels") if levels else ["voxels"]
+    if not isinstance(transform, Fourier):  # whose entries have no place
         of_levels = transform.level_maps(result.mask[[index]].float(), result.encoded.coefficients)[0].detach().cpu()
         for level in [0, *range(levels, 0, -1)][-len(maps) :]:
             picture = of_levels[level].amax(0).clamp(max=1)  # of details a sum over their orientations

@@ -68,7 +68,8 @@ def readable(name: str, noun: str, file: Any = None) -> Iterator[None]:
     except FileNotFoundError as error:
         raise InputError(f"{name}: no such file") from error
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, ...
-        reason = str(error).replace(repr(file), "").strip()
+        message = getattr(error, "error_string", error)  # libsndfile's without the name
+        reason = str(message).replace(repr(file), "").strip()
         raise InputError(f"{name}: not a readable {noun} ({type(error).__name__}: {reason})") from error
 
 

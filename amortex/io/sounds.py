@@ -71,7 +71,6 @@ class SoundReader:
             InputError: as `read`.
         """
         samples, seconds = self.read(file, self.length)
-        self.read_files = True
         return self._fitted(samples, str(file) if not isinstance(file, bytes) else "bytes", seconds)
 
     def read(self, file: Readable, length: int) -> tuple[NDArray[Any], float]:
@@ -98,6 +97,7 @@ class SoundReader:
             raise InputError(f"{name} holds no sound: it has no samples")
         if not np.isfinite(samples).all():
             raise InputError(f"{name} holds values that are not finite: it is no sound")
+        self.read_files = True
         self.clipped += bool(np.abs(samples).max() > 1)
         return self._resampled(samples.clip(-1, 1), rate), frames / rate
 

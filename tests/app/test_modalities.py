@@ -182,3 +182,8 @@ def test_notebooks_play_sounds_and_show_volumes(signals):
     volume = amortex.load_explainer(method="wam", **LIBRARY["volume"]).explain("volume/a.npy")
     assert volume._repr_html_() is None
     assert Image.open(io.BytesIO(volume._repr_png_())).width == 1800
+
+
+def test_no_length_of_a_sound_is_far_from_training_where_the_classifier_takes_any(caplog):
+    amortex.load_explainer(modality="audio", method="wam", input_size=[1, 400_000], device="cpu")
+    assert not caplog.messages

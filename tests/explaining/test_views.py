@@ -14,6 +14,7 @@ from amortex.io.finding import Source
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms.fourier import Fourier
 from amortex.transforms.pixel import Pixel
+from amortex.transforms.polar import Polar
 from amortex.transforms.wavelet import Wavelet
 from helpers.classifiers import build_classifier
 from helpers.networks import AnyAxes
@@ -76,10 +77,19 @@ def test_a_tone_is_shown_at_its_frequency_and_in_its_band():
     [
         (Pixel(), {"Mask over samples", "Relevance (% of entries)"}),
         (Fourier(3), {"Mask over frequencies", "Relevance per band (%)"}),
+        (Polar(3), {"Mask over frequencies", "Relevance per band (%)"}),
     ],
 )
 def test_other_masks_of_sounds_are_shown_over_what_they_are_over(transform, titles):
     assert titles <= axes_of(result_of(tone(50), transform)).keys()
+
+
+def test_masks_of_magnitudes_and_of_phases_are_two_lines():
+    result = result_of(tone(50), Polar(3))
+    axis = axes_of(result)["Mask over frequencies"]
+    magnitude, phase = (line.get_ydata() for line in axis.get_lines())
+    np.testing.assert_array_equal(np.concatenate([magnitude, phase]), result.mask[0])
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["magnitude", "phase"]
 
 
 def test_silence_has_a_panel_without_warnings(recwarn):
@@ -100,6 +110,6 @@ def test_the_middle_and_the_maximum_of_a_volume_are_shown():
     assert {"Mask: above 4 voxels", "Mask: 4 voxels", "Mask: 2 voxels"} <= axes.keys()
 
 
-@pytest.mark.parametrize("transform", [Pixel(), Fourier(2)])
+@pytest.mark.parametrize("transform", [Pixel(), Fourier(2), Polar(2)])
 def test_other_masks_of_volumes_have_panels(transform):
     assert "Volume: mid depth" in axes_of(result_of(torch.rand(1, 8, 8, 8), transform))
