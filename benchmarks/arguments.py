@@ -67,6 +67,15 @@ def cost(parser: Parser) -> None:
     repeats(parser, 9)
 
 
+def signals(parser: Parser) -> None:
+    parser.add_argument("--parts", nargs="+", choices=("wam", "transforms"), default=["wam", "transforms"],
+                        help="what is measured")  # fmt: skip
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8], help="signals that WAM-SG explains at once")
+    parser.add_argument("--times", type=int, default=10, help="transforms in a repeat")
+    parser.add_argument("--threads", type=int, help="of torch; by default as many as it takes")
+    repeats(parser, 5)
+
+
 def loading(parser: Parser) -> None:
     parser.add_argument("folder", type=Path, help="holds the photographs")
     parser.add_argument("--images", type=int, default=512, help="how many of them, the first in sorted order")
@@ -112,5 +121,5 @@ def kills(parser: Parser) -> None:
 
 
 QUALITY: tuple[Callable[[Parser], None], ...] = (convergence, amortized, monotone, batches)
-SPEED: tuple[Callable[[Parser], None], ...] = (teachers, cost, loading, scaling, startup, busy, against)
+SPEED: tuple[Callable[[Parser], None], ...] = (teachers, cost, signals, loading, scaling, startup, busy, against)
 ARGUMENTS = {function.__name__: function for function in (*QUALITY, *SPEED, kills)}
