@@ -26,7 +26,16 @@ from amortex.explainers.wam import WAM
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.rate_distortion.problem import Problem
 from amortex.transforms.wavelet import Wavelet
-from benchmarks.timing import Comparison, Work, forward_backward, machine, print_header, print_row, repeated, side_by_side
+from benchmarks.timing import (
+    Comparison,
+    Work,
+    forward_backward,
+    machine,
+    print_header,
+    print_row,
+    repeated,
+    side_by_side,
+)
 
 DRAWS = 25
 EXPLAINED = (("audio", [1, 15_600]), ("audio", [1, 80_000]), ("volume", [1, 16, 16, 16]))  # sizes of inputs

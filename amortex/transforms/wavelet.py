@@ -6,19 +6,18 @@ import numpy as np
 import pywt
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from amortex.core.catalog import check_name, similar_names
 from amortex.core.errors import InputError
 from amortex.core.layout import Coefficients, Layout
-from amortex.core.nd import CONVOLUTIONS, MEMORY_FORMATS, MOST_DIMS, channels_last
+from amortex.core.nd import MEMORY_FORMATS, MOST_DIMS, channels_last
 from amortex.transforms import Padding
 from amortex.transforms.base import Transform
 from amortex.transforms.exactness import refuse_if_inexact
+from amortex.transforms.filter_bank import Analysis, Synthesis, analyse, crop, synthesise
 from amortex.transforms.kernels import dense_kernel, phase_kernel
 from amortex.transforms.separable import merge_axes, split_axes
 from amortex.transforms.supports import orientations, upsample
-from amortex.transforms.synthesis import Synthesis, synthesise
 from amortex.transforms.wavelet_layout import wavelet_layout
 
 # A non-separable level costs length**dims operations per coefficient, but is one dense channels-last convolution,
@@ -75,7 +74,8 @@ class Wavelet(Transform):
             "analysis": (filters.dec_lo[::-1], filters.dec_hi[::-1]), "synthesis": (filters.rec_lo, filters.rec_hi),
         }  # fmt: skip
         self._masters = {name: torch.tensor(np.array(pair), dtype=torch.float64) for name, pair in pairs.items()}
-        self._kernels: dict[tuple[str, int, torch.dtype, torch.device], Tensor] = {}
+        self._kernels: dict[tuple[str, int, torch.dtype, torch.device], tuple[Tensor, Tensor]] = {}
+        self._rounded: dict[tuple[str, torch.dtype, torch.device], Tensor] = {}
         self._exact: set[tuple[int, ...]] = set()  # sizes of signals
 
     def layout(self, size: tuple[int, ...], device: torch.device | None = None) -> Layout:
@@ -98,8 +98,8 @@ class Wavelet(Transform):
         with torch.autocast(low.device.type, enabled=False):
             for detail in reversed(details):
                 # an odd size inverts to one position too many
-                low = self._synthesise(_crop(low, detail.shape[3:]), detail)
-        return _crop(low, coefficients.layout.size)
+                low = self._synthesise(crop(low, detail.shape[3:]), detail)
+        return crop(low, coefficients.layout.size)
 
     def spatial_map(self, relevance: Tensor, coefficients: Coefficients) -> Tensor:
         """Relevance upsampled from each band's positions to the signal; the sum over bands (WAM).
@@ -138,27 +138,27 @@ class Wavelet(Transform):
         """``(B, *positions)`` -> ``(B, *size)``; `kinds` names the filter along each axis."""
         return upsample(band, self.wavelet, self.padding, level, kinds, size)
 
-    def _kernel(self, name: str, channels: int, like: Tensor) -> Tensor:
-        """Filters in the precision and on the device of a tensor.
+    def _kernels_of(self, name: str, channels: int, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Kernels of ``analysis`` or ``synthesis`` in the precision and on the device of a tensor.
 
-        ``analysis`` and ``synthesis``: the kernels of plain convolutions for so many channels,
-        ``(2**dims C, C, length, ...)``: the low-pass of each channel, then its details. ``phases`` is what `Synthesis`
-        needs forward.
+        Those of plain convolutions for so many channels, ``(2**dims C, C, length, ...)``: the low-pass of each channel,
+        then its details; and those of the phases of the transposed convolutions.
         """
         key = (name, channels, like.dtype, like.device)
         if key not in self._kernels:
-            filters = self._masters["analysis" if name == "analysis" else "synthesis"]
-            kernel = dense_kernel(filters, channels, self.dims)
-            kernel = phase_kernel(kernel) if name == "phases" else kernel
-            kernel = kernel.to(like.dtype).to(like.device)
-            self._kernels[key] = kernel.contiguous(memory_format=MEMORY_FORMATS[self.dims])
+            dense, memory_format = dense_kernel(self._masters[name], channels, self.dims), MEMORY_FORMATS[self.dims]
+            dense, phases = (
+                kernel.to(like.dtype).to(like.device).contiguous(memory_format=memory_format)
+                for kernel in (dense, phase_kernel(dense))
+            )
+            self._kernels[key] = dense, phases
         return self._kernels[key]
 
     def _filters(self, name: str, like: Tensor) -> Tensor:
-        key = (f"{name} filters", 0, like.dtype, like.device)
-        if key not in self._kernels:
-            self._kernels[key] = self._masters[name].to(like.dtype).to(like.device)
-        return self._kernels[key]
+        key = (name, like.dtype, like.device)
+        if key not in self._rounded:
+            self._rounded[key] = self._masters[name].to(like.dtype).to(like.device)
+        return self._rounded[key]
 
     def analyse(self, low: Tensor) -> tuple[Tensor, ...]:
         """Signal -> bands, of any size: whether they are exact is for `layout` to say."""
@@ -175,11 +175,9 @@ class Wavelet(Transform):
         return (low, *details)
 
     def _analyse_level(self, low: Tensor) -> Tensor:
-        """One level as one plain convolution: ``(B, C, *size)`` -> ``(B, 2**dims C, *positions)``."""
-        odd = [(0, size % 2) for size in reversed(low.shape[2:])]  # one position more at the end of an odd size
-        padded = F.pad(low, [width for pair in odd for width in pair])
-        kernel = self._kernel("analysis", low.shape[1], low)
-        return CONVOLUTIONS[self.dims](padded, kernel, stride=2, padding=self.length - 2)
+        """One level: ``(B, C, *size)`` -> ``(B, 2**dims C, *positions)``."""
+        dense, phases = self._kernels_of("analysis", low.shape[1], low)
+        return Analysis.apply(low, dense, phases) if low.requires_grad else analyse(low, dense)
 
     def _synthesise(self, low: Tensor, detail: Tensor) -> Tensor:
         """One level up: ``(B, C, *positions)`` and its details -> ``(B, C, 2 n - length + 2, ...)``."""
@@ -187,12 +185,5 @@ class Wavelet(Transform):
             bands = torch.cat([low[:, :, None], detail], 2)
             return merge_axes(bands, self._filters("synthesis", low), self.padding)
         bands = channels_last(torch.cat([low, detail.flatten(1, 2)], dim=1))
-        phases, dense = (self._kernel(name, low.shape[1], low) for name in ("phases", "synthesis"))
-        return Synthesis.apply(bands, phases, dense) if bands.requires_grad else synthesise(bands, phases)
-
-
-def _crop(x: Tensor, size: tuple[int, ...]) -> Tensor:
-    """The first positions along each spatial axis of ``(B, C, *size)``."""
-    for axis, length in enumerate(size, start=2):
-        x = x.narrow(axis, 0, length)
-    return x
+        dense, phases = self._kernels_of("synthesis", low.shape[1], low)
+        return Synthesis.apply(bands, dense, phases) if bands.requires_grad else synthesise(bands, phases)

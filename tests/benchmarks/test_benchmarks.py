@@ -7,8 +7,10 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
-from benchmarks import quickstart
+from amortex.rate_distortion.problem import Problem
+from benchmarks import quickstart, signals
 from benchmarks.__main__ import description, main
 from benchmarks.arguments import ARGUMENTS
 from benchmarks.processes import busy_loops, run, seconds, threads, under
@@ -144,3 +146,26 @@ def test_training_steps_are_timed_over_their_passes(tmp_path):
     times = quickstart.train(ROOT, 2, bare=True, config=file)
     assert len(times["steps"]) == len(times["passes"]) == 2
     assert min(times["steps"] + times["passes"]) > 0
+
+
+def test_both_transforms_of_sound_and_volumes_compute_the_same():
+    ptwt = pytest.importorskip("ptwt")
+    for wavelet, size in (("db3", (80,)), ("haar", (8, 6, 8))):
+        works = signals.transforms(ptwt, wavelet, 2, torch.randn(2, *size))
+        low, theirs = (work() for work in works["forward"])
+        assert torch.allclose(low.bands[0][:, 0], theirs[0], atol=1e-5)
+        ours, theirs = (work() for work in works["inverse"])
+        assert torch.allclose(ours[:, 0], theirs, atol=1e-5)
+        (ours,), (theirs,) = (work() for work in works["both and their gradient"])
+        assert torch.allclose(ours[:, 0], theirs, atol=1e-5)
+
+
+def test_wam_of_volumes_is_timed_over_its_passes():
+    row = signals.wam_sg(Problem("digits3d", weights="random").build(), count=1, repeats=1)
+    assert min(row) > 0
+
+
+def test_without_ptwt_transforms_are_not_measured(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "ptwt", None)
+    assert main(["signals", "--parts", "transforms"]) == 2
+    assert "pip install ptwt" in capsys.readouterr().err
