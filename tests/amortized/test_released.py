@@ -1,18 +1,22 @@
 """The explainer that amortex brings: small, for the default classifier, and better than what needs no training."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from amortex.amortized.checkpoints import load_predictor
 from amortex.amortized.explainer import Amortized
 from amortex.amortized.released import ASSETS, released
-from amortex.app.recognising import bundled_sources
+from amortex.app.recognising import bundled_sources, sources_of
 from amortex.classifiers.default import DEFAULT_CLASSIFIER
 from amortex.core.errors import InputError
 from amortex.core.masks import energy, top_share
+from amortex.core.modalities import MODALITIES
 from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.initial import sensitivity
 from amortex.io.images import Preprocess
+from amortex.io.readers import reader_of
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +75,25 @@ def test_one_pass_is_better_than_any_rate_of_an_ordering_and_learned_steps_are_b
     assert one_pass < untrained
     assert refined < 0.8 * one_pass
     assert explanation.mask[explanation.mask > 0].min() >= predictor.schedule.prune_threshold
+
+
+def test_that_of_digits_is_better_than_any_rate_of_an_ordering_in_one_pass_and_better_still_with_learned_steps():
+    rd = (predictor := load_predictor(released("digits3d"))).rate_distortion
+    load = reader_of(rd.classifier.data_config).load
+    digits = torch.stack([load(source.path) for source in sources_of([], MODALITIES["volume"], Path())])
+    encoded, lambda_k = rd.encode(digits), 2.5
+
+    def objective(mask):
+        outcome = rd(encoded, mask, NoiseStreams.evaluation(digits), 32)
+        return (outcome.distortion.mean(1) + lambda_k * outcome.rate).mean().item()
+
+    order, size = sensitivity(rd, encoded, NoiseStreams.of(digits)), energy(encoded.coefficients)
+    untrained = min(objective(top_share(order, rate, size)) for rate in (0.005, 0.01, 0.02, 0.05))
+    one_pass, refined = (
+        objective(Amortized(predictor, lambda_k, learned_steps=steps).explain(digits).mask) for steps in (0, 8)
+    )
+    assert one_pass < 0.8 * untrained
+    assert refined < 0.6 * one_pass
 
 
 @pytest.mark.parametrize("size", [16, 33])
