@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from amortex.classifiers.default import DEFAULT_CLASSIFIER
+from amortex.core.modalities import MODALITIES
 from amortex.explainers.presets import PRESETS
 from benchmarks.processes import DEFAULT_THREADS, checkout
 
@@ -23,14 +24,19 @@ def repeats(parser: Parser, default: int, of: str = "amortex and the bare work i
 
 
 def convergence(parser: Parser) -> None:
-    photographs(parser, images=8)
-    parser.add_argument("--presets", nargs="*", default=["fast", "converged", "converged:steps=4000"],
+    parser.add_argument("folder", type=Path, nargs="?", help="holds the signals; by default the bundled ones")
+    parser.add_argument("--modality", choices=MODALITIES, default="image", help="of the signals")
+    parser.add_argument("--images", type=int, default=5, help="how many of them, evenly spaced in sorted order")
+    parser.add_argument(
+        "--size", type=int, help="side of the signals; by default 128 pixels, or what the classifier takes"
+    )
+    parser.add_argument("--presets", nargs="*", default=["fast", "fast:steps=3200"],
                         help="names, with changes after colons")  # fmt: skip
-    parser.add_argument("--passes", type=int, nargs="+", default=[], help="budgets of the bundled explainer")
+    parser.add_argument("--passes", type=int, nargs="+", default=[], help="budgets of the trained explainer")
     parser.add_argument("--lambda-k", type=float, nargs="+", default=[2.5, 10.0], help="sparsity weights")
     parser.add_argument("--points", type=int, default=6, help="points on each curve")
     parser.add_argument("--samples", type=int, default=64, help="noise draws per mask that is measured")
-    parser.add_argument("--out", type=Path, help="folder for the table as CSV and the plot")
+    parser.add_argument("--out", type=Path, help="folder for the table as CSV and the plot; a run goes on there")
 
 
 def amortized(parser: Parser) -> None:

@@ -38,7 +38,7 @@ def main(options: argparse.Namespace) -> None:
             start = time.perf_counter()
             mask = torch.cat([explainer.explain(chunk).mask for chunk in image.split(batch_size)])
             seconds = time.perf_counter() - start
-            distortion, rate = evaluate(rd, encoded, mask)
+            distortion, rate, _ = evaluate(rd, encoded, mask)
             objectives.append(distortion + options.lambda_k * rate)
             print(f"{mode}, {batch_size} at a time: mean J = {objectives[-1].mean():.4f}, {seconds:.0f} s", flush=True)
         relative = (objectives[1] / objectives[0] - 1).abs()

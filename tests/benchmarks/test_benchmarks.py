@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from amortex.rate_distortion.problem import Problem
-from benchmarks import quickstart, signals
+from benchmarks import convergence, quickstart, signals
 from benchmarks.__main__ import description, main
 from benchmarks.arguments import ARGUMENTS
 from benchmarks.processes import busy_loops, run, seconds, threads, under
@@ -60,8 +60,22 @@ def test_convergence_from_end_to_end(tmp_path, capsys):
     for row in rows:
         assert float(row["J"]) == pytest.approx(float(row["distortion"]) + 5 * float(row["rate"]))
         assert len(row["J_per_image"].split()) == 2
+        assert float(row["J_low"]) <= float(row["J"]) <= float(row["J_high"])
     assert (tmp_path / "out/convergence.png").stat().st_size > 0
-    assert f"| fast, steps=4 | 5 | 24 | {float(rows[-1]['J']):.4f} |" in capsys.readouterr().out
+    assert f"| fast, steps=4 | 5 | 24 | {float(rows[-1]['J']):.4f} [" in capsys.readouterr().out
+
+
+def test_convergence_on_volumes_goes_on_where_it_stopped(tmp_path, capsys, monkeypatch):
+    options = ["convergence", "--modality", "volume", "--images", "2", "--lambda-k", "5", "--points", "1"]
+    options += ["--samples", "2", "--out", str(tmp_path), "--presets", "fast:steps=1"]
+    assert main(options) == 0
+    first = (tmp_path / "convergence.csv").read_text()
+    monkeypatch.setattr(convergence.RDE, "explain", lambda self, *_, **__: pytest.fail(f"{self} was repeated"))
+    assert main(options) == 0
+    assert (tmp_path / "convergence.csv").read_text() == first
+    assert "| fast, steps=1 | 5 | 6 |" in capsys.readouterr().out
+    assert main([*options, "--samples", "3"]) == 2
+    assert "choose another folder" in capsys.readouterr().err
 
 
 def test_convergence_of_the_bundled_explainer_alone(tmp_path):
