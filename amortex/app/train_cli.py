@@ -71,7 +71,7 @@ def _explain_parser() -> argparse.ArgumentParser:
     """The options of ``train.py explain`` but for the trainer's, which only Lightning knows."""
     parser = OneLineParser(
         prog="train.py explain",
-        description="Explain a classifier's decisions on photographs as explain.py does, on any number of devices.",
+        description="Explain a classifier's decisions as explain.py does, on any number of devices.",
         epilog="In place of a device it takes the settings of Lightning's trainer, --trainer.devices 2 and so on: "
         "train.py fit --help describes them.",
     )

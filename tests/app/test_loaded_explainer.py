@@ -74,7 +74,7 @@ def test_a_trained_explainer_measures_rates_for_classes_that_are_not_predicted(t
 
 def test_two_classes_of_one_image_do_not_replace_each_other(two_files, tmp_path):
     loaded = load(rate=0.1)
-    with pytest.raises(InputError, match="one class of each image"):
+    with pytest.raises(InputError, match="one class of each input"):
         loaded.explain([two_files[0], two_files[0]], [1, 2]).save(tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert len(loaded.explain([two_files[0], two_files[0]]).save(tmp_path / "out", samples=2)) == 1
