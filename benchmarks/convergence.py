@@ -49,6 +49,8 @@ Batches = Sequence[EncodedBatch]
 def main(options: argparse.Namespace) -> None:
     modality = MODALITIES[options.modality]
     presets = [parse(text, modality.dims) for text in options.presets]
+    if options.passes and released(modality.classifier) is None:
+        raise InputError(f"--passes needs a trained explainer, and none comes with {modality.classifier}: leave it out")
     prepare()
     size = 128 if options.size is None and modality.dims == 2 else options.size
     rd = Problem(modality.classifier, input_size=size).build()
@@ -102,10 +104,8 @@ def trained(
     rd: RateDistortion, batches: Batches, seeds: Sequence[int], lambda_k: float, passes: int, samples: int
 ) -> Row:
     """The row of the trained explainer that comes with the classifier, with a budget of classifier passes."""
-    folder = released(rd.classifier.name)
-    if folder is None:
-        raise InputError(f"--passes needs a trained explainer, and none comes with {rd.classifier.name}: leave it out")
-    explainer = Amortized(load_predictor(folder, rd.classifier, internal_batch_size=64), lambda_k, passes=passes)
+    predictor = load_predictor(released(rd.classifier.name), rd.classifier, internal_batch_size=64)
+    explainer = Amortized(predictor, lambda_k, passes=passes)
     explained = [explainer.explain(encoded.image) for encoded in batches]
     spent = round(torch.cat([explanation.extra["passes"] for explanation in explained]).mean().item())
     measured = evaluated(rd, batches, [explanation.mask for explanation in explained], samples)
