@@ -88,8 +88,7 @@ class AmortizedTrainingModule(lightning.LightningModule):
         plain = {name: plain_values(asdict(group)) for name, group in groups.items()}
         plain |= {"start": start, "lambda_k": list(lambda_k), "validation_samples": validation_samples, "seed": seed}
         self.save_hyperparameters(plain)  # without `compile`, which belongs to the machine
-        self.optimizer_config, self.start, self.seed = optimizer, start, seed
-        self.lambda_k = tuple(lambda_k)
+        self.optimizer_config, self.start, self.seed, self.lambda_k = optimizer, start, seed, tuple(lambda_k)
         if compile:
             self.predictor.rate_distortion.classifier.compile()
         if refinement.only:

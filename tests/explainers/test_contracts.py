@@ -26,13 +26,12 @@ from amortex.transforms.pixel import Pixel
 from amortex.transforms.polar import Polar
 from amortex.transforms.wavelet import Wavelet
 
-SETTINGS = {  # any other transform is tested with its default arguments
+SETTINGS = {  # others with their default arguments
     "wavelet": [Wavelet(), Wavelet("haar", 2), Wavelet("db8", 1, "reflect"), Wavelet("sym4", 2, "symmetric")],
     "fourier": [Fourier(), Fourier(2)],
     "polar": [Polar(2)],
 }
-STEPS = 6
-CLASSLESS = ("random_pixels", "random_wavelets", "magnitude")  # the class does not matter to these
+STEPS, CLASSLESS = 6, ("random_pixels", "random_wavelets", "magnitude")  # the class does not matter to these
 
 
 def name_of(item) -> str:
