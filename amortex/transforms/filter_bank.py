@@ -17,8 +17,9 @@ from amortex.transforms.kernels import convolve
 def analyse(x: Tensor, dense: Tensor) -> Tensor:
     """One level of the transform, ``(B, C, *size)`` -> ``(B, 2**dims C, *positions)``, zeros beyond the border."""
     odd = [(0, size % 2) for size in reversed(x.shape[2:])]  # one position more at the end of an odd size
-    padded = F.pad(x, [width for pair in odd for width in pair])
-    return convolve(padded, dense, stride=2, padding=dense.shape[-1] - 2)
+    if any(size % 2 for size in x.shape[2:]):  # padding by nothing would copy
+        x = F.pad(x, [width for pair in odd for width in pair])
+    return convolve(x, dense, stride=2, padding=dense.shape[-1] - 2)
 
 
 def synthesise(bands: Tensor, phases: Tensor) -> Tensor:
