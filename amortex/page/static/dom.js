@@ -82,7 +82,7 @@ export function magma(share) {
 export function drawValues(canvas, values, width, height, paint) {
   canvas.width = width;
   canvas.height = height;
-  const context = canvas.getContext("2d");
+  const context = canvas.getContext("2d", { willReadFrequently: true });
   const image = context.createImageData(width, height);
   for (let index = 0; index < width * height; index += 1) {
     const [red, green, blue] = paint(values[index]);

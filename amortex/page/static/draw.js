@@ -25,7 +25,7 @@ export function mount(section, site) {
   const painting = new Painting(canvas, size, render, (ended) => request(ended));
 
   function render({ mask, brush, radius }) {
-    const context = canvas.getContext("2d");
+    const context = canvas.getContext("2d", { willReadFrequently: true });
     context.clearRect(0, 0, size, size);
     if (photo.complete && photo.naturalWidth) context.drawImage(photo, 0, 0, size, size);
     const pixels = context.getImageData(0, 0, size, size);
@@ -81,7 +81,7 @@ export function mount(section, site) {
   }
   photo.onload = () => { render(painting); request(true); };
 
-  const brushSize = slider(3, 60, painting.radius);
+  const brushSize = slider(1, Math.round(size / 4), Math.round(painting.radius));
   brushSize.addEventListener("input", () => { painting.radius = Number(brushSize.value); render(painting); });
   const eraser = el("button", { type: "button", "aria-pressed": "false", onclick: () => {
     painting.erasing = !painting.erasing;

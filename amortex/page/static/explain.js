@@ -5,7 +5,7 @@ import { el, field, fixed, percent, slider, statusLine, whenSeen } from "./dom.j
 import { Mask } from "./mask.js";
 import { lambdaOf, lambdaSlider, MethodControls, runButtons, writeLambda } from "./methods.js";
 import { fileInput, photographs } from "./photographs.js";
-import { facts } from "./results.js";
+import { facts, inWords } from "./results.js";
 
 export function mount(section, site) {
   const root = section.querySelector(".widget");
@@ -15,6 +15,7 @@ export function mount(section, site) {
   const map = el("img", { class: "square", alt: "Where in the photograph the kept coefficients are" });
   const layout = el("canvas", { class: "square crisp", role: "img", "aria-label": "The mask over the coefficients" });
   const list = el("dl", { class: "facts" });
+  const words = el("p", { class: "status" });
   const chart = new CurveChart();
   const status = statusLine();
   const where = el("p", { class: "status", role: "status" });
@@ -63,6 +64,7 @@ export function mount(section, site) {
     state.result = result;
     const { row } = result;
     facts(list, row, [["cost", `${result.passes} classifier passes, ${row.seconds.toPrecision(3)} s`, "cost"]]);
+    words.textContent = row.predicted ? inWords(row) : "";
     map.src = result.map;
     new Mask(result.mask, site.image.size[1]).draw(layout);
     chart.own = { rate: row.rate, distortion: row.distortion };
@@ -113,7 +115,7 @@ export function mount(section, site) {
       el("figure", {}, map, el("figcaption", {}, "Where that is, on the pixels.")),
       el("figure", {}, layout, el("figcaption", {}, "The mask itself: coarse coefficients top left, fine ones outside. Bright ones are kept."))),
     el("div", { class: "row two late" },
-      el("div", {}, el("h3", {}, "Certificate"), list),
+      el("div", {}, el("h3", {}, "Certificate"), list, words),
       el("div", {}, el("h3", {}, "The whole curve"), chart.node,
         el("div", { class: "controls last" },
           field("Along the curve", rate, (value) => (chart.points[value] ? `keep ${percent(chart.points[value].rate, 2)}` : "not measured yet")),

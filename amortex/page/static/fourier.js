@@ -80,9 +80,10 @@ export function mount(section) {
       const { start, step, values } = await (await fetch("data/nino.json")).json();
       const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
       state.signal = Float64Array.from(values, (value) => value - mean);
-      times.textContent = `Anomaly of the sea surface temperature of the Pacific in °C, ${start.toFixed(0)} to ${
+      times.textContent = `Sea surface temperature of the Pacific in °C above or below its mean, ${start.toFixed(0)} to ${
         (start + step * values.length).toFixed(0)}, four values a year.`;
-      note.textContent = "Warm years return every two to seven years, but not regularly: the scalogram shows when they were strong.";
+      note.textContent = 
+        "The sharp peak is the seasons: one wave a year, always. El Niño, below it in the scalogram, comes every two to seven years: when it was strong, only the scalogram shows.";
     }
     state.cursor = Math.min(state.cursor, state.signal.length - 1);
     later();

@@ -19,7 +19,7 @@ export function mount(section, site) {
   const state = { signal: site.signals.audio[0].key, obfuscation: "zero" };
   const parts = Object.fromEntries(Object.entries(PARTS).map(([name, title]) => [name, {
     picture: el("img", { class: "wide", alt: `Spectrogram: ${title.toLowerCase()}` }),
-    sound: el("audio", { controls: true, preload: "metadata", "aria-label": title }), title,
+    sound: el("audio", { controls: true, preload: "auto", "aria-label": title }), title,
   }]));
   const bands = el("canvas", { class: "wide crisp", role: "img", "aria-label": "The mask over time and frequency" });
   const list = el("dl", { class: "facts" });

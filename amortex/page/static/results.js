@@ -18,6 +18,17 @@ export const interval = (value, low, high, write = fixed) => (
   low == null || high == null ? write(value) : `${write(value)} [${write(low)}, ${write(high)}]`
 );
 
+/** What a certificate says, in a sentence for somebody who has never seen one. */
+export function inWords(row) {
+  if (row.retention == null) return "";
+  const kept = Math.round(row.retention * row.draws);
+  const rest = 100 * (1 - row.rate);
+  return `${rest.toFixed(rest > 99 ? 2 : 1)} % of the coefficients were replaced, ${row.draws} times anew. ${kept} times of ${
+    row.draws} the classifier ${row.predicted ? "still said" : "said"} “${row.class_name}”; with 95 % confidence, so it does in ${
+    percent(row.retention_low, 0)} to ${percent(row.retention_high, 0)} of all cases. Its probability moved by about ${
+    percent(Math.sqrt(row.distortion))} (the square root of D).`;
+}
+
 /** The certificate of a row as a list of facts; `more` are further pairs. */
 export function facts(list, row, more = []) {
   const word = row.predicted ? "retained" : "reached";
