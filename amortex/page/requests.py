@@ -57,7 +57,7 @@ def choice(request: Request, name: str, known: Collection[str], default: str | N
 
 def text(request: Request, name: str) -> str | None:
     """A text of a line, None where it is empty or missing; raises InputError for others."""
-    value = request.get(name) or None
+    value = request.get(name)
     if value is not None and (not isinstance(value, str) or len(value) > 200):
         raise InputError(f"{name} must be a text of at most 200 characters")
     return None if value is None or not value.strip() else value.strip()
