@@ -9,7 +9,7 @@ from amortex.io.files import write_atomically
 from amortex.page.site import Site, files, nino
 
 # methods that cost little, and what is asked of them
-EXPORTED = {"image": ("amortized", "wam_sg"), "audio": ("wam_sg",), "volume": ("wam_sg",)}
+EXPORTED = {"image": ("amortized", "wam_sg"), "audio": ("wam_ig",), "volume": ("wam_sg",)}
 OPTIONS: dict[str, dict[str, Any]] = {"image": {}, "audio": {"rate": 0.2, "obfuscation": "zero"}, "volume": {}}
 MOST_SIGNALS = 4
 
@@ -26,9 +26,8 @@ def export(folder: Path, device: str = "auto", most: int = MOST_SIGNALS) -> None
     described = site.describe(static=True)
     for modality, signals in described["signals"].items():
         described["signals"][modality] = signals[:most]
-    described["image"]["methods"] = [
-        method for method in described["image"]["methods"] if method["name"] in EXPORTED["image"]
-    ]
+    for modality, methods in described["methods"].items():
+        described["methods"][modality] = [method for method in methods if method["name"] in EXPORTED[modality]]
     for name, content in _files(site, described):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -28,7 +28,7 @@ from amortex.rate_distortion.pipeline import RateDistortion
 
 METHODS = {
     "image": ("amortized", "cartoonx", "pixel_rde", "wam", "wam_sg", "wam_ig", "smoothgrad", "gradcam", "magnitude"),
-    "audio": ("wam_sg", "wam", "wam_ig", "cartoonx", "magnitude"),
+    "audio": ("wam_ig", "wam_sg", "wam", "cartoonx", "magnitude"),
     "volume": ("wam_sg", "wam", "wam_ig", "cartoonx", "magnitude"),
 }  # that the page offers, the default first
 CURVE_RATES = (
@@ -42,6 +42,12 @@ OBFUSCATIONS = ("gaussian", "zero")
 
 OnEvent = Callable[[dict[str, Any]], None]
 OnStep = Callable[[], None]  # may raise, to end a job
+
+
+def knobs(method: str) -> list[str]:
+    """What people can turn of a method."""
+    names = ("lambda_k", "steps") if method == AMORTIZED else ("lambda_k", "steps", "rate")
+    return [name for name in names if name in METHOD_OPTIONS[method]]
 
 
 class Service:
@@ -67,11 +73,6 @@ class Service:
         self._encoded: Recent[EncodedBatch] = Recent(16)
         self._results: Recent[ExplanationResult] = Recent(16)
 
-    def knobs(self, method: str) -> list[str]:
-        """What people can turn of a method."""
-        return [name for name in ("lambda_k", "steps", "rate") if name in METHOD_OPTIONS[method]
-                and not (method == AMORTIZED and name == "rate")]  # fmt: skip
-
     def explainer(self, method: str, **options: Any) -> LoadedExplainer:
         """The library's explainer of a method with these options."""
         key = (method, *sorted(options.items()))
@@ -96,7 +97,7 @@ class Service:
             "rate": requests.number(request, "rate", 1e-4, 1),
         }
         obfuscation = requests.choice(request, "obfuscation", OBFUSCATIONS, "gaussian")
-        wanted: dict[str, Any] = {name: options[name] for name in self.knobs(method) if options[name] is not None}
+        wanted: dict[str, Any] = {name: options[name] for name in knobs(method) if options[name] is not None}
         if method != AMORTIZED and obfuscation != "gaussian":  # whose training knows one kind of noise alone
             wanted["obfuscation"] = obfuscation
         key, target = requests.text(request, "signal") or "", requests.text(request, "target")
@@ -156,7 +157,6 @@ class Service:
         return {
             "classifier": self.classifier.name,
             "size": list(self.classifier.input_size),
-            "methods": [{"name": name, "knobs": self.knobs(name)} for name in self.methods],
             "classes": [self.classifier.class_name(index) for index in range(self.classifier.num_classes)],
         }
 

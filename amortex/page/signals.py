@@ -23,8 +23,8 @@ OFFERED = {
         "chelsea.png": "a cat", "coffee.png": "a cup of coffee", "rocket.jpg": "a rocket",
         "astronaut.png": "an astronaut", "motorcycle_left.png": "a motorcycle", "camera.png": "a cameraman",
     },
-    "audio": {"crow.flac": "a crow", "bell.flac": "a bell", "drums.flac": "drums", "tabla.flac": "a tabla",
-              "burp.flac": "a burp"},
+    "audio": {"drums.flac": "drums", "burp.flac": "a burp", "tabla.flac": "a tabla", "bell.flac": "a bell",
+              "crow.flac": "a crow"},
     "volume": {f"digit{digit}.npz": f"a {digit}" for digit in (3, 0, 5, 7, 8)},
 }  # fmt: skip
 

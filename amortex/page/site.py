@@ -7,9 +7,10 @@ from typing import Any
 
 from amortex.app.library import load_explainer
 from amortex.app.loaded_explainer import LoadedExplainer
+from amortex.app.options import AMORTIZED
 from amortex.core.modalities import MODALITIES, modality_of
 from amortex.page.pictures import png_bytes
-from amortex.page.service import Service
+from amortex.page.service import METHODS, Service, knobs
 from amortex.page.signals import offered
 
 STATIC = Path(__file__).parent / "static"
@@ -66,7 +67,15 @@ class Site:
         for modality, keys in self.given.items():
             given = [{"key": key, "title": f"yours, number {number}"} for number, key in enumerate(keys, start=1)]
             signals[modality] = given + signals[modality]
-        return {"static": static, "signals": signals, "image": image}
+        methods = {name: [{"name": method, "knobs": knobs(method)} for method in self._methods(name)]
+                   for name in MODALITIES}  # fmt: skip
+        return {"static": static, "signals": signals, "methods": methods, "image": image}
+
+    def _methods(self, modality: str) -> tuple[str, ...]:
+        """The methods for signals of a kind, without loading their classifier."""
+        if modality in self._services:
+            return self._services[modality].methods
+        return tuple(method for method in METHODS[modality] if method != AMORTIZED)
 
     def preview(self, key: str) -> bytes:
         """The PNG file of a photograph as the classifier sees it; raises InputError where there is none."""

@@ -53,6 +53,7 @@ class Worker:
         """
         job = Job(work, short)
         with self._changed:
+            self._jobs = deque(waiting for waiting in self._jobs if not waiting.cancelled.is_set())
             if len(self._jobs) >= self.most_waiting:
                 raise BusyError
             self._jobs.append(job)

@@ -89,7 +89,7 @@ def test_the_static_version_has_all_that_its_widgets_ask_for(tmp_path, monkeypat
     assert str(tmp_path / "static") in capsys.readouterr().out
     described = json.loads((tmp_path / "static/data/site.json").read_text())
     assert described["static"] is True
-    assert [method["name"] for method in described["image"]["methods"]] == ["wam_sg"]
+    assert [method["name"] for method in described["methods"]["image"]] == ["wam_sg"]
     (photograph,) = described["signals"]["image"]
     assert (tmp_path / f"static/data/signals/{photograph['key']}.png").is_file()
     events = json.loads((tmp_path / f"static/data/explained/{photograph['key']}-wam_sg.json").read_text())

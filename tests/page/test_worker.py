@@ -71,3 +71,13 @@ def test_only_so_many_jobs_wait():
         worker.submit(lambda job: None)
     log.go.set()
     assert log.done.wait(10)
+
+
+def test_jobs_that_nobody_waits_for_take_no_place():
+    worker = Worker(most_waiting=1)
+    log = Log(worker)
+    log.hold()
+    worker.submit(lambda job: None).cancelled.set()
+    worker.submit(lambda job: log.done.set())
+    log.go.set()
+    assert log.done.wait(10)

@@ -12,7 +12,7 @@ const ARROWS = { ArrowLeft: [-4, 0], ArrowRight: [4, 0], ArrowUp: [0, -4], Arrow
 class Side {
   constructor(site, chosen, onHover) {
     this.size = site.image.size[1];
-    this.controls = new MethodControls(site.image.methods, chosen);
+    this.controls = new MethodControls(site.methods.image, 0.05, chosen);
     this.picture = el("canvas", { class: "square paint", tabindex: 0, role: "application",
       "aria-label": "What the method keeps: arrow keys move along the picture" });
     this.layout = el("canvas", { class: "square crisp paint", role: "img", "aria-label": "The mask of the method" });
@@ -99,7 +99,7 @@ class Side {
 export function mount(section, site) {
   const root = section.querySelector(".widget");
   const status = statusLine();
-  const names = site.image.methods.map(({ name }) => name);
+  const names = site.methods.image.map(({ name }) => name);
   const weight = lambdaSlider();
   const state = { signal: site.signals.image[0].key };
   const sides = [names[0], names.includes("wam_sg") ? "wam_sg" : names.at(-1)].map((name) => new Side(site, name, hover));

@@ -20,7 +20,7 @@ export function mount(section, site) {
   const status = statusLine();
   const where = el("p", { class: "status", role: "status" });
   const target = el("input", { type: "text", list: "classes", placeholder: "the predicted one", maxlength: 100 });
-  const controls = new MethodControls(site.image.methods);
+  const controls = new MethodControls(site.methods.image);
   const picker = photographs(site, state.signal, (key) => {
     state.signal = key;
     photo.src = photograph(key);

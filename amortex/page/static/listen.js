@@ -7,11 +7,6 @@ import { fileInput, photographs } from "./photographs.js";
 import { facts } from "./results.js";
 
 const PARTS = { original: "The whole sound", kept: "What the mask keeps", dropped: "What it drops" };
-export const SIGNAL_METHODS = [
-  { name: "wam_sg", knobs: ["rate"] }, { name: "wam", knobs: ["rate"] }, { name: "wam_ig", knobs: ["rate"] },
-  { name: "cartoonx", knobs: ["lambda_k", "steps"] }, { name: "magnitude", knobs: ["rate"] },
-];
-export const methodsFor = (site) => (site.static ? SIGNAL_METHODS.slice(0, 1) : SIGNAL_METHODS);
 
 export function mount(section, site) {
   const root = section.querySelector(".widget");
@@ -23,7 +18,7 @@ export function mount(section, site) {
   }]));
   const bands = el("canvas", { class: "wide crisp", role: "img", "aria-label": "The mask over time and frequency" });
   const list = el("dl", { class: "facts" });
-  const controls = new MethodControls(methodsFor(site), "wam_sg", 0.2);
+  const controls = new MethodControls(site.methods.audio, 0.2);
   const picker = photographs(site, state.signal, (key) => { state.signal = key; buttons.begin(); }, "audio");
 
   async function run(signal) {

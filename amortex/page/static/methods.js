@@ -18,9 +18,9 @@ export const writeLambda = (place) => `λ = ${lambdaOf(place)}`;
 
 /** A list of methods with the knobs that belong to the chosen one. */
 export class MethodControls {
-  constructor(methods, chosen, defaultRate = 0.05) {
+  constructor(methods, defaultRate = 0.05, chosen = methods[0].name) {
     this.methods = new Map(methods.map((method) => [method.name, method.knobs]));
-    this.method = select(methods.map(({ name }) => [name, TITLES[name] ?? name]), chosen ?? methods[0].name);
+    this.method = select(methods.map(({ name }) => [name, TITLES[name] ?? name]), chosen);
     this.lambda = lambdaSlider();
     this.rate = slider(0, RATES.length - 1, RATES.indexOf(defaultRate));
     this.steps = select([["60", "60, a glimpse"], ["200", "200"], ["800", "800, as the preset fast"]], "200");

@@ -20,7 +20,7 @@ export const interval = (value, low, high, write = fixed) => (
 
 /** What a certificate says, in a sentence for somebody who has never seen one. */
 export function inWords(row) {
-  if (row.retention == null) return "";
+  if (row.retention == null || row.draws < 2) return "";
   const kept = Math.round(row.retention * row.draws);
   const rest = 100 * (1 - row.rate);
   return `${rest.toFixed(rest > 99 ? 2 : 1)} % of the coefficients were replaced, ${row.draws} times anew. ${kept} times of ${
@@ -38,8 +38,8 @@ export function facts(list, row, more = []) {
     [row.distortion_name === "label_max" ? "distortion D, 1 − p" : "distortion D",
       interval(row.distortion, row.ci_low, row.ci_high), "distortion"],
     ["in the mean", `class ${row.retained ? "" : "not "}${word}`, "retained"],
-    ["single draws", `${interval(row.retention, row.retention_low, row.retention_high, percent)} of ${row.draws} ${
-      row.predicted ? "keep" : "reach"} it`, "retention"],
+    ...(row.draws > 1 ? [["single draws", `${interval(row.retention, row.retention_low, row.retention_high, percent)} of ${row.draws} ${
+      row.predicted ? "keep" : "reach"} it`, "retention"]] : []),
     ...more,
   ];
   if (row.caveats) pairs.push(["caution", row.caveats, "caveats"]);

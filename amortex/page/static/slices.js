@@ -1,7 +1,6 @@
 // Volumes: move a slice through what is kept.
 import { explain } from "./api.js";
 import { bytesOf, drawValues, el, field, grey, magma, percent, question, slider, statusLine, whenSeen } from "./dom.js";
-import { methodsFor } from "./listen.js";
 import { MethodControls, runButtons } from "./methods.js";
 import { fileInput, photographs } from "./photographs.js";
 import { facts } from "./results.js";
@@ -32,7 +31,7 @@ export function mount(section, site) {
     [name, el("canvas", { class: "square crisp", role: "img", "aria-label": `${title}, one slice` })])));
   const list = el("dl", { class: "facts" });
   const position = slider(0, 15, 8);
-  const controls = new MethodControls(methodsFor(site), "wam_sg", 0.05);
+  const controls = new MethodControls(site.methods.volume);
   const picker = photographs(site, state.signal, (key) => { state.signal = key; buttons.begin(); }, "volume");
 
   function draw() {
