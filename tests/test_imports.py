@@ -23,6 +23,7 @@ LAYERS = (
     ("metrics", "data"),
     ("training", "comparison"),
     ("app",),
+    ("page",),
 )
 LEVELS = {folder: level for level, folders in enumerate(LAYERS) for folder in folders}
 FOLDERS = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from amortex.app.given_signals import Array, Signals, read_signals
 from amortex.classifiers.classifier import Classifier
+from amortex.core.catalog import load
 from amortex.core.errors import InputError
 from amortex.core.modalities import modality_of
-from amortex.explainers.base import Explainer
+from amortex.explainers.base import Explainer, OnStep
 from amortex.explaining.batch import Request
 from amortex.explaining.notebook import NotebookResult
 from amortex.explaining.results import explain_timed
@@ -46,8 +47,13 @@ class LoadedExplainer:
         """The classifier that is explained: frozen, on signals as they are."""
         return self.explainer.rate_distortion.classifier
 
-    def explain(self, images: Signals, target: Target = None) -> NotebookResult:
+    def explain(self, images: Signals, target: Target = None, on_step: OnStep | None = None) -> NotebookResult:
         """Explain images, sounds or volumes, all at once.
+
+        Arguments:
+            images: see the class.
+            target: see the class.
+            on_step: called after each step of the method with the number of steps and the masks ``(B, k)`` so far.
 
         Returns:
             Explanations in the order of the inputs: a notebook shows their panels, ``certificate()`` measures them,
@@ -63,7 +69,7 @@ class LoadedExplainer:
         if classes is not None:
             indices = classes.tolist()
             provenance["asked_target"] = indices[0] if len(set(indices)) == 1 else indices
-        return explain_timed(NotebookResult, explainer, provenance, sources, signals, classes)
+        return explain_timed(NotebookResult, explainer, provenance, sources, signals, classes, on_step)
 
     def attribute(self, images: Signals, target: Target = None) -> Tensor:
         """Captum's signature: a non-negative map of relevance, ``(B, C, *size)``; all channels are equal.
@@ -74,6 +80,21 @@ class LoadedExplainer:
         signals, _ = read_signals(images, self.explainer.rate_distortion)
         classes = self._classes(target, len(signals))
         return (self.explainer if classes is None else self.explainer.for_target()).attribute(signals, classes)
+
+    def page(self, images: Signals | None = None, port: int = 0) -> Any:
+        """Open the page that plays with explanations of this classifier, served by a thread of this process.
+
+        Arguments:
+            images: further signals that it offers, as `explain` takes them.
+            port: to listen at; by default a free one.
+
+        Returns:
+            Its address as text; in a notebook, a frame that shows it.
+
+        Raises:
+            InputError: starlette or uvicorn is missing; an input cannot be read; the port is in use.
+        """
+        return load("amortex.page.notebook:open_page")(self, images, port)
 
     def _classes(self, target: Target, count: int) -> Tensor | None:
         if target is None:

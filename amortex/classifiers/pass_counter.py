@@ -102,6 +102,15 @@ class CountedModule(nn.Module):
             yield counter
 
     @contextmanager
+    def uncounted(self) -> Iterator[None]:
+        """Within, passes are for something else: counters that are active outside do not see them."""
+        outside, self.active_counters = self.active_counters, ActiveCounters()
+        try:
+            yield
+        finally:
+            self.active_counters = outside
+
+    @contextmanager
     def passes_for(self, images: slice | Tensor, of: int) -> Iterator[None]:
         """Within, passes are for some images of a batch of so many, a slice or indices ``(N,)``: the others are done.
 

@@ -46,7 +46,7 @@ def sound_panel(result: ExplanationResult, index: int, rate: int, title: Sequenc
     }  # fmt: skip
     axes = figure.subplots(2, 3, gridspec_kw=grid)
     sounds = [signals[index].detach().mean(0).cpu() for signals in (result.encoded.image, result.kept)]
-    spectrograms = [_decibels(sound, rate) for sound in sounds]
+    spectrograms = [decibels(sound, rate) for sound in sounds]
     loudest, highest = spectrograms[0].max(), max(float(sound.abs().max()) for sound in sounds)
     for row, (name, sound, spectrogram) in enumerate(zip(("Sound", "Kept"), sounds, spectrograms, strict=True)):
         seconds = len(sound) / rate
@@ -104,7 +104,7 @@ def _waveform(axis: Axes, name: str, sound: Tensor, seconds: float, highest: flo
     _label(axis, name, "seconds", "amplitude")
 
 
-def _decibels(sound: Tensor, rate: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def decibels(sound: Tensor, rate: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     """The power spectrogram ``(frequencies, times)`` of a waveform ``(T)``, in dB."""
     length = min(max(8, round(WINDOW * rate)), len(sound))
     hop = max(1, length // 4)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from amortex.core.noise_streams import EVALUATION_SEED, NoiseStreams
 from amortex.rate_distortion.caveats import caveats
-from amortex.rate_distortion.encoded_batch import EncodedBatch
+from amortex.rate_distortion.encoded_batch import EncodedBatch, Outcome
 from amortex.rate_distortion.intervals import clopper_pearson
 from amortex.rate_distortion.pipeline import RateDistortion, class_probability
 
@@ -52,18 +52,23 @@ def certify(
         A mask with a retention of at least delta is a delta-relevant set (Waeldchen et al., JAIR 2021).
     """
     outcome = rd(encoded, mask, NoiseStreams.evaluation(encoded.image, seed), samples)
+    return summarise(rd, encoded, outcome, caveats(rd, encoded, mask, outcome.distortion.mean(1), seed))
+
+
+def summarise(rd: RateDistortion, encoded: EncodedBatch, outcome: Outcome, doubts: tuple[str, ...]) -> Certificate:
+    """The certificate of what was measured of masks; `doubts` are its caveats, one text per input."""
     mean, retention = outcome.distortion.mean(1), outcome.kept.float().mean(1)
     low, high, lower, upper = mean, mean, retention, retention
     if encoded.scale is not None:
         low, high = outcome.interval()
-        lower, upper = clopper_pearson(outcome.kept.sum(1), samples)
+        lower, upper = clopper_pearson(outcome.kept.sum(1), outcome.kept.shape[1])
     finite = outcome.distortion.isfinite().all(1)
     retention, lower, upper = (share.where(finite, torch.nan) for share in (retention, lower, upper))
     retained = rd.classifier.decides(outcome.probabilities, encoded.target, encoded.highest)
     draws = torch.full_like(encoded.target, outcome.distortion.shape[1])
     return Certificate(
         class_probability(encoded), encoded.predicted, outcome.rate, mean, low, high, retained, retention, lower, upper,
-        draws, caveats(rd, encoded, mask, mean, seed),
+        draws, doubts,
     )  # fmt: skip
 
 

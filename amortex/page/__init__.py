@@ -1,0 +1,1 @@
+"""A local page on which one plays with explanations: ``python -m amortex.page``."""

@@ -1,0 +1,127 @@
+// Explain a photograph: what is kept, where, how sure that is, and the whole rate-distortion curve.
+import { curve, explain, isStatic, photograph } from "./api.js";
+import { CurveChart } from "./curve.js";
+import { el, field, fixed, percent, slider, statusLine, whenSeen } from "./dom.js";
+import { Mask } from "./mask.js";
+import { lambdaOf, lambdaSlider, MethodControls, runButtons, writeLambda } from "./methods.js";
+import { fileInput, photographs } from "./photographs.js";
+import { facts, inWords } from "./results.js";
+
+export function mount(section, site) {
+  const root = section.querySelector(".widget");
+  const state = { signal: site.signals.image[0].key, result: null };
+  const photo = el("img", { class: "square", alt: "The photograph as the classifier sees it", src: photograph(state.signal) });
+  const picture = el("img", { class: "square", alt: "What the mask keeps of the photograph, without colour" });
+  const map = el("img", { class: "square", alt: "Where in the photograph the kept coefficients are" });
+  const layout = el("canvas", { class: "square crisp", role: "img", "aria-label": "The mask over the coefficients" });
+  const list = el("dl", { class: "facts" });
+  const words = el("p", { class: "status" });
+  const chart = new CurveChart();
+  const status = statusLine();
+  const where = el("p", { class: "status", role: "status" });
+  const target = el("input", { type: "text", list: "classes", placeholder: "the predicted one", maxlength: 100 });
+  const controls = new MethodControls(site.methods.image);
+  const picker = photographs(site, state.signal, (key) => {
+    state.signal = key;
+    photo.src = photograph(key);
+    buttons.begin();
+  });
+  const rate = slider(0, 0, 0);
+  const weight = lambdaSlider();
+  const own = el("button", { type: "button", onclick: () => showOwn() }, "The method's own mask");
+
+  function point(index) {
+    const chosen = chart.points[index];
+    chart.here = chosen;
+    chart.draw();
+    picture.src = chosen.picture;
+    rate.value = index;
+    rate.writeShown();
+    const objective = chosen.distortion + lambdaOf(weight.value) * chosen.rate;
+    where.textContent = `Keeping ${percent(chosen.rate, 2)}: D = ${fixed(chosen.distortion)}, class ${
+      chosen.retained ? "" : "not "}retained, J = D + λR = ${fixed(objective)}.`;
+  }
+
+  function best() {
+    if (!chart.points.length) return;
+    const objectives = chart.points.map(({ distortion, rate: share }) => distortion + lambdaOf(weight.value) * share);
+    point(objectives.indexOf(Math.min(...objectives)));
+  }
+
+  function showOwn() {
+    if (!state.result) return;
+    chart.here = null;
+    chart.draw();
+    picture.src = state.result.picture;
+    const away = chart.points.map((one) => Math.abs(Math.cbrt(one.rate) - Math.cbrt(chart.own.rate)));
+    rate.value = Math.max(0, away.indexOf(Math.min(...away)));
+    rate.writeShown();
+    where.textContent = `The method's own mask, keeping ${percent(chart.own.rate, 2)}: J = D + λR = ${
+      fixed(chart.own.distortion + lambdaOf(weight.value) * chart.own.rate)}.`;
+  }
+
+  function showResult(result) {
+    state.result = result;
+    const { row } = result;
+    facts(list, row, [["cost", `${result.passes} classifier passes, ${row.seconds.toPrecision(3)} s`, "cost"]]);
+    words.textContent = row.predicted ? inWords(row) : "";
+    map.src = result.map;
+    new Mask(result.mask, site.image.size[1]).draw(layout);
+    chart.own = { rate: row.rate, distortion: row.distortion };
+    showOwn();
+    status.say(`${row.class_name}: explained by ${row.method}.`);
+  }
+
+  async function run(signal) {
+    chart.clear();
+    rate.max = 0;
+    status.at = "";
+    status.say("waiting for the classifier");
+    let result = null;
+    const request = { signal: state.signal, target: target.value, ...controls.request() };
+    await explain("image", request, (event) => {
+      if (event.event === "progress") {
+        picture.src = event.picture;
+        status.at = `after ${event.step} of ${event.steps} steps: what is shown is not measured`;
+        status.say(`step ${event.step} of ${event.steps}, keeping ${percent(event.rate)}`);
+      } else if (event.event === "result") {
+        result = event;
+        showResult(event);
+      }
+    }, signal);
+    status.at = "while the curve was measured";
+    await curve("image", result, (event) => {
+      if (event.event !== "point") return;
+      chart.points.push(event);
+      rate.max = chart.points.length - 1;
+      if (chart.here) {
+        rate.writeShown();
+        chart.draw();
+      } else {
+        showOwn();
+      }
+    }, signal);
+  }
+
+  const buttons = runButtons("Explain", status, run);
+  rate.addEventListener("input", () => { if (chart.points.length) point(Number(rate.value)); });
+  weight.addEventListener("input", best);
+  root.append(
+    el("div", { class: "controls" }, field("Photograph", picker), fileInput("image", root, picker, status),
+      ...controls.nodes(), isStatic() ? "" : field("For the class", target), ...buttons.nodes),
+    el("div", { class: "row pictures" },
+      el("figure", {}, photo, el("figcaption", {}, "The photograph.")),
+      el("figure", {}, picture, el("figcaption", {}, "What the mask keeps, without colour.")),
+      el("figure", {}, map, el("figcaption", {}, "Where that is, on the pixels.")),
+      el("figure", {}, layout, el("figcaption", {}, "The mask itself: coarse coefficients top left, fine ones outside. Bright ones are kept."))),
+    el("div", { class: "row two late" },
+      el("div", {}, el("h3", {}, "Certificate"), list, words),
+      el("div", {}, el("h3", {}, "The whole curve"), chart.node,
+        el("div", { class: "controls last" },
+          field("Along the curve", rate, (value) => (chart.points[value] ? `keep ${percent(chart.points[value].rate, 2)}` : "not measured yet")),
+          field("Best for", weight, writeLambda), own),
+        where)),
+    status.node,
+    el("datalist", { id: "classes" }, ...site.image.classes.map((name) => el("option", { value: name }))));
+  whenSeen(root, buttons.begin);
+}
