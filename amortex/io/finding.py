@@ -113,11 +113,11 @@ def _sources_at(path: Path, modality: str, excluded: str | None) -> Iterator[Sou
 
 def _arrays_in(source: Source) -> Iterator[Source]:
     """The volumes in a file of arrays, each as an input."""
+    file, _, _ = split_member(source.path)
     try:
         members = arrays_of(source.path)
     except InputError:
-        members = [""]  # whoever reads it says what is wrong
-    file, _, _ = split_member(source.path)
+        members = [os.fspath(source.path).removeprefix(file)]  # whoever reads it says what is wrong
     stem, ending = os.path.splitext(os.path.basename(file))
     for member in members:
         label = re.sub(r"[^\w.-]", "_", member.removesuffix("]"))  # names of arrays may hold anything

@@ -65,5 +65,8 @@ def test_each_volume_of_an_archive_is_an_input(tmp_path):
     assert [source.name.name for source in sources] == ["a_x_0.npz", "a_x_1.npz", "b.npy", "c.npz"]
     (single,) = find_files([f"{tmp_path}/a.npz:x[1]"], MODALITIES["volume"])
     assert single.label == f"{tmp_path}/a.npz:x[1]"
+    for wrong in ("z", "x[0:2]", "y[0]"):  # the reader's message needs what was asked for
+        (source,) = find_files([f"{tmp_path}/a.npz:{wrong}"], MODALITIES["volume"])
+        assert source.label == f"{tmp_path}/a.npz:{wrong}"
     with pytest.raises(InputError, match="no such file"):
         list(find_files([f"{tmp_path}/nowhere.npz:x"], MODALITIES["volume"]))
