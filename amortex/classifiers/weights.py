@@ -197,9 +197,10 @@ def _makes_networks(maker: Any) -> bool:
 
 
 def _similar(name: str) -> str:
-    """A hint for a name that timm does not know: the prefix that it lacks, or names like it."""
+    """A hint for an unknown name: the prefix that it lacks, or names like it, of bundled networks or of timm."""
     if "/" in name:
         return f": a model of the hub is hf-hub:{name}, one in a folder local-dir:{name}"
     names = timm.list_models(f"*{name}*")[:MAX_LISTED]
-    hint = f"did you mean {', '.join(names)}?" if names else similar_names(name.split(".")[0], timm.list_models())
+    known = [*BUNDLED, *timm.list_models()]
+    hint = f"did you mean {', '.join(names)}?" if names else similar_names(name.split(".")[0], known)
     return f"; {hint}" if hint else ""

@@ -156,5 +156,5 @@ def test_a_problem_on_sound_builds(classifier):
         classifier=audio.classifier, value_range=audio.value_range, wavelet=audio.wavelet, levels=audio.levels
     )
     assert problem.build(classifier).classifier is classifier
-    with pytest.raises(InputError, match="timm has no model 'yamnett'"):
+    with pytest.raises(InputError, match="timm has no model 'yamnett'; did you mean yamnet"):
         load_classifier("yamnett")
