@@ -65,7 +65,9 @@ def print_plan(options: argparse.Namespace, request: Request, count: int) -> Non
         classifier = request.explainer.rate_distortion.classifier
         size = " x ".join(map(str, reversed(classifier.input_size[1:])))
         longest = "up to " if classifier.signal_config.get("lengths") else ""
-        noun = MODALITIES[options.modality].noun + ("s" if count > 1 else "")
+        modality = MODALITIES[options.modality]
+        size += f" {modality.unit}" * (len(classifier.input_size[1:]) == 1)  # a number alone tells little
+        noun = modality.noun + ("s" if count > 1 else "")
         print(f"explaining {count} {noun} by {options.method} at {longest}{size}: {options.out}", flush=True)
 
 
