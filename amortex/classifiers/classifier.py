@@ -18,7 +18,7 @@ from amortex.classifiers.outputs import compute_dtype, outputs_of
 from amortex.classifiers.pass_counter import CountedModule, counted
 from amortex.core.catalog import check_name
 from amortex.core.errors import InputError
-from amortex.core.nd import MEMORY_FORMATS, channels_last, expand_dims
+from amortex.core.nd import channels_last, expand_dims, innermost_channels
 
 LABEL_THRESHOLD = 0.5  # probability from which one of several labels is given
 
@@ -72,7 +72,7 @@ class Classifier(CountedModule):
         refuse_incomplete(model, name)
         self.model_args = dict(model_args or {})
         dims = len(data_config["input_size"]) - 1
-        self.model = freeze(model).to(memory_format=MEMORY_FORMATS[dims])
+        self.model = innermost_channels(freeze(model), dims)
         self.data_config, self.name, self.weights = dict(data_config), name, weights
         self.signal_config: dict[str, Any] = self.data_config
         self.front_end: nn.Module = nn.Identity().eval()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from amortex.classifiers.outputs import compute_dtype
 from amortex.core.errors import InputError, reason
+from amortex.core.modalities import modality_of
 
 MOST_CHANNELS = 16  # of inputs, where they are read off a linear layer
 OF_SIGNALS = ("mean", "std", "sample_rate", "lengths")  # keys of the configs of networks on sound and volumes
@@ -47,10 +48,10 @@ def data_config_of(model: nn.Module, name: str, channels: int | None, overrides:
         overrides: settings that come before those of the network.
 
     Raises:
-        InputError: a mean or std that does not fit the channels.
+        InputError: a mean or std that does not fit the channels, or a network on other signals of an unknown size.
     """
     known = getattr(model, "pretrained_cfg", None) or {}
-    default_channels, *default_size = known.get("input_size") or (3, 224, 224)
+    default_channels, *default_size = known.get("input_size") or _unsaid_size(model, name, overrides)
     size = requested_size(overrides, len(default_size)) or built_size(model) or tuple(default_size)
     channels = channels or requested_channels(overrides) or _channels(model, name, default_channels, size, overrides)
     overrides = {**overrides, "input_size": (channels, *size)}
@@ -145,6 +146,23 @@ def _check_patches(embedding: Any, size: tuple[int, ...], name: str) -> None:
             raise InputError(f"{name} has patches of {patch}, which do not divide {length}: give {nearest}")
 
 
+def _unsaid_size(model: nn.Module, name: str, overrides: Mapping[str, Any]) -> tuple[int, ...]:
+    """Channels and size by default of a network that says nothing of itself: images, unless its layers tell otherwise.
+
+    A network of sound or volumes is one whose first convolution is, and that takes no images.
+    """
+    image = (3, *(requested_size(overrides) or (224, 224)))
+    first = next((module for module in model.modules() if isinstance(module, tuple(CONVOLUTION_DIMS.values()))), None)
+    dims = next((dims for dims, kind in CONVOLUTION_DIMS.items() if isinstance(first, kind)), 2)
+    if first is None or dims == 2 or len(image) != 3 or _takes(model, image, batch=2):
+        return 3, 224, 224
+    if overrides.get("input_size") is None:
+        noun, unit = modality_of(dims).noun, modality_of(dims).unit
+        raise InputError(f"{name} takes {noun}s, but does not say of how many {unit}: give input_size")
+    channels: Any = first.in_channels
+    return int(channels), *[1] * dims
+
+
 def _channels(model: nn.Module, name: str, default: int, size: tuple[int, ...], overrides: Mapping[str, Any]) -> int:
     """Channels of a network's inputs: by default, or else as many as a mean or std has values.
 
@@ -180,10 +198,10 @@ def _first_layer_channels(model: nn.Module, size: tuple[int, ...]) -> int | None
 
 
 @torch.no_grad()
-def _takes(model: nn.Module, size: tuple[int, ...]) -> bool:
-    """Whether a network computes something of an input ``(C, *size)``."""
+def _takes(model: nn.Module, size: tuple[int, ...], batch: int = 1) -> bool:
+    """Whether a network computes something of inputs ``(C, *size)``."""
     try:
-        model(torch.zeros(1, *size, dtype=compute_dtype(model) or torch.float32))
+        model(torch.zeros(batch, *size, dtype=compute_dtype(model) or torch.float32))
     except Exception:  # a network given the wrong channels can raise anything
         return False
     return True

@@ -19,6 +19,12 @@ def channels_last(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=MEMORY_FORMATS[x.ndim - 2])
 
 
+def innermost_channels(model: nn.Module, dims: int) -> nn.Module:
+    """A network with the memory format of signals of `dims` axes; as it is where weights of other ranks forbid that."""
+    ranks = {tensor.ndim for tensor in (*model.parameters(), *model.buffers())}
+    return model if ({4, 5} - {dims + 2}) & ranks else model.to(memory_format=MEMORY_FORMATS[dims])
+
+
 def expand_dims(values: Tensor, dims: int) -> Tensor:
     """Append `dims` axes of length one, to broadcast over positions."""
     return values.reshape(*values.shape, *[1] * dims)

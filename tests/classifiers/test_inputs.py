@@ -40,6 +40,39 @@ def test_channels_that_are_given_need_no_line(options, caplog):
     assert not any("channel" in line for line in caplog.messages)
 
 
+class Pooled(nn.Sequential):
+    """A network of any size, on sounds (1) or volumes (3)."""
+
+    def __init__(self, dims, channels=1):
+        convolution = getattr(nn, f"Conv{dims}d")(channels, 4, 3)
+        pool = getattr(nn, f"AdaptiveAvgPool{dims}d")(1)
+        super().__init__(convolution, nn.ReLU(), pool, nn.Flatten(), nn.Linear(4, 3))
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize(("dims", "kind"), [(1, "sounds, .* samples"), (3, "volumes, .* voxels")])
+def test_networks_on_sound_and_volumes_need_one_number(dims, kind, channels, caplog):
+    classifier = load_classifier(Pooled(dims, channels), input_size=[12])
+    assert classifier.input_size == (channels, *[12] * dims)
+    assert classifier.mean.flatten().tolist() == [0]
+    assert not caplog.messages
+    with pytest.raises(InputError, match=f"takes {kind}: give input_size"):
+        load_classifier(Pooled(dims, channels))
+
+
+@pytest.mark.parametrize(("dims", "other"), [(2, 3), (3, 2)])
+def test_networks_may_hold_weights_of_other_ranks(dims, other):
+    class Mixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.used, self.unused = Pooled(dims), Pooled(other)
+
+        def forward(self, x):
+            return self.used(x)
+
+    assert load_classifier(Mixed(), input_size=[1, *[8] * dims], mean=[0], std=[1]).num_classes == 3
+
+
 def test_a_mean_of_several_values_tells_the_channels(caplog):
     two = nn.Sequential(nn.Conv2d(2, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     assert load_classifier(two, input_size=32, mean=[0.1, 0.2], std=[0.5]).input_size == (2, 32, 32)
