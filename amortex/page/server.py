@@ -21,7 +21,7 @@ from amortex.page.site import Site, files, nino
 from amortex.page.streams import Stream, answer
 from amortex.page.worker import BusyError, Worker
 
-MOST_JSON, MOST_UPLOAD = 256 * 1024, 20 * 1024 * 1024  # bytes
+MOST_JSON, MOST_UPLOAD = 1024 * 1024, 20 * 1024 * 1024  # bytes
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; media-src 'self' data: blob:; object-src 'none'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"

@@ -61,7 +61,10 @@ class Service:
         self.classifier = base.classifier
         if self.classifier.data_config is not self.classifier.signal_config:
             raise InputError("the page explains sounds on their waveforms: leave out the mel domain")
-        self.modality = modality_of(len(self.classifier.signal_config["input_size"]) - 1).name
+        _, *size = self.classifier.signal_config["input_size"]
+        if len(size) == 2 and size[0] != size[1]:
+            raise InputError("the page shows square images: give an explainer with another input size")
+        self.modality = modality_of(len(size)).name
         self.signals = Signals(self.modality, self.classifier.signal_config)
         self.predictor = base.explainer.predictor if isinstance(base.explainer, Amortized) else None
         self.methods = tuple(name for name in METHODS[self.modality] if name != AMORTIZED or self.predictor is not None)

@@ -138,3 +138,10 @@ def test_an_explanation_says_what_is_known_and_shows_its_panels(two_files):
     assert sheet.size == (one.width, 2 * one.height)
     assert explained.panel(1).texts[0].get_text().startswith(NAMES[int(explained.encoded.target[1])].split(",")[0])
     assert explained.picture.shape == (2, 1, 32, 32)
+
+
+def test_the_steps_of_a_method_are_reported(two_files):
+    seen = []
+    explained = load("cartoonx", steps=3, samples=1).explain(two_files, on_step=lambda step, mask: seen.append(step))
+    assert seen == [1, 2, 3]
+    assert torch.equal(explained.mask, load("cartoonx", steps=3, samples=1).explain(two_files).mask)

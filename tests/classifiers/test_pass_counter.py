@@ -127,3 +127,14 @@ def test_what_has_been_counted_is_not_kept_in_memory(classifier, images):
             assert reference() is None
     finally:
         gc.enable()
+
+
+def test_passes_for_something_else_are_not_counted(classifier, images):
+    with classifier.count_passes(images=3) as counter:
+        classifier(images)
+        with classifier.uncounted():
+            classifier(images)
+            with classifier.count_passes(images=3) as inner:
+                classifier(images)
+        classifier(images)
+    assert (counter.total, inner.total) == (6, 3)

@@ -8,7 +8,7 @@ export class Painting {
    * @param canvas that shows it: has the keyboard's focus
    * @param size of the mask
    * @param render draws mask and brush: called after each change with this
-   * @param onPaint called after each change of the mask, and with true when a stroke ends
+   * @param onPaint called after each change of the mask
    */
   constructor(canvas, size, render, onPaint) {
     Object.assign(this, { canvas, size, render, onPaint });
@@ -59,9 +59,7 @@ export class Painting {
   }
 
   release() {
-    if (!this.painting) return;
     this.painting = false;
-    this.onPaint(true);
   }
 
   key(event) {
@@ -74,7 +72,6 @@ export class Painting {
     } else if (event.key === " ") {
       this.dab(this.brush.x, this.brush.y);
       this.changed();
-      if (!event.repeat) this.onPaint(true);
     } else {
       return;
     }
@@ -95,11 +92,10 @@ export class Painting {
   fill(value) {
     for (let index = 0; index < this.mask.length; index += 1) this.mask[index] = value(this.mask[index]);
     this.changed();
-    this.onPaint(true);
   }
 
   changed() {
     this.render(this);
-    this.onPaint(false);
+    this.onPaint();
   }
 }

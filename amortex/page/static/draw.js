@@ -22,7 +22,7 @@ export function mount(section, site) {
   const photo = new Image();
   const state = { domain: "pixels", draw: 0, signal: site.signals.image[0].key, under: false, again: null };
 
-  const painting = new Painting(canvas, size, render, (ended) => request(ended));
+  const painting = new Painting(canvas, size, render, () => request());
 
   function render({ mask, brush, radius }) {
     const context = canvas.getContext("2d", { willReadFrequently: true });
@@ -48,7 +48,7 @@ export function mount(section, site) {
   }
 
   /** Ask for a measurement; while one is under way, only the latest wish waits. */
-  async function request(ended, certify = false) {
+  async function request(certify = false) {
     if (state.under) {
       state.again = certify;
       return;
@@ -71,7 +71,7 @@ export function mount(section, site) {
     if (state.again !== null) {
       const again = state.again;
       state.again = null;
-      request(true, again);
+      request(again);
     }
   }
 
@@ -79,7 +79,7 @@ export function mount(section, site) {
     state.signal = key;
     photo.src = photograph(key);
   }
-  photo.onload = () => { render(painting); request(true); };
+  photo.onload = () => { render(painting); request(); };
 
   const brushSize = slider(1, Math.round(size / 4), Math.round(painting.radius));
   brushSize.addEventListener("input", () => { painting.radius = Number(brushSize.value); render(painting); });
@@ -92,7 +92,7 @@ export function mount(section, site) {
     el("div", { class: "controls" }, field("Photograph", picker), fileInput("image", root, picker, status),
       question("The mask keeps or drops", [["pixels", "pixels"], ["wavelets", "wavelet coefficients"]], (value) => {
         state.domain = value;
-        request(true);
+        request();
       }),
       field("Brush", brushSize, (value) => `${value} px`), eraser,
       el("button", { type: "button", onclick: () => painting.fill((value) => 255 - value) }, "Invert"),
@@ -105,8 +105,8 @@ export function mount(section, site) {
         el("p", { class: "status" }, "A tick marks the answer for the whole photograph.")),
       el("div", {}, el("h3", {}, "What was measured"), list)),
     el("div", { class: "controls last" },
-      el("button", { type: "button", onclick: () => { state.draw += 1; request(true); } }, "Another draw"),
-      el("button", { type: "button", class: "main", onclick: () => request(true, true) }, "Certify with 64 draws")),
+      el("button", { type: "button", onclick: () => { state.draw += 1; request(); } }, "Another draw"),
+      el("button", { type: "button", class: "main", onclick: () => request(true) }, "Certify with 64 draws")),
     status.node);
   painting.brush.y = 0.42 * size;
   const radius = painting.radius;

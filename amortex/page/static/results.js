@@ -21,12 +21,11 @@ export const interval = (value, low, high, write = fixed) => (
 /** What a certificate says, in a sentence for somebody who has never seen one. */
 export function inWords(row) {
   if (row.retention == null || row.draws < 2) return "";
-  const kept = Math.round(row.retention * row.draws);
-  const rest = 100 * (1 - row.rate);
-  return `${rest.toFixed(rest > 99 ? 2 : 1)} % of the coefficients were replaced, ${row.draws} times anew. ${kept} times of ${
-    row.draws} the classifier ${row.predicted ? "still said" : "said"} “${row.class_name}”; with 95 % confidence, so it does in ${
-    percent(row.retention_low, 0)} to ${percent(row.retention_high, 0)} of all cases. Its probability moved by about ${
-    percent(Math.sqrt(row.distortion))} (the square root of D).`;
+  const count = Math.round(row.retention * row.draws);
+  return `What the mask drops, ${percent(1 - row.rate)} of all, was replaced ${row.draws} times anew. ${count} times the classifier ${
+    row.predicted ? "still said" : "said"} “${row.class_name}”. With 95 % confidence, the share over all possible replacements lies between ${
+    percent(row.retention_low, 0)} and ${percent(row.retention_high, 0)}. The probability of the class moved by about ${
+    (100 * Math.sqrt(row.distortion)).toFixed(1)} percentage points (the root of D).`;
 }
 
 /** The certificate of a row as a list of facts; `more` are further pairs. */
