@@ -1,6 +1,7 @@
 """What can be said about options before torch is imported: whether they fit together, and what they leave open."""
 
 import argparse
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -15,6 +16,7 @@ from amortex.core.errors import InputError
 from amortex.core.modalities import MODALITIES, Modality
 from amortex.explainers import METHODS
 from amortex.io.members import split_member
+from amortex.rate_distortion import CONFIDENCE
 from amortex.rate_distortion.problem import DEFAULTS_OF_MODALITY, MOST_LEVELS, Problem
 
 BOUNDS = {
@@ -52,9 +54,23 @@ def complete(options: argparse.Namespace, spelled: Callable[[str], str] = option
         options.classifier = modality.classifier
     _choose_method(options, modality, spelled)
     method_arguments(options, spelled)
+    _check_samples(options, spelled)
     if options.compile and options.method in METHODS and METHODS[options.method].kind == "classical":
         raise InputError(f"{options.method} reads layers, which compiling hides: leave out {spelled('compile')}")
     options.out = options.out or Path("explanations", options.method)
+
+
+def _check_samples(options: argparse.Namespace, spelled: Callable[[str], str]) -> None:
+    """Raises InputError for certificates of too few draws to show a retention, even if all keep the class."""
+    retention, samples = options.min_retention, options.certificate_samples
+    if retention is None or samples is None or not 0 < retention < 1:
+        return
+    needed = math.ceil(math.log((1 - CONFIDENCE) / 2) / math.log(retention))  # Clopper-Pearson, where all draws do
+    if samples < needed:
+        raise InputError(
+            f"certificates of {samples} draws cannot show a retention of {retention:g}: "
+            f"{spelled('certificate_samples')} must be at least {needed}"
+        )
 
 
 def _choose_method(options: argparse.Namespace, modality: Modality | None, spelled: Callable[[str], str]) -> None:

@@ -3,3 +3,4 @@
 from typing import Literal
 
 DistortionName = Literal["label_l2", "label_max", "l2", "kl"]
+CONFIDENCE = 0.95  # of all intervals

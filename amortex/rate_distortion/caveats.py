@@ -15,6 +15,7 @@ FULL_RATE = 0.9999  # masks above this rate drop nothing
 
 NO_NUMBER = "the classifier's output is not a number: nothing is measured"
 FULL = "the mask is full: it drops nothing, and shows nothing"
+EMPTY = "the mask is empty: it keeps nothing, and shows nothing"
 SATURATION = "the class has probability 1 even where everything is replaced: its outputs are saturated"
 INDEPENDENT = "the empty mask keeps the output, too: it does not depend on the input under this obfuscation"
 
@@ -22,7 +23,8 @@ INDEPENDENT = "the empty mask keeps the output, too: it does not depend on the i
 def caveats(rd: RateDistortion, encoded: EncodedBatch, mask: Tensor, distortion: Tensor, seed: int) -> tuple[str, ...]:
     """What makes the certificates of masks ``(B, k)`` with these mean distortions ``(B,)`` doubtful, in words."""
     p = class_probability(encoded)
-    full, holds = encoded.rate(mask) > FULL_RATE, _empty_mask_holds(rd, encoded, distortion, seed)
+    holds = _empty_mask_holds(rd, encoded, distortion, seed)
+    full, empty = encoded.rate(mask) > FULL_RATE, ~mask.any(1) & ~holds
     texts = []
     for index, probability in enumerate(p.tolist()):
         found = list(rd.classifier.caveats)
@@ -30,8 +32,8 @@ def caveats(rd: RateDistortion, encoded: EncodedBatch, mask: Tensor, distortion:
             found.append(NO_NUMBER)
         if holds[index]:
             found.append(SATURATION if probability > SATURATED else INDEPENDENT)
-        if full[index]:
-            found.append(FULL)
+        if full[index] or empty[index]:
+            found.append(FULL if full[index] else EMPTY)
         if probability < IMPROBABLE:
             found.append(f"the input hardly shows this class: its probability is {probability:.1g}")
         texts.append("; ".join(found))

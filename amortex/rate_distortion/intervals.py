@@ -4,7 +4,7 @@ import torch
 from scipy.special import betaincinv
 from torch import Tensor
 
-CONFIDENCE = 0.95  # of all intervals
+from amortex.rate_distortion import CONFIDENCE
 
 
 def clopper_pearson(successes: Tensor, draws: int, confidence: float = CONFIDENCE) -> tuple[Tensor, Tensor]:

@@ -22,6 +22,10 @@ def good(tmp_path) -> Path:
         (("--method", "wam", "--lambda-k", 5), "wam has no --lambda-k; it has --rate, --samples"),
         (("--method", "minimal_static", "--steps", 5), "minimal_static has no --steps; it has --min-retention;"),
         (("--rate", 0.5), "cartoonx has no --rate"),
+        (
+            ("--min-retention", 0.9, "--certificate-samples", 35),
+            "35 draws cannot show a retention of 0.9: --certificate-samples must be at least 36",
+        ),
         (("--lambda-k", -1), "lambda_k must be a number of at least 0, not -1"),
         (("--lambda-k", "nan"), "lambda_k must be a number of at least 0, not nan"),
         (("--steps", 0), "steps and samples must be at least 1"),
