@@ -13,8 +13,9 @@ from amortex.core.masks import energy, log_spaced_rates, top_share
 from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.base import Explainer, Explanation, OnStep
 from amortex.explainers.presets import SelectionConfig
+from amortex.rate_distortion import CONFIDENCE
 from amortex.rate_distortion.encoded_batch import EncodedBatch, Outcome
-from amortex.rate_distortion.intervals import CONFIDENCE, clopper_pearson
+from amortex.rate_distortion.intervals import clopper_pearson
 from amortex.rate_distortion.pipeline import RateDistortion
 
 HIGHEST_RETENTION = 0.999  # what lies between it and 1 takes tens of thousands of draws to show
