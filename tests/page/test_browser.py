@@ -216,3 +216,15 @@ def test_axe_finds_no_violations(page, scheme):
     options = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
     results = axe.Axe().run(page, options=options)
     assert results.response["violations"] == []
+
+
+def test_wavelets_and_pixels_are_optimised_side_by_side(page):
+    widget = run(page, "compare")
+    for side in widget.locator(".side").all():
+        side.locator("select").first.select_option("cartoonx")
+        side.get_by_label("Steps").select_option("60")
+    widget.get_by_role("button", name="CartoonX and Pixel RDE").click()
+    finished(page, "compare")
+    result = load("pixel_rde", class_names=NAMES, steps=60).explain(PHOTOGRAPH)
+    result.certificate()
+    assert interval(result.row(0), "distortion", "ci_low", "ci_high") in widget.locator(".side").nth(1).inner_text()

@@ -58,12 +58,19 @@ class Side {
     this.shown.src = result.picture;
   }
 
+  /** Forget the last result: what comes belongs to another. */
+  clear() {
+    Object.assign(this, { result: null, mask: null, drawn: null, at: null });
+    this.layout.width = this.layout.height;
+    this.numbers.replaceChildren();
+  }
+
   render(at = null, box = null) {
     this.at = at;
-    if (!this.mask) return;
     this.picture.width = this.size;
     this.picture.height = this.size;
     this.picture.getContext("2d").drawImage(this.shown, 0, 0, this.size, this.size);
+    if (!this.mask) return;
     this.drawn ??= this.remember();
     const context = this.layout.getContext("2d");
     context.putImageData(this.drawn, 0, 0);
@@ -118,11 +125,14 @@ export function mount(section, site) {
 
   async function run(signal) {
     for (const side of sides) {
+      side.clear();
       status.say(`explaining by ${side.controls.method.value}`);
       await explain("image", { signal: state.signal, ...side.controls.request() }, (event) => {
-        if (event.event === "progress") status.say(`${side.controls.method.value}: step ${event.step} of ${event.steps}`);
+        if (event.event === "progress") {
+          side.shown.src = event.picture;
+          status.say(`${side.controls.method.value}: step ${event.step} of ${event.steps}`);
+        }
         if (event.event === "result") {
-          side.drawn = null;
           side.show(event);
           side.write(lambdaOf(weight.value));
         }
@@ -141,10 +151,15 @@ export function mount(section, site) {
   }
 
   const buttons = runButtons("Compare", status, run);
+  const article = ["cartoonx", "pixel_rde"];
+  const preset = el("button", { type: "button", hidden: !article.every((name) => names.includes(name)), onclick: () => {
+    sides.forEach((side, index) => side.controls.choose(article[index]));
+    buttons.begin();
+  } }, "CartoonX and Pixel RDE (takes a while)");
   weight.addEventListener("input", verdict);
   root.append(
     el("div", { class: "controls" }, field("Photograph", picker), fileInput("image", root, picker, status),
-      field("Judge by", weight, writeLambda), ...buttons.nodes),
+      field("Judge by", weight, writeLambda), preset, ...buttons.nodes),
     el("div", { class: "row two" }, ...sides.map((side) => side.node)),
     status.node);
   whenSeen(root, buttons.begin);

@@ -33,6 +33,11 @@ export class MethodControls {
     this.show();
   }
 
+  choose(method) {
+    this.method.value = method;
+    this.show();
+  }
+
   show() {
     const knobs = this.methods.get(this.method.value);
     for (const [name, node] of Object.entries(this.fields)) node.hidden = isStatic() || !knobs.includes(name);
