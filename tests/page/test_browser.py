@@ -1,38 +1,19 @@
 """The page from end to end, in a browser without a window: what it shows is what the library says."""
 
 import base64
-import os
-import shutil
 
 import numpy as np
 import pytest
 import torch
 
 from amortex.io.bundled import bundled_folder
-from amortex.page.serving import serve_in_thread
 from amortex.rate_distortion.certificate import certify
 from helpers.library import NAMES, load
-from helpers.page import SIGNAL, site
+from helpers.page import SIGNAL
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing: pip install playwright")
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is missing: apt-get install chromium")
-pytestmark = needs_chromium
 PHOTOGRAPH = bundled_folder() / f"{SIGNAL}.png"
 WAIT = 60_000  # milliseconds
-
-
-@pytest.fixture(scope="module")
-def address():
-    served, server = serve_in_thread(site())
-    yield served
-    server.should_exit = True
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as run:
-        yield run.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
 
 
 @pytest.fixture(params=[1600, 400])
@@ -227,4 +208,10 @@ def test_wavelets_and_pixels_are_optimised_side_by_side(page):
     finished(page, "compare")
     result = load("pixel_rde", class_names=NAMES, steps=60).explain(PHOTOGRAPH)
     result.certificate()
-    assert interval(result.row(0), "distortion", "ci_low", "ci_high") in widget.locator(".side").nth(1).inner_text()
+    side = widget.locator(".side").nth(1)
+    assert interval(result.row(0), "distortion", "ci_low", "ci_high") in side.inner_text()
+    canvas = side.locator("canvas").first
+    box = canvas.bounding_box()
+    canvas.hover(position={"x": 0.4 * box["width"], "y": 0.3 * box["height"]})
+    place = int(0.3 * 32) * 32 + int(0.4 * 32)
+    assert f"{100 * result.mask[0, place]:.0f} %" == side.locator("dd").last.inner_text()

@@ -93,6 +93,7 @@ class Side {
       ["class", row.retained ? "retained" : "not retained"], ["passes", passes],
       ["J = D + λR", fixed(row.distortion + lambda * row.rate)],
     ];
+    if (row.caveats) pairs.push(["caution", row.caveats]);
     if (at) {
       const { means } = this.mask.over(...at);
       const order = [...means.keys()].slice(1).reverse();

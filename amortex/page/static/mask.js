@@ -65,9 +65,10 @@ export class Mask {
   /** All rectangles of the layout that reach a pixel, and the mean of the mask over them, level by level. */
   over(x, y) {
     const boxes = [], means = [];
+    const [across, down] = [Math.floor(x), Math.floor(y)];
     this.bands.forEach((band, level) => {
-      const [left, right] = this.reaching(level, x, band.width);
-      const [top, bottom] = this.reaching(level, y, band.height);
+      const [left, right] = this.reaching(level, across, band.width);
+      const [top, bottom] = this.reaching(level, down, band.height);
       let sum = 0, count = 0;
       for (let orientation = 0; orientation < (band.details ? 3 : 1); orientation += 1) {
         const [cellLeft, cellTop, side] = this.cell(level, orientation);
