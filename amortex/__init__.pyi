@@ -9,6 +9,7 @@ from . import explaining as explaining
 from . import io as io
 from . import metrics as metrics
 from . import obfuscations as obfuscations
+from . import page as page
 from . import rate_distortion as rate_distortion
 from . import training as training
 from . import transforms as transforms

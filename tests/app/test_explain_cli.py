@@ -174,7 +174,7 @@ def test_a_mask_that_keeps_the_class_in_most_draws_can_be_asked_for(two, tmp_pat
     assert explain(two, *arguments, "--certificate-samples", 256, "--out", out) == 0
     kept = rows(out)
     assert all(row["retention"] > 0.85 and row["retention_low"] < row["retention"] for row in kept)
-    assert explain(two, *arguments, "--rate", "0.1", "--out", tmp_path / "none") == 2
+    assert explain(two, *arguments, "--certificate-samples", 36, "--rate", "0.1", "--out", tmp_path / "none") == 2
     assert "rate and min-retention each choose the rate: give one of them" in capsys.readouterr().err
 
 
