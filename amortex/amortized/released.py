@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-ASSETS = Path(__file__).parents[1] / "assets"
+from amortex.io.bundled import ASSETS
 
 
 def released(classifier: str) -> Path | None:

@@ -1,15 +1,15 @@
 """A small classifier of 3-D digits, trained by ``scripts/train_digits3d.py``."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from amortex.classifiers.weight_files import read_weight_file
 from amortex.core.errors import InputError
+from amortex.io.bundled import ASSETS
 
-WEIGHTS = Path(__file__).parents[1] / "assets" / "digits3d" / "digits3d.safetensors"
+WEIGHTS = ASSETS / "digits3d" / "digits3d.safetensors"
 CLASS_NAMES = tuple("0123456789")
 WIDTHS = (16, 32, 64, 128)
 

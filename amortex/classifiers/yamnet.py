@@ -1,7 +1,6 @@
 """YAMNet: a classifier of sounds, 521 classes of AudioSet."""
 
 import math
-from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
@@ -11,8 +10,9 @@ from torch.nn import functional as F
 
 from amortex.classifiers.log_mel import BANDS, HOP, SAMPLE_RATE, WINDOW, LogMel
 from amortex.core.errors import InputError
+from amortex.io.bundled import ASSETS
 
-FOLDER = Path(__file__).parents[1] / "assets" / "yamnet"
+FOLDER = ASSETS / "yamnet"
 NUM_CLASSES = 521
 PATCH, PATCH_HOP = 96, 48  # frames
 # stride and channels of each separable convolution (MobileNet v1)

@@ -1,6 +1,6 @@
 """The methods that are compared."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from amortex.explainers.base import Explainer
@@ -33,6 +33,10 @@ class Method:
     def on_pixels(self) -> bool:
         """Whether its masks are over pixels instead of coefficients."""
         return isinstance(self.transform, Pixel)
+
+    def for_target(self) -> "Method":
+        """The method for classes that need not be the predicted ones."""
+        return replace(self, explainer=self.explainer.for_target())
 
     @cached_property
     def settings(self) -> dict[str, object]:

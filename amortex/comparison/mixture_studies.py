@@ -1,7 +1,5 @@
 """The sections ``noise`` and ``overlap``: what explanations of mixtures keep of the target."""
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
@@ -23,7 +21,7 @@ def mixture_study(section: str, method: Method, protocol: Protocol) -> Study:
     ``rank_correlation`` of its relevance with that of the clean signal, within levels; and ``probability``, that of the
     class on the mixture.
     """
-    rd, for_target = method.explainer.rate_distortion, targeted(method)
+    rd, for_target = method.explainer.rate_distortion, method.for_target()
     separation = Separation(rd)
     metrics = [InsertionDeletion(rd, protocol.insertion_steps), MaskedIn(rd), MaskedIn(rd, share=None)]
     columns = (*separation.columns, *columns_of(metrics), MOVED, PROBABILITY)
@@ -46,8 +44,3 @@ def mixture_study(section: str, method: Method, protocol: Protocol) -> Study:
     settings = {"study": section, "insertion_steps": protocol.insertion_steps, **method.settings,
                 "mixed": for_target.settings}  # fmt: skip
     return Study(section, method.name, columns, evaluate, settings, medians_of(metrics), mixed)
-
-
-def targeted(method: Method) -> Method:
-    """The method for classes that need not be the predicted ones, as those of mixtures."""
-    return replace(method, explainer=method.explainer.for_target())

@@ -13,7 +13,6 @@ from amortex.comparison.cache import ResultCache
 from amortex.comparison.config import ComparisonConfig
 from amortex.comparison.explained_batch import ExplainedBatch
 from amortex.comparison.gallery import write_grids
-from amortex.comparison.mixture_studies import targeted
 from amortex.comparison.mixtures import Partners
 from amortex.comparison.plan import Plan
 from amortex.comparison.report import ComparisonResults, Context, write_report
@@ -140,7 +139,7 @@ class Comparison(lightning.LightningModule):
             signals = {position: (number, names[position]) for position, number in shown.items()}
             self.gallery |= write_signals(self.folder, batch, methods, signals)
             for section, candidates in self.plan.mixture_methods.items():
-                of_section = [targeted(method) for method in candidates if (section, method.name) in measurements]
+                of_section = [method.for_target() for method in candidates if (section, method.name) in measurements]
                 if of_section:
                     rd = of_section[0].explainer.rate_distortion
                     classes = rd.encode(batch.image).target

@@ -1,7 +1,6 @@
 """What is measured of a batch of images: a study for each row of the tables, except those of the section ``effort``."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -124,7 +123,7 @@ def mapped_study(method: Method, suite: MetricSuite, lambda_k: float) -> Study:
 def leakage_study(method: Method, protocol: Protocol) -> Study:
     """Class leakage of a method; its explainer for other classes may differ from that for predicted ones."""
     metric = ClassLeakage(method.explainer.rate_distortion, protocol.samples)
-    for_target = replace(method, explainer=method.explainer.for_target())
+    for_target = method.for_target()
 
     def evaluate(batch: ExplainedBatch) -> Tensor:
         predicted = batch.explain(method).explanation

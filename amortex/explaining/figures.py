@@ -60,10 +60,15 @@ def draw_picture(axis: Axes, title: str, pixels: Tensor, **style: Any) -> None:
     axis.set_title(title, fontsize=9.5, color=INK)
     axis.set_axis_off()
     if style.get("cmap") == "magma":
-        box = axis.inset_axes((1.02, 0, 0.025, 1))
-        bar: Any = axis.figure.colorbar(shown, cax=box, ticks=(0, 1))
-        bar.outline.set_visible(False)
-        box.tick_params(labelsize=7, colors=INK, length=0, pad=2)
+        draw_colour_bar(axis, shown)
+
+
+def draw_colour_bar(axis: Axes, shown: Any) -> None:
+    """What the colours of a picture mean, from 0 to 1, beside it."""
+    box = axis.inset_axes((1.02, 0, 0.025, 1))
+    bar: Any = axis.figure.colorbar(shown, cax=box, ticks=(0, 1))
+    bar.outline.set_visible(False)
+    box.tick_params(labelsize=7, colors=INK, length=0, pad=2)
 
 
 def turn(axis: Axes) -> None:

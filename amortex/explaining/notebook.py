@@ -1,6 +1,5 @@
 """Results for notebooks and scripts: they show and save themselves."""
 
-import base64
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +8,7 @@ from amortex.explaining.results import ExplanationResult
 from amortex.explaining.rows import Row
 from amortex.explaining.saving import panel_png, save_result
 from amortex.explaining.views import view_of
+from amortex.io.files import data_url
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,8 +49,8 @@ class NotebookResult(ExplanationResult):
             below = view.html(self, index)
             if below is None:
                 return None
-            panel = base64.b64encode(panel_png(self, index)).decode()
-            picture = f'<img src="data:image/png;base64,{panel}" style="max-width: 100%">'
+            panel = data_url(panel_png(self, index), "image/png")
+            picture = f'<img src="{panel}" style="max-width: 100%">'
             shown.append(f"<div>{picture}<br>{below}</div>")
         return "".join(shown)
 

@@ -18,6 +18,7 @@ from amortex.explaining.figures import (
     HEAT,
     INK,
     TITLE_LINE,
+    draw_colour_bar,
     draw_histogram,
     draw_scales,
     is_ranked,
@@ -84,10 +85,7 @@ def _mask(upper: Axes, lower: Axes, result: ExplanationResult, index: int, rate:
         _label(upper, "Mask over bands" if levels else "Mask over samples", "seconds", "Hz" if levels else "")
         ends = [rate / 2 ** (levels + 2 - row) for row in range(1, levels + 2)]
         upper.set_yticks(range(1, levels + 2) if levels else [], [f"{end:.4g}" for end in ends] if levels else [])
-        box = upper.inset_axes((1.02, 0, 0.025, 1))
-        bar = upper.figure.colorbar(image, cax=box, ticks=(0, 1))
-        bar.outline.set_visible(False)
-        box.tick_params(labelsize=7, colors=INK, length=0, pad=2)
+        draw_colour_bar(upper, image)
     of = "Relevance" if ranked else "Mask"
     if levels:
         profile = scale_profile(relevance[None], layout.level.cpu(), levels)[0]

@@ -1,11 +1,10 @@
 """Sounds: what is kept and what is dropped as WAV files, players, and the panel."""
 
-import base64
 from typing import TYPE_CHECKING
 
 from amortex.explaining.rendering import title_lines
 from amortex.explaining.results import ExplanationResult
-from amortex.io.files import DROPPED_SOUND_ENDING, KEPT_SOUND_ENDING
+from amortex.io.files import DROPPED_SOUND_ENDING, KEPT_SOUND_ENDING, data_url
 from amortex.io.sounds import sample_rate, wav_bytes
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ class SoundView:
         }
         return "".join(
             f'<span style="margin-right: 1em">{name} <audio controls style="vertical-align: middle" '
-            f'src="data:audio/wav;base64,{base64.b64encode(content).decode()}"></audio></span>'
+            f'src="{data_url(content, "audio/wav")}"></audio></span>'
             for name, content in sounds.items()
         )
 

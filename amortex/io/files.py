@@ -1,5 +1,6 @@
 """Files that are written in full or not at all, and the names of results."""
 
+import base64
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,11 @@ INCOMPLETE = ".amortex.{}.{}.part"  # name, process
 MASK_ENDING, EXPLANATION_ENDING, PANEL_ENDING = "_mask.safetensors", "_explanation.png", "_panel.png"
 KEPT_SOUND_ENDING, DROPPED_SOUND_ENDING, KEPT_VOLUME_ENDING = "_kept.wav", "_dropped.wav", "_kept.npy"
 RESULT_ENDINGS = (EXPLANATION_ENDING, PANEL_ENDING, KEPT_SOUND_ENDING, DROPPED_SOUND_ENDING, KEPT_VOLUME_ENDING)
+
+
+def data_url(content: bytes, kind: str) -> str:
+    """The contents of a file as an address, for pages without files beside them; `kind` is its media type."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from amortex.explaining.results import ExplanationResult
+from amortex.io.files import data_url
 from amortex.io.sounds import sample_rate, wav_bytes
 
 HEAT_QUANTILE = 0.995  # of a heat map, which is drawn brightest
@@ -34,11 +35,11 @@ def png_bytes(picture: Tensor) -> bytes:
 
 
 def png_url(picture: Tensor) -> str:
-    return "data:image/png;base64," + base64.b64encode(png_bytes(picture)).decode()
+    return data_url(png_bytes(picture), "image/png")
 
 
 def wav_url(sound: Tensor, rate: int) -> str:
-    return "data:audio/wav;base64," + base64.b64encode(wav_bytes(sound, rate)).decode()
+    return data_url(wav_bytes(sound, rate), "audio/wav")
 
 
 def scaled(heat: Tensor) -> Tensor:
