@@ -14,6 +14,7 @@ from amortex.explainers.base import Explainer, Explanation, OnStep, picture
 from amortex.explaining.rows import Row
 from amortex.io.finding import Source
 from amortex.rate_distortion.certificate import Certificate, certify
+from amortex.rate_distortion.chunking import Pause, idle
 from amortex.rate_distortion.pipeline import RateDistortion, class_probability
 
 MIN_SAMPLES = 2  # of a certificate: a single draw has no interval
@@ -55,7 +56,7 @@ class ExplanationResult(Explanation):
             masked = coefficients.map(torch.mul, coefficients.layout.split(self.mask[:, None]))
             return self.rate_distortion.transform.inverse(masked)
 
-    def certificate(self, samples: int | None = None) -> Certificate:
+    def certificate(self, samples: int | None = None, pause: Pause = idle) -> Certificate:
         """Rate, distortion and retention with 95 % intervals, whether the class is retained; measured once.
 
         A result is printed with it, and `row` holds what makes it doubtful.
@@ -63,6 +64,7 @@ class ExplanationResult(Explanation):
         Arguments:
             samples: noise draws per input, which no explainer has seen; by default those of `settings`: 64, or more
                 where masks are to show a retention.
+            pause: called after each chunk of draws; may raise.
 
         Raises:
             InputError: fewer than two draws, which have no interval.
@@ -71,7 +73,7 @@ class ExplanationResult(Explanation):
         if samples < MIN_SAMPLES:
             raise InputError(f"a certificate needs at least {MIN_SAMPLES} samples, not {samples}")
         if samples not in self._certificates:
-            self._certificates[samples] = certify(self.rate_distortion, self.encoded, self.mask, samples)
+            self._certificates[samples] = certify(self.rate_distortion, self.encoded, self.mask, samples, pause=pause)
         return self._certificates[samples]
 
     def row(self, index: int, samples: int | None = None) -> Row:

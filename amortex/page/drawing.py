@@ -7,9 +7,9 @@ from torch import Tensor
 
 from amortex.core.noise_streams import EVALUATION_SEED, NoiseStreams
 from amortex.page import requests
-from amortex.page.pictures import plain, png_url
+from amortex.page.pictures import plain, webp_url
 from amortex.page.requests import Request
-from amortex.page.service import Service
+from amortex.page.service import OnStep, Service
 from amortex.rate_distortion.caveats import caveats
 from amortex.rate_distortion.certificate import summarise
 from amortex.rate_distortion.encoded_batch import EncodedBatch
@@ -23,25 +23,31 @@ LIKELIEST = 5
 MOST_DRAWS = 10**6
 
 
-def draw(service: Service, request: Request) -> dict[str, Any]:
+def certified(request: Request) -> bool:
+    """Whether a request asks for the certificate, which takes longer than a stroke."""
+    return request.get("certify") is True
+
+
+def draw(service: Service, request: Request, on_step: OnStep) -> dict[str, Any]:
     """Measure a mask that somebody has drawn on the pixels of an image.
 
     A stroke takes few draws, the first ones of the certificate, which is measured where `request` asks to certify.
+    `on_step` is called between chunks of draws, and may raise.
 
     Raises:
         InputError: what is asked for is no mask, or of no image that there is.
     """
     domain = requests.choice(request, "domain", METHODS, "pixels")
     draw = requests.integer(request, "draw", 0, MOST_DRAWS, 0) or 0
-    certified = request.get("certify") is True
     rd = service.explainer(METHODS[domain]).explainer.rate_distortion
     encoded = service.encode(rd, requests.text(request, "signal") or "", METHODS[domain])
     mask = requests.drawn_mask(request, encoded.layout.size)
     mask = (over_wavelets(rd, encoded, mask) if domain == "wavelets" else mask.flatten(1)).to(encoded.image.device)
     streams = NoiseStreams.evaluation(encoded.image)
-    outcome = rd(encoded, mask, streams, CERTIFICATE_SAMPLES if certified else STROKE_SAMPLES)
+    certify = certified(request)
+    outcome = rd(encoded, mask, streams, CERTIFICATE_SAMPLES if certify else STROKE_SAMPLES, on_step)
     doubts: tuple[str, ...] = ("",)  # looking for them may take further passes: not while somebody draws
-    if certified:
+    if certify:
         doubts = caveats(rd, encoded, mask, outcome.distortion.mean(1), EVALUATION_SEED)
     with torch.no_grad():
         noise = rd.noise(encoded, NoiseStreams.evaluation(encoded.image, EVALUATION_SEED + draw), slice(None), 1)
@@ -50,7 +56,7 @@ def draw(service: Service, request: Request) -> dict[str, Any]:
         **summarise(rd, encoded, outcome, doubts).row(0),
         "class_name": rd.classifier.class_name(int(encoded.target[0])),
         "classes": _likeliest(rd, encoded, outcome.probabilities[0]),
-        "picture": png_url(shown),
+        "picture": webp_url(shown),
     })  # fmt: skip
     return answer
 

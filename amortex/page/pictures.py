@@ -34,6 +34,13 @@ def png_bytes(picture: Tensor) -> bytes:
     return buffer.getvalue()
 
 
+def webp_url(picture: Tensor) -> str:
+    """A picture ``(3, H, W)`` in [0, 1], without loss: of noise that is faster made than a PNG file."""
+    buffer, pixels = io.BytesIO(), as_bytes(picture).permute(1, 2, 0).numpy()
+    Image.fromarray(pixels).save(buffer, "WEBP", lossless=True, quality=0, method=0)
+    return data_url(buffer.getvalue(), "image/webp")
+
+
 def png_url(picture: Tensor) -> str:
     return data_url(png_bytes(picture), "image/png")
 

@@ -16,12 +16,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from amortex.core.errors import InputError
 from amortex.core.modalities import MODALITIES
 from amortex.page import requests
-from amortex.page.drawing import draw
+from amortex.page.drawing import certified, draw
+from amortex.page.incoming import MOST_JSON, MOST_UPLOAD, RefusedError, body_of, person_of
 from amortex.page.site import Site, files, nino
-from amortex.page.streams import Stream, answer
+from amortex.page.streams import OnStep, Stream, answer
 from amortex.page.worker import BusyError, Worker
 
-MOST_JSON, MOST_UPLOAD = 1024 * 1024, 20 * 1024 * 1024  # bytes
+MOST_UPLOADING = 8  # files that are in memory on their way
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; media-src 'self' data: blob:; object-src 'none'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
@@ -35,20 +36,7 @@ HEADERS = {
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
     "cache-control": "no-cache",
 }
-RETRY_AFTER = "5"  # seconds
-
-
-class RefusedError(Exception):
-    """A request that is not answered.
-
-    Arguments:
-        status: of the answer.
-        reason: one line.
-    """
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
+RETRY_AFTER = "2"  # seconds
 
 
 class SecurityHeaders:
@@ -67,22 +55,6 @@ class SecurityHeaders:
         await self.app(scope, receive, send_with_headers)
 
 
-async def body_of(request: Request, content_type: str, most: int) -> bytes:
-    """The body, read no further than allowed; raises RefusedError for other types and larger ones."""
-    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if given != content_type:
-        raise RefusedError(415, f"send {content_type}")
-    length = request.headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > most:
-        raise RefusedError(413, f"at most {most:,} bytes are taken")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > most:
-            raise RefusedError(413, f"at most {most:,} bytes are taken")
-    return bytes(body)
-
-
 class Server:
     """The application.
 
@@ -95,7 +67,7 @@ class Server:
     """
 
     def __init__(self, site: Site, worker: Worker, hosts: list[str], frame: str = "'self'") -> None:
-        self.site, self.worker = site, worker
+        self.site, self.worker, self.uploading = site, worker, 0
         headers = {**HEADERS, "content-security-policy": CONTENT_SECURITY_POLICY.replace(
             "frame-ancestors 'self'", f"frame-ancestors {frame}")}  # fmt: skip
         routes = [
@@ -132,25 +104,35 @@ class Server:
         return JSONResponse({"status": "ok", "waiting": self.worker.waiting})
 
     async def describe(self, request: Request) -> Response:
-        return await self._answer(self.site.describe)
+        return await self._answer(request, lambda on_step: self.site.describe())
 
     async def nino(self, request: Request) -> Response:
         return Response(nino(), media_type="application/json")
 
     async def preview(self, request: Request) -> Response:
         key = request.path_params["key"]
-        event = await answer(self.worker, lambda: {"content": self.site.preview(key)})
+        event = await answer(self.worker, lambda on_step: {"content": self.site.preview(key)}, person_of(request))
         return Response(event["content"], media_type="image/png") if "content" in event else told(event, 404)
 
     async def upload(self, request: Request) -> Response:
         modality = modality_in(request)
-        content = await body_of(request, "application/octet-stream", MOST_UPLOAD)
-        return await self._answer(lambda: {"key": self.site.service(modality).signals.accept(content)})
+        if self.uploading >= MOST_UPLOADING:
+            raise BusyError("many people are sending files: try again in some seconds")
+        self.uploading += 1
+        try:
+            content = await body_of(request, "application/octet-stream", MOST_UPLOAD)
+            return await self._answer(
+                request, lambda on_step: {"key": self.site.service(modality).signals.accept(content)}
+            )
+        finally:
+            self.uploading -= 1
 
     async def draw(self, request: Request) -> Response:
         modality = modality_in(request, ("image",))
         asked = requests.parse(await body_of(request, "application/json", MOST_JSON))
-        return await self._answer(lambda: draw(self.site.service(modality), asked))
+        return await self._answer(
+            request, lambda on_step: draw(self.site.service(modality), asked, on_step), short=not certified(asked)
+        )
 
     async def explain(self, request: Request) -> Response:
         return await self._stream(request, "explain")
@@ -158,14 +140,16 @@ class Server:
     async def curve(self, request: Request) -> Response:
         return await self._stream(request, "curve")
 
-    async def _answer(self, work: Callable[[], dict[str, Any]]) -> Response:
-        return told(await answer(self.worker, work))
+    async def _answer(self, request: Request, work: Callable[[OnStep], dict[str, Any]], short: bool = True) -> Response:
+        return told(await answer(self.worker, work, person_of(request), short))
 
     async def _stream(self, request: Request, kind: str) -> Response:
         modality = modality_in(request)
         asked = requests.parse(await body_of(request, "application/json", MOST_JSON))
         stream = Stream(
-            self.worker, lambda on_event, on_step: getattr(self.site.service(modality), kind)(asked, on_event, on_step)
+            self.worker,
+            lambda on_event, on_step: getattr(self.site.service(modality), kind)(asked, on_event, on_step),
+            person_of(request),
         )
         return StreamingResponse(stream.lines(), media_type="application/x-ndjson")
 
@@ -197,9 +181,7 @@ async def refused(request: Request, error: Exception) -> Response:
 
 
 async def busy(request: Request, error: Exception) -> Response:
-    return JSONResponse(
-        {"error": "many people are playing: try again in some seconds"}, 503, {"retry-after": RETRY_AFTER}
-    )
+    return JSONResponse({"error": str(error)}, 503, {"retry-after": RETRY_AFTER})
 
 
 async def failed(request: Request, error: Exception) -> Response:

@@ -126,7 +126,7 @@ class Service:
             result = loaded.explain(signal, target, report)
         on_step()
         result = replace(result, seconds=result.seconds - away)
-        result.certificate()
+        result.certificate(pause=on_step)
         self._results.put(repr(name), result)
         on_event(plain({
             "event": "result",

@@ -8,10 +8,11 @@ from typing import Any
 
 from amortex.core.errors import InputError
 from amortex.core.process import out_of_memory
-from amortex.page.worker import CancelledJobError, Job, Worker
+from amortex.page.worker import CancelledJobError, Job, Person, Worker
 
 logger = logging.getLogger(__name__)
 OnEvent = Callable[[dict[str, Any]], None]
+OnStep = Callable[[], None]  # lets short jobs go first; may raise, to end a job
 END = None
 
 
@@ -31,6 +32,7 @@ class Stream:
     Arguments:
         worker: does the job.
         work: ``work(on_event, on_step)``.
+        person: who asks.
         short: see `Job`.
 
     Raises:
@@ -38,7 +40,7 @@ class Stream:
     """
 
     def __init__(
-        self, worker: Worker, work: Callable[[OnEvent, Callable[[], None]], None], short: bool = False
+        self, worker: Worker, work: Callable[[OnEvent, OnStep], None], person: Person, short: bool = False
     ) -> None:
         loop, self._events = asyncio.get_running_loop(), asyncio.Queue[dict[str, Any] | None]()
 
@@ -55,7 +57,7 @@ class Stream:
                 put(failure(error))
             put(END)
 
-        self.job = worker.submit(run, short)
+        self.job = worker.submit(run, short, person)
 
     async def events(self) -> AsyncIterator[dict[str, Any]]:
         """The events; leaving early cancels the job."""
@@ -71,13 +73,15 @@ class Stream:
             yield json.dumps(event, allow_nan=False).encode() + b"\n"
 
 
-async def answer(worker: Worker, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What a short job returns, or the failure.
+async def answer(
+    worker: Worker, work: Callable[[OnStep], dict[str, Any]], person: Person, short: bool = True
+) -> dict[str, Any]:
+    """What a job returns, or the failure. `work` is called with what a long job calls between its steps.
 
     Raises:
         BusyError: too many jobs wait.
     """
-    stream = Stream(worker, lambda on_event, on_step: on_event({"event": "answer", **work()}), short=True)
+    stream = Stream(worker, lambda on_event, on_step: on_event({"event": "answer", **work(on_step)}), person, short)
     async for event in stream.events():
         return event
     return failure(InputError("there is no answer"))

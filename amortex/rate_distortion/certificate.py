@@ -8,6 +8,7 @@ from torch import Tensor
 
 from amortex.core.noise_streams import EVALUATION_SEED, NoiseStreams
 from amortex.rate_distortion.caveats import caveats
+from amortex.rate_distortion.chunking import Pause, idle
 from amortex.rate_distortion.encoded_batch import EncodedBatch, Outcome
 from amortex.rate_distortion.intervals import clopper_pearson
 from amortex.rate_distortion.pipeline import RateDistortion, class_probability
@@ -40,18 +41,23 @@ class Certificate(NamedTuple):
 
 
 def certify(
-    rd: RateDistortion, encoded: EncodedBatch, mask: Tensor, samples: int = 64, seed: int = EVALUATION_SEED
+    rd: RateDistortion,
+    encoded: EncodedBatch,
+    mask: Tensor,
+    samples: int = 64,
+    seed: int = EVALUATION_SEED,
+    pause: Pause = idle,
 ) -> Certificate:
     """Measure masks ``(B, k)`` on `samples` noise draws of a stream that no explainer sees.
 
     The interval of the distortion is Student's t over the draws, cut at zero. If the obfuscation is not random, all
     draws are one, and the ends of the intervals are the values themselves. A single random draw has no interval of the
-    distortion: both ends are NaN.
+    distortion: both ends are NaN. `pause` is called after each chunk of draws, and may raise.
 
     References:
         A mask with a retention of at least delta is a delta-relevant set (Waeldchen et al., JAIR 2021).
     """
-    outcome = rd(encoded, mask, NoiseStreams.evaluation(encoded.image, seed), samples)
+    outcome = rd(encoded, mask, NoiseStreams.evaluation(encoded.image, seed), samples, pause)
     return summarise(rd, encoded, outcome, caveats(rd, encoded, mask, outcome.distortion.mean(1), seed))
 
 

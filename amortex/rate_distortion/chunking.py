@@ -1,8 +1,21 @@
 """How much goes through the classifier at once: what bounds memory."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from amortex.core.errors import InputError
+
+Pause = Callable[[], object]  # called between chunks of draws: what takes long can let others go first, or be ended
+
+
+def idle() -> None:
+    """A `Pause` that is none."""
+
+
+def paused(counts: Iterable[int], pause: Pause) -> Iterator[int]:
+    """The sizes of chunks, with a pause after each chunk."""
+    for count in counts:
+        yield count
+        pause()
 
 
 class Chunking:

@@ -20,7 +20,7 @@ from amortex.core.noise_streams import NoiseStreams
 from amortex.obfuscations.base import Obfuscation
 from amortex.obfuscations.gaussian import Gaussian
 from amortex.rate_distortion import DistortionName
-from amortex.rate_distortion.chunking import Chunking
+from amortex.rate_distortion.chunking import Chunking, Pause, idle, paused
 from amortex.rate_distortion.distortions import DISTORTIONS, label_max, of_class
 from amortex.rate_distortion.encoded_batch import EncodedBatch, Outcome
 from amortex.rate_distortion.noise import mix_band, unit_noise
@@ -41,9 +41,8 @@ class RateDistortion(Chunking, nn.Module):
             mask would be optimal.
         value_range: what signals are clipped to: [0, 1] for images and volumes, [-1, 1] for sound.
         internal_batch_size: most obfuscated images that are in memory at once; draws beyond are chunked.
-        batch_invariant: compute each image apart from its batch. Libraries choose their kernels by the size of a batch,
-            so its rounding depends on it, and hundreds of steps of an optimisation amplify rounding into other optima
-            of similar J. With this the result for an image is the same to the last bit in any batch.
+        batch_invariant: compute each image apart from its batch, so that its result is the same in any to the last bit.
+            Kernels are chosen by the size of a batch, and hundreds of steps amplify their rounding into other optima.
 
     References:
         Kolek et al., Cartoon Explanations of Image Classifiers, ECCV 2022, eq. 2-5. Algorithm 1 prints
@@ -143,21 +142,23 @@ class RateDistortion(Chunking, nn.Module):
         """``clamp(T^-1(c))`` to the range of values, ``(B, C, *size)``."""
         return F.hardtanh(self.transform.inverse(coefficients), *self.value_range)  # clamp with one kernel backward
 
-    def forward(self, encoded: EncodedBatch, mask: Tensor, streams: NoiseStreams, samples: int = 64) -> Outcome:
+    def forward(
+        self, encoded: EncodedBatch, mask: Tensor, streams: NoiseStreams, samples: int = 64, pause: Pause = idle
+    ) -> Outcome:
         """Measure masks ``(B, k)`` over `samples` fresh draws, without gradients."""
-        (outputs,) = self.probabilities(encoded, [mask], streams, samples)
+        (outputs,) = self.probabilities(encoded, [mask], streams, samples, pause)
         kept = self.classifier.decides(outputs, encoded.target[:, None], encoded.highest[:, None])
         return Outcome(self.distortions(encoded, outputs), encoded.rate(mask), outputs.mean(1), kept)
 
     @torch.no_grad()
     def probabilities(
-        self, encoded: EncodedBatch, masks: Sequence[Tensor], streams: NoiseStreams, samples: int
+        self, encoded: EncodedBatch, masks: Sequence[Tensor], streams: NoiseStreams, samples: int, pause: Pause = idle
     ) -> Tensor:
         """``Phi(y)`` of R masks ``(B, k)`` per image, each under the same fresh draws: ``(R, B, L, M)``."""
         images = []
         for chunk, counts in self.chunks_of_draws(len(encoded.image), encoded.samples(samples)):
             part, chunks = encoded.of(chunk), []
-            for count in counts:
+            for count in paused(counts, pause):
                 noise = self.noise(part, streams, chunk, count)
                 chunks.append(torch.stack([self.outputs(part, mask[chunk], noise) for mask in masks]))
             images.append(torch.cat(chunks, dim=2))

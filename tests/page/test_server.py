@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from amortex.page.server import MOST_JSON, MOST_UPLOAD
+from amortex.page.incoming import MOST_JSON, MOST_UPLOAD
 from amortex.page.site import STATIC
 from helpers.page import SIGNAL, client, encoded_mask, half_mask, lines
 
@@ -186,6 +186,6 @@ def test_too_many_requests_are_told_to_come_back():
         assert running.wait(10)
         worker.submit(lambda job: None)
         answer = page.post("/api/draw/image", json={})
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
         assert page.get("/health").json() == {"status": "ok", "waiting": 1}
         go.set()

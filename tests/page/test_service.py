@@ -23,6 +23,10 @@ CERTIFIED = [name for name in Certificate._fields if name != "caveats"]  # numbe
 PHOTOGRAPH = bundled_folder() / f"{SIGNAL}.png"
 
 
+def on_step():
+    """Between the steps of a job nothing happens."""
+
+
 @pytest.fixture(scope="module")
 def images():
     return site().service("image")
@@ -82,7 +86,7 @@ def test_a_curve_is_that_of_the_metric(images, monkeypatch):
 @pytest.mark.parametrize(("certify_it", "draws"), [(False, 8), (True, 64)])
 def test_a_drawn_mask_over_pixels_has_the_certificate_of_the_library(images, certify_it, draws):
     drawn = half_mask()
-    answer = draw(images, {"signal": SIGNAL, "mask": encoded_mask(drawn), "certify": certify_it})
+    answer = draw(images, {"signal": SIGNAL, "mask": encoded_mask(drawn), "certify": certify_it}, on_step)
     explanation = load("pixel_rde", steps=1).explain(PHOTOGRAPH)
     mask = torch.from_numpy(drawn).float().reshape(1, -1)
     expected = certify(explanation.rate_distortion, explanation.encoded, mask, draws).row(0)
@@ -95,11 +99,20 @@ def test_a_drawn_mask_over_pixels_has_the_certificate_of_the_library(images, cer
     assert probabilities[1:] == sorted(probabilities[1:], reverse=True)
 
 
+def test_strokes_between_the_chunks_of_a_certificate_change_neither(images):
+    stroke = {"signal": SIGNAL, "mask": encoded_mask(half_mask())}
+    request = {**stroke, "certify": True}
+    between = []
+    interrupted = draw(images, request, lambda: between.append(draw(images, stroke, on_step)))
+    assert interrupted == draw(images, request, on_step)
+    assert between == 4 * [draw(images, stroke, on_step)]  # 64 draws, 16 at once
+
+
 def test_what_a_mask_keeps_is_seen_and_other_draws_differ_elsewhere(images):
     request = {"signal": SIGNAL, "mask": encoded_mask(half_mask())}
 
     def shown(**more) -> np.ndarray:
-        picture = draw(images, {**request, **more})["picture"].partition(",")[2]
+        picture = draw(images, {**request, **more}, on_step)["picture"].partition(",")[2]
         return np.asarray(Image.open(io.BytesIO(base64.b64decode(picture))))
 
     first, second = shown(), shown(draw=1)
@@ -111,7 +124,7 @@ def test_what_a_mask_keeps_is_seen_and_other_draws_differ_elsewhere(images):
 
 def test_a_drawn_mask_over_wavelets_keeps_entries_by_their_supports(images):
     def measured(mask: np.ndarray) -> dict:
-        return draw(images, {"signal": SIGNAL, "domain": "wavelets", "mask": encoded_mask(mask)})
+        return draw(images, {"signal": SIGNAL, "domain": "wavelets", "mask": encoded_mask(mask)}, on_step)
 
     full, empty, half = (measured(mask) for mask in (np.ones((32, 32)), np.zeros((32, 32)), half_mask()))
     assert (full["rate"], full["distortion"]) == (1, pytest.approx(0, abs=1e-10))

@@ -4,7 +4,15 @@ import threading
 
 import pytest
 
-from amortex.page.worker import BusyError, CancelledJobError, Worker
+from amortex.page.worker import (
+    MOST_OF_ADDRESS,
+    MOST_OF_PERSON,
+    STEP_BACK,
+    BusyError,
+    CancelledJobError,
+    Person,
+    Worker,
+)
 
 
 class Log:
@@ -81,3 +89,49 @@ def test_jobs_that_nobody_waits_for_take_no_place():
     worker.submit(lambda job: log.done.set())
     log.go.set()
     assert log.done.wait(10)
+
+
+def test_one_person_cannot_fill_the_queue():
+    worker = Worker()
+    log = Log(worker)
+    log.hold()
+    ann, ben = Person("here", "a"), Person("here", "b")
+    for _ in range(MOST_OF_PERSON):
+        worker.submit(lambda job: None, person=ann)
+    with pytest.raises(BusyError, match="of yours"):
+        worker.submit(lambda job: None, person=ann)
+    worker.submit(lambda job: None, person=ben)
+    for number in range(MOST_OF_ADDRESS - MOST_OF_PERSON - 1):
+        worker.submit(lambda job: None, person=Person("here", str(number)))
+    with pytest.raises(BusyError, match="many people"):
+        worker.submit(lambda job: None, person=Person("here", "another"))
+    worker.submit(lambda job: None, person=Person("elsewhere"))
+    log.finish()
+
+
+def test_who_waits_already_goes_behind_others_but_not_for_ever():
+    worker = Worker()
+    log = Log(worker)
+    log.hold()
+
+    def submit(name: str, tab: str) -> None:
+        worker.submit(lambda job: log.names.append(name), person=Person("here", tab))
+
+    for number in range(2):
+        submit(f"a{number}", "a")
+    for number in range(STEP_BACK + 1):
+        submit(f"b{number}", f"b{number}")
+    assert log.finish() == ["long", "a0", *(f"b{number}" for number in range(STEP_BACK - 1)), "a1", "b9", "b10"]
+
+
+def test_a_long_job_goes_on_however_many_short_ones_come():
+    worker = Worker()
+    log = Log(worker)
+    log.hold(interrupted=True)
+
+    def short(job) -> None:
+        log.names.append("short")
+        worker.submit(lambda job: log.names.append("next"), short=True)
+
+    worker.submit(short, short=True)
+    assert log.finish() == ["short", "long", "next"]

@@ -1,9 +1,11 @@
 // What the page asks: of the server, or of the files beside it where it is a static version.
 
 let site = null;
+const TAB = Array.from(crypto.getRandomValues(new Uint32Array(4)), (number) => number.toString(16)).join("-");
+const PATIENCE = 30; // times that a busy server is asked again
 
 export async function loadSite() {
-  site = await (await fetch("data/site.json")).json();
+  site = await (await patiently("data/site.json")).json();
   if (site.error) throw new Error(site.error);
   return site;
 }
@@ -21,9 +23,28 @@ async function checked(response) {
   throw new Error(reason);
 }
 
+/** Wait; rejects at once when the signal aborts. */
+function wait(seconds, signal) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, 1000 * seconds);
+    signal?.addEventListener("abort", () => { clearTimeout(timer); reject(signal.reason); }, { once: true });
+  });
+}
+
+/** Fetch, and ask again as long as the server says that it is busy. */
+async function patiently(path, options = {}) {
+  const request = { ...options, headers: { "x-tab": TAB, ...options.headers } };
+  for (let times = 0; ; times += 1) {
+    const response = await fetch(path, request);
+    const pause = Number(response.headers.get("retry-after")) || 2; // seconds
+    if (response.status !== 503 || times === PATIENCE) return response;
+    await wait(pause * (0.5 + Math.random()), options.signal); // not all at the same moment
+  }
+}
+
 function post(path, body, signal) {
   const headers = { "content-type": body instanceof Blob ? "application/octet-stream" : "application/json" };
-  return fetch(path, { method: "POST", headers, body: body instanceof Blob ? body : JSON.stringify(body), signal });
+  return patiently(path, { method: "POST", headers, body: body instanceof Blob ? body : JSON.stringify(body), signal });
 }
 
 export async function ask(path, body) {
@@ -77,4 +98,12 @@ export async function curve(modality, result, onEvent, signal) {
   return undefined;
 }
 
-export const photograph = (key) => `data/signals/${encodeURIComponent(key)}.png`;
+/** Show a photograph as the classifier sees it, unless another is asked for meanwhile. */
+export async function showPhotograph(image, key) {
+  image.wanted = key;
+  const response = await checked(await patiently(`data/signals/${encodeURIComponent(key)}.png`));
+  const address = URL.createObjectURL(await response.blob());
+  if (image.wanted !== key) return;
+  image.addEventListener("load", () => URL.revokeObjectURL(address), { once: true });
+  image.src = address;
+}

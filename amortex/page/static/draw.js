@@ -1,5 +1,5 @@
 // Draw a mask: what is outside it becomes noise, and the classifier answers while one paints.
-import { ask, isStatic, photograph } from "./api.js";
+import { ask, isStatic, showPhotograph } from "./api.js";
 import { Painting } from "./brush.js";
 import { base64Of, colour, el, field, question, slider, statusLine } from "./dom.js";
 import { classBars, facts } from "./results.js";
@@ -77,7 +77,7 @@ export function mount(section, site) {
 
   function choose(key) {
     state.signal = key;
-    photo.src = photograph(key);
+    showPhotograph(photo, key).catch(status.complain);
   }
   photo.onload = () => { render(painting); request(); };
 

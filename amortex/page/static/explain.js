@@ -1,5 +1,5 @@
 // Explain a photograph: what is kept, where, how sure that is, and the whole rate-distortion curve.
-import { curve, explain, isStatic, photograph } from "./api.js";
+import { curve, explain, isStatic, showPhotograph } from "./api.js";
 import { CurveChart } from "./curve.js";
 import { el, field, fixed, percent, slider, statusLine, whenSeen } from "./dom.js";
 import { Mask } from "./mask.js";
@@ -10,7 +10,7 @@ import { facts, inWords } from "./results.js";
 export function mount(section, site) {
   const root = section.querySelector(".widget");
   const state = { signal: site.signals.image[0].key, result: null };
-  const photo = el("img", { class: "square", alt: "The photograph as the classifier sees it", src: photograph(state.signal) });
+  const photo = el("img", { class: "square", alt: "The photograph as the classifier sees it" });
   const picture = el("img", { class: "square", alt: "What the mask keeps of the photograph, without colour" });
   const map = el("img", { class: "square", alt: "Where in the photograph the kept coefficients are" });
   const layout = el("canvas", { class: "square crisp", role: "img", "aria-label": "The mask over the coefficients" });
@@ -23,7 +23,7 @@ export function mount(section, site) {
   const controls = new MethodControls(site.methods.image);
   const picker = photographs(site, state.signal, (key) => {
     state.signal = key;
-    photo.src = photograph(key);
+    showPhotograph(photo, key).catch(status.complain);
     buttons.begin();
   });
   const rate = slider(0, 0, 0);
@@ -123,5 +123,6 @@ export function mount(section, site) {
         where)),
     status.node,
     el("datalist", { id: "classes" }, ...site.image.classes.map((name) => el("option", { value: name }))));
+  showPhotograph(photo, state.signal).catch(status.complain);
   whenSeen(root, buttons.begin);
 }
