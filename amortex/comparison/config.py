@@ -10,6 +10,7 @@ from amortex.core.errors import InputError
 from amortex.explainers import METHODS
 from amortex.explainers.presets import PRESETS
 
+METRICS = ("distortion", "insertion", "mu_fidelity", "masked_in", "conciseness")
 SECTIONS = ("methods", "leakage", "sanity", "scales", "effort", "grid", "noise", "overlap")
 DEFAULT_METHODS = ("cartoonx", "pixel_rde", "wam_sg", "wam_ig", "minimal", "saliency", "smoothgrad",
                    "integrated_gradients", "guided_backprop", "lrp", "gradcam", "gradcam_pp", "guided_gradcam", "lime",
@@ -24,11 +25,13 @@ class Protocol:
         samples: noise draws per mask.
         insertion_steps: intervals of insertion and deletion.
         subsets: random subsets of mu-fidelity.
+        metrics: kinds of metrics of the section ``methods``.
     """
 
     samples: int = 64
     insertion_steps: int = 64
     subsets: int = 128
+    metrics: tuple[str, ...] = METRICS
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,9 @@ class ComparisonConfig:
         samples: noise draws per mask.
         insertion_steps: intervals of insertion and deletion.
         subsets: random subsets of mu-fidelity.
+        metrics: what the section ``methods`` measures: ``distortion`` (under noise, of the most relevant shares and of
+            masks as they are), ``insertion`` (and deletion), ``mu_fidelity``, ``masked_in`` (what is kept alone),
+            ``conciseness`` (CP, and of images hallucination).
         gallery: how many images are shown.
         out: folder of the report.
         cache: folder that keeps explanations and measurements by content, so that a rerun costs nothing; null for none.
@@ -62,8 +68,8 @@ class ComparisonConfig:
     Raises:
         InputError: unknown names, or values out of range.
 
-    >>> ComparisonConfig(methods=("cartoonx", "gradcam"), samples=16).protocol
-    Protocol(samples=16, insertion_steps=64, subsets=128)
+    >>> ComparisonConfig(methods=("cartoonx", "gradcam"), samples=16, metrics=("insertion",)).protocol
+    Protocol(samples=16, insertion_steps=64, subsets=128, metrics=('insertion',))
     """
 
     sections: tuple[str, ...] = ("methods", "leakage", "sanity", "scales")
@@ -81,6 +87,7 @@ class ComparisonConfig:
     samples: int = 64
     insertion_steps: int = 64
     subsets: int = 128
+    metrics: tuple[str, ...] = METRICS
     gallery: int = 4
     out: str = "report"
     cache: str | None = "report/cache"
@@ -96,6 +103,8 @@ class ComparisonConfig:
         check_name("preset", self.preset, PRESETS)
         for section in self.sections:
             check_name("section", section, SECTIONS)
+        for metric in self.metrics:
+            check_name("metric", metric, METRICS)
         for method in (*self.methods, *self.leakage_methods, *self.sanity_methods, *self.mixture_methods):
             check_name("method", method, METHODS)
         for name in self.training_seconds or {}:
@@ -108,7 +117,7 @@ class ComparisonConfig:
     @property
     def protocol(self) -> Protocol:
         """How everything is measured."""
-        return Protocol(self.samples, self.insertion_steps, self.subsets)
+        return Protocol(self.samples, self.insertion_steps, self.subsets, tuple(self.metrics))
 
     def settings(self) -> dict[str, Any]:
         """All fields as plain values."""

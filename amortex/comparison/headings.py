@@ -8,7 +8,9 @@ CURVE_COLUMNS = ("l2_area", "l2_log_area", "l2@0.02", "l2@0.05", "l2@0.1", "l2@0
                  "best_objective")  # fmt: skip
 MASKED_IN_COLUMNS = tuple(f"{name}@{kept}" for kept in ("0.5", "mask") for name in MASKED_IN_MEASURES)
 KEPT = ("0.05", "0.1", "0.2", "mask")  # of mixtures
-SEPARATION_COLUMNS = tuple(f"{name}@{kept}" for name in ("target_energy", "retained") for kept in KEPT)
+SEPARATION_COLUMNS = tuple(
+    f"{name}@{kept}" for name in ("target_energy", "target_dominates", "retained") for kept in KEPT
+)
 
 
 class Heading(NamedTuple):
@@ -54,6 +56,7 @@ HEADINGS = {
         "White noise at 0 dB",
         "Noise as loud as the signal is added, and the sum is clipped; the class of the clean signal is explained. "
         "`target_energy` is the share of the clean signal in the energy that is kept, clean signal and noise apart, "
+        "`target_dominates` whether it has at least twice the energy of the noise, "
         "`retained` whether the class has the highest probability on what is kept alone. Behind @ stands what is "
         "kept: the most relevant share, or the mask as it is; the rest is zero. Everything kept would have a "
         "`target_energy` of about one half.",
@@ -62,9 +65,9 @@ HEADINGS = {
     "overlap": Heading(
         "Two signals at once",
         "A signal of another class is added with the same energy, and the class of the first is explained. "
-        "`target_energy` is the share of the first in the energy that is kept, both apart, `retained` whether its "
-        "class has the highest probability on what is kept alone. Everything kept would have a `target_energy` of one "
-        "half.",
+        "`target_energy` is the share of the first in the energy that is kept, both apart, `target_dominates` whether "
+        "it has at least twice the energy of the other, `retained` whether its class has the highest probability on "
+        "what is kept alone. Everything kept would have a `target_energy` of one half.",
         SEPARATION_COLUMNS,
     ),
 }

@@ -79,7 +79,7 @@ class Plan:
             for method in self.methods:
                 yield native_study(method, suites[method.transform.name], lambda_k)
             for method in self.methods:
-                if method.on_pixels:
+                if method.on_pixels and suites["wavelet"].curves(lambda_k):
                     yield mapped_study(method, suites["wavelet"], lambda_k)
         if "leakage" in sections:
             # the predictor guesses rates for predicted classes only: those for others have to be measured

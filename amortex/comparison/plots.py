@@ -37,13 +37,14 @@ def all_plots(tables: Mapping[str, Table], kinds: Kinds, scales: Sequence[str]) 
     """The plots that the tables have values for, by name; `scales` are called so, the low-pass first."""
     figures: dict[str, Figure] = {}
     native, mapped = tables.get("native", {}), tables.get("mapped", {})
-    if native:
+    if _has(native, "l2@"):
         figures["rate_distortion"] = curve_plot(native, kinds, "l2@", ("rate kept", DISTANCE), logarithmic=True)
         axes = ("rate replaced by noise", DISTANCE)
         figures["noise_out"] = curve_plot(native, kinds, "out_l2@", axes, logarithmic=True)
         figures["operating_points"] = operating_point_plot(native, kinds)
+    if _has(native, "inserted@"):
         figures["pareto"] = curve_plot(native, kinds, "inserted@", ("share of entries kept", "class probability"))
-    if mapped:
+    if _has(mapped, "l2@"):
         rows = {**{name: row for name, row in native.items() if "scale_0" in row}, **mapped}
         figures["mapped"] = curve_plot(rows, kinds, "l2@", ("rate kept", DISTANCE), logarithmic=True)
     if "scales" in tables:
@@ -53,6 +54,11 @@ def all_plots(tables: Mapping[str, Table], kinds: Kinds, scales: Sequence[str]) 
     if "grid" in tables:
         figures["settings"] = settings_plot(tables["grid"])
     return figures
+
+
+def _has(table: Table, prefix: str) -> bool:
+    """Whether columns that begin so were measured."""
+    return any(column.startswith(prefix) for row in table.values() for column in row)
 
 
 def curve_plot(table: Table, kinds: Kinds, prefix: str, axes: tuple[str, str], logarithmic: bool = False) -> Figure:

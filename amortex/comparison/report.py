@@ -128,11 +128,16 @@ def result_texts(results: ComparisonResults, modality: Modality) -> Iterator[str
 
 
 def table_texts(level: str, heading: Heading, table: Table, unavailable: Collection[str] = ()) -> Iterator[str]:
-    """A heading of a level, ``##`` or ``###``, its text, and the table."""
+    """A heading of a level, ``##`` or ``###``, its text, and the table; no further table without a column."""
+    columns = {column for row in table.values() for column in row}
+    empty = bool(columns and heading.columns) and columns.isdisjoint(heading.columns)
+    if empty and level == "###":
+        return
     yield f"{level} {heading.title}"
     if heading.text:
         yield heading.text
-    yield as_markdown(table, heading.columns, unavailable)
+    if not empty:
+        yield as_markdown(table, heading.columns, unavailable)
 
 
 def protocol_text(results: ComparisonResults, context: Context) -> str:

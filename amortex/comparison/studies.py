@@ -1,6 +1,6 @@
 """What is measured of a batch of images: a study for each row of the tables, except those of the section ``effort``."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -46,22 +46,28 @@ class MetricSuite:
 
     def curves(self, lambda_k: float) -> list[ExplanationMetric]:
         """Metrics of the order of the entries."""
-        return [
-            RateDistortionCurve(self.rd, samples=self.protocol.samples, lambda_k=lambda_k),
-            NoiseOutCurve(self.rd, samples=self.protocol.samples),
-            InsertionDeletion(self.rd, self.protocol.insertion_steps),
-            MuFidelity(self.rd, self.protocol.subsets),
-            MaskedIn(self.rd),
-        ]
+        rd, protocol = self.rd, self.protocol
+        return self._chosen({
+            "distortion": [
+                RateDistortionCurve(rd, samples=protocol.samples, lambda_k=lambda_k),
+                NoiseOutCurve(rd, samples=protocol.samples),
+            ],
+            "insertion": [InsertionDeletion(rd, protocol.insertion_steps)],
+            "mu_fidelity": [MuFidelity(rd, protocol.subsets)],
+            "masked_in": [MaskedIn(rd)],
+        })  # fmt: skip
 
     def masks(self, lambda_k: float) -> list[ExplanationMetric]:
         """Metrics of masks as they are."""
-        metrics = [
-            OperatingPoint(self.rd, lambda_k, self.protocol.samples),
-            ConcisenessPreciseness(self.rd),
-            MaskedIn(self.rd, share=None),
-        ]
-        return [*metrics, Hallucination(self.rd)] if len(self.rd.classifier.input_size) == 3 else metrics
+        rd, pictures = self.rd, len(self.rd.classifier.input_size) == 3
+        return self._chosen({
+            "distortion": [OperatingPoint(rd, lambda_k, self.protocol.samples)],
+            "conciseness": [ConcisenessPreciseness(rd), *([Hallucination(rd)] if pictures else [])],
+            "masked_in": [MaskedIn(rd, share=None)],
+        })  # fmt: skip
+
+    def _chosen(self, metrics: Mapping[str, Sequence[ExplanationMetric]]) -> list[ExplanationMetric]:
+        return [metric for kind, of_kind in metrics.items() if kind in self.protocol.metrics for metric in of_kind]
 
 
 def columns_of(metrics: Sequence[ExplanationMetric]) -> tuple[str, ...]:

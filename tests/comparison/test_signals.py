@@ -90,6 +90,19 @@ def test_volumes_have_the_tables_of_images_and_panels(folder):
     assert (report / "gallery/0/wam_sg_panel.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_choice_of_metrics_leaves_out_tables_plots_and_passes(folder):
+    chosen = ("--model.sections", "[methods]", "--model.metrics", "[insertion,masked_in]", "--model.gallery", "0")
+    assert compare_signals(write_tones(folder / "tones"), [1, 400], *ALL, *chosen) == 0
+    report = folder / "report"
+    columns = {column for _, column in table(report, "native")}
+    assert {"insertion", "ff@0.5", "ff@mask", "scale_0", "seconds"} <= columns
+    assert not [name for name in columns if name.startswith(("l2", "out_", "mu_", "cp_", "retained", "rate"))]
+    text = (report / "report.md").read_text()
+    assert "Pixel methods, mapped" in text
+    assert "Masks as they are" not in text
+    assert sorted(path.name for path in report.glob("*.png")) == ["pareto.png"]
+
+
 def test_settings_that_a_classifier_has_not_are_listed():
     problem = Problem("helpers.networks.AnyAxes", model_args={"size": [1, 400]}, input_size=[1, 400], mean=[0.5],
                       std=[0.5], activation="sigmoid", levels=2)  # fmt: skip

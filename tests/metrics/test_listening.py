@@ -164,6 +164,7 @@ def test_separation_by_brute_force(dims):
         ours, theirs = (kept(part[index : index + 1] / 2) for part in (target, corruption))
         energies = [part.square().sum().item() for part in (ours, theirs)]
         assert values["target_energy"][index].item() == pytest.approx(energies[0] / sum(energies), abs=1e-5)
+        assert values["target_dominates"][index].item() == float(energies[0] >= 2 * energies[1])
         heard = (ours + theirs).clamp(*rd.value_range)
         for name, reference in (("target", target), ("corruption", corruption)):
             expected = functional.si_sdr(heard, reference[index : index + 1])
@@ -177,6 +178,9 @@ def test_separation_by_brute_force(dims):
     torch.testing.assert_close(columns["si_sdr_target@0.25"], top["si_sdr_target"])
     nothing = functional.separation(rd, encoded, torch.zeros_like(mask), target / 2)
     assert nothing["target_energy"].isnan().all()
+    assert not nothing["target_dominates"].any()
+    alone = functional.separation(rd, encoded, mask, 0.9 * mixture)  # the corruption is a ninth of the target
+    assert alone["target_dominates"].all()
 
 
 def test_shares_out_of_range_are_refused(linear):

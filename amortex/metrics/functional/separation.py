@@ -8,7 +8,8 @@ from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
 
 HIGHEST_SI_SDR = 60.0  # in dB: a signal that is a multiple of the reference has an infinite one
-SEPARATION_MEASURES = ("target_energy", "si_sdr_target", "si_sdr_corruption", "retained")
+DOMINANCE = 2.0  # times the energy of the corruption, from which the target dominates what is kept
+SEPARATION_MEASURES = ("target_energy", "target_dominates", "si_sdr_target", "si_sdr_corruption", "retained")
 
 
 def si_sdr(signal: Tensor, reference: Tensor) -> Tensor:
@@ -43,7 +44,8 @@ def separation(rd: RateDistortion, encoded: EncodedBatch, mask: Tensor, target: 
 
     Returns:
         ``(B,)`` each: ``target_energy``, the share of the target in the sum of both energies, NaN where nothing is
-        kept; ``si_sdr_target`` and ``si_sdr_corruption``, those of the kept signal in dB; ``retained``, whether the
+        kept; ``target_dominates``, whether it has at least `DOMINANCE` times the energy of the corruption, and any;
+        ``si_sdr_target`` and ``si_sdr_corruption``, those of the kept signal in dB; ``retained``, whether the
         explained class has the highest probability on the kept signal alone.
 
     >>> mixture = explanation.encoded
@@ -62,6 +64,7 @@ def separation(rd: RateDistortion, encoded: EncodedBatch, mask: Tensor, target: 
     retained = rd.classifier.decides(outputs, encoded.target).to(mask)
     values = {
         "target_energy": torch.where(both > 0, energies[0] / both, torch.nan),
+        "target_dominates": (energies[0] >= DOMINANCE * energies[1]) & (energies[0] > 0),
         "si_sdr_target": si_sdr(heard, target),
         "si_sdr_corruption": si_sdr(heard, corruption),
         "retained": retained.where(outputs.isfinite().all(1), torch.nan),
