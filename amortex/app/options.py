@@ -7,7 +7,7 @@ from typing import Any, get_args
 from amortex.app.parsing import OneLineParser, json_object, one_of
 from amortex.classifiers.default import Activation
 from amortex.core.modalities import MODALITIES
-from amortex.explainers import METHODS
+from amortex.explainers import METHODS, SPATIAL_PENALTY
 from amortex.explainers.presets import PRESETS, Initial
 from amortex.obfuscations import OBFUSCATIONS
 from amortex.rate_distortion import DistortionName
@@ -94,6 +94,12 @@ def _add_method_options(group: Any) -> None:
     group.add_argument("--lr", type=float, help="learning rate of RDE methods and minimal")
     group.add_argument("--init", **one_of("start", get_args(Initial)), help="start of RDE methods; default: ones")
     group.add_argument(
+        "--spatial-penalty",
+        type=float,
+        help="weight of the mean absolute value of the explanation's pixels, RDE methods; default: 0 "
+        f"(shearletx, waveletx: {SPATIAL_PENALTY:g})",
+    )
+    group.add_argument(
         "--rate",
         type=float,
         help="share that masks of rankings keep (default: 0.05); mean of amortized masks (with learned steps it takes "
@@ -124,7 +130,7 @@ def _add_measuring_options(group: Any) -> None:
     distortions = one_of("distortion", get_args(DistortionName))
     group.add_argument("--distortion", **distortions, default=Problem.distortion, help="default: %(default)s")
     group.add_argument("--wavelet", help=f"any discrete wavelet of PyWavelets; default: {_by_modality('wavelet')}")
-    levels_help = f"wavelet levels, Fourier octaves; default: {_by_modality('levels')}"
+    levels_help = f"levels of wavelets and shearlets, Fourier octaves; default: {_by_modality('levels')}"
     group.add_argument("--levels", type=int, help=levels_help)
     group.add_argument(
         "--padding", **one_of("padding", get_args(Padding)), default=Problem.padding, help="default: %(default)s"

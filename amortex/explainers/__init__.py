@@ -21,7 +21,7 @@ class MethodEntry(NamedTuple):
         path: where the explainer's class is, ``module:Class``.
         transform: name of the transform that its masks are over, from `amortex.transforms.TRANSFORMS`.
         options: options of the command line that it takes.
-        arguments: fixed arguments of its constructor.
+        arguments: of its constructor, unless given otherwise.
         kind: how tables and plots present it.
         obfuscation: what its explanations are measured with by default.
     """
@@ -34,7 +34,8 @@ class MethodEntry(NamedTuple):
     obfuscation: str = "gaussian"
 
 
-RDE_OPTIONS = ("preset", "lambda_k", "steps", "samples", "lr", "init")
+RDE_OPTIONS = ("preset", "lambda_k", "steps", "samples", "lr", "init", "spatial_penalty")
+SPATIAL_PENALTY = 2.0  # of ShearletX and WaveletX by default
 WAM_OPTIONS = ("rate", "samples")
 ATTRIBUTIONS = ("saliency", "smoothgrad", "integrated_gradients", "guided_backprop", "lrp", "gradcam", "gradcam_pp",
                 "guided_gradcam", "lime")  # fmt: skip
@@ -44,11 +45,17 @@ def _ordering(name: str, transform: str) -> MethodEntry:
     return MethodEntry("amortex.explainers.baselines:Ordering", transform, ("rate",), {"name": name}, "trivial")
 
 
+def _with_spatial_penalty(transform: str) -> MethodEntry:
+    return MethodEntry("amortex.explainers.rde:RDE", transform, RDE_OPTIONS, {"spatial_penalty": SPATIAL_PENALTY})
+
+
 METHODS: dict[str, MethodEntry] = {
     "cartoonx": MethodEntry("amortex.explainers.rde:RDE", "wavelet", RDE_OPTIONS),
     "pixel_rde": MethodEntry("amortex.explainers.rde:RDE", "pixel", RDE_OPTIONS),
     "fourier_rde": MethodEntry("amortex.explainers.rde:RDE", "fourier", RDE_OPTIONS),
     "polar_rde": MethodEntry("amortex.explainers.rde:RDE", "polar", RDE_OPTIONS),
+    "shearletx": _with_spatial_penalty("shearlet"),
+    "waveletx": _with_spatial_penalty("wavelet"),
     "wam": MethodEntry("amortex.explainers.wam:WAM", "wavelet", WAM_OPTIONS, {"variant": "saliency"}),
     "wam_sg": MethodEntry("amortex.explainers.wam:WAM", "wavelet", WAM_OPTIONS, {"variant": "smoothgrad"}),
     "wam_ig": MethodEntry("amortex.explainers.wam:WAM", "wavelet", WAM_OPTIONS, {"variant": "integrated"}),
@@ -75,5 +82,5 @@ def build_explainer(method: str, rate_distortion: "RateDistortion", **arguments:
         InputError: an unknown name, or arguments that the explainer refuses.
     """
     entry = METHODS[check_name("method", method, METHODS)]
-    explainer: Explainer = load(entry.path)(rate_distortion, **entry.arguments, **arguments)
+    explainer: Explainer = load(entry.path)(rate_distortion, **{**entry.arguments, **arguments})
     return explainer

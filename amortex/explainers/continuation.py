@@ -60,14 +60,14 @@ class Continuation:
         if progress >= FREEZE_SHARE:
             mask.masked_fill_(before == 0, 0)
 
-    def drop_losing_masks(self, mask: Tensor, rate: Tensor) -> None:
-        """Empty the masks whose objective, at their rates ``(B,)``, is above that of the empty mask, in place.
+    def drop_losing_masks(self, mask: Tensor, cost: Tensor) -> None:
+        """Empty the masks whose distortion and `cost` ``(B,)`` add up to more than that of the empty mask, in place.
 
         This happens for a class with little probability of its own: noise on few coefficients moves the output as far
         as noise on all of them, which keeps the weight low for good.
         """
         assert self.smoothed is not None
-        worse = self.smoothed + self.lambda_k * rate > self.empty
+        worse = self.smoothed + cost > self.empty
         mask.masked_fill_(worse[:, None], 0)
 
     def restore_ruined(self, progress: float, mask: Tensor, moments: list[Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""Rate-distortion explanations by optimisation: CartoonX, Pixel, Fourier and Polar RDE, one loop on four transforms."""
+"""Rate-distortion explanations by optimisation: CartoonX, ShearletX, Pixel RDE, ...: one loop on all transforms."""
 
 import math
 
@@ -12,6 +12,7 @@ from amortex.explainers.continuation import Continuation
 from amortex.explainers.initial import initial_mask
 from amortex.explainers.optimizers import ProjectedOptimizer, cosine
 from amortex.explainers.presets import Initial, Preset, preset_of
+from amortex.explainers.spatial_penalty import SpatialPenalty
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
 
@@ -22,6 +23,9 @@ FEWEST_STEPS_TO_GIVE_UP = 100
 class RDE(Explainer):
     """``min over s of D(s) + lambda_k * mean(s)`` by projected Adam (CartoonX, Algorithm 1), batched over images.
 
+    With a `spatial_penalty` lambda_2 the objective is ``D(s) + lambda_k * mean(s) + lambda_2 * P(s)``, see
+    `SpatialPenalty` (ShearletX; Kolek et al., CVPR 2023).
+
     Each image has its own mask, noise and optimiser state, so that its result does not depend on the batch but through
     rounding (see `batch_invariant` of `RateDistortion`). The relevance of an entry is its mask value plus its mean over
     the steps, which tells zeros apart.
@@ -31,6 +35,7 @@ class RDE(Explainer):
         lambda_k: sparsity weight ``lambda * k``, as papers and code quote it; by default the preset's.
         preset: one of `PRESETS`, or a `Preset`.
         init: ``ones``, ``startgrad``, ``sensitivity``, or masks ``(B, k)``.
+        spatial_penalty: weight lambda_2 of the mean absolute value of the explanation's pixels.
         seed: of the run.
 
     Raises:
@@ -45,6 +50,7 @@ class RDE(Explainer):
         lambda_k: float | None = None,
         preset: str | Preset = "fast",
         init: Initial | Tensor = "ones",
+        spatial_penalty: float = 0.0,
         seed: int = 0,
     ) -> None:
         super().__init__(rate_distortion, seed)
@@ -57,7 +63,9 @@ class RDE(Explainer):
         self.lambda_k = preset.lambda_k if lambda_k is None else lambda_k
         if not (math.isfinite(self.lambda_k) and self.lambda_k >= 0):
             raise InputError(f"lambda_k must be a number of at least 0, not {self.lambda_k}")
-        self.preset, self.init, self.steps = preset, init, preset.steps
+        if not (math.isfinite(spatial_penalty) and spatial_penalty >= 0):
+            raise InputError(f"the spatial penalty must be a number of at least 0, not {spatial_penalty}")
+        self.preset, self.init, self.steps, self.spatial_penalty = preset, init, preset.steps, spatial_penalty
 
     def _explain(self, encoded: EncodedBatch, streams: NoiseStreams, on_step: OnStep) -> Explanation:
         preset, rd = self.preset, self.rate_distortion
@@ -67,6 +75,7 @@ class RDE(Explainer):
         if preset.peak and not isinstance(self.init, Tensor):  # a high weight would throw away what a given mask knows
             ends = self._ends(encoded, streams)
             continuation = Continuation(self.lambda_k, preset.peak, preset.tolerance, *ends, mask)
+        spatial = SpatialPenalty(rd, encoded, self.spatial_penalty)
         survival = mask.clone()  # a given mask is an order already
         lambda_t = torch.full_like(mask[:, 0], self.lambda_k)
         for step in range(preset.steps):
@@ -75,6 +84,7 @@ class RDE(Explainer):
             if continuation:
                 lambda_t = continuation.lambda_t(progress, distortion)
             gradient += lambda_t[:, None] / encoded.entries  # the rate is the mean of the mask
+            gradient += spatial.gradient(mask)
             before = mask.clone()
             optimizer.step(gradient, cosine(progress) if preset.schedule == "cosine" else 1.0)
             if continuation:
@@ -83,7 +93,7 @@ class RDE(Explainer):
             survival += mask
             on_step(step + 1, mask)
         if continuation and preset.steps >= FEWEST_STEPS_TO_GIVE_UP:
-            continuation.drop_losing_masks(mask, encoded.rate(mask))
+            continuation.drop_losing_masks(mask, self.lambda_k * encoded.rate(mask) + spatial.value(mask))
         # most entries end at zero: those that held out longer are the more relevant ones
         return Explanation(encoded, mask, mask + survival / (preset.steps + 1))
 
@@ -111,4 +121,5 @@ class RDE(Explainer):
             "peak": preset.peak,
             "tolerance": preset.tolerance,
             "init": self.init if isinstance(self.init, str) else "given",
+            **({"spatial_penalty": self.spatial_penalty} if self.spatial_penalty else {}),
         }

@@ -41,8 +41,8 @@ class Problem:
         domain: of sound: ``waveform``, or ``mel`` for the log-mel spectrogram that the classifier's front end makes of
             it, which has two axes and values in [0, 1] as an image has, see `on_spectrograms`.
         transform: name of the transform that masks are over, from `amortex.transforms.TRANSFORMS`.
-        wavelet, levels: of the wavelet transform, by default those of the kind of signals; a Fourier transform has as
-            many octaves as `levels`.
+        wavelet, levels: of the wavelet transform, by default those of the kind of signals; shearlets have as many
+            `levels`, and a Fourier transform as many octaves.
         padding: of the wavelet transform.
         obfuscation: name of what replaces masked coefficients, from `amortex.obfuscations.OBFUSCATIONS`.
         distortion: ``label_l2``, ``label_max``, ``l2`` or ``kl``.
@@ -136,6 +136,7 @@ class Problem:
             "wavelet": {"wavelet": problem.wavelet, "levels": problem.levels, "padding": self.padding, "dims": dims},
             "fourier": {"octaves": problem.levels},
             "polar": {"octaves": problem.levels},
+            "shearlet": {"levels": problem.levels},
         }
         transform: Transform = load(TRANSFORMS[name])(**arguments.get(name, {}))
         return transform

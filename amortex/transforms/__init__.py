@@ -9,4 +9,5 @@ TRANSFORMS = {
     "pixel": "amortex.transforms.pixel:Pixel",
     "fourier": "amortex.transforms.fourier:Fourier",
     "polar": "amortex.transforms.polar:Polar",
+    "shearlet": "amortex.transforms.shearlet:Shearlet",
 }

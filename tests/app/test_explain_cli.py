@@ -16,11 +16,12 @@ from amortex.app.explain_cli import main
 from amortex.classifiers.default import DEFAULT_CLASSIFIER
 from amortex.explainers import METHODS
 from amortex.io.images import Preprocess
+from amortex.transforms.shearlet import Shearlet
 from helpers.explaining import FAST, TINY, explain, flat_mask, mask_file, rows
 from helpers.photographs import photographs
 from helpers.training import ROOT
 
-OPTIMISED = ("cartoonx", "pixel_rde", "fourier_rde", "polar_rde")
+OPTIMISED = ("cartoonx", "pixel_rde", "fourier_rde", "polar_rde", "shearletx", "waveletx")
 QUICK = {  # options that keep a method quick
     **dict.fromkeys(OPTIMISED, FAST), **dict.fromkeys(("wam_sg", "wam_ig"), ("--samples", "2")),
     "minimal": ("--steps", "2"),
@@ -46,6 +47,7 @@ def expected_shapes(method: str) -> dict[str, tuple[int, ...]]:
         "pixel": {"mask": (32, 32)},
         "fourier": {"mask": (32, 17)},
         "polar": {"magnitude": (32, 17), "phase": (32, 17)},
+        "shearlet": {band.name: band.shape for band in Shearlet(2).layout((32, 32)).bands},
     }.get(METHODS[method].transform, bands)
     names = ["", *(name + "." for name in EXTRA.get(method, ()))]
     return {p + band: bands[band] for p in names for band in bands}

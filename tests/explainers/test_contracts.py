@@ -24,12 +24,14 @@ from amortex.transforms.base import Transform
 from amortex.transforms.fourier import Fourier
 from amortex.transforms.pixel import Pixel
 from amortex.transforms.polar import Polar
+from amortex.transforms.shearlet import Shearlet
 from amortex.transforms.wavelet import Wavelet
 
 SETTINGS = {  # others with their default arguments
     "wavelet": [Wavelet(), Wavelet("haar", 2), Wavelet("db8", 1, "reflect"), Wavelet("sym4", 2, "symmetric")],
     "fourier": [Fourier(), Fourier(2)],
     "polar": [Polar(2)],
+    "shearlet": [Shearlet(1), Shearlet(2)],
 }
 STEPS, CLASSLESS = 6, ("random_pixels", "random_wavelets", "magnitude")  # the class does not matter to these
 
@@ -129,7 +131,7 @@ def test_distortion_contract(name, tiny_classifier, images):
 
 def explainer_of(method: str, classifier, seed: int = 0, obfuscation=None) -> Explainer:
     transform = METHODS[method].transform
-    problem = Problem(transform=transform, levels=2 if transform in ("fourier", "polar") else 5)
+    problem = Problem(transform=transform, levels=2 if transform in ("fourier", "polar", "shearlet") else 5)
     rd = RateDistortion(classifier, problem.build_transform(), obfuscation)
     short = Preset("short", steps=STEPS, samples=2, lr=0.1, schedule="cosine")
     arguments = {RDE: {"preset": short}, MinimalImage: {"steps": STEPS}}.get(load(METHODS[method].path), {})

@@ -7,11 +7,12 @@ from amortex.core.errors import InputError
 from amortex.core.layout import Coefficients
 from amortex.transforms.fourier import Fourier
 from amortex.transforms.pixel import Pixel
+from amortex.transforms.shearlet import Shearlet
 from amortex.transforms.wavelet import Wavelet
 
 TRANSFORMS = (
     Pixel(), Fourier(), Fourier(2), Wavelet("db3", 2), Wavelet("db8", 1), Wavelet("haar", 2, "periodization"),
-    Wavelet("bior2.2", 2, "symmetric"),
+    Wavelet("bior2.2", 2, "symmetric"), Shearlet(1),
 )  # fmt: skip
 each_transform = pytest.mark.parametrize("transform", TRANSFORMS, ids=lambda t: type(t).__name__)
 
