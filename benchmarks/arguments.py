@@ -82,6 +82,12 @@ def signals(parser: Parser) -> None:
     repeats(parser, 5)
 
 
+def page(parser: Parser) -> None:
+    parser.add_argument("--parts", nargs="+", choices=("stroke", "slider", "frames"),
+                        default=["stroke", "slider", "frames"], help="what is measured")  # fmt: skip
+    repeats(parser, 9)
+
+
 def loading(parser: Parser) -> None:
     parser.add_argument("folder", type=Path, help="holds the photographs")
     parser.add_argument("--images", type=int, default=512, help="how many of them, the first in sorted order")
@@ -127,5 +133,5 @@ def kills(parser: Parser) -> None:
 
 
 QUALITY: tuple[Callable[[Parser], None], ...] = (convergence, amortized, monotone, batches)
-SPEED: tuple[Callable[[Parser], None], ...] = (teachers, cost, signals, loading, scaling, startup, busy, against)
+SPEED: tuple[Callable[[Parser], None], ...] = (teachers, cost, signals, page, loading, scaling, startup, busy, against)
 ARGUMENTS = {function.__name__: function for function in (*QUALITY, *SPEED, kills)}

@@ -86,7 +86,10 @@ export function drawValues(canvas, values, width, height, paint) {
   const image = context.createImageData(width, height);
   for (let index = 0; index < width * height; index += 1) {
     const [red, green, blue] = paint(values[index]);
-    image.data.set([red, green, blue, 255], 4 * index);
+    image.data[4 * index] = red;
+    image.data[4 * index + 1] = green;
+    image.data[4 * index + 2] = blue;
+    image.data[4 * index + 3] = 255;
   }
   context.putImageData(image, 0, 0);
 }
