@@ -195,10 +195,11 @@ class TrainCLI(OneLineCLI):
 
 def open_data(cli: LightningCLI, stage: str) -> None:
     """Tell the data what the classifier wants, and find its images, unless they have to be downloaded first."""
-    if cli.model.hparams["problem"].get("domain") == "mel":
-        raise InputError("training and comparing are on waveforms: leave problem.domain out")
+    problem, mel = cli.model.hparams["problem"], cli.model.hparams["problem"].get("domain") == "mel"
+    if mel and stage != "test":
+        raise InputError("training is on waveforms: leave problem.domain out")
     modality = modality_of(len(cli.model.data_config["input_size"]) - 1)
-    check_value_range(cli.model.hparams["problem"]["value_range"], modality)  # comparisons have no predictor
+    check_value_range(None if mel else problem["value_range"], modality)  # comparisons have no predictor
     cli.datamodule.configure(cli.model.data_config)
     if not cli.datamodule.download:
         cli.datamodule.setup(stage)

@@ -1,6 +1,7 @@
 """Explanations of a batch of images by each method: from memory, from disk, or made now."""
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,8 +12,10 @@ from amortex.comparison.cache import ResultCache
 from amortex.comparison.methods import Method
 from amortex.comparison.mixtures import Mixture, PartnersOf, overlapped, with_white_noise
 from amortex.comparison.stopwatch import Stopwatch, synchronise
+from amortex.core.modalities import modality_of
 from amortex.explainers.base import Explanation
 
+FrontEnd = Callable[[Tensor], Tensor]  # signals as they are read -> what the classifier is explained on
 LEAST_CACHED_STEPS = 10  # explanations of fewer steps cost too little to be kept on disk
 
 
@@ -37,18 +40,30 @@ class ExplainedBatch:
     """Images, and their explanations so far.
 
     Arguments:
-        image: ``(B, C, *size)``.
+        signal: ``(B, C, *size)``.
         cache: where costly explanations are kept.
         stopwatch: times what is made.
         partners: finds the other signals of the mixture ``overlap``.
+        front_end: of the classifier.
+
+    Attributes:
+        signal: as it was read.
+        image: what the front end makes of it, which is explained: but for the mel domain the same.
     """
 
     def __init__(
-        self, image: Tensor, cache: ResultCache, stopwatch: Stopwatch, partners: PartnersOf | None = None
+        self,
+        signal: Tensor,
+        cache: ResultCache,
+        stopwatch: Stopwatch,
+        partners: PartnersOf | None = None,
+        front_end: FrontEnd | None = None,
     ) -> None:
-        self.image, self.cache, self.stopwatch, self.partners = image, cache, stopwatch, partners
+        self.signal, self.image, self.front_end = signal, front_end(signal) if front_end else signal, front_end
+        self.cache, self.stopwatch, self.partners = cache, stopwatch, partners
         self._explanations: dict[str, TimedExplanation] = {}
         self._mixed: dict[str, MixedBatch] = {}
+        self._parts: dict[tuple[int, ...], ExplainedBatch] = {}
 
     @cached_property
     def digests(self) -> list[str]:
@@ -60,18 +75,33 @@ class ExplainedBatch:
         """Its type. Cached results belong to it, because seconds are measured, too."""
         return self.image.device.type
 
-    def mixed(self, name: str, value_range: tuple[float, float]) -> "MixedBatch":
-        """The images in one of the `MIXTURES`, made once per batch.
+    def of(self, positions: Sequence[int]) -> "ExplainedBatch":
+        """Some of the signals, whose explanations so far are kept apart; all of them are the batch itself."""
+        key = tuple(positions)
+        if len(key) == len(self.signal):
+            return self
+        if key not in self._parts:
+            self._parts[key] = self._part(list(key))
+        return self._parts[key]
+
+    def _part(self, positions: list[int]) -> "ExplainedBatch":
+        partners = self.partners
+        others = None if partners is None else lambda _: partners(self.signal)[positions]
+        return ExplainedBatch(self.signal[positions], self.cache, self.stopwatch, others, self.front_end)
+
+    def mixed(self, name: str) -> "MixedBatch":
+        """The signals in one of the `MIXTURES`, made once per batch.
 
         Raises:
             InputError: no partner can be found.
         """
         if name not in self._mixed:
+            value_range = modality_of(self.signal.ndim - 2).value_range
             if name == "noise":
-                mixture = with_white_noise(self.image, value_range)
+                mixture = with_white_noise(self.signal, value_range)
             else:
                 assert self.partners is not None, "overlap needs partners"
-                mixture = overlapped(self.image, self.partners(self.image), value_range)
+                mixture = overlapped(self.signal, self.partners(self.signal), value_range)
             self._mixed[name] = MixedBatch(self, mixture)
         return self._mixed[name]
 
@@ -117,14 +147,20 @@ class MixedBatch(ExplainedBatch):
     """Mixtures, and their explanations so far.
 
     Arguments:
-        clean: the images that are their targets.
+        clean: the signals that are their targets.
         mixture: of them.
+
+    Attributes:
+        target: what the signal has of its target, before any front end.
     """
 
     def __init__(self, clean: ExplainedBatch, mixture: Mixture) -> None:
-        super().__init__(mixture.signal, clean.cache, clean.stopwatch)
+        super().__init__(mixture.signal, clean.cache, clean.stopwatch, front_end=clean.front_end)
         self.clean, self.target = clean, mixture.target
+
+    def _part(self, positions: list[int]) -> "MixedBatch":
+        return MixedBatch(self.clean.of(positions), Mixture(self.signal[positions], self.target[positions]))
 
     @cached_property
     def digests(self) -> list[str]:
-        return self.cache.digests(torch.cat([self.image, self.target], 1))  # what is measured depends on both
+        return self.cache.digests(torch.cat([self.signal, self.target], 1))  # what is measured depends on both

@@ -17,17 +17,17 @@ MOVED, PROBABILITY = "rank_correlation", "probability"
 def mixture_study(section: str, method: Method, protocol: Protocol) -> Study:
     """A method on mixtures, asked for the class of the clean signals.
 
-    Columns: those of `Separation`, of `InsertionDeletion` and of `MaskedIn` for the explanation of the mixture;
-    ``rank_correlation`` of its relevance with that of the clean signal, within levels; and ``probability``, that of the
-    class on the mixture.
+    Columns: those of `InsertionDeletion`, of `MaskedIn` and, where no front end is between the signals that are mixed
+    and what is explained, of `Separation` for the explanation of the mixture; ``rank_correlation`` of its relevance
+    with that of the clean signal, within levels; and ``probability``, that of the class on the mixture.
     """
     rd, for_target = method.explainer.rate_distortion, method.for_target()
-    separation = Separation(rd)
+    separation = Separation(rd) if rd.classifier.data_config is rd.classifier.signal_config else None
     metrics = [InsertionDeletion(rd, protocol.insertion_steps), MaskedIn(rd), MaskedIn(rd, share=None)]
-    columns = (*separation.columns, *columns_of(metrics), MOVED, PROBABILITY)
+    columns = (*(separation.columns if separation else ()), *columns_of(metrics), MOVED, PROBABILITY)
 
     def mixed(batch: ExplainedBatch) -> MixedBatch:
-        return batch.mixed(section, rd.value_range)
+        return batch.mixed(section)
 
     def evaluate(batch: ExplainedBatch) -> Tensor:
         assert isinstance(batch, MixedBatch)
@@ -36,7 +36,7 @@ def mixture_study(section: str, method: Method, protocol: Protocol) -> Study:
         with batch.stopwatch.section(f"measuring: {method.name}"):
             level = clean.encoded.layout.level
             moved = functional.spearman_within_levels(clean.relevance, explanation.relevance, level).nanmean(1)
-            values = [separation.evaluate(explanation, batch.target)]
+            values = [separation.evaluate(explanation, batch.target)] if separation else []
             values += [metric.evaluate(explanation) for metric in metrics]
             values += [moved[:, None], class_probability(explanation.encoded)[:, None]]
             return torch.cat([value.double() for value in values], 1)

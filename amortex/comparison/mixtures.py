@@ -97,7 +97,7 @@ class Partners:
             self._classes[index] = None
             if "image" in self.samples[index]:
                 with torch.no_grad():
-                    logits = self.classifier(self._load(index, like)[None])
+                    logits = self.classifier(self.classifier.front_end(self._load(index, like)[None]))
                 self._classes[index] = int(logits.argmax()) if bool(logits.isfinite().all()) else None
         return self._classes[index]
 

@@ -65,8 +65,8 @@ class Comparison(lightning.LightningModule):
 
     @property
     def data_config(self) -> dict[str, Any]:
-        """Of the classifier; the data module needs it."""
-        return self.classifier.data_config
+        """Of the signals that the classifier takes; the data module needs it."""
+        return self.classifier.signal_config
 
     def on_test_start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -81,22 +81,23 @@ class Comparison(lightning.LightningModule):
     @ends_at_once()
     def test_step(self, batch: dict[str, Any], batch_index: int) -> None:
         with self.stopwatch.counter.watch(self.classifier):
-            image, names, indices = self._usable(batch)
-            if len(image):
+            signal, names, indices = self._usable(batch)
+            if len(signal):
                 partners = self.partners
                 others = None if partners is None else lambda signals: partners.of(signals, indices)
-                explained = ExplainedBatch(image, self.cache, self.stopwatch, others)
+                explained = ExplainedBatch(signal, self.cache, self.stopwatch, others, self.classifier.front_end)
                 measurements = self._measure(explained)
-                self.tables.update(measurements, bootstrap_seeds(image))
+                self.tables.update(measurements, bootstrap_seeds(signal))
                 self._write_rows(names, measurements)
                 self._write_gallery(explained, names, indices, measurements)
 
     @torch.no_grad()
     def _usable(self, batch: dict[str, Any]) -> tuple[Tensor, list[str], list[int]]:
-        """Images whose class is known, with their names and numbers; the report lists the others."""
+        """Signals whose class is known, with their names and numbers; the report lists the others."""
         numbers = batch["index"].tolist()
         names = [str(name) for name in batch.get("name") or numbers]
-        finite = self.classifier(batch["image"]).isfinite().all(1).tolist()
+        logits = self.classifier(self.classifier.front_end(batch["image"]))
+        finite = logits.isfinite().all(1).tolist()
         self.failed |= {name: NOT_FINITE for name, usable in zip(names, finite, strict=True) if not usable}
         indices = [index for index, usable in enumerate(finite) if usable]
         return batch["image"][indices], [names[index] for index in indices], [numbers[index] for index in indices]
@@ -132,7 +133,7 @@ class Comparison(lightning.LightningModule):
             return
         with self.stopwatch.section("pictures"):
             methods = [method for method in self.plan.methods if ("native", method.name) in measurements]
-            if batch.image.ndim == 4:
+            if batch.signal.ndim == 4:
                 self.gallery |= write_grids(self.folder, batch, methods, shown)
                 self.gallery |= write_grids(self.folder, batch, self.plan.grid_methods, shown, "settings_")
                 return
@@ -141,9 +142,8 @@ class Comparison(lightning.LightningModule):
             for section, candidates in self.plan.mixture_methods.items():
                 of_section = [method.for_target() for method in candidates if (section, method.name) in measurements]
                 if of_section:
-                    rd = of_section[0].explainer.rate_distortion
-                    classes = rd.encode(batch.image).target
-                    mixed = batch.mixed(section, rd.value_range)
+                    classes = of_section[0].explainer.rate_distortion.encode(batch.image).target
+                    mixed = batch.mixed(section)
                     self.gallery |= write_signals(self.folder, mixed, of_section, signals, section, classes)
 
     def on_test_epoch_end(self) -> None:
@@ -161,7 +161,7 @@ class Comparison(lightning.LightningModule):
             tables, gaps, break_evens, reasons, {name: why for part in failed for name, why in part.items()},
             [text for _, text in sorted(entry for part in galleries for entry in part.items())],
         )  # fmt: skip
-        context = Context(self.problem, self.config, self.plan.methods, self.classifier.data_config)
+        context = Context(self.problem, self.config, self.plan.methods, self.classifier)
         write_report(self.folder, results, context, self.stopwatch)
         with open(self.folder / "images.jsonl", "w", encoding="utf-8") as file:
             for rank in range(self.trainer.world_size):

@@ -5,8 +5,8 @@ import io
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from amortex.classifiers.classifier import Classifier
 from amortex.comparison import plots
 from amortex.comparison.config import ComparisonConfig
 from amortex.comparison.headings import FURTHER_HEADINGS, GAP_HEADING, HEADINGS, Heading
@@ -63,23 +63,28 @@ class Context:
         problem: what was explained.
         config: settings of the comparison.
         methods: rows of the section ``methods``.
-        data_config: of the classifier.
+        classifier: that was explained.
     """
 
     problem: Problem
     config: ComparisonConfig
     methods: Sequence[Method]
-    data_config: dict[str, Any]
+    classifier: Classifier
 
     @property
     def modality(self) -> Modality:
-        """The kind of signals."""
-        return modality_of(len(self.data_config["input_size"]) - 1)
+        """The kind of signals that masks are of: of sounds in the mel domain, pictures."""
+        return modality_of(len(self.classifier.data_config["input_size"]) - 1)
+
+    @property
+    def noun(self) -> str:
+        """What a signal is called as it is read."""
+        return modality_of(len(self.classifier.signal_config["input_size"]) - 1).noun
 
     @property
     def scales(self) -> list[str]:
         """What the scales are called: the low-pass, then level 1 (finest) to the coarsest."""
-        rate = sample_rate(self.data_config) if self.modality.dims == 1 else None
+        rate = sample_rate(self.classifier.data_config) if self.modality.dims == 1 else None
         return level_labels(self.problem.levels or 0, self.modality.unit, rate)
 
 
@@ -93,7 +98,7 @@ def write_report(folder: Path, results: ComparisonResults, context: Context, sto
     parts = [
         "# Comparison of explanations",
         protocol_text(results, context),
-        *result_texts(results, context.modality),
+        *result_texts(results, context),
         *(f"![{plots.CAPTIONS[name]}]({name}.png)\n\n*{plots.CAPTIONS[name]}*" for name in figures),
         *(["## Gallery"] if results.gallery else []),
         *results.gallery,
@@ -104,11 +109,11 @@ def write_report(folder: Path, results: ComparisonResults, context: Context, sto
     write_atomically(folder / "report.html", as_page(text).encode())
 
 
-def result_texts(results: ComparisonResults, modality: Modality) -> Iterator[str]:
+def result_texts(results: ComparisonResults, context: Context) -> Iterator[str]:
     """What is missing, all tables, and when training has paid for itself."""
     reasons = {name: reason for (_, name), reason in results.unavailable.items()}
-    if modality.dims != 2 and "native" in results.tables:
-        reasons["hallucination"] = f"it counts the edges of pictures, and {modality.noun}s have none"
+    if context.modality.dims != 2 and "native" in results.tables:
+        reasons["hallucination"] = f"it counts the edges of pictures, and {context.noun}s have none"
     if reasons:
         yield "## Not available for this classifier"
         yield "\n".join(f"- `{name}`: {reason}" for name, reason in reasons.items())
@@ -124,7 +129,7 @@ def result_texts(results: ComparisonResults, modality: Modality) -> Iterator[str
             yield from table_texts("###", GAP_HEADING, results.gaps)
     for name, images in results.break_evens.items():
         bounds = f"{images.low:,.0f} to {images.high:,.0f}"
-        yield f"Training of {name} has paid for itself after {images.mean:,.0f} {modality.noun}s ({bounds})."
+        yield f"Training of {name} has paid for itself after {images.mean:,.0f} {context.noun}s ({bounds})."
 
 
 def table_texts(level: str, heading: Heading, table: Table, unavailable: Collection[str] = ()) -> Iterator[str]:
@@ -142,11 +147,12 @@ def table_texts(level: str, heading: Heading, table: Table, unavailable: Collect
 
 def protocol_text(results: ComparisonResults, context: Context) -> str:
     """How everything was measured."""
-    problem, config, modality = context.problem, context.config, context.modality
+    problem, config, modality, noun = context.problem, context.config, context.modality, context.noun
     all_lambda_k = ", ".join(f"{value:g}" for value in config.lambda_k)
     position = modality.unit.removesuffix("s")
     edges = f" CP and hallucination are of the mask\nas it is (Canny: {CANNY_OPTIONS})."
-    return f"""{results.images} {modality.noun}s, classifier `{problem.classifier}`,
+    domain = " on log-mel spectrograms" if problem.domain == "mel" else ""
+    return f"""{results.images} {noun}s, classifier `{problem.classifier}`{domain},
 {problem.wavelet}, {problem.levels} levels, {problem.padding} padding,
 obfuscation {problem.obfuscation}, preset `{config.preset}`, lambda_k {all_lambda_k};
 {config.samples} noise draws per mask (seed {EVALUATION_SEED}, the same for all methods and rates),
@@ -155,7 +161,7 @@ obfuscation {problem.obfuscation}, preset `{config.preset}`, lambda_k {all_lambd
 What is called a pixel is a {position}. Ties are broken by coefficient energy. Masks of rankings keep their top 5 %;
 relevance is the sum over channels of absolute attributions of the class's logit.{edges if modality.dims == 2 else ""}
 CartoonX steps take two draws. A forward pass counts 1, forward and backward 3. In brackets 95 % intervals: Poisson
-bootstrap over {modality.noun}s, 1000 replicates. amortex {__version__}."""
+bootstrap over {noun}s, 1000 replicates. amortex {__version__}."""
 
 
 def time_text(stopwatch: Stopwatch) -> str:

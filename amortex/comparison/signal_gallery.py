@@ -57,10 +57,10 @@ def write_signals(
 
 def original_sounds(batch: ExplainedBatch, position: int, method: Method) -> dict[str, bytes]:
     """WAV files of a sound, and of its target and its corruption if it is a mixture; none of volumes."""
-    signal = batch.image[position]
+    signal = batch.signal[position]
     if signal.ndim != 2:
         return {}
-    rate = sample_rate(method.explainer.rate_distortion.classifier.data_config)
+    rate = sample_rate(method.explainer.rate_distortion.classifier.signal_config)
     if not isinstance(batch, MixedBatch):
         return {"original": wav_bytes(signal, rate)}
     parts = {"mixture": signal, "target": batch.target[position], "corruption": signal - batch.target[position]}

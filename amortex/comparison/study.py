@@ -61,14 +61,14 @@ class Study:
     batch_of: Callable[[ExplainedBatch], ExplainedBatch] = lambda batch: batch
 
     def measure(self, batch: ExplainedBatch) -> Measurements:
-        """Values of a batch: from the cache where it has all its images, else measured and kept."""
+        """Values of a batch: from the cache, or measured and kept."""
         batch = self.batch_of(batch)
         settings, cache = {**self.settings, "device": batch.device}, batch.cache
         rows = [cache.load_values(digest, settings, self.columns) for digest in batch.digests]
-        cached = [row for row in rows if row is not None]
-        if len(cached) == len(rows):
-            return Measurements(self.columns, torch.stack(cached).to(batch.image.device))
-        values = self.evaluate(batch)
-        for digest, row in zip(batch.digests, values, strict=True):
-            cache.save_values(digest, settings, self.columns, row)
-        return Measurements(self.columns, values)
+        missing = [position for position, row in enumerate(rows) if row is None]
+        if missing:
+            for position, values in zip(missing, self.evaluate(batch.of(missing)), strict=True):
+                rows[position] = values
+                cache.save_values(batch.digests[position], settings, self.columns, values)
+        measured = [row.to(batch.image.device) for row in rows if row is not None]
+        return Measurements(self.columns, torch.stack(measured))

@@ -110,17 +110,20 @@ class Problem:
         )  # fmt: skip
 
     def build_classifier(self) -> "Classifier":
-        """The frozen classifier.
+        """The frozen classifier of signals in the domain.
 
         Raises:
-            InputError: an unknown name, weights that do not fit or cannot be had, a wrong file of class names.
+            InputError: an unknown name, weights that do not fit or cannot be had, a wrong file of class names; as
+                `on_spectrograms`.
         """
         from amortex.classifiers.loading import load_classifier
+        from amortex.classifiers.spectrograms import on_spectrograms
 
-        return load_classifier(
+        classifier = load_classifier(
             self.classifier, self.weights, self.num_classes, self.class_names, self.model_args,
             self.activation, input_size=self.input_size, mean=self.mean, std=self.std,
         )  # fmt: skip
+        return on_spectrograms(classifier) if self.domain == "mel" else classifier
 
     def build_transform(self, dims: int = 2) -> "Transform":
         """The transform of signals with so many axes.

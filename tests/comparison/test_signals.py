@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from scipy.io import wavfile
 
+from amortex.app import train_cli
 from amortex.comparison import Comparison
 from amortex.rate_distortion.problem import Problem
-from helpers.comparing import compare_signals, table, write_blobs, write_tones
+from helpers.comparing import OF_SIGNALS, compare_signals, table, write_blobs, write_tones
 
 ALL = ("--model.methods", "[wam_sg,saliency,lime,gradcam,random_wavelets]")
 
@@ -120,3 +121,29 @@ def test_overlap_of_a_single_class_says_what_is_missing(folder):
     assert "- `wam_sg`: overlap needs signals of at least two classes" in text
     rows = [json.loads(line) for line in (folder / "report/images.jsonl").read_text().splitlines()]
     assert {row["table"] for row in rows} == {"noise"}
+
+
+def test_the_mel_domain_mixes_sounds_and_explains_their_spectrograms(folder):
+    toy = ("--model.problem.classifier", "helpers.networks.ToyMel", "--model.problem.domain", "mel",
+           "--model.problem.wavelet", "haar", "--model.problem.activation", "softmax")  # fmt: skip
+    sections = ("--model.sections", "[methods,noise]", "--model.mixture_methods", "[wam_sg]",
+                "--model.methods", "[wam_sg,saliency]")  # fmt: skip
+    tones = write_tones(folder / "tones", length=136)
+    assert train_cli.main(["compare", *OF_SIGNALS, *toy, *sections, "--data.val", str(tones)]) == 0
+    report = folder / "report"
+    finite_or_said(report)
+    native, noise = table(report, "native"), table(report, "noise")
+    assert ("saliency", "insertion") in table(report, "mapped")
+    assert "scale_2" in {column for _, column in native}
+    assert ("wam_sg", "ff@0.5") in noise
+    assert not [
+        column for _, column in noise if column.startswith("target_")
+    ]  # sums of spectrograms are none of sounds
+    text = (report / "report.md").read_text()
+    assert "3 sounds, classifier `helpers.networks.ToyMel` on log-mel spectrograms" in text
+    for path in links(text):
+        assert (report / path).is_file(), path
+    _, clean = wavfile.read(report / "gallery/0/original.wav")
+    _, target = wavfile.read(report / "gallery/noise_0/target.wav")
+    np.testing.assert_array_equal(clean, target)
+    assert len(clean) == 136

@@ -1,4 +1,4 @@
-"""Measurements by name, from the cache where it has all images of a batch."""
+"""Measurements by name, and from the cache; parts of batches."""
 
 import torch
 
@@ -20,7 +20,7 @@ def test_measurements_are_found_by_name():
     assert measured.rows()[1]["passes"] == 4
 
 
-def test_a_batch_is_measured_again_unless_all_its_images_are_known(images, tmp_path):
+def test_images_that_are_known_are_not_measured_again(images, tmp_path):
     sizes, cache = [], ResultCache(tmp_path)
 
     def evaluate(batch):
@@ -30,10 +30,25 @@ def test_a_batch_is_measured_again_unless_all_its_images_are_known(images, tmp_p
     study = Study("section", "row", ("mean",), evaluate, {"study": "test"})
     parts = (images[:1], images, images[1:], images)
     values = [study.measure(ExplainedBatch(part, cache, Stopwatch()))["mean"] for part in parts]
-    assert sizes == [1, 3]
+    assert sizes == [1, 2]
     assert torch.equal(values[0], values[1][:1])
     assert torch.equal(values[1], torch.cat([values[0], values[2]]))
     assert torch.equal(values[3], values[1])
+
+
+def test_parts_of_mixtures_are_mixtures_of_parts():
+    sounds = torch.rand(3, 1, 50, generator=torch.Generator().manual_seed(4)) - 0.5
+    batch = ExplainedBatch(sounds, ResultCache(None), Stopwatch(), partners=lambda signals: signals.flip(0))
+    assert batch.of([0, 1, 2]) is batch
+    for name in ("noise", "overlap"):
+        whole = batch.mixed(name)
+        part = whole.of([2, 0])
+        assert part is whole.of([2, 0])
+        assert torch.equal(part.signal, whole.signal[[2, 0]])
+        assert torch.equal(part.target, whole.target[[2, 0]])
+        assert torch.equal(part.clean.signal, sounds[[2, 0]])
+        assert part.digests == [whole.digests[2], whole.digests[0]]
+        torch.testing.assert_close(batch.of([2, 0]).mixed(name).signal, part.signal)
 
 
 def test_sections_inside_sections_count_once():
