@@ -11,10 +11,12 @@ from amortex.explainers import METHODS
 from amortex.explainers.presets import PRESETS
 
 METRICS = ("distortion", "insertion", "mu_fidelity", "masked_in", "conciseness")
-SECTIONS = ("methods", "leakage", "sanity", "scales", "effort", "grid", "noise", "overlap")
+SECTIONS = ("methods", "leakage", "sanity", "scales", "robustness", "effort", "grid", "noise", "overlap")
 DEFAULT_METHODS = ("cartoonx", "pixel_rde", "wam_sg", "wam_ig", "minimal", "saliency", "smoothgrad",
                    "integrated_gradients", "guided_backprop", "lrp", "gradcam", "gradcam_pp", "guided_gradcam", "lime",
                    "random_pixels", "random_wavelets", "magnitude", "sensitivity")  # fmt: skip
+# fields of a `Problem` in which classifiers may differ
+CLASSIFIER_FIELDS = ("classifier", "weights", "num_classes", "class_names", "model_args", "mean", "std", "activation")
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,10 @@ class ComparisonConfig:
     """The settings of a `Comparison`.
 
     Arguments:
-        sections: what to measure: ``methods`` (tables and curves), ``leakage``, ``sanity``, ``scales``, ``effort``
-            (quality against compute), ``grid`` (CartoonX's settings), ``noise`` and ``overlap`` (what explanations keep
-            of signals in white noise, and of two signals at once).
+        sections: what to measure: ``methods`` (tables and curves), ``leakage``, ``sanity``, ``scales``,
+            ``robustness`` (scales of several classifiers), ``effort`` (quality against compute), ``grid`` (CartoonX's
+            settings), ``noise`` and ``overlap`` (what explanations keep of signals in white noise, and of two signals
+            at once).
         methods: exact, classical and trivial methods, by the names that `explain.py` knows.
         explainers: trained explainers, checkpoints or release folders, by the name of their row.
         finetune_steps: numbers of CartoonX steps that continue from trained explainers; a row for each, beside the row
@@ -49,6 +52,9 @@ class ComparisonConfig:
         training_seconds: what training each explainer took, by its name, for the break-even.
         leakage_methods: methods of the section ``leakage``.
         sanity_methods: methods of the section ``sanity``.
+        classifiers: of the section ``robustness``, by name: what differs from the problem's classifier, in fields of a
+            `Problem`. Each is compared with the first.
+        robustness_methods: methods of the section ``robustness``.
         mixture_methods: methods of the sections ``noise`` and ``overlap``.
         lambda_k: sparsity weights of RDE methods and trained explainers; a row for each.
         effort_lambda_k: sparsity weights of the section ``effort``.
@@ -79,6 +85,8 @@ class ComparisonConfig:
     training_seconds: dict[str, float] | None = None
     leakage_methods: tuple[str, ...] = ("cartoonx", "wam_sg", "gradcam")
     sanity_methods: tuple[str, ...] = ("wam_sg", "wam_ig")
+    classifiers: dict[str, dict[str, Any]] | None = None
+    robustness_methods: tuple[str, ...] = ("wam_sg",)
     mixture_methods: tuple[str, ...] = ("wam_sg", "wam_ig", "cartoonx", "random_wavelets")
     lambda_k: tuple[float, ...] = (5.0,)
     effort_lambda_k: tuple[float, ...] = (1.0, 2.5, 5.0, 10.0)
@@ -105,8 +113,19 @@ class ComparisonConfig:
             check_name("section", section, SECTIONS)
         for metric in self.metrics:
             check_name("metric", metric, METRICS)
-        for method in (*self.methods, *self.leakage_methods, *self.sanity_methods, *self.mixture_methods):
+        listed = (
+            self.methods,
+            self.leakage_methods,
+            self.sanity_methods,
+            self.robustness_methods,
+            self.mixture_methods,
+        )
+        for method in (name for names in listed for name in names):
             check_name("method", method, METHODS)
+        for field in (field for fields in (self.classifiers or {}).values() for field in fields):
+            check_name("setting of a classifier", field, CLASSIFIER_FIELDS)
+        if "robustness" in self.sections and len(self.classifiers or {}) < 2:
+            raise InputError("the section robustness needs two classifiers or more: give model.classifiers")
         for name in self.training_seconds or {}:
             if name not in (self.explainers or {}) or "cartoonx" not in self.methods or "methods" not in self.sections:
                 raise InputError(

@@ -43,6 +43,12 @@ HEADINGS = {
         "Rank correlation with the original within wavelet levels, weights shuffled up to the named layer.",
     ),
     "scales": Heading("Distortion where noise replaces one scale alone", "Scale 0 is the low-pass, 1 the finest."),
+    "robustness": Heading(
+        "Scales that classifiers rely on",
+        "Share of the importance at each scale, in explanations of each classifier's own prediction (WAM, Fig. 10). "
+        "Scale 0 is the low-pass, 1 the finest. `coarse` is the share of the low-pass and of the coarsest level, "
+        "`coarse_difference` how much larger it is than that of the first classifier on the same image.",
+    ),
     "effort": Heading(
         "The objective for a budget of classifier passes",
         "J at each lambda_k; behind @ the budget per image, in the last column what was used of it.",

@@ -1,6 +1,7 @@
 """The comparison as a Lightning module: images are sharded over devices, and sums are gathered across them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from amortex.amortized.checkpoints import load_predictor
+from amortex.classifiers.classifier import Classifier
 from amortex.comparison.cache import ResultCache
 from amortex.comparison.config import ComparisonConfig
 from amortex.comparison.explained_batch import ExplainedBatch
@@ -54,7 +56,9 @@ class Comparison(lightning.LightningModule):
         files = self.config.explainers or {}
         predictors = {name: load_predictor(path, self.classifier, **alike) for name, path in files.items()}
         self.predictors = nn.ModuleList(predictors.values())  # to move with the module
-        self.plan = Plan(self.config, problem, self.classifier, predictors)
+        classifiers = build_classifiers(self.config, problem, self.classifier)
+        self.classifiers = nn.ModuleList(classifiers.values())  # the same
+        self.plan = Plan(self.config, problem, self.classifier, predictors, classifiers)
         self.tables = ComparisonTables(self.config, self.plan.studies)
         self.cache = ResultCache(None if self.config.cache is None else Path(self.config.cache))
         self.stopwatch, self.folder = Stopwatch(), Path(self.config.out)
@@ -167,6 +171,19 @@ class Comparison(lightning.LightningModule):
             for rank in range(self.trainer.world_size):
                 file.write(self._image_rows(rank).read_text(encoding="utf-8"))
                 self._image_rows(rank).unlink()
+
+
+def build_classifiers(config: ComparisonConfig, problem: Problem, classifier: Classifier) -> dict[str, Classifier]:
+    """The classifiers of the section ``robustness``, by name; their inputs are those of the compared classifier.
+
+    Raises:
+        InputError: one of them cannot be built.
+    """
+    if "robustness" not in config.sections:
+        return {}
+    alike = replace(problem, input_size=list(classifier.input_size))
+    fields = (config.classifiers or {}).items()
+    return {name: replace(alike, **changes).build_classifier() for name, changes in fields}
 
 
 def gather(value: Any) -> list[Any]:

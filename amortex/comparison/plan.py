@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from math import nan
-from typing import Any
+from typing import Any, TypeVar
 
 from amortex.amortized.explainer import Amortized
 from amortex.amortized.predictor import MaskPredictor
@@ -14,6 +14,7 @@ from amortex.comparison.effort import effort_studies
 from amortex.comparison.methods import Method
 from amortex.comparison.mixture_studies import mixture_study
 from amortex.comparison.mixtures import MIXTURES
+from amortex.comparison.scale_profiles import profile_study
 from amortex.comparison.studies import (
     MetricSuite,
     grid_studies,
@@ -30,7 +31,9 @@ from amortex.explainers.rde import RDE
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.rate_distortion.problem import Problem
 
-SECTION_LAMBDA_K = 5.0  # of the sections leakage, sanity, grid, noise and overlap: their methods have one row each
+Built = TypeVar("Built")
+
+SECTION_LAMBDA_K = 5.0  # of the sections but methods and effort: their methods have one row each
 GRID: dict[str, Sequence[Any]] = {
     "lambda_k": (1.0, 2.5, 5.0, 10.0, 20.0),
     "obfuscation": ("gaussian", "uniform", "zero", "constant", "blur"),
@@ -47,6 +50,7 @@ class Plan:
         problem: what is explained, and how masks are measured.
         classifier: to explain.
         predictors: trained explainers by name.
+        classifiers: of the section ``robustness``, by name.
 
     Attributes:
         methods: rows of the section ``methods``.
@@ -57,9 +61,15 @@ class Plan:
     """
 
     def __init__(
-        self, config: ComparisonConfig, problem: Problem, classifier: Classifier, predictors: dict[str, MaskPredictor]
+        self,
+        config: ComparisonConfig,
+        problem: Problem,
+        classifier: Classifier,
+        predictors: dict[str, MaskPredictor],
+        classifiers: dict[str, Classifier],
     ) -> None:
         self.config, self.problem, self.classifier, self.predictors = config, problem, classifier, predictors
+        self.classifiers = classifiers
         self.unavailable: dict[tuple[str, str], str] = {}
         self.wavelets = self.rate_distortion("wavelet")  # an error here is of the problem, not of a method
         self.methods: list[Method] = []
@@ -90,6 +100,9 @@ class Plan:
                 yield sanity_study(method)
         if "scales" in sections:
             yield scale_study(self.wavelets, protocol)
+        if "robustness" in sections:
+            for name in config.robustness_methods:
+                yield from self._robustness_studies(name)
         if "effort" in sections:
             yield from effort_studies(
                 self.wavelets,
@@ -109,33 +122,50 @@ class Plan:
                 for method in self.mixture_methods[section]:
                     yield mixture_study(section, method, protocol)
 
-    def rate_distortion(self, transform: str, **changes: Any) -> RateDistortion:
-        """The pipeline over a transform, with other fields of the problem, too."""
-        return replace(self.problem, transform=transform, **changes).build(self.classifier)
+    def rate_distortion(self, transform: str, classifier: Classifier | None = None, **changes: Any) -> RateDistortion:
+        """The pipeline over a transform, with another classifier and other fields of the problem, too."""
+        return replace(self.problem, transform=transform, **changes).build(classifier or self.classifier)
 
-    def _available(self, section: str, row: str, build: Callable[[], Method]) -> Method | None:
-        """The method, or None: the report says why it is not defined for this classifier or its signals."""
+    def _available(self, section: str, row: str, build: Callable[[], Built]) -> Built | None:
+        """What is built, or None: the report says why it is not defined for this classifier or its signals."""
         try:
             return build()
         except InputError as error:
             self.unavailable[section, row] = str(error)
             return None
 
-    def _untrained(self, section: str, name: str, all_lambda_k: Sequence[float]) -> Iterator[Method]:
-        """An exact, classical or trivial method; with a sparsity weight, once for each."""
+    def _untrained(
+        self, section: str, name: str, all_lambda_k: Sequence[float], classifier: Classifier | None = None, of: str = ""
+    ) -> Iterator[Method]:
+        """An exact, classical or trivial method; with a sparsity weight, once for each.
+
+        It is `of` another classifier, if one is given.
+        """
         entry, weighted = METHODS[name], "lambda_k" in METHODS[name].options
 
         def build(row: str, lambda_k: float | None) -> Method:
             options = {"lambda_k": lambda_k, "preset": self.config.preset} if weighted else {}
-            rd = self.rate_distortion(entry.transform)
+            rd = self.rate_distortion(entry.transform, classifier)
             explainer = build_explainer(name, rd, seed=self.config.seed, **options)
             return Method(row, explainer, entry.kind, lambda_k)
 
         for lambda_k in all_lambda_k if weighted else (None,):
-            row = name if lambda_k is None else row_name(name, lambda_k, all_lambda_k)
+            row = (name if lambda_k is None else row_name(name, lambda_k, all_lambda_k)) + of
             method = self._available(section, row, partial(build, row, lambda_k))
             if method is not None:
                 yield method
+
+    def _robustness_studies(self, name: str) -> Iterator[Study]:
+        """A method on each classifier, compared with the first."""
+        methods = [
+            method
+            for label, classifier in self.classifiers.items()
+            for method in self._untrained("robustness", name, (SECTION_LAMBDA_K,), classifier, f", {label}")
+        ]
+        for method in methods:
+            study = self._available("robustness", method.name, partial(profile_study, method, methods[0]))
+            if study is not None:
+                yield study
 
     def _trained(
         self,

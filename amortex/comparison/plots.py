@@ -20,6 +20,7 @@ CAPTIONS = {
     "operating_points": "Rate and distortion of masks as they are (CartoonX, Fig. 7c)",
     "pareto": "Class probability on the most relevant share alone, the rest at zero",
     "scales": "Share of relevance per scale, and distortion where noise replaces that scale alone",
+    "robustness": "Share of the importance at each scale, for each classifier (WAM, Fig. 10)",
     "effort": "The objective, mean over images and lambda_k, against classifier passes per image",
     "settings": "CartoonX's settings, each varied alone: rate and distance of the output (CartoonX, Fig. 8)",
 }
@@ -49,6 +50,9 @@ def all_plots(tables: Mapping[str, Table], kinds: Kinds, scales: Sequence[str]) 
         figures["mapped"] = curve_plot(rows, kinds, "l2@", ("rate kept", DISTANCE), logarithmic=True)
     if "scales" in tables:
         figures["scales"] = scale_plot(tables["scales"]["without"], native, kinds, scales)
+    profiles = {name: row for name, row in tables.get("robustness", {}).items() if "scale_0" in row}
+    if profiles:
+        figures["robustness"] = profile_plot(profiles, scales)
     if "effort" in tables:
         figures["effort"] = effort_plot(tables["effort"])
     if "grid" in tables:
@@ -119,6 +123,21 @@ def scale_plot(without: dict[str, Interval], native: Table, kinds: Kinds, names:
         axis.plot(labels, shares, label=f"share: {name}", **{"marker": "o", **style})
     axis.tick_params(axis="x", rotation=30)
     _finish(figure, axis, ("scale, coarse to fine", "distortion; share of relevance"))
+    return figure
+
+
+def profile_plot(table: Table, names: Sequence[str]) -> Figure:
+    """Shares of importance over the scales, coarse to fine: a line per row, with its intervals."""
+    figure, axis = _one_axis(height=4.2)
+    labels = [names[0], *names[:0:-1]]
+    for name, style in line_styles(list(table), dict.fromkeys(table, "exact")).items():
+        low_pass, *details = [interval for column, interval in table[name].items() if column.startswith("scale_")]
+        shares = [low_pass, *details[::-1]]
+        axis.plot(labels, [share.mean for share in shares], marker="o", ms=4, label=name, **style)
+        low, high = [share.low for share in shares], [share.high for share in shares]
+        axis.fill_between(labels, low, high, color=style["color"], alpha=0.15, lw=0)
+    axis.tick_params(axis="x", rotation=30)
+    _finish(figure, axis, ("scale, coarse to fine", "share of importance"))
     return figure
 
 

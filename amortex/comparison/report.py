@@ -179,7 +179,7 @@ def time_text(stopwatch: Stopwatch) -> str:
 def as_markdown(table: Table, columns: Sequence[str] = (), unavailable: Collection[str] = ()) -> str:
     """Rows with intervals in brackets; without `columns` all of them."""
     available = [row for name, row in table.items() if name not in unavailable]
-    candidates = columns or [column for row in available[:1] for column in row]
+    candidates = columns or list(dict.fromkeys(column for row in available for column in row))
     shown = [column for column in candidates if any(column in row for row in available)]
     lines = ["| method | " + " | ".join(shown) + " |", "|---|" + "---|" * len(shown)]
     for name, row in table.items():

@@ -9,8 +9,8 @@ from torch import Tensor
 from amortex.comparison.config import Protocol
 from amortex.comparison.explained_batch import ExplainedBatch
 from amortex.comparison.methods import Method
+from amortex.comparison.scale_profiles import profile_of, scale_columns
 from amortex.comparison.study import Study
-from amortex.core.masks import scale_profile
 from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.mapped import in_coefficients
 from amortex.explaining.provenance import provenance
@@ -80,12 +80,6 @@ def medians_of(metrics: Sequence[ExplanationMetric]) -> tuple[str, ...]:
     return tuple(name for metric in metrics for name in metric.medians)
 
 
-def scale_columns(rd: RateDistortion) -> tuple[str, ...]:
-    """``scale_0`` (the low-pass), ``scale_1`` (the finest), ... of the transform; one alone where it has no scales."""
-    layout = rd.transform.layout(rd.classifier.input_size[1:])
-    return tuple(f"scale_{level}" for level in range(int(layout.level.max()) + 1))
-
-
 def native_study(method: Method, suite: MetricSuite, lambda_k: float) -> Study:
     """A method in the basis that its masks are over: curves, masks, what it took, and where its relevance lies.
 
@@ -101,9 +95,7 @@ def native_study(method: Method, suite: MetricSuite, lambda_k: float) -> Study:
         with batch.stopwatch.section(f"measuring: {method.name}"):
             columns = [metric.evaluate(timed.explanation).double() for metric in metrics]
             if scales:
-                level = timed.explanation.encoded.layout.level
-                profile = scale_profile(timed.explanation.importance, level, len(scales) - 1).double()
-                columns.append(profile.where(profile.sum(1, keepdim=True) > 0, torch.nan))  # an empty mask has none
+                columns.append(profile_of(timed.explanation))
             return torch.cat([*columns, timed.seconds[:, None], timed.passes[:, None]], 1)
 
     settings = {"study": "native", "protocol": vars(suite.protocol), "lambda_k": lambda_k, **method.settings}

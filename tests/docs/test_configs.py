@@ -36,18 +36,21 @@ def parse_fit(*arguments: str) -> Any:
     return ParsesTraining(AmortizedTrainingModule, SignalData, args=["fit", *arguments]).config["fit"]
 
 
-def leaves(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted names and values of nested settings; lists of the trainer hold classes, and are left out."""
+def leaves(settings: dict[str, Any], parsed: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and values of nested settings; lists of the trainer hold classes, and are left out.
+
+    A setting that is parsed as a table is a value.
+    """
     for key, value in settings.items():
-        if isinstance(value, dict):
-            yield from leaves(value, f"{prefix}{key}.")
+        if isinstance(value, dict) and not isinstance(parsed[prefix + key], dict):
+            yield from leaves(value, parsed, f"{prefix}{key}.")
         elif not (prefix == "trainer." and isinstance(value, list)):
             yield prefix + key, value
 
 
 def assert_holds(parsed: Any, file: Path) -> None:
     """Every setting of the file has arrived."""
-    for name, value in leaves(yaml.safe_load(file.read_text(encoding="utf-8"))):
+    for name, value in leaves(yaml.safe_load(file.read_text(encoding="utf-8")), parsed):
         arrived = parsed[name]
         assert (list(arrived) if isinstance(value, list) else arrived) == value, name
 
