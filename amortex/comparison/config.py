@@ -66,6 +66,7 @@ class ComparisonConfig:
         metrics: what the section ``methods`` measures: ``distortion`` (under noise, of the most relevant shares and of
             masks as they are), ``insertion`` (and deletion), ``mu_fidelity``, ``masked_in`` (what is kept alone),
             ``conciseness`` (CP, and of images hallucination).
+        reference: a row of the section ``methods``: the report has the difference of all others to it, image by image.
         gallery: how many images are shown.
         out: folder of the report.
         cache: folder that keeps explanations and measurements by content, so that a rerun costs nothing; null for none.
@@ -96,6 +97,7 @@ class ComparisonConfig:
     insertion_steps: int = 64
     subsets: int = 128
     metrics: tuple[str, ...] = METRICS
+    reference: str | None = None
     gallery: int = 4
     out: str = "report"
     cache: str | None = "report/cache"

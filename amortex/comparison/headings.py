@@ -58,6 +58,25 @@ HEADINGS = {
         "Measured with the obfuscation and distortion of the setting; l2 is common to all.",
         ("rate", "distortion", "l2", "retained"),
     ),
+    "differences": Heading(
+        "Differences to the reference, image by image",
+        "The mean over images of a method's value minus the reference's. An interval on one side of zero tells them "
+        "apart, even where the intervals of their means overlap.",
+        (
+            "rate",
+            "distortion",
+            "l2",
+            "retained",
+            "cp_pixels",
+            "cp_coefficients",
+            "cp_entropy",
+            "hallucination",
+            "insertion",
+            "deletion",
+            "faithfulness",
+            "mu_fidelity",
+        ),
+    ),
     "noise": Heading(
         "White noise at 0 dB",
         "Noise as loud as the signal is added, and the sum is clipped; the class of the clean signal is explained. "

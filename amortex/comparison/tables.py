@@ -1,12 +1,14 @@
-"""Means (and medians) over all images: the tables of a comparison, and the ratios that take two rows of them."""
+"""Means (and medians) over all images: the tables of a comparison, and what takes two rows: ratios, differences."""
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import nn
 
 from amortex.comparison.config import ComparisonConfig, row_name
 from amortex.comparison.effort import OBJECTIVE, TEACHER
 from amortex.comparison.study import Measurements, Study
+from amortex.core.errors import InputError
 from amortex.metrics import AmortizationGap, BreakEven, ImageMean, Interval
 
 Table = dict[str, dict[str, Interval]]  # row -> column -> interval
@@ -18,6 +20,9 @@ class ComparisonTables(nn.Module):
     Arguments:
         config: settings of the comparison.
         studies: rows of the tables.
+
+    Raises:
+        InputError: the reference is none of the rows.
     """
 
     def __init__(self, config: ComparisonConfig, studies: Sequence[Study]) -> None:
@@ -27,14 +32,35 @@ class ComparisonTables(nn.Module):
         starts = [study.name for study in studies if study.section == "effort" and study.name != TEACHER]
         self._gaps = {name: AmortizationGap() for name in starts}
         self._break_evens = {name: BreakEven(seconds) for name, seconds in (config.training_seconds or {}).items()}
+        self._differences = self._against(config.reference)
         # in a list, since names of rows are no names of modules
-        self.metrics = nn.ModuleList([*self._means, *self._gaps.values(), *self._break_evens.values()])
+        self.metrics = nn.ModuleList(
+            [*self._means, *self._gaps.values(), *self._break_evens.values(), *self._differences.values()]
+        )
+
+    def _against(self, reference: str | None) -> dict[str, ImageMean]:
+        """Means of differences to the reference, by row, over the columns that both have."""
+        if reference is None:
+            return {}
+        rows = {study.name: study.columns for study in self.studies if study.section == "native"}
+        if reference not in rows:
+            raise InputError(
+                f"the reference {reference!r} is no row of the section methods: use one of {', '.join(rows)}"
+            )
+        shared = {name: [c for c in columns if c in rows[reference]] for name, columns in rows.items()}
+        return {name: ImageMean(columns) for name, columns in shared.items() if name != reference}
 
     def update(self, measurements: Mapping[tuple[str, str], Measurements], seeds: Sequence[int]) -> None:
         """Add what studies, by section and row, measured of a batch of images; `seeds` tell the images apart."""
         for study, mean in zip(self.studies, self._means, strict=True):
             if (study.section, study.name) in measurements:
                 mean.update(measurements[study.section, study.name].values, seeds)
+        reference = measurements.get(("native", self.config.reference or ""))
+        for name, difference in self._differences.items():
+            row = measurements.get(("native", name))
+            if reference is not None and row is not None:
+                values = [row[column] - reference[column] for column in difference.columns]
+                difference.update(torch.stack(values, 1), seeds)
         teacher = measurements.get(("effort", TEACHER))
         for name, gap in self._gaps.items():
             row = measurements.get(("effort", name))
@@ -50,10 +76,12 @@ class ComparisonTables(nn.Module):
         return row_name(method, self.config.lambda_k[0], self.config.lambda_k)
 
     def compute(self) -> dict[str, Table]:
-        """Section -> row -> column -> interval."""
+        """Section -> row -> column -> interval; ``differences`` to the reference are a section of their own."""
         tables: dict[str, Table] = {}
         for study, mean in zip(self.studies, self._means, strict=True):
             tables.setdefault(study.section, {})[study.name] = mean.compute()
+        if self._differences:
+            tables["differences"] = {name: difference.compute() for name, difference in self._differences.items()}
         return tables
 
     def gaps(self) -> Table:

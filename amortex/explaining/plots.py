@@ -1,4 +1,4 @@
-"""Pictures of images and their masks: the explanation panel, and the dyadic layout of a wavelet mask."""
+"""Pictures of images and their masks: the explanation panel, and the dyadic layout of wavelet and shearlet masks."""
 
 import math
 from collections.abc import Sequence
@@ -53,6 +53,30 @@ def _fit(band: Tensor, side: int) -> Tensor:
     return F.interpolate(band[None, None], (side, side), mode="nearest-exact")[0, 0]
 
 
+def directional(mask: Tensor, layout: Layout, cell: int = 16) -> Tensor:
+    """The shearlet mask ``(k,)`` as one square picture: low-pass top left, level 1 (finest) outside.
+
+    Horizontal edges lie right of the coarser levels, vertical ones below: a tile for each direction, row after row. A
+    pixel is the largest mask value that falls on it, so that single entries are seen.
+    """
+    low, *details = layout.split(mask)
+    canvas, side = F.adaptive_max_pool2d(low[None], cell)[0], cell
+    for horizontal, vertical in zip(details[-2::-2], details[::-2], strict=True):
+        right, below = _tiles(horizontal, side), _tiles(vertical, side)
+        canvas = torch.cat([torch.cat([canvas, right], 1), torch.cat([below, torch.zeros_like(below)], 1)])
+        side *= 2
+    return canvas
+
+
+def _tiles(bands: Tensor, side: int) -> Tensor:
+    """Bands ``(n, rows, columns)`` beside each other in a square; n is a power of two."""
+    across = 1 << (len(bands).bit_length() // 2)
+    down = len(bands) // across
+    tiles = F.adaptive_max_pool2d(bands, (side // down, side // across)).unflatten(0, (down, across))
+    square: Tensor = tiles.permute(0, 2, 1, 3).reshape(side, side)
+    return square
+
+
 def panel(
     image: Tensor,
     picture: Tensor,
@@ -103,13 +127,9 @@ def _draw_mask(axis: Axes, image: Tensor, mask: Tensor, relevance: Tensor, layou
     """The mask over the coefficients; over pixels the relevance if `ranked`."""
     low, *details = (band.shape for band in layout.bands)
     if details and len(low) == 2 and all(len(shape) == 3 and shape[0] == 3 for shape in details):
-        cells = dyadic(mask, layout)
-        draw_picture(axis, "Mask (wavelet coefficients)", cells, **HEAT)
-        size = len(cells)
-        for level in range(int(layout.level.max())):
-            middle, end = size / 2 ** (level + 1) - 0.5, size / 2**level - 0.5
-            axis.plot([middle, middle], [-0.5, end], [-0.5, end], [middle, middle], color=RULE, lw=0.6)
-        axis.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
+        _draw_cells(axis, "Mask (wavelet coefficients)", dyadic(mask, layout), int(layout.level.max()))
+    elif [band.name for band in layout.bands[1:3]] == ["level1_horizontal", "level1_vertical"]:
+        _draw_cells(axis, "Mask (shearlet coefficients)", directional(mask, layout), len(details) // 2)
     elif layout.is_complex:
         draw_picture(axis, "Mask (frequencies, zero at the centre)", _all_frequencies(mask, layout), **HEAT)
     elif low != layout.size:
@@ -122,6 +142,16 @@ def _draw_mask(axis: Axes, image: Tensor, mask: Tensor, relevance: Tensor, layou
     else:
         entries = "pixels" if layout.groups == PIXELS else "coefficients"
         draw_picture(axis, f"Mask ({entries})", mask.reshape(low), **HEAT)
+
+
+def _draw_cells(axis: Axes, title: str, cells: Tensor, levels: int) -> None:
+    """A dyadic picture with the borders between its levels."""
+    draw_picture(axis, title, cells, **HEAT)
+    size = len(cells)
+    for level in range(levels):
+        middle, end = size / 2 ** (level + 1) - 0.5, size / 2**level - 0.5
+        axis.plot([middle, middle], [-0.5, end], [-0.5, end], [middle, middle], color=RULE, lw=0.6)
+    axis.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
 
 
 def _square(values: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from amortex.comparison.config import ComparisonConfig
 from amortex.comparison.effort import TEACHER
 from amortex.comparison.study import Measurements, Study
 from amortex.comparison.tables import ComparisonTables
+from amortex.core.errors import InputError
 
 CONFIG = ComparisonConfig(
     methods=("cartoonx",), explainers={"mine": "a folder"}, training_seconds={"mine": 90.0}, lambda_k=(1.0, 5.0)
@@ -41,3 +42,25 @@ def test_rows_of_methods_that_are_not_available_are_left_out():
     tables.update({("native", "mine, lambda_k = 1"): Measurements(("seconds",), torch.tensor([[1.0], [2.0]]))}, [1, 2])
     assert tables.compute()["native"]["mine, lambda_k = 1"]["seconds"].mean == 1.5
     assert tables.break_evens()["mine"].images == 0
+
+
+def test_differences_are_taken_image_by_image():
+    config = ComparisonConfig(methods=("cartoonx", "shearletx"), reference="cartoonx")
+    studies = [study("native", "cartoonx", "cp", "scale_1"), study("native", "shearletx", "seconds", "cp")]
+    tables = ComparisonTables(config, studies)
+    values = {"cartoonx": [[1.0, 0.0], [100.0, 0.0], [10.0, 0.0]], "shearletx": [[9.0, 1.5], [9.0, 101.0], [9.0, 10.5]]}
+    for image in range(3):
+        tables.update(
+            {
+                ("native", row.name): Measurements(row.columns, torch.tensor([values[row.name][image]]))
+                for row in studies
+            },
+            [image],
+        )
+    (difference,) = tables.compute()["differences"].values()
+    assert list(difference) == ["cp"]
+    assert difference["cp"].mean == pytest.approx(2 / 3)
+    assert 0.5 <= difference["cp"].low < difference["cp"].high <= 1  # the means themselves: from 1 to 100
+    with pytest.raises(InputError, match="'cartoon' is no row of the section methods: use one of cartoonx, shearletx"):
+        ComparisonTables(ComparisonConfig(reference="cartoon"), studies)
+    assert "differences" not in ComparisonTables(ComparisonConfig(), studies).compute()

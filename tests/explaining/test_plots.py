@@ -11,9 +11,10 @@ from PIL import Image
 from amortex.core.layout import Band, Layout
 from amortex.core.masks import scale_profile
 from amortex.explaining.figures import png
-from amortex.explaining.plots import MAX_DYADIC_SIDE, dyadic, panel, training_curve
+from amortex.explaining.plots import MAX_DYADIC_SIDE, directional, dyadic, panel, training_curve
 from amortex.transforms.fourier import Fourier
 from amortex.transforms.pixel import Pixel
+from amortex.transforms.shearlet import Shearlet
 from amortex.transforms.wavelet import Wavelet
 
 
@@ -39,6 +40,22 @@ def test_each_band_has_its_dyadic_cell():
         assert torch.equal(shown[first:end, first:end], level[2])  # diagonal: across
 
 
+@pytest.mark.parametrize(("level", "orientation"), [(2, 1), (2, 6), (1, 0), (1, 3), (1, 4), (1, 7)])
+def test_each_direction_of_a_shearlet_mask_has_its_tile(level, orientation):
+    layout = Shearlet(2).layout((64, 64))
+    mask = torch.zeros(layout.k)
+    mask[((layout.level == level) & (layout.orientation == orientation)).nonzero()[0]] = 1  # one entry, top left
+    shown = directional(mask, layout, cell=16)
+    assert shown.shape == (64, 64)
+    cell = 16 if level == 2 else 32
+    row, column = divmod(orientation % 4, 2)  # of four tiles
+    top, left = row * cell // 2, column * cell // 2
+    first = (top, left + cell) if orientation < 4 else (top + cell, left)  # horizontal edges right, vertical ones below
+    lit = shown.nonzero()
+    assert tuple(lit[0].tolist()) == first
+    assert len(lit) <= 16
+
+
 def test_dyadic_cells_do_not_grow_without_bound():
     layout = Wavelet("db3", 10).layout((32, 20))
     assert dyadic(masks(layout.k), layout).shape == (MAX_DYADIC_SIDE, MAX_DYADIC_SIDE)
@@ -46,7 +63,9 @@ def test_dyadic_cells_do_not_grow_without_bound():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("transform", [Wavelet(levels=2), Wavelet("haar", 1), Fourier(3), Pixel()], ids=repr)
+@pytest.mark.parametrize(
+    "transform", [Wavelet(levels=2), Wavelet("haar", 1), Shearlet(2), Fourier(3), Pixel()], ids=repr
+)
 def test_panels_show_image_explanation_mask_and_scales(transform, channels):
     size = (24, 20)
     layout = transform.layout(size)
