@@ -53,6 +53,17 @@ def monotone(parser: Parser) -> None:
     parser.add_argument("--samples", type=int, default=64, help="noise draws per mask")
 
 
+def peers(parser: Parser) -> None:
+    photographs(parser, images=16)
+    parser.set_defaults(size=224)
+    parser.add_argument("--methods", nargs="+", default=[], metavar="TEXT",
+                        help="those whose names hold one of these texts, such as captum; by default all")  # fmt: skip
+    parser.add_argument("--passes", type=int, nargs="+", default=[28, 64], help="budgets of the trained explainer")
+    parser.add_argument("--samples", type=int, default=16, help="noise draws per mask")
+    parser.add_argument("--insertion-steps", type=int, default=32, help="intervals of insertion and deletion")
+    parser.add_argument("--out", type=Path, help="folder for the table as CSV and the plot; a run goes on there")
+
+
 def batches(parser: Parser) -> None:
     photographs(parser, images=8)
     parser.add_argument("--lambda-k", type=float, default=5.0, help="sparsity weight")
@@ -132,6 +143,6 @@ def kills(parser: Parser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
 
 
-QUALITY: tuple[Callable[[Parser], None], ...] = (convergence, amortized, monotone, batches)
+QUALITY: tuple[Callable[[Parser], None], ...] = (convergence, amortized, monotone, peers, batches)
 SPEED: tuple[Callable[[Parser], None], ...] = (teachers, cost, signals, page, loading, scaling, startup, busy, against)
 ARGUMENTS = {function.__name__: function for function in (*QUALITY, *SPEED, kills)}

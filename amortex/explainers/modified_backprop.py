@@ -154,6 +154,18 @@ def last_maps(classifier: Classifier, image: Tensor, target: Tensor) -> tuple[Te
     Raises:
         InputError: the network has no such maps in front of its head, as vision transformers have not.
     """
+    logits, _, maps = _pass_to_last_maps(classifier, image)
+    (gradient,) = torch.autograd.grad(logits.gather(1, target[:, None]).sum(), maps)
+    return maps.detach().to(logits.dtype), gradient.to(logits.dtype)
+
+
+def last_layer(classifier: Classifier, image: Tensor) -> nn.Module:
+    """The module that makes the `last_maps`; raises as that does."""
+    return _pass_to_last_maps(classifier, image)[1]
+
+
+def _pass_to_last_maps(classifier: Classifier, image: Tensor) -> tuple[Tensor, nn.Module, Tensor]:
+    """Logits, the module that makes the last feature maps, and these."""
     made: list[Any] = []
     whole = not hasattr(classifier.model, "place_maps")
 
@@ -167,7 +179,7 @@ def last_maps(classifier: Classifier, image: Tensor, target: Tensor) -> tuple[Te
         if tokens and inputs[0].ndim > 2:
             made.append(None)  # or channels last: no maps (B, D, h, w), and what is spatial comes before
         elif is_map(output):
-            made.append(output)
+            made.append((module, output))
 
     hooks = [module.register_forward_hook(see) for module in leaves(classifier.model)]
     try:
@@ -178,6 +190,4 @@ def last_maps(classifier: Classifier, image: Tensor, target: Tensor) -> tuple[Te
             hook.remove()
     if not made or made[-1] is None:
         raise InputError(f"Grad-CAM needs feature maps in front of the head, which {classifier.name} has not")
-    maps = made[-1]
-    (gradient,) = torch.autograd.grad(logits.gather(1, target[:, None]).sum(), maps)
-    return maps.detach().to(logits.dtype), gradient.to(logits.dtype)
+    return logits, *made[-1]

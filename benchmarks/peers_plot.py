@@ -1,0 +1,41 @@
+"""The plot of the benchmark `peers`: distance against rate, and against seconds."""
+
+from collections.abc import Mapping
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from amortex.comparison.plots import DISTANCE, line_styles
+from amortex.comparison.tables import Table
+from amortex.explaining.figures import INK
+
+AT_RATE, MEAN_DISTANCE = "l2@", "l2_log_area"
+
+
+def plot(table: Table, kinds: Mapping[str, str]) -> Figure:
+    """A line per row over the rates, and a mark where its seconds and its mean distance are."""
+    figure = Figure(figsize=(11, 5), dpi=150, layout="constrained")
+    curves, cost = figure.subplots(1, 2, sharey=True)
+    for row, style in line_styles(list(table), kinds).items():
+        rates = {100 * float(c.removeprefix(AT_RATE)): v.mean for c, v in table[row].items() if c.startswith(AT_RATE)}
+        curves.plot(list(rates), list(rates.values()), label=row, **{"marker": "o", "ms": 3.5, **style})
+        seconds, distance = table[row]["seconds"], table[row][MEAN_DISTANCE]
+        up = [[max(0, distance.mean - distance.low)], [max(0, distance.high - distance.mean)]]
+        cost.errorbar(
+            seconds.mean, distance.mean, up if distance.low == distance.low else None, ls="none", lw=0.6,
+            color=style["color"], marker=style.get("marker", "o"), ms=6,
+        )  # fmt: skip
+    _finish(curves, "share kept (%)", DISTANCE)
+    curves.minorticks_off()
+    curves.set_xticks(list(rates), labels=[f"{rate:g}" for rate in rates])
+    _finish(cost, "seconds per photograph, one thread", "")
+    figure.legend(*curves.get_legend_handles_labels(), fontsize=7, frameon=False, loc="outside right upper")
+    return figure
+
+
+def _finish(axis: Axes, across: str, up: str) -> None:
+    axis.set_xscale("log")
+    axis.set_xlabel(across, color=INK)
+    axis.set_ylabel(up, color=INK)
+    axis.grid(alpha=0.25)
+    axis.spines[["top", "right"]].set_visible(False)
