@@ -10,7 +10,8 @@ COPY amortex amortex
 RUN pip install --no-cache-dir ".[page]" \
     && useradd --create-home page
 USER page
-ENV PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1 MPLCONFIGDIR=/tmp/matplotlib
+# PORT and FRAME may be set from outside: a Hugging Face Space has PORT=7860 FRAME=https://huggingface.co
+ENV PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1 MPLCONFIGDIR=/tmp/matplotlib PORT=8224 FRAME=
 EXPOSE 8224
-HEALTHCHECK --start-period=60s CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8224/health')"]
-CMD ["python", "-m", "amortex.page", "--host", "0.0.0.0"]
+HEALTHCHECK --start-period=60s CMD python -c "import urllib.request; urllib.request.urlopen('http://127.0.0.1:$PORT/health')"
+CMD exec python -m amortex.page --host 0.0.0.0 --port "$PORT" ${FRAME:+--frame "$FRAME"}

@@ -99,6 +99,11 @@ def page(parser: Parser) -> None:
     repeats(parser, 9)
 
 
+def page_crowd(parser: Parser) -> None:
+    parser.add_argument("--people", type=int, default=10, help="how many, besides a greedy one")
+    parser.add_argument("--seconds", type=float, default=60, help="for which they ask")
+
+
 def loading(parser: Parser) -> None:
     parser.add_argument("folder", type=Path, help="holds the photographs")
     parser.add_argument("--images", type=int, default=512, help="how many of them, the first in sorted order")
@@ -145,4 +150,4 @@ def kills(parser: Parser) -> None:
 
 QUALITY: tuple[Callable[[Parser], None], ...] = (convergence, amortized, monotone, peers, batches)
 SPEED: tuple[Callable[[Parser], None], ...] = (teachers, cost, signals, page, loading, scaling, startup, busy, against)
-ARGUMENTS = {function.__name__: function for function in (*QUALITY, *SPEED, kills)}
+ARGUMENTS = {function.__name__: function for function in (*QUALITY, *SPEED, page_crowd, kills)}

@@ -4,7 +4,7 @@
     python -m benchmarks page --parts stroke slider --repeats 15
 
 For docs/results.md, Speed. A stroke is timed where a browser would be, from the request to the parsed answer: 8 draws
-at the size of the classifier, over 8 bare passes of it in one batch. A move of the slider explains anew by the amortized
+at the size of the classifier, over 8 bare passes of it in one batch. A move of the slider explains by the amortized
 explainer, and is timed over the same explanation with its certificate by `load_explainer`. Each pair is timed in turn,
 and the ratio is the median of the ratios. Both should be at most 1.5. Frames are counted in Chromium without a window
 (which shows at most 60 in a second) while a mouse draws in the box of the Haar transform; the time of the page's own

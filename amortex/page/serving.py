@@ -55,8 +55,8 @@ def address_of(opened: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
-def serve(host: str, port: int, device: str) -> None:
-    """Serve until interrupted.
+def serve(host: str, port: int, device: str, frame: str | None = None) -> None:
+    """Serve until interrupted; `frame` is another origin that may show the page in a frame.
 
     Raises:
         InputError: the address cannot be listened at; there is no such device.
@@ -65,7 +65,7 @@ def serve(host: str, port: int, device: str) -> None:
     site = Site(device=device)
     site.service("image")
     print(f"play with explanations: {address_of(opened)} (Ctrl+C ends)", flush=True)
-    server_for(site, host).run(sockets=[opened])
+    server_for(site, host, "'self'" if frame is None else f"'self' {frame}").run(sockets=[opened])
 
 
 def serve_in_thread(site: Site, port: int = 0, frame: str = "'self'") -> tuple[str, Any]:

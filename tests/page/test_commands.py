@@ -23,7 +23,8 @@ HEAVY = ("torch", "timm", "numpy", "lightning", "matplotlib", "wandb", "starlett
 @pytest.mark.parametrize(
     ("arguments", "status", "answer"),
     [(["--help"], 0, "usage: python -m amortex.page"), (["--prt", "1"], 2, "did you mean --port?"),
-     (["--port", "70000"], 2, "--port must be 0 to 65535"), (["--export", "file"], 2, "give a folder")],
+     (["--port", "70000"], 2, "--port must be 0 to 65535"), (["--export", "file"], 2, "give a folder"),
+     (["--frame", "https://a b; script-src *"], 2, "--frame must be an origin such as")],
 )  # fmt: skip
 def test_help_and_mistakes_import_nothing_heavy(arguments, status, answer, tmp_path):
     (tmp_path / "file").touch()
