@@ -14,7 +14,6 @@ from amortex.classifiers.loading import load_classifier
 from amortex.core.errors import InputError, first_line
 from amortex.explainers import METHODS, build_explainer
 from amortex.explainers.base import Explainer
-from amortex.explainers.presets import preset_of
 from amortex.explainers.rate_search import Retaining
 from amortex.rate_distortion.problem import Problem
 
@@ -70,9 +69,6 @@ def _exact_explainer(options: argparse.Namespace) -> Explainer:
         given | {"transform": entry.transform, "obfuscation": options.obfuscation or entry.obfuscation}
     )
     rate_distortion = problem.build(classifier)
-    if "preset" in entry.options:
-        preset = preset_of(arguments.pop("preset", "fast"), len(rate_distortion.classifier.input_size) - 1)
-        arguments["preset"] = preset.but(**{name: arguments.pop(name, None) for name in ("steps", "samples", "lr")})
     min_retention = arguments.pop("min_retention", None)
     if min_retention is not None and "rate" in arguments:
         raise InputError("rate and min-retention each choose the rate: give one of them")

@@ -12,11 +12,13 @@ from amortex.explainers.presets import PRESETS
 
 METRICS = ("distortion", "insertion", "mu_fidelity", "masked_in", "conciseness")
 SECTIONS = ("methods", "leakage", "sanity", "scales", "robustness", "effort", "grid", "noise", "overlap")
-DEFAULT_METHODS = ("cartoonx", "pixel_rde", "wam_sg", "wam_ig", "minimal", "saliency", "smoothgrad",
-                   "integrated_gradients", "guided_backprop", "lrp", "gradcam", "gradcam_pp", "guided_gradcam", "lime",
-                   "random_pixels", "random_wavelets", "magnitude", "sensitivity")  # fmt: skip
 # fields of a `Problem` in which classifiers may differ
 CLASSIFIER_FIELDS = ("classifier", "weights", "num_classes", "class_names", "model_args", "mean", "std", "activation")
+VARIANT_OF = "method"  # the key of a variant that names its method
+# plots show the first eight together
+DEFAULT_METHODS = ("cartoonx", "pixel_rde", "wam_sg", "wam_ig", "minimal", "integrated_gradients", "gradcam",
+                   "random_wavelets", "magnitude", "sensitivity", "random_pixels", "saliency", "smoothgrad",
+                   "guided_backprop", "guided_gradcam", "gradcam_pp", "lrp", "lime")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class ComparisonConfig:
             settings), ``noise`` and ``overlap`` (what explanations keep of signals in white noise, and of two signals
             at once).
         methods: exact, classical and trivial methods, by the names that `explain.py` knows.
+        variants: further rows of the section ``methods``: label -> ``{method: NAME, OPTION: VALUE, ...}``, a method
+            with options that `explain.py` has for it.
         explainers: trained explainers, checkpoints or release folders, by the name of their row.
         finetune_steps: numbers of CartoonX steps that continue from trained explainers; a row for each, beside the row
             without.
@@ -81,6 +85,7 @@ class ComparisonConfig:
 
     sections: tuple[str, ...] = ("methods", "leakage", "sanity", "scales")
     methods: tuple[str, ...] = DEFAULT_METHODS
+    variants: dict[str, dict[str, Any]] | None = None
     explainers: dict[str, str] | None = None
     finetune_steps: tuple[int, ...] = (20,)
     training_seconds: dict[str, float] | None = None
@@ -128,6 +133,8 @@ class ComparisonConfig:
             check_name("setting of a classifier", field, CLASSIFIER_FIELDS)
         if "robustness" in self.sections and len(self.classifiers or {}) < 2:
             raise InputError("the section robustness needs two classifiers or more: give model.classifiers")
+        for label, variant in (self.variants or {}).items():
+            check_variant(label, variant)
         for name in self.training_seconds or {}:
             if name not in (self.explainers or {}) or "cartoonx" not in self.methods or "methods" not in self.sections:
                 raise InputError(
@@ -145,6 +152,16 @@ class ComparisonConfig:
         return asdict(self)
 
 
-def row_name(method: str, lambda_k: float, all_lambda_k: Sequence[float]) -> str:
-    """The name of a method's row; with its lambda_k, where there are several."""
-    return method if len(all_lambda_k) == 1 else f"{method}, lambda_k = {lambda_k:g}"
+def check_variant(label: str, variant: dict[str, Any]) -> None:
+    """Raises InputError unless a variant names a method, and options that it takes."""
+    if VARIANT_OF not in variant:
+        raise InputError(f"the variant {label!r} names no method: give {{{VARIANT_OF}: NAME, OPTION: VALUE, ...}}")
+    options = METHODS[check_name("method", variant[VARIANT_OF], METHODS)].options
+    for name in variant:
+        if name != VARIANT_OF:
+            check_name(f"option of {variant[VARIANT_OF]} in the variant {label!r}", name, options)
+
+
+def row_name(method: str, lambda_k: float, all_lambda_k: Sequence[float], symbol: str = "lambda_k") -> str:
+    """The name of a method's row; with its lambda_k, where there are several. In labels its `symbol` is λk."""
+    return method if len(all_lambda_k) == 1 else f"{method}, {symbol} = {lambda_k:g}"

@@ -1,7 +1,6 @@
 """Quality against compute: the objective of masks after so many classifier passes, from several starts."""
 
 from collections.abc import Iterator, Sequence
-from typing import get_args
 
 import torch
 from torch import Tensor
@@ -23,6 +22,8 @@ from amortex.rate_distortion.pipeline import RateDistortion
 
 TEACHER, EMPTY, FULL = "CartoonX, converged", "empty mask", "from ones@1"  # names of rows
 ORDERING = "from the sensitivity ordering"
+STARTS: dict[Initial, int] = {"ones": 0, "startgrad": 3, "sensitivity": 12}  # and the classifier passes they take
+START_LABELS: dict[Initial, str] = {"ones": "ones", "startgrad": "StartGrad", "sensitivity": "sensitivity"}
 OBJECTIVE = "J@"  # columns: J at a lambda_k
 DRAWS = 2  # noise draws of a CartoonX step
 
@@ -32,7 +33,7 @@ def expected_passes(start: Initial | MaskPredictor, steps: int = 0, draws: int =
 
     It plans budgets; what a method really takes is counted. CartoonX's pass that finds the class is not included.
     """
-    first = start.passes if isinstance(start, MaskPredictor) else {"ones": 0, "startgrad": 3, "sensitivity": 12}[start]
+    first = start.passes if isinstance(start, MaskPredictor) else STARTS[start]
     return first + 3 * draws * steps
 
 
@@ -95,31 +96,39 @@ def effort_methods(
 ) -> Iterator[Method]:
     """Every start with every budget that it can use, at one lambda_k, and what they are compared with."""
     yield Method(TEACHER, RDE(rd, lambda_k, "converged", seed=seed), "exact", lambda_k)
-    yield Method(EMPTY, ConstantMask(rd, 0.0), "trivial", lambda_k)
-    yield Method(FULL, ConstantMask(rd, 1.0), "exact", lambda_k)
+    yield Method(EMPTY, ConstantMask(rd, 0.0), "trivial", lambda_k, "Empty mask")
+    yield Method(FULL, ConstantMask(rd, 1.0), "exact", lambda_k, "CartoonX from ones@1")
     for budget in budgets:
-        explainers: dict[str, Explainer] = {}
-        for start in get_args(Initial):
+        for start in STARTS:
             steps = affordable_steps(budget, start)
             if steps > 0:
-                explainers[f"from {start}"] = RDE(rd, lambda_k, from_afar(steps), start, seed)
+                explainer: Explainer = RDE(rd, lambda_k, from_afar(steps), start, seed)
+                label = f"CartoonX from {START_LABELS[start]}@{budget}"
+                yield Method(f"from {start}@{budget}", explainer, "exact", lambda_k, label)
         steps = affordable_steps(budget, "sensitivity")
         if steps > 0:
-            explainers[ORDERING] = FromOrdering(rd, lambda_k, finetuning(steps), seed=seed)
-        for name, explainer in explainers.items():
-            yield Method(f"{name}@{budget}", explainer, "exact", lambda_k)
+            explainer = FromOrdering(rd, lambda_k, finetuning(steps), seed=seed)
+            yield Method(f"{ORDERING}@{budget}", explainer, "exact", lambda_k, f"CartoonX {ORDERING}@{budget}")
         for name, predictor in predictors.items():
             steps = affordable_steps(budget, predictor)
             if steps < 0:
                 continue
+            title = trained_label(name)
             finetuned = Amortized(predictor, lambda_k, learned_steps=0, finetune_steps=steps, seed=seed)
-            yield Method(f"{name}@{budget}", finetuned, "amortized", lambda_k)
+            yield Method(f"{name}@{budget}", finetuned, "amortized", lambda_k, f"{title}, CartoonX steps@{budget}")
             if predictor.decoder.refiner is not None:
                 steps = affordable_steps(budget, predictor, draws=1)
                 refined = Amortized(predictor, lambda_k, learned_steps=steps, seed=seed)
-                yield Method(f"{name}, learned steps@{budget}", refined, "amortized", lambda_k)
+                row, label = (f"{text}, learned steps@{budget}" for text in (name, title))
+                yield Method(row, refined, "amortized", lambda_k, label)
                 planned = Amortized(predictor, lambda_k, passes=budget, seed=seed)
-                yield Method(f"{name}, planned passes@{budget}", planned, "amortized", lambda_k)
+                row, label = (f"{text}, planned passes@{budget}" for text in (name, title))
+                yield Method(row, planned, "amortized", lambda_k, label)
+
+
+def trained_label(name: str) -> str:
+    """What people read for a trained explainer of that name: it begins with a capital, as the names of methods do."""
+    return name[:1].upper() + name[1:]
 
 
 def effort_studies(
@@ -147,4 +156,4 @@ def effort_studies(
             return torch.stack([*objectives, timed.passes], 1).double()
 
         settings = {"study": "effort", "samples": samples, "methods": [method.settings for method in methods]}
-        yield Study("effort", name, columns, evaluate, settings)
+        yield Study("effort", name, columns, evaluate, settings, shown=methods[0].shown)

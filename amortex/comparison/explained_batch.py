@@ -110,7 +110,7 @@ class ExplainedBatch:
         # by its settings: methods of one name differ between sections
         key = str((method.settings, None if target is None else target.tolist()))
         if key not in self._explanations:
-            with self.stopwatch.section(f"explaining: {method.name}"):
+            with self.stopwatch.section(f"explaining: {method.shown.label}"):
                 cached = method.explainer.steps >= LEAST_CACHED_STEPS
                 self._explanations[key] = (self._load_or_run if cached else self._run)(method, self.image, target)
         return self._explanations[key]

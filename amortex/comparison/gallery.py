@@ -16,6 +16,7 @@ from amortex.explaining.figures import INK, png
 from amortex.io.files import write_atomically
 
 MOST_COLUMNS = 7
+LONG_LABEL = 24  # characters, which a tile is as wide as
 BRIGHTEST_SHARE = 0.01  # of the pixels of a heat map, which are white
 
 
@@ -30,7 +31,7 @@ def write_grids(
     if not methods:
         return {}
     (folder / "gallery").mkdir(exist_ok=True)
-    labelled, entries = [(method.name, explanation_pictures(batch, method)) for method in methods], {}
+    labelled, entries = [(method.shown.label, explanation_pictures(batch, method)) for method in methods], {}
     for position, number in numbers.items():
         tiles = [("image", batch.image[position].permute(1, 2, 0).cpu())]
         tiles += [(label, pictures[position].cpu()) for label, pictures in labelled]
@@ -63,5 +64,5 @@ def picture_grid(tiles: Sequence[tuple[str, Tensor]]) -> Figure:
         axis.set_axis_off()
     for axis, (label, pixels) in zip(axes, tiles, strict=False):
         axis.imshow(np.asarray(pixels.squeeze(-1)), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        axis.set_title(label, fontsize=8, color=INK)
+        axis.set_title(label, fontsize=8 if len(label) <= LONG_LABEL else 6, color=INK)
     return figure

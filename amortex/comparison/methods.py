@@ -2,11 +2,24 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 from amortex.explainers.base import Explainer
 from amortex.explaining.provenance import provenance
 from amortex.transforms.base import Transform
 from amortex.transforms.pixel import Pixel
+
+
+class Shown(NamedTuple):
+    """How reports show a row of a table.
+
+    Arguments:
+        label: what people read.
+        kind: ``exact``, ``amortized``, ``classical`` or ``trivial``: how plots draw it.
+    """
+
+    label: str
+    kind: str = "exact"
 
 
 @dataclass(frozen=True)
@@ -18,12 +31,18 @@ class Method:
         explainer: what explains.
         kind: ``exact``, ``amortized``, ``classical`` or ``trivial``: how plots draw it.
         lambda_k: its sparsity weight, where it has one.
+        label: what people read instead of the name; none shows the name.
     """
 
     name: str
     explainer: Explainer
     kind: str
     lambda_k: float | None = None
+    label: str = ""
+
+    @property
+    def shown(self) -> Shown:
+        return Shown(self.label or self.name, self.kind)
 
     @property
     def transform(self) -> Transform:

@@ -33,7 +33,7 @@ def mixture_study(section: str, method: Method, protocol: Protocol) -> Study:
         assert isinstance(batch, MixedBatch)
         clean = batch.clean.explain(method).explanation
         explanation = batch.explain(for_target, clean.encoded.target).explanation
-        with batch.stopwatch.section(f"measuring: {method.name}"):
+        with batch.stopwatch.section(f"measuring: {method.shown.label}"):
             level = clean.encoded.layout.level
             moved = functional.spearman_within_levels(clean.relevance, explanation.relevance, level).nanmean(1)
             values = [separation.evaluate(explanation, batch.target)] if separation else []
@@ -43,4 +43,4 @@ def mixture_study(section: str, method: Method, protocol: Protocol) -> Study:
 
     settings = {"study": section, "insertion_steps": protocol.insertion_steps, **method.settings,
                 "mixed": for_target.settings}  # fmt: skip
-    return Study(section, method.name, columns, evaluate, settings, medians_of(metrics), mixed)
+    return Study(section, method.name, columns, evaluate, settings, medians_of(metrics), mixed, method.shown)

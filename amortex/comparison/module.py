@@ -165,7 +165,7 @@ class Comparison(lightning.LightningModule):
             tables, gaps, break_evens, reasons, {name: why for part in failed for name, why in part.items()},
             [text for _, text in sorted(entry for part in galleries for entry in part.items())],
         )  # fmt: skip
-        context = Context(self.problem, self.config, self.plan.methods, self.classifier)
+        context = Context(self.problem, self.config, self.plan.shown, self.classifier)
         write_report(self.folder, results, context, self.stopwatch)
         with open(self.folder / "images.jsonl", "w", encoding="utf-8") as file:
             for rank in range(self.trainer.world_size):

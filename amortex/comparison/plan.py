@@ -6,12 +6,11 @@ from functools import partial
 from math import nan
 from typing import Any, TypeVar
 
-from amortex.amortized.explainer import Amortized
 from amortex.amortized.predictor import MaskPredictor
 from amortex.classifiers.classifier import Classifier
-from amortex.comparison.config import ComparisonConfig, row_name
+from amortex.comparison.config import VARIANT_OF, ComparisonConfig, row_name
 from amortex.comparison.effort import effort_studies
-from amortex.comparison.methods import Method
+from amortex.comparison.methods import Method, Shown
 from amortex.comparison.mixture_studies import mixture_study
 from amortex.comparison.mixtures import MIXTURES
 from amortex.comparison.scale_profiles import profile_study
@@ -25,6 +24,7 @@ from amortex.comparison.studies import (
     scale_study,
 )
 from amortex.comparison.study import Study
+from amortex.comparison.trained import trained_methods
 from amortex.core.errors import InputError
 from amortex.explainers import METHODS, build_explainer
 from amortex.explainers.rde import RDE
@@ -58,6 +58,7 @@ class Plan:
         mixture_methods: rows of the sections ``noise`` and ``overlap``, by section.
         studies: the rows of all sections.
         unavailable: section and row -> why there is no such method for this classifier and its signals.
+        shown: row -> how reports show it.
     """
 
     def __init__(
@@ -71,17 +72,19 @@ class Plan:
         self.config, self.problem, self.classifier, self.predictors = config, problem, classifier, predictors
         self.classifiers = classifiers
         self.unavailable: dict[tuple[str, str], str] = {}
+        self.shown: dict[str, Shown] = {}
         self.wavelets = self.rate_distortion("wavelet")  # an error here is of the problem, not of a method
         self.methods: list[Method] = []
         self.grid_methods: list[Method] = []
         self.mixture_methods: dict[str, list[Method]] = {}
         self.studies = list(self._studies())
+        self.shown |= {study.name: study.shown for study in self.studies if study.shown is not None}
 
     def _studies(self) -> Iterator[Study]:
         config, protocol, sections = self.config, self.config.protocol, self.config.sections
         if "methods" in sections:
             steps = [0, *config.finetune_steps]
-            self.methods = self._section_methods("native", config.methods, config.lambda_k, steps)
+            self.methods = [*self._section_methods("native", config.methods, config.lambda_k, steps), *self._variants()]
             transforms = {method.transform.name for method in self.methods} | {"wavelet"}
             suites = {name: MetricSuite(self.rate_distortion(name), protocol) for name in sorted(transforms)}
             # with several lambda_k, rankings have an objective for none of them
@@ -126,8 +129,9 @@ class Plan:
         """The pipeline over a transform, with another classifier and other fields of the problem, too."""
         return replace(self.problem, transform=transform, **changes).build(classifier or self.classifier)
 
-    def _available(self, section: str, row: str, build: Callable[[], Built]) -> Built | None:
+    def _available(self, section: str, row: str, shown: Shown, build: Callable[[], Built]) -> Built | None:
         """What is built, or None: the report says why it is not defined for this classifier or its signals."""
+        self.shown[row] = shown
         try:
             return build()
         except InputError as error:
@@ -141,17 +145,13 @@ class Plan:
 
         It is `of` another classifier, if one is given.
         """
-        entry, weighted = METHODS[name], "lambda_k" in METHODS[name].options
-
-        def build(row: str, lambda_k: float | None) -> Method:
-            options = {"lambda_k": lambda_k, "preset": self.config.preset} if weighted else {}
-            rd = self.rate_distortion(entry.transform, classifier)
-            explainer = build_explainer(name, rd, seed=self.config.seed, **options)
-            return Method(row, explainer, entry.kind, lambda_k)
-
-        for lambda_k in all_lambda_k if weighted else (None,):
-            row = (name if lambda_k is None else row_name(name, lambda_k, all_lambda_k)) + of
-            method = self._available(section, row, partial(build, row, lambda_k))
+        label = METHODS[name].label or name
+        for lambda_k in all_lambda_k if "lambda_k" in METHODS[name].options else (None,):
+            if lambda_k is None:
+                method = self._exact(section, name, name + of, label + of, classifier)
+            else:
+                row, shown = row_name(name, lambda_k, all_lambda_k), row_name(label, lambda_k, all_lambda_k, "λk")
+                method = self._exact(section, name, row + of, shown + of, classifier, lambda_k=lambda_k)
             if method is not None:
                 yield method
 
@@ -163,31 +163,33 @@ class Plan:
             for method in self._untrained("robustness", name, (SECTION_LAMBDA_K,), classifier, f", {label}")
         ]
         for method in methods:
-            study = self._available("robustness", method.name, partial(profile_study, method, methods[0]))
+            build = partial(profile_study, method, methods[0])
+            study = self._available("robustness", method.name, method.shown, build)
             if study is not None:
                 yield study
 
-    def _trained(
-        self,
-        all_lambda_k: Sequence[float],
-        finetune_steps: Sequence[int],
-        select_rate: bool = False,
-        learned: bool = False,
-    ) -> Iterator[Method]:
-        """Trained explainers after one pass and CartoonX steps; and, if `learned`, with the learned steps they have."""
-        for name, predictor in self.predictors.items():
-            for lambda_k in all_lambda_k:
-                rows: dict[str, Amortized] = {}
-                for steps in finetune_steps:
-                    rows[f"{name} + {steps} steps" if steps else name] = Amortized(
-                        predictor, lambda_k, select_rate=select_rate, learned_steps=0, finetune_steps=steps,
-                        seed=self.config.seed,
-                    )  # fmt: skip
-                if learned and predictor.decoder.refiner is not None:
-                    explainer = Amortized(predictor, lambda_k, seed=self.config.seed)
-                    rows[f"{name} + {explainer.learned_steps} learned steps"] = explainer
-                for row, explainer in rows.items():
-                    yield Method(row_name(row, lambda_k, all_lambda_k), explainer, "amortized", lambda_k)
+    def _variants(self) -> Iterator[Method]:
+        """Methods with settings of their own, by their labels."""
+        for label, settings in (self.config.variants or {}).items():
+            given = {key: value for key, value in settings.items() if key != VARIANT_OF}
+            method = self._exact("native", settings[VARIANT_OF], label, label, **given)
+            if method is not None:
+                yield method
+
+    def _exact(
+        self, section: str, name: str, row: str, label: str, classifier: Classifier | None = None, **given: Any
+    ) -> Method | None:
+        """A method of the catalogue with the given settings; RDE methods take the comparison's preset and lambda_k."""
+        entry = METHODS[name]
+        defaults: dict[str, Any] = {"lambda_k": self.config.lambda_k[0], "preset": self.config.preset}
+        options = {key: value for key, value in defaults.items() if key in entry.options} | given
+
+        def build() -> Method:
+            rd = self.rate_distortion(entry.transform, classifier)
+            explainer = build_explainer(name, rd, seed=self.config.seed, **options)
+            return Method(row, explainer, entry.kind, options.get("lambda_k"), label)
+
+        return self._available(section, row, Shown(label, entry.kind), build)
 
     def _section_methods(
         self,
@@ -199,11 +201,14 @@ class Plan:
     ) -> list[Method]:
         """Methods of a section, and the trained explainers."""
         methods = [method for name in names for method in self._untrained(section, name, all_lambda_k)]
-        return [*methods, *self._trained(all_lambda_k, finetune_steps, select_rate, learned=True)]
+        seed = self.config.seed
+        return [*methods, *trained_methods(self.predictors, all_lambda_k, finetune_steps, select_rate, seed)]
 
     def _grid_method(self, name: str, lambda_k: float = SECTION_LAMBDA_K, **changes: Any) -> Method | None:
         def build() -> Method:
             rd = self.rate_distortion("wavelet", **changes)
-            return Method(name, RDE(rd, lambda_k, self.config.preset, seed=self.config.seed), "exact", lambda_k)
+            explainer = RDE(rd, lambda_k, self.config.preset, seed=self.config.seed)
+            return Method(name, explainer, "exact", lambda_k, label)
 
-        return self._available("grid", name, build)
+        label = name.replace("lambda_k", "λk")
+        return self._available("grid", name, Shown(label), build)

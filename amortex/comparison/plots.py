@@ -1,13 +1,26 @@
-"""Plots of a comparison, readable in print and by colour-blind people."""
+"""Plots of a comparison for print: one column wide, at most eight curves each, for colour-blind people, too."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from amortex.comparison.effort import EMPTY, OBJECTIVE
+from amortex.comparison.methods import Shown
+from amortex.comparison.styles import (
+    COLUMN,
+    EMPHASISED,
+    MARKERS,
+    RESOLUTION,
+    Styles,
+    draw_point,
+    finish,
+    label_axis,
+    one_axis,
+    row_styles,
+    shares,
+)
 from amortex.comparison.tables import Table
 from amortex.explaining.figures import COLOURS, INK
 from amortex.metrics import Interval
@@ -16,7 +29,7 @@ from amortex.metrics.functional import LOWEST_LOG_RATE
 CAPTIONS = {
     "rate_distortion": "Distortion when the most relevant share is kept, the rest noise (CartoonX, Fig. 7a)",
     "noise_out": "Distortion when noise replaces the most relevant share (CartoonX, Fig. 7b)",
-    "mapped": "The same as the first for pixel methods mapped to wavelet coefficients",
+    "mapped": "Pixel methods mapped to wavelet coefficients: distortion when the most relevant share is kept",
     "operating_points": "Rate and distortion of masks as they are (CartoonX, Fig. 7c)",
     "pareto": "Class probability on the most relevant share alone, the rest at zero",
     "scales": "Share of relevance per scale, and distortion where noise replaces that scale alone",
@@ -24,140 +37,166 @@ CAPTIONS = {
     "effort": "The objective, mean over images and lambda_k, against classifier passes per image",
     "settings": "CartoonX's settings, each varied alone: rate and distance of the output (CartoonX, Fig. 8)",
 }
-GREYS = ("#555555", "#888888", "#aaaaaa")
-LINES = ("-", "--", ":", "-.")
-MARKERS = "osv^DPX*<>+x"
-EMPHASISED = ("exact", "amortized")  # kinds of methods that are drawn in colour
-DISTANCE = "||p - p'||, mean"
-
-Kinds = Mapping[str, str]  # row -> kind of its method
-Style = dict[str, Any]
+DISTANCE = "$\\|p - p'\\|_2$, mean"
+REFERENCE = "#777777"  # what curves are compared with
 
 
-def all_plots(tables: Mapping[str, Table], kinds: Kinds, scales: Sequence[str]) -> dict[str, Figure]:
-    """The plots that the tables have values for, by name; `scales` are called so, the low-pass first."""
+def all_plots(tables: Mapping[str, Table], shown: Mapping[str, Shown], scales: Sequence[str]) -> dict[str, Figure]:
+    """The plots that the tables have values for, by name; `scales` are called so, the low-pass first.
+
+    Where there are more rows than a figure shows, further ones have the names ``NAME_2``, ``NAME_3``, ...
+    """
     figures: dict[str, Figure] = {}
     native, mapped = tables.get("native", {}), tables.get("mapped", {})
-    if _has(native, "l2@"):
-        figures["rate_distortion"] = curve_plot(native, kinds, "l2@", ("rate kept", DISTANCE), logarithmic=True)
-        axes = ("rate replaced by noise", DISTANCE)
-        figures["noise_out"] = curve_plot(native, kinds, "out_l2@", axes, logarithmic=True)
-        figures["operating_points"] = operating_point_plot(native, kinds)
-    if _has(native, "inserted@"):
-        figures["pareto"] = curve_plot(native, kinds, "inserted@", ("share of entries kept", "class probability"))
-    if _has(mapped, "l2@"):
-        rows = {**{name: row for name, row in native.items() if "scale_0" in row}, **mapped}
-        figures["mapped"] = curve_plot(rows, kinds, "l2@", ("rate kept", DISTANCE), logarithmic=True)
+    styles = row_styles({row: shown.get(row, Shown(row)) for row in native})
+    mapped_first = {**mapped, **{name: row for name, row in native.items() if "scale_0" in row}}
+    bands = [row for row in native if shown.get(row, Shown(row)).kind in EMPHASISED]
+
+    def add(name: str, rows: Iterable[str], drawn: Styles, draw: Callable[[Styles], Figure]) -> None:
+        for number, share in enumerate(shares(list(rows)), 1):
+            if share:
+                figures[name if number == 1 else f"{name}_{number}"] = draw({row: drawn[row] for row in share})
+
+    def curves(name: str, table: Table, prefix: str, axes: tuple[str, str], logarithmic: bool = True) -> None:
+        order = table if table is mapped_first else styles
+        rows = (row for row in order if row in table and _curve(table[row], prefix, logarithmic))
+        add(name, rows, styles, partial(curve_plot, table, bands, prefix, axes, logarithmic))
+
+    if native:
+        curves("rate_distortion", native, "l2@", ("rate kept", DISTANCE))
+        curves("noise_out", native, "out_l2@", ("rate replaced by noise", DISTANCE))
+        points = (row for row in styles if _has_values(native[row], "rate", "distortion"))
+        add("operating_points", points, styles, partial(operating_point_plot, native))
+        curves("pareto", native, "inserted@", ("share of entries kept", "class probability"), logarithmic=False)
+    if mapped:
+        curves("mapped", mapped_first, "l2@", ("rate kept", DISTANCE))
     if "scales" in tables:
-        figures["scales"] = scale_plot(tables["scales"]["without"], native, kinds, scales)
-    profiles = {name: row for name, row in tables.get("robustness", {}).items() if "scale_0" in row}
+        without = tables["scales"]["without"]
+        rows = [row for row in styles if _has_values(native[row], "scale_0") and shown[row].kind != "trivial"]
+        if rows:
+            add("scales", rows, styles, partial(scale_plot, without, native, scales))
+        else:
+            figures["scales"] = scale_plot(without, native, scales, {})
+    profiles = {name: row for name, row in tables.get("robustness", {}).items() if _has_values(row, "scale_0")}
     if profiles:
-        figures["robustness"] = profile_plot(profiles, scales)
+        drawn = row_styles({row: shown.get(row, Shown(row)) for row in profiles})
+        add("robustness", drawn, drawn, partial(profile_plot, profiles, scales))
     if "effort" in tables:
-        figures["effort"] = effort_plot(tables["effort"])
+        lines = effort_lines(tables["effort"])
+        drawn = row_styles({line: _line_shown(tables["effort"], line, shown) for line in lines if line != EMPTY})
+        empty = _line_shown(tables["effort"], EMPTY, shown).label if EMPTY in lines else ""
+        add("effort", drawn, drawn, partial(effort_plot, lines, empty))
     if "grid" in tables:
         figures["settings"] = settings_plot(tables["grid"])
     return figures
 
 
-def _has(table: Table, prefix: str) -> bool:
-    """Whether columns that begin so were measured."""
-    return any(column.startswith(prefix) for row in table.values() for column in row)
+def caption(name: str) -> str:
+    """The caption of a figure of `all_plots`."""
+    base, _, number = name.rpartition("_")
+    return f"{CAPTIONS[base]}: further rows" if number.isdecimal() else CAPTIONS[name]
 
 
-def curve_plot(table: Table, kinds: Kinds, prefix: str, axes: tuple[str, str], logarithmic: bool = False) -> Figure:
-    """A line per method over the columns ``PREFIX RATE``; intervals as bands for emphasised methods."""
-    figure, axis = _one_axis()
-    for name, style in line_styles(list(table), kinds).items():
-        curve = {float(c.removeprefix(prefix)): value for c, value in table[name].items() if c.startswith(prefix)}
-        curve = {rate: value for rate, value in curve.items() if not logarithmic or rate >= LOWEST_LOG_RATE}
-        values = list(curve.values())
-        if not values or math.isnan(values[0].mean):
-            continue
-        axis.plot(list(curve), [value.mean for value in values], label=name, **style)
-        if kinds.get(name) in EMPHASISED:
+def is_further(name: str) -> bool:
+    """Whether a figure shows the rows beyond the first, which belong into an appendix."""
+    return name not in CAPTIONS
+
+
+def curve_plot(
+    table: Table, bands: Sequence[str], prefix: str, axes: tuple[str, str], logarithmic: bool, styles: Styles
+) -> Figure:
+    """A line per row over the columns ``PREFIX RATE``; intervals as bands for the rows `bands`."""
+    figure, axis = one_axis(styles)
+    for name, style in styles.items():
+        curve = _curve(table[name], prefix, logarithmic)
+        rates, values = list(curve), list(curve.values())
+        axis.plot(rates, [value.mean for value in values], markevery=max(1, len(rates) // 8), **style)
+        if name in bands:
             low, high = [value.low for value in values], [value.high for value in values]
-            axis.fill_between(list(curve), low, high, color=style["color"], alpha=0.1, lw=0)
+            axis.fill_between(rates, low, high, color=style["color"], alpha=0.1, lw=0)
     if logarithmic:
         axis.set_xscale("log")
-    _finish(figure, axis, axes)
+    finish(figure, axis, axes)
     return figure
 
 
-def line_styles(names: Sequence[str], kinds: Kinds) -> dict[str, Style]:
-    """Colours for exact and amortized methods, greys for the others, marks to tell them apart."""
-    chosen: dict[str, Style] = {}
-    emphasised = [name for name in names if kinds.get(name) in EMPHASISED]
-    for index, name in enumerate(emphasised):
-        line = LINES[index // len(COLOURS) % len(LINES)]
-        chosen[name] = {"color": COLOURS[index % len(COLOURS)], "ls": line, "lw": 1.9}
-    for index, name in enumerate(name for name in names if name not in emphasised):
-        grey, line = GREYS[index % len(GREYS)], LINES[index // len(GREYS) % len(LINES)]
-        chosen[name] = {"color": grey, "ls": line, "lw": 1.0, "marker": MARKERS[index % len(MARKERS)], "ms": 3.5}
-    return chosen
+def _curve(row: dict[str, Interval], prefix: str, logarithmic: bool) -> dict[float, Interval]:
+    """The values of a row over the rates of a plot; empty where it has none."""
+    curve = {float(c.removeprefix(prefix)): value for c, value in row.items() if c.startswith(prefix)}
+    curve = {rate: value for rate, value in curve.items() if not logarithmic or rate >= LOWEST_LOG_RATE}
+    return curve if curve and not math.isnan(next(iter(curve.values())).mean) else {}
 
 
-def operating_point_plot(table: Table, kinds: Kinds) -> Figure:
+def _has_values(row: dict[str, Interval], *columns: str) -> bool:
+    return all(column in row and not math.isnan(row[column].mean) for column in columns)
+
+
+def operating_point_plot(table: Table, styles: Styles) -> Figure:
     """Rate and distortion of masks as they are."""
-    figure, axis = _one_axis()
-    for name, style in line_styles(list(table), kinds).items():
-        rate, distortion = table[name].get("rate"), table[name].get("distortion")
-        if rate is not None and distortion is not None and not math.isnan(rate.mean):
-            marker = style.get("marker", "o")
-            _point(axis, rate, distortion, color=style["color"], marker=marker, label=name)
+    figure, axis = one_axis(styles)
+    for name, style in styles.items():
+        draw_point(axis, table[name]["rate"], table[name]["distortion"], **{**style, "ls": "none", "ms": 5})
     axis.set_xscale("log")
-    _finish(figure, axis, ("rate of the mask", "distortion"))
+    finish(figure, axis, ("rate of the mask", "distortion"))
     return figure
 
 
-def scale_plot(without: dict[str, Interval], native: Table, kinds: Kinds, names: Sequence[str]) -> Figure:
+def scale_plot(without: dict[str, Interval], native: Table, names: Sequence[str], styles: Styles) -> Figure:
     """Distortion without each scale as bars, shares of relevance as lines."""
-    figure, axis = _one_axis(height=4.2)
+    figure, axis = one_axis({**styles, "bars": {"label": "distortion without it"}})
     low_pass, *details = without  # level 1, the finest, comes first
     columns, labels = [low_pass, *details[::-1]], [names[0], *names[:0:-1]]
     heights = [without[column].mean for column in columns]
     axis.bar(labels, heights, color="#dddddd", label="distortion without it", width=0.7)
-    rows = {name: row for name, row in native.items() if "scale_0" in row and kinds.get(name) != "trivial"}
-    for name, style in line_styles(list(rows), kinds).items():
-        shares = [rows[name][column].mean for column in columns]
-        axis.plot(labels, shares, label=f"share: {name}", **{"marker": "o", **style})
+    for name, style in styles.items():
+        axis.plot(labels, [native[name][column].mean for column in columns], **style)
     axis.tick_params(axis="x", rotation=30)
-    _finish(figure, axis, ("scale, coarse to fine", "distortion; share of relevance"))
+    finish(figure, axis, ("scale, coarse to fine", "share of relevance (lines)"))
     return figure
 
 
-def profile_plot(table: Table, names: Sequence[str]) -> Figure:
+def profile_plot(table: Table, names: Sequence[str], styles: Styles) -> Figure:
     """Shares of importance over the scales, coarse to fine: a line per row, with its intervals."""
-    figure, axis = _one_axis(height=4.2)
+    figure, axis = one_axis(styles)
     labels = [names[0], *names[:0:-1]]
-    for name, style in line_styles(list(table), dict.fromkeys(table, "exact")).items():
+    for name, style in styles.items():
         low_pass, *details = [interval for column, interval in table[name].items() if column.startswith("scale_")]
-        shares = [low_pass, *details[::-1]]
-        axis.plot(labels, [share.mean for share in shares], marker="o", ms=4, label=name, **style)
-        low, high = [share.low for share in shares], [share.high for share in shares]
+        values = [low_pass, *details[::-1]]
+        axis.plot(labels, [value.mean for value in values], **style)
+        low, high = [value.low for value in values], [value.high for value in values]
         axis.fill_between(labels, low, high, color=style["color"], alpha=0.15, lw=0)
     axis.tick_params(axis="x", rotation=30)
-    _finish(figure, axis, ("scale, coarse to fine", "share of importance"))
+    finish(figure, axis, ("scale, coarse to fine", "share of importance"))
     return figure
 
 
-def effort_plot(table: Table) -> Figure:
-    """J, the mean over lambda_k, against classifier passes: a line per start."""
-    figure, axis = _one_axis()
+def effort_lines(table: Table) -> dict[str, list[tuple[float, float]]]:
+    """Start -> its points: passes, and J, the mean over lambda_k."""
     lines: dict[str, list[tuple[float, float]]] = {}
     for name, row in table.items():
         objectives = [interval.mean for column, interval in row.items() if column.startswith(OBJECTIVE)]
         point = (row["passes"].mean, sum(objectives) / len(objectives))
         lines.setdefault(name.partition("@")[0], []).append(point)
-    for index, (name, points) in enumerate(lines.items()):
-        passes, objective = zip(*sorted(points), strict=True)
-        if name == EMPTY:
-            axis.axhline(objective[0], color=GREYS[0], ls=":", label=name)
-        else:
-            colour, line = COLOURS[index % len(COLOURS)], LINES[index // len(COLOURS) % len(LINES)]
-            axis.plot(passes, objective, label=name, color=colour, ls=line, marker="osv^DP<>"[index % 8], ms=4)
+    return lines
+
+
+def _line_shown(table: Table, line: str, shown: Mapping[str, Shown]) -> Shown:
+    """How a line of the effort plot is shown: as its rows, without their budgets."""
+    row = next(name for name in table if name.partition("@")[0] == line)
+    label, kind = shown.get(row, Shown(row))
+    return Shown(label.partition("@")[0], kind)
+
+
+def effort_plot(lines: Mapping[str, Sequence[tuple[float, float]]], empty: str, styles: Styles) -> Figure:
+    """J against classifier passes: a line per start; J of the empty mask, which is called `empty`, across."""
+    figure, axis = one_axis({**styles, **({EMPTY: {"label": empty}} if empty else {})})
+    for name, style in styles.items():
+        passes, objective = zip(*sorted(lines[name]), strict=True)
+        axis.plot(passes, objective, **style)
+    if empty:
+        axis.axhline(lines[EMPTY][0][1], color=REFERENCE, ls=":", lw=0.9, label=empty)
     axis.set(xscale="log", yscale="log")
-    _finish(figure, axis, ("classifier passes per image", "J = D + $\\lambda k$ R, mean"))
+    finish(figure, axis, ("classifier passes per image", "$J = D + \\lambda k\\, R$, mean"))
     return figure
 
 
@@ -166,41 +205,16 @@ def settings_plot(table: Table) -> Figure:
     panels: dict[str, list[str]] = {}
     for name in table:
         panels.setdefault(name.partition(" = ")[0], []).append(name)
-    rows = math.ceil(len(panels) / 2)
-    figure = Figure(figsize=(8, 2.6 * rows), dpi=150, layout="constrained")
-    axes = figure.subplots(rows, 2, sharex=True, sharey=True, squeeze=False)
+    figure = Figure(figsize=(2 * COLUMN, 2.2 * -(-len(panels) // 2)), dpi=RESOLUTION, layout="constrained")
+    axes = figure.subplots(-(-len(panels) // 2), 2, sharex=True, sharey=True, squeeze=False)
+    for axis in axes.flat[len(panels) :]:
+        axis.set_axis_off()
     for axis, (setting, names) in zip(axes.flat, panels.items(), strict=False):
         for index, name in enumerate(names):
-            _point(axis, table[name]["rate"], table[name]["l2"], color=COLOURS[index % len(COLOURS)],
-                   marker=MARKERS[index % 6], label=name.partition(" = ")[2])  # fmt: skip
-        axis.set(xscale="log", title=setting)
-        _label(axis, ("rate of the mask", DISTANCE))
-        axis.legend(fontsize=7, frameon=False)
+            draw_point(axis, table[name]["rate"], table[name]["l2"], color=COLOURS[index % len(COLOURS)],
+                   marker=MARKERS[index % len(MARKERS)], ls="none", ms=5, label=name.partition(" = ")[2])  # fmt: skip
+        axis.set_xscale("log")
+        axis.set_title(setting.replace("lambda_k", "$\\lambda k$"), fontsize=8, color=INK)
+        label_axis(axis, ("rate of the mask", DISTANCE))
+        axis.legend(fontsize=6.5, frameon=False)
     return figure
-
-
-def _one_axis(height: float = 4.6) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(8, height), dpi=150, layout="constrained")
-    return figure, figure.subplots()
-
-
-def _point(axis: Axes, x: Interval, y: Interval, **style: Any) -> None:
-    """A mark with its intervals, where there are any."""
-    across, up = (
-        None if math.isnan(value.low + value.high)
-        else [[max(0, value.mean - value.low)], [max(0, value.high - value.mean)]]
-        for value in (x, y)
-    )  # fmt: skip
-    axis.errorbar(x.mean, y.mean, yerr=up, xerr=across, ls="none", ms=5, lw=0.8, **style)
-
-
-def _label(axis: Axes, names: tuple[str, str]) -> None:
-    axis.set_xlabel(names[0], color=INK)
-    axis.set_ylabel(names[1], color=INK)
-    axis.grid(alpha=0.25)
-    axis.spines[["top", "right"]].set_visible(False)
-
-
-def _finish(figure: Figure, axis: Axes, names: tuple[str, str]) -> None:
-    _label(axis, names)
-    figure.legend(fontsize=7, frameon=False, loc="outside right upper")

@@ -1,16 +1,15 @@
 """The report of a comparison: ``report.md`` and ``report.html``, tables as CSV, and plots."""
 
-import csv
-import io
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from amortex.classifiers.classifier import Classifier
 from amortex.comparison import plots
 from amortex.comparison.config import ComparisonConfig
+from amortex.comparison.formats import as_csv, as_markdown
 from amortex.comparison.headings import FURTHER_HEADINGS, GAP_HEADING, HEADINGS, Heading
-from amortex.comparison.methods import Method
+from amortex.comparison.methods import Shown
 from amortex.comparison.page import as_page
 from amortex.comparison.stopwatch import Stopwatch
 from amortex.comparison.tables import Table
@@ -18,7 +17,7 @@ from amortex.core.modalities import Modality, modality_of
 from amortex.core.noise_streams import EVALUATION_SEED
 from amortex.core.scales import level_labels
 from amortex.core.version import __version__
-from amortex.explaining.figures import png
+from amortex.explaining.figures import pdf, png
 from amortex.io.files import write_atomically
 from amortex.io.sounds import sample_rate
 from amortex.metrics import Interval
@@ -62,13 +61,13 @@ class Context:
     Arguments:
         problem: what was explained.
         config: settings of the comparison.
-        methods: rows of the section ``methods``.
+        shown: row -> how the report shows it; by its name where it is not there.
         classifier: that was explained.
     """
 
     problem: Problem
     config: ComparisonConfig
-    methods: Sequence[Method]
+    shown: Mapping[str, Shown]
     classifier: Classifier
 
     @property
@@ -92,16 +91,20 @@ def write_report(folder: Path, results: ComparisonResults, context: Context, sto
     """Write the report, the tables and the plots into `folder`."""
     for section, table in results.tables.items():
         write_atomically(folder / f"{section}.csv", as_csv(table).encode())
-    figures = plots.all_plots(results.tables, {method.name: method.kind for method in context.methods}, context.scales)
+    figures = plots.all_plots(results.tables, context.shown, context.scales)
     for name, figure in figures.items():
         write_atomically(folder / f"{name}.png", png(figure))
+        write_atomically(folder / f"{name}.pdf", pdf(figure))
+    further = [name for name in figures if plots.is_further(name)]
     parts = [
         "# Comparison of explanations",
         protocol_text(results, context),
         *result_texts(results, context),
-        *(f"![{plots.CAPTIONS[name]}]({name}.png)\n\n*{plots.CAPTIONS[name]}*" for name in figures),
+        *(figure_text(name) for name in figures if name not in further),
         *(["## Gallery"] if results.gallery else []),
         *results.gallery,
+        *(["## Further rows of the plots"] if further else []),
+        *map(figure_text, further),
         time_text(stopwatch),
     ]
     text = "\n\n".join(parts) + "\n"
@@ -109,30 +112,39 @@ def write_report(folder: Path, results: ComparisonResults, context: Context, sto
     write_atomically(folder / "report.html", as_page(text).encode())
 
 
+def figure_text(name: str) -> str:
+    """A plot with its caption, and its file for print."""
+    caption = plots.caption(name)
+    return f"![{caption}]({name}.png)\n\n*{caption}* ([PDF]({name}.pdf))"
+
+
 def result_texts(results: ComparisonResults, context: Context) -> Iterator[str]:
     """What is missing, all tables, and when training has paid for itself."""
-    reasons = {name: reason for (_, name), reason in results.unavailable.items()}
+    labels = {name: shown.label for name, shown in context.shown.items()}
+    reasons = {labels.get(name, name): reason for (_, name), reason in results.unavailable.items()}
     if context.modality.dims != 2 and "native" in results.tables:
         reasons["hallucination"] = f"it counts the edges of pictures, and {context.noun}s have none"
     if reasons:
         yield "## Not available for this classifier"
-        yield "\n".join(f"- `{name}`: {reason}" for name, reason in reasons.items())
+        yield "\n".join(f"- {name}: {reason}" for name, reason in reasons.items())
     if results.failed:
         yield "## Left out"
         yield "\n".join(f"- `{name}`: {reason}" for name, reason in sorted(results.failed.items()))
     for section, table in results.tables.items():
         missing = {name for table_name, name in results.unavailable if table_name == section}
-        yield from table_texts("##", HEADINGS[section], table, missing)
+        yield from table_texts("##", HEADINGS[section], table, labels, missing)
         for heading in FURTHER_HEADINGS.get(section, ()):
-            yield from table_texts("###", heading, table, missing)
+            yield from table_texts("###", heading, table, labels, missing)
         if section == "effort" and results.gaps:
-            yield from table_texts("###", GAP_HEADING, results.gaps)
+            yield from table_texts("###", GAP_HEADING, results.gaps, labels)
     for name, images in results.break_evens.items():
         bounds = f"{images.low:,.0f} to {images.high:,.0f}"
         yield f"Training of {name} has paid for itself after {images.mean:,.0f} {context.noun}s ({bounds})."
 
 
-def table_texts(level: str, heading: Heading, table: Table, unavailable: Collection[str] = ()) -> Iterator[str]:
+def table_texts(
+    level: str, heading: Heading, table: Table, labels: Mapping[str, str], unavailable: Collection[str] = ()
+) -> Iterator[str]:
     """A heading of a level, ``##`` or ``###``, its text, and the table; no further table without a column."""
     columns = {column for row in table.values() for column in row}
     empty = bool(columns and heading.columns) and columns.isdisjoint(heading.columns)
@@ -142,7 +154,7 @@ def table_texts(level: str, heading: Heading, table: Table, unavailable: Collect
     if heading.text:
         yield heading.text
     if not empty:
-        yield as_markdown(table, heading.columns, unavailable)
+        yield as_markdown(table, heading.columns, unavailable, labels)
 
 
 def protocol_text(results: ComparisonResults, context: Context) -> str:
@@ -174,38 +186,3 @@ def time_text(stopwatch: Stopwatch) -> str:
     share = f", {counter.seconds / total:.0%} of it in classifier passes" if counter.seconds else ""
     text = f"{total:.0f} s on the first device{share} ({counter.total:,} passes; what came from the cache took none)."
     return "\n".join(["## Time", "", text, "", "| where | seconds | share |", "|---|---|---|", *rows])
-
-
-def as_markdown(table: Table, columns: Sequence[str] = (), unavailable: Collection[str] = ()) -> str:
-    """Rows with intervals in brackets; without `columns` all of them."""
-    available = [row for name, row in table.items() if name not in unavailable]
-    candidates = columns or list(dict.fromkeys(column for row in available for column in row))
-    shown = [column for column in candidates if any(column in row for row in available)]
-    lines = ["| method | " + " | ".join(shown) + " |", "|---|" + "---|" * len(shown)]
-    for name, row in table.items():
-        cells = ["not available" if name in unavailable else cell(row.get(column)) for column in shown]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def cell(interval: Interval | None) -> str:
-    """The text of a cell.
-
-    >>> cell(Interval(0.5, 0.4, 0.6, images=8)), cell(Interval(12000.0, 11000.0, 13000.0, images=8)), cell(None)
-    ('0.500 [0.400, 0.600]', '12,000', '-')
-    """
-    if interval is None or interval.mean != interval.mean:
-        return "-"
-    if interval.mean >= 100:
-        return f"{interval.mean:,.0f}"
-    return f"{interval.mean:.3f}" if interval.low != interval.low else str(interval)
-
-
-def as_csv(table: Table) -> str:
-    """One line per row and column, with every digit."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(("row", "column", "mean", "low", "high", "images"))
-    for name, row in table.items():
-        writer.writerows((name, column, *interval) for column, interval in row.items())
-    return buffer.getvalue()

@@ -52,7 +52,7 @@ def profile_study(method: Method, reference: Method) -> Study:
 
     columns = (*scales, "coarse", *(["coarse_difference"] if paired else []))
     settings = {"study": "robustness", **method.settings, "reference": reference.settings}
-    return Study("robustness", method.name, columns, evaluate, settings)
+    return Study("robustness", method.name, columns, evaluate, settings, shown=method.shown)
 
 
 def _profile(batch: ExplainedBatch, method: Method) -> Tensor:

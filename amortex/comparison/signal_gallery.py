@@ -79,7 +79,7 @@ def _write_method(
         links.append(f"[{Path(ending).stem.strip('_')}]({path}/{base}{ending})")
     panel = f"{path}/{base}{PANEL_ENDING}"
     write_atomically(folder / panel, panel_png(result, position))
-    return [f"**{method.name}** {' '.join(links)}", f"![{method.name}]({panel})"]
+    return [f"**{method.shown.label}** {' '.join(links)}", f"![{method.shown.label}]({panel})"]
 
 
 def as_result(batch: ExplainedBatch, method: Method, target: Tensor | None = None) -> ExplanationResult:
@@ -88,5 +88,5 @@ def as_result(batch: ExplainedBatch, method: Method, target: Tensor | None = Non
     with torch.no_grad():
         return ExplanationResult(
             **vars(timed.explanation), rate_distortion=method.explainer.rate_distortion,
-            settings={"method": method.name, **method.settings}, sources=(), seconds=float(timed.seconds[0]),
+            settings={"method": method.shown.label, **method.settings}, sources=(), seconds=float(timed.seconds[0]),
         )  # fmt: skip

@@ -92,7 +92,7 @@ def native_study(method: Method, suite: MetricSuite, lambda_k: float) -> Study:
 
     def evaluate(batch: ExplainedBatch) -> Tensor:
         timed = batch.explain(method)
-        with batch.stopwatch.section(f"measuring: {method.name}"):
+        with batch.stopwatch.section(f"measuring: {method.shown.label}"):
             columns = [metric.evaluate(timed.explanation).double() for metric in metrics]
             if scales:
                 columns.append(profile_of(timed.explanation))
@@ -100,7 +100,7 @@ def native_study(method: Method, suite: MetricSuite, lambda_k: float) -> Study:
 
     settings = {"study": "native", "protocol": vars(suite.protocol), "lambda_k": lambda_k, **method.settings}
     columns = (*columns_of(metrics), *scales, "seconds", "passes")
-    return Study("native", method.name, columns, evaluate, settings, medians_of(metrics))
+    return Study("native", method.name, columns, evaluate, settings, medians_of(metrics), shown=method.shown)
 
 
 def mapped_study(method: Method, suite: MetricSuite, lambda_k: float) -> Study:
@@ -109,13 +109,15 @@ def mapped_study(method: Method, suite: MetricSuite, lambda_k: float) -> Study:
 
     def evaluate(batch: ExplainedBatch) -> Tensor:
         explanation = batch.explain(method).explanation
-        with batch.stopwatch.section(f"measuring: {method.name}"):
+        with batch.stopwatch.section(f"measuring: {method.shown.label}"):
             explanation = in_coefficients(explanation, suite.rd)
             return torch.cat([metric.evaluate(explanation).double() for metric in metrics], 1)
 
     settings = {"study": "mapped", "protocol": vars(suite.protocol), "lambda_k": lambda_k, **method.settings}
     settings["measured_in"] = suite.rd.transform.settings()
-    return Study("mapped", method.name, columns_of(metrics), evaluate, settings, medians_of(metrics))
+    return Study(
+        "mapped", method.name, columns_of(metrics), evaluate, settings, medians_of(metrics), shown=method.shown
+    )
 
 
 def leakage_study(method: Method, protocol: Protocol) -> Study:
@@ -129,7 +131,7 @@ def leakage_study(method: Method, protocol: Protocol) -> Study:
         return metric.evaluate(predicted, alternative).double()
 
     settings = {"study": "leakage", "samples": protocol.samples, **method.settings, "other": for_target.settings}
-    return Study("leakage", method.name, metric.columns, evaluate, settings)
+    return Study("leakage", method.name, metric.columns, evaluate, settings, shown=method.shown)
 
 
 def sanity_study(method: Method) -> Study:
@@ -141,14 +143,14 @@ def sanity_study(method: Method) -> Study:
 
     def evaluate(batch: ExplainedBatch) -> Tensor:
         original = batch.explain(method).explanation
-        with batch.stopwatch.section(f"explaining by randomised classifiers: {method.name}"):
+        with batch.stopwatch.section(f"explaining by randomised classifiers: {method.shown.label}"):
             target, explanations = original.encoded.target, []
             for explainer in cascading_randomisation(method.explainer):
                 with batch.stopwatch.counter.watch(explainer.rate_distortion.classifier):
                     explanations.append(explainer.explain(batch.image, target))
             return metric.evaluate(original, explanations).double()
 
-    return Study("sanity", method.name, columns, evaluate, {"study": "sanity", **method.settings})
+    return Study("sanity", method.name, columns, evaluate, {"study": "sanity", **method.settings}, shown=method.shown)
 
 
 def scale_study(rd: RateDistortion, protocol: Protocol) -> Study:
@@ -185,4 +187,4 @@ def grid_studies(
                 return metric.evaluate(batch.explain(method).explanation).double()
 
             settings = {"study": "grid", "samples": protocol.samples, **method.settings}
-            yield Study("grid", method.name, metric.columns, evaluate, settings), method
+            yield Study("grid", method.name, metric.columns, evaluate, settings, shown=method.shown), method

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from amortex.comparison.explained_batch import ExplainedBatch
+from amortex.comparison.methods import Shown
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Study:
         settings: everything, beside the image, that determines the values.
         medians: columns of which tables have the median instead of the mean.
         batch_of: a batch of images -> the batch that is measured: the same, or mixtures of it.
+        shown: how reports show the row; by default its name.
     """
 
     section: str
@@ -59,6 +61,7 @@ class Study:
     settings: dict[str, Any]
     medians: tuple[str, ...] = ()
     batch_of: Callable[[ExplainedBatch], ExplainedBatch] = lambda batch: batch
+    shown: Shown | None = None
 
     def measure(self, batch: ExplainedBatch) -> Measurements:
         """Values of a batch: from the cache, or measured and kept."""

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from amortex.core.catalog import check_name, load
+from amortex.explainers.presets import preset_of
 
 if TYPE_CHECKING:
     from amortex.explainers.base import Explainer
@@ -24,6 +25,7 @@ class MethodEntry(NamedTuple):
         arguments: of its constructor, unless given otherwise.
         kind: how tables and plots present it.
         obfuscation: what its explanations are measured with by default.
+        label: what people read: plots, tables and galleries show it. Without one, they show the name.
     """
 
     path: str
@@ -32,55 +34,87 @@ class MethodEntry(NamedTuple):
     arguments: Mapping[str, Any] = MappingProxyType({})
     kind: Literal["exact", "classical", "trivial"] = "exact"
     obfuscation: str = "gaussian"
+    label: str = ""
 
 
 RDE_OPTIONS = ("preset", "lambda_k", "steps", "samples", "lr", "init", "spatial_penalty")
 SPATIAL_PENALTY = 2.0  # of ShearletX and WaveletX by default
 WAM_OPTIONS = ("rate", "samples")
-ATTRIBUTIONS = ("saliency", "smoothgrad", "integrated_gradients", "guided_backprop", "lrp", "gradcam", "gradcam_pp",
-                "guided_gradcam", "lime")  # fmt: skip
+ATTRIBUTIONS = {
+    "saliency": "Saliency",
+    "smoothgrad": "SmoothGrad",
+    "integrated_gradients": "Integrated Gradients",
+    "guided_backprop": "Guided Backprop",
+    "lrp": "LRP",
+    "gradcam": "Grad-CAM",
+    "gradcam_pp": "Grad-CAM++",
+    "guided_gradcam": "Guided Grad-CAM",
+    "lime": "LIME",
+}  # and their labels
 
 
-def _ordering(name: str, transform: str) -> MethodEntry:
-    return MethodEntry("amortex.explainers.baselines:Ordering", transform, ("rate",), {"name": name}, "trivial")
+def _rde(transform: str, label: str, **arguments: Any) -> MethodEntry:
+    return MethodEntry("amortex.explainers.rde:RDE", transform, RDE_OPTIONS, arguments, label=label)
 
 
-def _with_spatial_penalty(transform: str) -> MethodEntry:
-    return MethodEntry("amortex.explainers.rde:RDE", transform, RDE_OPTIONS, {"spatial_penalty": SPATIAL_PENALTY})
+def _wam(variant: str, label: str) -> MethodEntry:
+    return MethodEntry("amortex.explainers.wam:WAM", "wavelet", WAM_OPTIONS, {"variant": variant}, label=label)
+
+
+def _ordering(name: str, transform: str, label: str) -> MethodEntry:
+    path = "amortex.explainers.baselines:Ordering"
+    return MethodEntry(path, transform, ("rate",), {"name": name}, "trivial", label=label)
 
 
 METHODS: dict[str, MethodEntry] = {
-    "cartoonx": MethodEntry("amortex.explainers.rde:RDE", "wavelet", RDE_OPTIONS),
-    "pixel_rde": MethodEntry("amortex.explainers.rde:RDE", "pixel", RDE_OPTIONS),
-    "fourier_rde": MethodEntry("amortex.explainers.rde:RDE", "fourier", RDE_OPTIONS),
-    "polar_rde": MethodEntry("amortex.explainers.rde:RDE", "polar", RDE_OPTIONS),
-    "shearletx": _with_spatial_penalty("shearlet"),
-    "waveletx": _with_spatial_penalty("wavelet"),
-    "wam": MethodEntry("amortex.explainers.wam:WAM", "wavelet", WAM_OPTIONS, {"variant": "saliency"}),
-    "wam_sg": MethodEntry("amortex.explainers.wam:WAM", "wavelet", WAM_OPTIONS, {"variant": "smoothgrad"}),
-    "wam_ig": MethodEntry("amortex.explainers.wam:WAM", "wavelet", WAM_OPTIONS, {"variant": "integrated"}),
+    "cartoonx": _rde("wavelet", "CartoonX"),
+    "pixel_rde": _rde("pixel", "Pixel RDE"),
+    "fourier_rde": _rde("fourier", "Fourier RDE"),
+    "polar_rde": _rde("polar", "Polar RDE"),
+    "shearletx": _rde("shearlet", "ShearletX", spatial_penalty=SPATIAL_PENALTY),
+    "waveletx": _rde("wavelet", "WaveletX", spatial_penalty=SPATIAL_PENALTY),
+    "wam": _wam("saliency", "WAM"),
+    "wam_sg": _wam("smoothgrad", "WAM-SG"),
+    "wam_ig": _wam("integrated", "WAM-IG"),
     # minimal images set the rest to zero, and are measured as they are made
     "minimal": MethodEntry(
-        "amortex.explainers.minimal_image:MinimalImage", "wavelet", ("steps", "lr", "alpha"), obfuscation="zero"
+        "amortex.explainers.minimal_image:MinimalImage",
+        "wavelet",
+        ("steps", "lr", "alpha"),
+        obfuscation="zero",
+        label="Minimal image",
     ),
-    "minimal_static": MethodEntry("amortex.explainers.minimal_image:StaticMinimalImage", "wavelet", obfuscation="zero"),
+    "minimal_static": MethodEntry(
+        "amortex.explainers.minimal_image:StaticMinimalImage",
+        "wavelet",
+        obfuscation="zero",
+        label="Minimal image (static)",
+    ),
     **{
-        name: MethodEntry("amortex.explainers.baselines:Baseline", "pixel", ("rate",), {"name": name}, "classical")
-        for name in ATTRIBUTIONS
+        name: MethodEntry(
+            "amortex.explainers.baselines:Baseline", "pixel", ("rate",), {"name": name}, "classical", label=label
+        )
+        for name, label in ATTRIBUTIONS.items()
     },
-    "random_pixels": _ordering("random", "pixel"),
-    "random_wavelets": _ordering("random", "wavelet"),
-    "magnitude": _ordering("magnitude", "wavelet"),
-    "sensitivity": _ordering("sensitivity", "wavelet"),
+    "random_pixels": _ordering("random", "pixel", "Random pixels"),
+    "random_wavelets": _ordering("random", "wavelet", "Random"),
+    "magnitude": _ordering("magnitude", "wavelet", "Magnitude"),
+    "sensitivity": _ordering("sensitivity", "wavelet", "Sensitivity"),
 }
 
 
 def build_explainer(method: str, rate_distortion: "RateDistortion", **arguments: Any) -> "Explainer":
-    """The explainer of a method's name; `rate_distortion` must be over the method's transform.
+    """The explainer of a method's name and of its options; `rate_distortion` must be over the method's transform.
 
     Raises:
         InputError: an unknown name, or arguments that the explainer refuses.
     """
     entry = METHODS[check_name("method", method, METHODS)]
+    if "preset" in entry.options:  # steps, samples and lr are changes of the preset
+        preset = arguments.get("preset", "fast")
+        if isinstance(preset, str):
+            preset = preset_of(preset, len(rate_distortion.classifier.input_size) - 1)
+        changes = {name: arguments.pop(name, None) for name in ("steps", "samples", "lr")}
+        arguments["preset"] = preset.but(**changes)
     explainer: Explainer = load(entry.path)(rate_distortion, **{**entry.arguments, **arguments})
     return explainer

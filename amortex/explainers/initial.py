@@ -7,7 +7,7 @@ from torch import Tensor
 
 from amortex.core.errors import InputError
 from amortex.core.masks import ranks
-from amortex.core.noise_streams import NoiseStreams
+from amortex.core.noise_streams import NoiseStreams, uniform
 from amortex.explainers.presets import Initial
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
@@ -17,7 +17,8 @@ from amortex.rate_distortion.scores import class_gradient
 def initial_mask(init: Initial | Tensor, rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams) -> Tensor:
     """Masks ``(B, k)`` to start from: one of the named starts, or given masks.
 
-    ``ones`` is CartoonX's own; ``startgrad`` the rank transform of the gradient's magnitude in the coefficient
+    ``ones`` is CartoonX's own; ``zeros`` and ``random``, uniform in [0, 1), are other starts that are compared with it
+    (configs/compare/initial.yaml); ``startgrad`` is the rank transform of the gradient's magnitude in the coefficient
     domain (StartGrad, ICLR 2025); ``sensitivity`` the rank transform of `sensitivity`.
 
     Raises:
@@ -36,6 +37,10 @@ def _initial_mask(init: Initial | Tensor, rd: RateDistortion, encoded: EncodedBa
         return init.detach().to(encoded.image)
     if init == "ones":
         return encoded.image.new_ones(shape)
+    if init == "zeros":
+        return encoded.image.new_zeros(shape)
+    if init == "random":
+        return streams.fill(uniform, slice(None), 1, shape[1:], encoded.image.dtype)[:, 0].clone()
     if init == "startgrad":
         gradient = class_gradient(rd, encoded.image, encoded.target)
         return ranks(rd.transform.pullback(gradient, encoded.coefficients).flat.abs().sum(1), encoded.live)

@@ -5,7 +5,7 @@ from typing import Literal
 
 from amortex.core.catalog import check_name
 
-Initial = Literal["ones", "startgrad", "sensitivity"]
+Initial = Literal["ones", "zeros", "random", "startgrad", "sensitivity"]
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class RDE(Explainer):
         rate_distortion: classifier, transform, obfuscation and distortion.
         lambda_k: sparsity weight ``lambda * k``, as papers and code quote it; by default the preset's.
         preset: one of `PRESETS`, or a `Preset`.
-        init: ``ones``, ``startgrad``, ``sensitivity``, or masks ``(B, k)``.
+        init: ``ones``, ``zeros``, ``random``, ``startgrad``, ``sensitivity``, or masks ``(B, k)``.
         spatial_penalty: weight lambda_2 of the mean absolute value of the explanation's pixels.
         seed: of the run.
 

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import matplotlib
 import numpy as np
 import torch
 from matplotlib.axes import Axes
@@ -13,7 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 INK, ACCENT, RULE = "#222222", "#0072B2", "#ffffff"  # blue of Okabe and Ito's colour-blind safe palette
-COLOURS = (ACCENT, "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # of the same palette
+# of the same palette, its yellow, which is too light for lines on white, replaced by a grey
+COLOURS = (ACCENT, "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8c8c8c")
 TITLE_LINE = 0.185  # inches
 GREY: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1}
 HEAT: dict[str, Any] = {"cmap": "magma", "vmin": 0, "vmax": 1}
@@ -38,6 +40,14 @@ def png(figure: Figure) -> bytes:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def pdf(figure: Figure) -> bytes:
+    """The figure as a PDF file, for print: its text stays text, and the same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"pdf.fonttype": 42}):
+        figure.savefig(buffer, format="pdf", metadata={"CreationDate": None})
     return buffer.getvalue()
 
 

@@ -38,7 +38,7 @@ def folder(tmp_path, monkeypatch):
 def test_a_report_and_a_rerun_from_the_cache(folder, capsys):
     assert compare() == 0
     report = (folder / "report/report.md").read_text()
-    assert "guided backprop" in report  # TinyNet has no ReLU: said, not dropped
+    assert "Guided Backprop: " in report  # TinyNet has no ReLU: said, not dropped
     assert "not available" in report
     for name in ("rate_distortion", "noise_out", "operating_points", "pareto", "mapped", "scales", "gallery/0"):
         assert (folder / "report" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
@@ -51,8 +51,8 @@ def test_a_report_and_a_rerun_from_the_cache(folder, capsys):
     assert len([row for row in rows if row["row"] == "cartoonx" and row["table"] == "native"]) == 3
     first = {file.name: file.read_bytes() for file in (folder / "report").glob("*.csv")}
     assert compare("--model.gallery", "0") == 0
-    assert "explaining: cartoonx" in report
-    assert "explaining: cartoonx" not in (folder / "report/report.md").read_text()
+    assert "explaining: CartoonX" in report
+    assert "explaining: CartoonX" not in (folder / "report/report.md").read_text()
     assert first == {file.name: file.read_bytes() for file in (folder / "report").glob("*.csv")}
 
 

@@ -48,9 +48,9 @@ def test_sounds_have_the_tables_of_images_and_files_to_listen_to(folder):
     assert not [column for _, column in native if column == "hallucination"]
     assert ("saliency", "insertion") in table(report, "mapped")
     text = (report / "report.md").read_text()
-    assert "- `lime`: LIME explains images alone" in text
-    assert "- `gradcam`: " in text
-    assert "- `hallucination`: it counts the edges of pictures, and sounds have none" in text
+    assert "- LIME: LIME explains images alone" in text
+    assert "- Grad-CAM: " in text
+    assert "- hallucination: it counts the edges of pictures, and sounds have none" in text
     assert "3 sounds, classifier" in text
     assert "4000-8000 Hz" in text
     for path in links(text):
@@ -118,7 +118,7 @@ def test_overlap_of_a_single_class_says_what_is_missing(folder):
     only = ("--model.sections", "[overlap,noise]", "--model.mixture_methods", "[wam_sg]")
     assert compare_signals(tones, [1, 400], *only) == 0
     text = (folder / "report/report.md").read_text()
-    assert "- `wam_sg`: overlap needs signals of at least two classes" in text
+    assert "- WAM-SG: overlap needs signals of at least two classes" in text
     rows = [json.loads(line) for line in (folder / "report/images.jsonl").read_text().splitlines()]
     assert {row["table"] for row in rows} == {"noise"}
 

@@ -103,7 +103,7 @@ def test_sensitivity_predicts_the_damage_of_a_single_entry_where_the_classifier_
         assert predicted[entry].item() == pytest.approx(damage, rel=0.05)
 
 
-@pytest.mark.parametrize("init", ["startgrad", "sensitivity"])
+@pytest.mark.parametrize("init", ["random", "startgrad", "sensitivity"])
 def test_start_does_not_depend_on_the_batch(init, smooth_classifier, images64):
     together = start(init, Wavelet("db2", 2), smooth_classifier, images64)
     for index in range(4):
@@ -123,7 +123,7 @@ def test_given_mask_is_where_the_optimisation_starts(tiny_classifier, images):
 
 
 @pytest.mark.parametrize(("given", "message"), [
-    ("zeros", "unknown start"),
+    ("nonsense", "unknown start"),
     (torch.ones(1024), "shape"),
     (torch.ones(3, 1023), "shape"),
     (torch.full((3, 1024), 1.001), "leaves"),
@@ -134,3 +134,12 @@ def test_unknown_and_misfitting_starts_are_refused(given, message, tiny_classifi
     preset = Preset("tiny", steps=1, samples=1, lr=1e-3, schedule="constant")
     with pytest.raises(InputError, match=message):
         RDE(RateDistortion(tiny_classifier, Pixel()), preset=preset, init=given).explain(images)
+
+
+def test_plain_starts_are_all_zero_or_uniform_and_belong_to_the_seed(smooth_classifier, images64):
+    assert start("zeros", Pixel(), smooth_classifier, images64).count_nonzero() == 0
+    random = start("random", Pixel(), smooth_classifier, images64)
+    assert random.mean().item() == pytest.approx(0.5, abs=0.02)
+    assert random.var().item() == pytest.approx(1 / 12, abs=0.01)
+    assert not torch.equal(random[0], random[1])
+    assert torch.equal(random, start("random", Pixel(), smooth_classifier, images64))
