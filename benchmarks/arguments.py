@@ -71,6 +71,14 @@ def batches(parser: Parser) -> None:
     parser.add_argument("--steps", type=int, default=200, help="of CartoonX")
 
 
+def independent(parser: Parser) -> None:
+    photographs(parser, images=64)
+    parser.add_argument("--method", choices=("cartoonx", "amortized"), default="cartoonx", help="whose masks")
+    parser.add_argument("--lambda-k", type=float, default=5.0, help="sparsity weight")
+    parser.add_argument("--samples", type=int, default=256, help="noise draws per mask, a multiple of 16")
+    parser.add_argument("--out", type=Path, required=True, help="folder that keeps the masks; a run goes on there")
+
+
 def teachers(parser: Parser) -> None:
     parser.add_argument("--size", type=int, default=256, help="side of the images in pixels")
     repeats(parser, 7)
@@ -148,6 +156,6 @@ def kills(parser: Parser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
 
 
-QUALITY: tuple[Callable[[Parser], None], ...] = (convergence, amortized, monotone, peers, batches)
+QUALITY: tuple[Callable[[Parser], None], ...] = (convergence, amortized, monotone, peers, batches, independent)
 SPEED: tuple[Callable[[Parser], None], ...] = (teachers, cost, signals, page, loading, scaling, startup, busy, against)
 ARGUMENTS = {function.__name__: function for function in (*QUALITY, *SPEED, page_crowd, kills)}

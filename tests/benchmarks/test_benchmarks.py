@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from amortex.rate_distortion.problem import Problem
-from benchmarks import convergence, quickstart, signals
+from benchmarks import convergence, independent, quickstart, signals
 from benchmarks.__main__ import description, main
 from benchmarks.arguments import ARGUMENTS
 from benchmarks.processes import busy_loops, run, seconds, threads, under
@@ -183,3 +183,18 @@ def test_without_ptwt_transforms_are_not_measured(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ptwt", None)
     assert main(["signals", "--parts", "transforms"]) == 2
     assert "pip install ptwt" in capsys.readouterr().err
+
+
+def test_distortions_measured_in_other_ways(tmp_path, capsys, monkeypatch):
+    folder = photographs(tmp_path / "in", "a.png")
+    mask = torch.rand(1, 2**14, generator=torch.Generator().manual_seed(0)).square()
+    monkeypatch.setattr(independent, "explained", lambda explainer, encoded, file: mask[:, : encoded.layout.k])
+    assert (
+        main(["independent", str(folder), "--images", "1", "--size", "64", "--samples", "32", "--out", str(tmp_path)])
+        == 0
+    )
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if " | " in line][1:]
+    ratios = {row[0].removeprefix("| "): float(row[2].split()[0]) for row in rows}
+    assert ratios["timm's network, not folded"] == pytest.approx(1, abs=1e-3)  # the same draws
+    assert ratios["PyWavelets and timm's network, float64"] == pytest.approx(1, abs=1e-3)
+    assert ratios["draws of numpy"] == ratios["all of these"] != 1
