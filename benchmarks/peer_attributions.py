@@ -24,6 +24,8 @@ SMOOTHGRAD_SAMPLES, SMOOTHGRAD_SPREAD = 25, 0.15  # the spread as a share of the
 WINDOWS, SHIFT = 7, 2  # an occluding window's side is a 7th of the image's, and it moves by half of itself
 SEGMENTS, SURROGATE_SAMPLES = 50, 500  # superpixels; samples of LIME and Kernel SHAP
 RISE_MASKS, RISE_CELLS, RISE_KEPT = 4000, 7, 0.5  # of the paper (Petsiuk et al. 2018)
+PROTOCOL = (BATCH_SIZE, SMOOTHGRAD_SAMPLES, SMOOTHGRAD_SPREAD, WINDOWS, SHIFT, SEGMENTS, SURROGATE_SAMPLES, RISE_MASKS,
+            RISE_CELLS, RISE_KEPT)  # fmt: skip
 
 
 class Normalised(nn.Module):

@@ -19,6 +19,7 @@ from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
 from benchmarks.peer_attributions import (
     BATCH_SIZE,
+    PROTOCOL,
     SURROGATE_SAMPLES,
     Case,
     by_captum,
@@ -106,7 +107,7 @@ class PackageAttribution(Explainer):
         return ranking(encoded, attribution.abs().sum(1).flatten(1), 0.05, signed, on_step)
 
     def settings(self) -> dict[str, str | int | float]:
-        return {**super().settings(), "name": self.name, "version": self.version}
+        return {**super().settings(), "name": self.name, "version": self.version, "protocol": repr(PROTOCOL)}
 
 
 # positive evidence is how users of perturbation methods read signs; gradients are read in both ways

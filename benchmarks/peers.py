@@ -86,6 +86,8 @@ def main(options: argparse.Namespace) -> None:
         for method in methods
     }
     table = measured(images, studies, ResultCache(options.out and options.out / "cache"))
+    if not table:
+        raise InputError("no method is left: each has failed, see the notices")
     families = {method.name: method.kind for method in methods}
     best = {name: best_reading(table, studies[name]) for name in studies if studies[name][0].name in table}
     shown = {row: table[row] for row in best.values()}
@@ -165,8 +167,8 @@ def verdicts(
         ours = table[best[own]]
         others = {name: table[best[name]] for name in best if name in PEERS}
         ratios = (
-            f"{name} {row['seconds'].mean / ours['seconds'].mean:.3g} times as long, distance times "
-            f"{row[MEAN_DISTANCE].mean / ours[MEAN_DISTANCE].mean:.2f}"
+            f"{name} takes {row['seconds'].mean / ours['seconds'].mean:.3g} times as long, at "
+            f"{row[MEAN_DISTANCE].mean / ours[MEAN_DISTANCE].mean:.2f} times the mean distance"
             for name, row in others.items()
             if families[name] == "perturbation"
         )

@@ -10,13 +10,17 @@ from amortex.comparison.tables import Table
 from amortex.explaining.figures import INK
 
 AT_RATE, MEAN_DISTANCE = "l2@", "l2_log_area"
+FAMILY_COLOURS = {"trivial": "#c4c4c4", "gradient": "#999999", "activation map": "#666666", "perturbation": INK}
+MARKERS = "osv^DPX*<>+xhpdH1234"  # more than there are other packages' methods
 
 
 def plot(table: Table, kinds: Mapping[str, str]) -> Figure:
-    """A line per row over the rates, and a mark where its seconds and its mean distance are."""
+    """A line per row over the rates, and a mark at its seconds and mean distance; greys are families, light to dark."""
     figure = Figure(figsize=(11, 5), dpi=150, layout="constrained")
     curves, cost = figure.subplots(1, 2, sharey=True)
-    for row, style in line_styles(list(table), kinds).items():
+    for index, (row, style) in enumerate(line_styles(list(table), kinds).items()):
+        if kinds[row] in FAMILY_COLOURS:
+            style |= {"color": FAMILY_COLOURS[kinds[row]], "marker": MARKERS[index % len(MARKERS)]}
         rates = {100 * float(c.removeprefix(AT_RATE)): v.mean for c, v in table[row].items() if c.startswith(AT_RATE)}
         curves.plot(list(rates), list(rates.values()), label=row, **{"marker": "o", "ms": 3.5, **style})
         seconds, distance = table[row]["seconds"], table[row][MEAN_DISTANCE]
