@@ -26,8 +26,8 @@ from tqdm import tqdm
 
 from amortex.comparison.cache import ResultCache
 from amortex.comparison.explained_batch import ExplainedBatch, TimedExplanation
+from amortex.comparison.formats import as_csv, as_markdown
 from amortex.comparison.methods import Method
-from amortex.comparison.report import as_csv, as_markdown
 from amortex.comparison.stopwatch import Stopwatch
 from amortex.comparison.study import Study
 from amortex.comparison.tables import Table
