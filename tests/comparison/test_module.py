@@ -56,6 +56,19 @@ def test_a_report_and_a_rerun_from_the_cache(folder, capsys):
     assert first == {file.name: file.read_bytes() for file in (folder / "report").glob("*.csv")}
 
 
+def test_methods_are_compared_with_a_reference_image_by_image(folder):
+    names = "[random_wavelets, magnitude]"
+    conciseness = ("--model.metrics", "[conciseness]", "--model.sections", "[methods]")
+    assert compare("--model.methods", names, "--model.reference", "random_wavelets", *conciseness) == 0
+    report = (folder / "report/report.md").read_text()
+    assert "Differences to the reference" in report
+    native, differences = (table(folder / "report", name) for name in ("native", "differences"))
+    for column in ("cp_pixels", "cp_coefficients", "cp_entropy", "hallucination"):
+        means = [float(native[row, column]["mean"]) for row in ("magnitude", "random_wavelets")]
+        assert float(differences["magnitude", column]["mean"]) == pytest.approx(means[0] - means[1], abs=1e-5)
+    assert {row for row, _ in differences} == {"magnitude"}
+
+
 def test_images_that_are_left_out_are_listed_and_in_no_mean(folder):
     light = ("--model.methods", "[random_wavelets]", "--model.sections", "[methods]", "--model.gallery", "0",
              "--model.cache", "null", "--model.problem.classifier", "helpers.networks.NanOnWhite")  # fmt: skip
@@ -120,6 +133,7 @@ def test_unknown_names_are_refused(folder, capsys):
         (("--model.preset", "nonsense"), "unknown preset 'nonsense'"),
         (("--model.effort_budgets", "[0]"), "effort_budgets at least 1"),
         (("--model.samples", "1"), "samples, insertion_steps, subsets of at least 2"),
+        (("--model.reference", "nonsense"), "'nonsense' is no row of the section methods: use one of cartoonx"),
         (("--trainer.precision", "bf16-true"), "trainer.precision is one of"),
     ],
 )

@@ -22,6 +22,7 @@ from amortex.metrics import (
 )
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms.pixel import Pixel
+from amortex.transforms.shearlet import Shearlet
 from amortex.transforms.wavelet import Wavelet
 from helpers.classifiers import build_classifier
 
@@ -33,8 +34,10 @@ def explanation_of(rd, images, seed=0, signed=False):
     return Explanation(encoded, mask, values.abs(), values if signed else None)
 
 
+@pytest.mark.parametrize("redundant", [False, True])
 @pytest.mark.parametrize("kind", METRICS, ids=lambda kind: kind.__name__)
-def test_metric_contract(kind, rd, images):
+def test_metric_contract(kind, redundant, rd, tiny_classifier, images):
+    rd = RateDistortion(tiny_classifier, Shearlet(2)) if redundant else rd
     metric = kind(rd, **({"samples": 2} if "samples" in kind.__init__.__annotations__ else {}))
     explanation = explanation_of(rd, images)
     values = metric.evaluate(explanation)
@@ -132,7 +135,9 @@ def test_rank_correlation_within_levels_matches_scipy():
         assert correlation.item() == pytest.approx(stats.spearmanr(a[0, on].numpy(), b[0, on].numpy()).statistic)
 
 
-def test_conciseness_of_the_whole_image_is_one_and_it_hallucinates_nothing(rd, images):
+@pytest.mark.parametrize("redundant", [False, True])
+def test_conciseness_of_the_whole_image_is_one_and_it_hallucinates_nothing(redundant, rd, tiny_classifier, images):
+    rd = RateDistortion(tiny_classifier, Shearlet(2)) if redundant else rd
     explanation = explanation_of(rd, images)
     whole = Explanation(explanation.encoded, torch.ones_like(explanation.mask), explanation.relevance)
     for values in functional.conciseness_preciseness(rd, whole).values():
