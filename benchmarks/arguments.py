@@ -156,6 +156,18 @@ def kills(parser: Parser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
 
 
+def gpu(parser: Parser) -> None:
+    parser.add_argument("--out", type=Path, required=True, help="folder of the table and of the checkpoint")
+    parser.add_argument("--train", help="folder or tar file of photographs; without it nothing is trained")
+    parser.add_argument("--device", default="cuda", help="of torch")
+    parser.add_argument("--minutes", type=float, default=12.0, help="that all of it may take")
+    parser.add_argument("--size", type=int, default=224, help="side of the images in pixels")
+    parser.add_argument("--batch", type=int, default=256, help="images at once")
+    parser.add_argument("--quick", action="store_true", help="2 images of 64 px, few steps: shows that it runs")
+    repeats(parser, 5, "each figure this often")
+
+
 QUALITY: tuple[Callable[[Parser], None], ...] = (convergence, amortized, monotone, peers, batches, independent)
-SPEED: tuple[Callable[[Parser], None], ...] = (teachers, cost, signals, page, loading, scaling, startup, busy, against)
+SPEED: tuple[Callable[[Parser], None], ...] = (teachers, cost, signals, page, loading, scaling, startup, busy, against,
+                                                gpu)  # fmt: skip
 ARGUMENTS = {function.__name__: function for function in (*QUALITY, *SPEED, page_crowd, kills)}

@@ -11,7 +11,8 @@ from amortex.explainers import METHODS
 from amortex.explainers.presets import PRESETS
 
 METRICS = ("distortion", "insertion", "mu_fidelity", "masked_in", "conciseness")
-SECTIONS = ("methods", "leakage", "sanity", "scales", "robustness", "effort", "grid", "noise", "overlap")
+SECTIONS = ("methods", "leakage", "sanity", "scales", "robustness", "effort", "grid", "noise", "overlap",
+            "mistakes")  # fmt: skip
 # fields of a `Problem` in which classifiers may differ
 CLASSIFIER_FIELDS = ("classifier", "weights", "num_classes", "class_names", "model_args", "mean", "std", "activation")
 VARIANT_OF = "method"  # the key of a variant that names its method
@@ -63,6 +64,9 @@ class ComparisonConfig:
         lambda_k: sparsity weights of RDE methods and trained explainers; a row for each.
         effort_lambda_k: sparsity weights of the section ``effort``.
         effort_budgets: classifier passes per image of the section ``effort``.
+        mistake_methods: methods of the section ``mistakes``, which explains misclassified signals of folders that are
+            named after classes: the predicted class beside the true one.
+        mistakes: how many misclassified signals are explained, on each device.
         preset: how RDE methods optimise.
         samples: noise draws per mask.
         insertion_steps: intervals of insertion and deletion.
@@ -97,6 +101,8 @@ class ComparisonConfig:
     lambda_k: tuple[float, ...] = (5.0,)
     effort_lambda_k: tuple[float, ...] = (1.0, 2.5, 5.0, 10.0)
     effort_budgets: tuple[int, ...] = (4, 16, 34, 64, 124, 256)
+    mistake_methods: tuple[str, ...] = ("cartoonx",)
+    mistakes: int = 8
     preset: str = "converged"
     samples: int = 64
     insertion_steps: int = 64
@@ -126,6 +132,7 @@ class ComparisonConfig:
             self.sanity_methods,
             self.robustness_methods,
             self.mixture_methods,
+            self.mistake_methods,
         )
         for method in (name for names in listed for name in names):
             check_name("method", method, METHODS)

@@ -1,5 +1,6 @@
 """The methods that are compared."""
 
+import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -43,6 +44,11 @@ class Method:
     @property
     def shown(self) -> Shown:
         return Shown(self.label or self.name, self.kind)
+
+    @property
+    def file_name(self) -> str:
+        """Its name in those of files."""
+        return re.sub(r"[^\w.=-]+", "_", self.name)
 
     @property
     def transform(self) -> Transform:

@@ -11,10 +11,12 @@ from torch import Tensor, nn
 
 from amortex.amortized.checkpoints import load_predictor
 from amortex.classifiers.classifier import Classifier
+from amortex.classifiers.folder_labels import FolderLabels
 from amortex.comparison.cache import ResultCache
 from amortex.comparison.config import ComparisonConfig
 from amortex.comparison.explained_batch import ExplainedBatch
 from amortex.comparison.gallery import write_grids
+from amortex.comparison.mistakes import Mistakes
 from amortex.comparison.mixtures import Partners
 from amortex.comparison.plan import Plan
 from amortex.comparison.report import ComparisonResults, Context, write_report
@@ -66,6 +68,7 @@ class Comparison(lightning.LightningModule):
         self.failed: dict[str, str] = {}  # name of an image -> why it is left out
         self.gallery: dict[str, str] = {}  # what the report shows of images
         self.partners: Partners | None = None
+        self.mistakes: Mistakes | None = None  # of the section of that name
 
     @property
     def data_config(self) -> dict[str, Any]:
@@ -73,10 +76,15 @@ class Comparison(lightning.LightningModule):
         return self.classifier.signal_config
 
     def on_test_start(self) -> None:
+        dataset = cast(Any, self.trainer.test_dataloaders).dataset
+        if "mistakes" in self.config.sections:
+            labels, source = FolderLabels(self.classifier), dataset.signals.source
+            labels.check(source.name(index) for index in range(len(source)))
+            methods, most = self.plan.mistake_methods, self.config.mistakes
+            self.mistakes = Mistakes(self.folder, labels, methods, most, self.config.samples, self.unavailable)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._image_rows(self.global_rank).write_text("")
-        loader: Any = self.trainer.test_dataloaders
-        self.partners = Partners(loader.dataset, self.classifier)
+        self.partners = Partners(dataset, self.classifier)
 
     def _image_rows(self, rank: int) -> Path:
         """The file of what a process measured of each image."""
@@ -94,6 +102,10 @@ class Comparison(lightning.LightningModule):
                 self.tables.update(measurements, bootstrap_seeds(signal))
                 self._write_rows(names, measurements)
                 self._write_gallery(explained, names, indices, measurements)
+                if self.mistakes is not None:
+                    with torch.no_grad():
+                        predicted = self.classifier(explained.image).argmax(1)
+                    self.mistakes.collect(explained, predicted, names, indices)
 
     @torch.no_grad()
     def _usable(self, batch: dict[str, Any]) -> tuple[Tensor, list[str], list[int]]:
@@ -155,6 +167,7 @@ class Comparison(lightning.LightningModule):
         unreadable = getattr(cast(Any, self.trainer).datamodule, "left_out", {})
         left_out = {**{name: f"not a readable image ({why})" for name, why in unreadable.items()}, **self.failed}
         unavailable, failed, galleries = map(gather, (self.unavailable, left_out, self.gallery))
+        mistakes = gather(self.mistakes.findings) if self.mistakes is not None else []
         if not self.trainer.is_global_zero:
             return
         reasons = {key: reason for part in unavailable for key, reason in part.items()}
@@ -163,7 +176,7 @@ class Comparison(lightning.LightningModule):
             table[name] = dict.fromkeys(table.get(name, {}), Interval(torch.nan, torch.nan, torch.nan, 0))
         results = ComparisonResults(
             tables, gaps, break_evens, reasons, {name: why for part in failed for name, why in part.items()},
-            [text for _, text in sorted(entry for part in galleries for entry in part.items())],
+            [text for _, text in sorted(entry for part in galleries for entry in part.items())], mistakes,
         )  # fmt: skip
         context = Context(self.problem, self.config, self.plan.shown, self.classifier)
         write_report(self.folder, results, context, self.stopwatch)

@@ -56,6 +56,7 @@ class Plan:
         methods: rows of the section ``methods``.
         grid_methods: rows of the section ``grid``.
         mixture_methods: rows of the sections ``noise`` and ``overlap``, by section.
+        mistake_methods: those of the section ``mistakes``.
         studies: the rows of all sections.
         unavailable: section and row -> why there is no such method for this classifier and its signals.
         shown: row -> how reports show it.
@@ -77,7 +78,9 @@ class Plan:
         self.methods: list[Method] = []
         self.grid_methods: list[Method] = []
         self.mixture_methods: dict[str, list[Method]] = {}
+        self.mistake_methods: list[Method] = []
         self.studies = list(self._studies())
+        self.shown |= {method.name: method.shown for method in self.mistake_methods}
         self.shown |= {study.name: study.shown for study in self.studies if study.shown is not None}
 
     def _studies(self) -> Iterator[Study]:
@@ -119,6 +122,8 @@ class Plan:
             for study, method in grid_studies(self._grid_method, GRID, protocol):
                 self.grid_methods.append(method)
                 yield study
+        if "mistakes" in sections:
+            self.mistake_methods = self._section_methods("mistakes", config.mistake_methods)
         for section in MIXTURES:
             if section in sections:
                 self.mixture_methods[section] = self._section_methods(section, config.mixture_methods)

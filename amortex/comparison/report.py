@@ -1,6 +1,6 @@
 """The report of a comparison: ``report.md`` and ``report.html``, tables as CSV, and plots."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from amortex.comparison.config import ComparisonConfig
 from amortex.comparison.formats import as_csv, as_markdown
 from amortex.comparison.headings import FURTHER_HEADINGS, GAP_HEADING, HEADINGS, Heading
 from amortex.comparison.methods import Shown
+from amortex.comparison.mistakes import Findings, mistake_texts, mistakes_csv
 from amortex.comparison.page import as_page
 from amortex.comparison.stopwatch import Stopwatch
 from amortex.comparison.tables import Table
@@ -38,6 +39,7 @@ class ComparisonResults:
         unavailable: section and method -> why it cannot explain this classifier.
         failed: name of an image that was left out -> why.
         gallery: paragraphs about single images.
+        mistakes: what each process found of misclassified ones; none without the section.
     """
 
     tables: dict[str, Table]
@@ -46,12 +48,14 @@ class ComparisonResults:
     unavailable: dict[tuple[str, str], str]
     failed: dict[str, str]
     gallery: list[str]
+    mistakes: Sequence[Findings] = ()
 
     @property
     def images(self) -> int:
         """How many images were compared."""
         rows = (row for table in self.tables.values() for row in table.values())
-        return max((interval.images for row in rows for interval in row.values()), default=0)
+        measured = max((interval.images for row in rows for interval in row.values()), default=0)
+        return max(measured, sum(part.labelled for part in self.mistakes))
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,8 @@ def write_report(folder: Path, results: ComparisonResults, context: Context, sto
     """Write the report, the tables and the plots into `folder`."""
     for section, table in results.tables.items():
         write_atomically(folder / f"{section}.csv", as_csv(table).encode())
+    if results.mistakes:
+        write_atomically(folder / "mistakes.csv", mistakes_csv(results.mistakes))
     figures = plots.all_plots(results.tables, context.shown, context.scales)
     for name, figure in figures.items():
         write_atomically(folder / f"{name}.png", png(figure))
@@ -101,6 +107,7 @@ def write_report(folder: Path, results: ComparisonResults, context: Context, sto
         protocol_text(results, context),
         *result_texts(results, context),
         *(figure_text(name) for name in figures if name not in further),
+        *(mistake_texts(results.mistakes, labels_of(context), context.noun) if results.mistakes else []),
         *(["## Gallery"] if results.gallery else []),
         *results.gallery,
         *(["## Further rows of the plots"] if further else []),
@@ -112,6 +119,11 @@ def write_report(folder: Path, results: ComparisonResults, context: Context, sto
     write_atomically(folder / "report.html", as_page(text).encode())
 
 
+def labels_of(context: Context) -> dict[str, str]:
+    """Row -> what people read."""
+    return {name: shown.label for name, shown in context.shown.items()}
+
+
 def figure_text(name: str) -> str:
     """A plot with its caption, and its file for print."""
     caption = plots.caption(name)
@@ -120,7 +132,7 @@ def figure_text(name: str) -> str:
 
 def result_texts(results: ComparisonResults, context: Context) -> Iterator[str]:
     """What is missing, all tables, and when training has paid for itself."""
-    labels = {name: shown.label for name, shown in context.shown.items()}
+    labels = labels_of(context)
     reasons = {labels.get(name, name): reason for (_, name), reason in results.unavailable.items()}
     if context.modality.dims != 2 and "native" in results.tables:
         reasons["hallucination"] = f"it counts the edges of pictures, and {context.noun}s have none"

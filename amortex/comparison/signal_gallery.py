@@ -1,6 +1,5 @@
 """Explanations of sounds and volumes: for each method what `explain.py` writes, and the mixtures to listen to."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -72,7 +71,7 @@ def _write_method(
 ) -> list[str]:
     """Write the files of one method; paragraphs of the report."""
     result = as_result(batch, method, target)
-    base = re.sub(r"[^\w.=-]+", "_", method.name)
+    base = method.file_name
     links = []
     for ending, content in view_of(result).files(result, position).items():
         write_atomically(folder / path / f"{base}{ending}", content)

@@ -198,3 +198,19 @@ def test_distortions_measured_in_other_ways(tmp_path, capsys, monkeypatch):
     assert ratios["timm's network, not folded"] == pytest.approx(1, abs=1e-3)  # the same draws
     assert ratios["PyWavelets and timm's network, float64"] == pytest.approx(1, abs=1e-3)
     assert ratios["draws of numpy"] == ratios["all of these"] != 1
+
+
+def test_the_gpu_benchmark_measures_everything_and_agrees_with_itself_on_the_cpu(tmp_path, capsys):
+    options = ("--device", "cpu", "--quick", "--repeats", "1", "--out", str(tmp_path))
+    assert main(["gpu", *options]) == 0
+    figures = json.loads((tmp_path / "gpu.json").read_text())
+    assert figures["largest difference of D from the CPU's"] == pytest.approx(0, abs=1e-5)
+    assert all(value > 0 for name, value in figures.items() if "images/s" in name or "share" in name)
+    assert "| amortized, 64 passes (images/s) |" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a card")
+def test_without_a_card_the_gpu_benchmark_says_so(tmp_path, capsys):
+    assert main(["gpu", "--out", str(tmp_path / "out")]) == 2
+    assert "no CUDA device" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -144,3 +144,10 @@ class ToyMel(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:
         return self.from_log_mel(self.log_mel(waveform))
+
+
+class Brightest(nn.Module):
+    """The class of the brightest channel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 4 * x.mean((2, 3))
