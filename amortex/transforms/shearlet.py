@@ -45,7 +45,7 @@ class Shearlet(Transform):
         Transforms, 2006. Explanations in shearlets: Kolek et al., CVPR 2023.
 
     >>> Shearlet(4)(torch.rand(2, 3, 64, 64)).bands[1].shape
-    torch.Size([2, 3, 8, 64, 16])
+    torch.Size([2, 3, 8, 72, 16])
     """
 
     def __init__(self, levels: int = 4) -> None:
