@@ -8,7 +8,8 @@ explainer and of CartoonX; how much of a training step's kernels is the classifi
 distortions of the same masks under the same draws lie from those of the CPU, which must be below the tolerance: the
 exit status is 1 if they are not. `--minutes` bounds all of it. What is left of them trains configs/base.yaml with
 configs/experiment/release.yaml on `--train` (a folder, or a tar file of `train.py pack`) in bf16-mixed, until `--steps`
-are done; the same command goes on from the checkpoint in `--out`. Without a card the command says so, and ends with status 2.
+are done; the same command goes on from the checkpoint in `--out`. Without a card the command says so, and ends with
+status 2.
 """
 
 import argparse
@@ -190,7 +191,8 @@ def train(options: argparse.Namespace, size: int, batch: int, seconds_left: floa
         "data.train": options.train, "data.batch_size": batch, "data.workers": 0 if options.quick else 8,
         "data.val_images": 2 if options.quick else 64, "model.problem.input_size": size, "trainer.devices": 1,
         "trainer.accelerator": "gpu" if on_gpu else "cpu", "trainer.precision": "bf16-mixed" if on_gpu else "32-true",
-        "trainer.max_steps": 1 if options.quick else options.steps, "trainer.val_check_interval": 1 if options.quick else 200,
+        "trainer.max_steps": 1 if options.quick else options.steps,
+        "trainer.val_check_interval": 1 if options.quick else 200,
         "trainer.max_time": "{:02}:{:02}:{:02}:{:02}".format(0, 0, *divmod(int(seconds_left), 60)),
         "trainer.default_root_dir": options.out, "trainer.logger": "false", "trainer.callbacks": json.dumps([last]),
     }  # fmt: skip
