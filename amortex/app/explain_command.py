@@ -6,7 +6,8 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+
+from tqdm import tqdm
 
 from amortex.app.building import device, explainer_from
 from amortex.app.checks import check_files
@@ -17,8 +18,9 @@ from amortex.core.process import prepare
 from amortex.explaining.batch import Request, explain_files
 from amortex.explaining.folder import ResultsFolder
 from amortex.explaining.rendering import summary_line
+from amortex.explaining.rows import Row
 from amortex.io.finding import Source
-from amortex.rate_distortion.caveats import FULL_RATE
+from amortex.rate_distortion.caveats import FULL_RATE, IMPROBABLE
 
 MOST_LINES = 20  # inputs that are reported one by one
 
@@ -32,8 +34,26 @@ def explain_inputs(options: argparse.Namespace) -> int:
     results = ResultsFolder(options.out, request.settings(), options.overwrite)
     print_plan(options, request, len(sources))
     with results.removed_if_empty():
-        rows = explain_files(request, results.remaining(sources), results, options.quiet)
-    return print_outcome(options, request, rows, len(sources))
+        print_row = None if options.quiet else RowPrinter(len(sources))
+        rows = explain_files(request, results.remaining(sources), results, options.quiet, print_row)
+    return print_outcome(options, request, rows, len(sources), printed=True)
+
+
+class RowPrinter:
+    """Prints rows as they come: the first ones, and then one of every tenth of all.
+
+    Arguments:
+        total: how many rows there are going to be.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.every, self.number = max(1, total // 10), 0
+
+    def __call__(self, row: Row) -> None:
+        self.number += 1
+        if not row["error"] and (self.number <= MOST_LINES or self.number % self.every == 0):
+            with tqdm.external_write_mode():  # above the bar
+                print(summary_line(row["file"], row), flush=True)
 
 
 def find_sources(options: argparse.Namespace) -> list[Source]:
@@ -71,16 +91,18 @@ def print_plan(options: argparse.Namespace, request: Request, count: int) -> Non
         print(f"explaining {count} {noun} by {options.method} at {longest}{size}: {options.out}", flush=True)
 
 
-def print_outcome(options: argparse.Namespace, request: Request, rows: list[dict[str, Any]], total: int) -> int:
-    """Print the rows, and what to try where masks are not what one hopes for; the exit status."""
-    status = print_rows(rows, total, options.out, options.quiet)
+def print_outcome(
+    options: argparse.Namespace, request: Request, rows: list[Row], total: int, printed: bool = False
+) -> int:
+    """Print the rows unless that was done, and what to try where masks are not what one hopes for; the exit status."""
+    status = print_rows(rows, total, options.out, options.quiet, printed)
     if not options.quiet:
         for hint in hints(options, request, [row for row in rows if not row["error"]]):
             print(hint)
     return status
 
 
-def hints(options: argparse.Namespace, request: Request, rows: list[dict[str, Any]]) -> Iterator[str]:
+def hints(options: argparse.Namespace, request: Request, rows: list[Row]) -> Iterator[str]:
     """What to try where masks lose their class, or do not hold the bound that was asked for; and what is doubtful.
 
     Arguments:
@@ -95,25 +117,33 @@ def hints(options: argparse.Namespace, request: Request, rows: list[dict[str, An
     short = sum(row["retention_low"] < (options.min_retention or 0) for row in rows)
     if short:  # the search has shown it, but on other draws
         yield f"{short} {of_all} certificates do not show that retention: compare the intervals"
-    lost = sum(not row["retained"] for row in rows)
+    lost_rows = [row for row in rows if not row["retained"]]
+    # a mask cannot keep a class that the whole input does not show
+    absent = sum(request.target is not None and row["probability"] < IMPROBABLE for row in lost_rows)
+    if absent and not bounded:
+        yield f"{absent} {of_all} inputs do not show that class to the classifier: no mask can, either"
+    lost = len(lost_rows) - absent
     if lost and not bounded:
         verb = "keep their" if request.target is None else "reach that"
-        # a mask cannot keep a class that the whole image does not show
         ways = ["--min-retention 0.95"] * (request.target is None)
         ways += ["a higher --rate"] * ("rate" in has) + ["a lower --lambda-k"] * ("lambda_k" in has)
         if options.method == AMORTIZED and request.target is not None:  # about which it has learned little
             ways.append("--method cartoonx")
         yield f"{lost} {of_all} masks do not {verb} class" + f": try {' or '.join(ways)}" * bool(ways)
+    alone = sum(row["kept_class"] != row["class_name"] for row in rows if row["retained"])
+    if options.modality == "audio" and alone and options.obfuscation != "zero":  # one listens to what is kept
+        way = "; --obfuscation zero explains what is heard alone" * ("preset" in has)
+        yield f"{alone} {of_all} sounds are of another class if what is kept is heard alone: masks hold in noise{way}"
     doubtful = sum(bool(row["caveats"]) for row in rows)
     if doubtful and len(rows) > MOST_LINES:
         yield f"{doubtful} {of_all} certificates are doubtful: the column caveats of {options.out}/summary.csv says why"
 
 
-def print_rows(rows: list[dict[str, Any]], total: int, out: Path, quiet: bool) -> int:
-    """Print what was explained, and what could not be; the exit status."""
+def print_rows(rows: list[Row], total: int, out: Path, quiet: bool, printed: bool = False) -> int:
+    """Print what was explained, unless that was done, and what could not be; the exit status."""
     failed = [row for row in rows if row["error"]]
     if not quiet:
-        for row in rows[:MOST_LINES]:
+        for row in [] if printed else rows[:MOST_LINES]:
             if not row["error"]:
                 print(summary_line(row["file"], row))
         before = total - len(rows)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from amortex.classifiers.classifier import Classifier
 from amortex.classifiers.outputs import compute_dtype
 from amortex.core.errors import InputError
+from amortex.io.sounds import sample_rate
 
 HEADROOM = 0.1  # of the range between silence and the loudest probe, where a network does not know its range
 
@@ -29,6 +30,9 @@ class FrontEnd(nn.Module):
     The scale belongs to the network, not to the sound: 1 is the network's `log_mel_range`, or for a network without
     such an attribute a tenth above what full-scale noise and tones reach. Louder cells are clipped to it.
 
+    Attributes:
+        frame_seconds: from one frame to the next, by the network's `log_mel_hop` in samples; None without that.
+
     Raises:
         InputError: when called, values outside of [-1, 1].
     """
@@ -38,6 +42,8 @@ class FrontEnd(nn.Module):
         self.classifier = classifier
         known: tuple[float, float] | None = getattr(classifier.model, "log_mel_range", None)
         self.low, self.high = self._measured() if known is None else known
+        hop: int | None = getattr(classifier.model, "log_mel_hop", None)
+        self.frame_seconds = None if hop is None else hop / sample_rate(classifier.data_config)
 
     @torch.no_grad()
     def forward(self, waveform: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ from amortex.comparison.stopwatch import Stopwatch
 from amortex.comparison.study import Measurements
 from amortex.comparison.tables import ComparisonTables
 from amortex.core.errors import InputError
+from amortex.core.modalities import modality_of
 from amortex.core.process import ends_at_once
 from amortex.metrics import Interval, bootstrap_seeds
 from amortex.rate_distortion.problem import Problem
@@ -34,6 +35,7 @@ DEFAULT_PROBLEM = Problem(internal_batch_size=64)  # a constant, since the comma
 MEASURED_ALIKE = ("wavelet", "levels", "padding", "obfuscation", "distortion", "internal_batch_size")
 
 NOT_FINITE = "the classifier's output is not finite"
+SILENT = "nothing but digital silence"
 
 
 class Comparison(lightning.LightningModule):
@@ -115,7 +117,10 @@ class Comparison(lightning.LightningModule):
         logits = self.classifier(self.classifier.front_end(batch["image"]))
         finite = logits.isfinite().all(1).tolist()
         self.failed |= {name: NOT_FINITE for name, usable in zip(names, finite, strict=True) if not usable}
-        indices = [index for index, usable in enumerate(finite) if usable]
+        if batch["image"].ndim == 3:  # a black picture is one, silence is no sound
+            heard = batch["image"].flatten(1).any(1).tolist()
+            self.failed |= {name: SILENT for name, sounds in zip(names, heard, strict=True) if not sounds}
+        indices = [index for index, name in enumerate(names) if name not in self.failed]
         return batch["image"][indices], [names[index] for index in indices], [numbers[index] for index in indices]
 
     def _measure(self, batch: ExplainedBatch) -> dict[tuple[str, str], Measurements]:
@@ -165,7 +170,8 @@ class Comparison(lightning.LightningModule):
     def on_test_epoch_end(self) -> None:
         tables, gaps, break_evens = self.tables.compute(), self.tables.gaps(), self.tables.break_evens()
         unreadable = getattr(cast(Any, self.trainer).datamodule, "left_out", {})
-        left_out = {**{name: f"not a readable image ({why})" for name, why in unreadable.items()}, **self.failed}
+        noun = modality_of(len(self.data_config["input_size"]) - 1).noun
+        left_out = {**{name: f"not a readable {noun} ({why})" for name, why in unreadable.items()}, **self.failed}
         unavailable, failed, galleries = map(gather, (self.unavailable, left_out, self.gallery))
         mistakes = gather(self.mistakes.findings) if self.mistakes is not None else []
         if not self.trainer.is_global_zero:

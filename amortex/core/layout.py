@@ -82,6 +82,10 @@ class Coefficients(NamedTuple):
         """All coefficients as ``(B, C, k)``."""
         return self.layout.join(self.bands)
 
+    def masked(self, mask: Tensor) -> "Coefficients":
+        """``s h``, what masks s ``(B, k)`` keep, and zero for the rest; of one signal, B masks make B of them."""
+        return self.map(torch.mul, self.layout.split(mask[:, None]))
+
     def map(self, function: Callable[..., Tensor], *operands: Sequence[Tensor]) -> "Coefficients":
         """Apply `function` band by band; its further arguments are the bands of `operands`, as `Layout.split` gives."""
         return Coefficients(tuple(function(*bands) for bands in zip(self.bands, *operands, strict=True)), self.layout)

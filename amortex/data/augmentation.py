@@ -50,10 +50,22 @@ class RandomCrop:
         return left, upper, left + crop_width, upper + crop_height
 
 
+def repeated(sound: Tensor, length: int) -> Tensor:
+    """A sound ``(C, n)`` again and again, so that `length` samples follow wherever in the first n one begins.
+
+    Where all sounds must have one length, short ones are repeated, since silence would be another class.
+    """
+    return sound if sound.shape[1] >= length else sound.tile((1, 2 + length // sound.shape[1]))
+
+
+def without_silent_end(sound: Tensor) -> Tensor:
+    """A sound ``(C, n)`` but for the digital silence at its end, which is no part of it."""
+    heard = sound.any(0).nonzero()
+    return sound[:, : int(heard[-1]) + 1] if len(heard) else sound
+
+
 class RandomClip:
     """Sound ``(C, n)`` -> float32 ``(C, T)``: a random part; a shorter sound is repeated. Quieter by up to 12 dB.
-
-    Digital silence at the end is no part of the sound: classifiers would answer "silence".
 
     Arguments:
         length: T, in samples.
@@ -63,13 +75,11 @@ class RandomClip:
         self.length = length
 
     def __call__(self, sound: Tensor, random: np.random.Generator) -> Tensor:
-        heard = sound.any(0).nonzero()
-        sound = sound[:, : int(heard[-1]) + 1] if len(heard) else sound
+        sound = without_silent_end(sound)
         spare = sound.shape[1] - self.length
         place = int(random.integers(0, (spare if spare >= 0 else sound.shape[1]) + 1))
         gain = 10 ** (random.uniform(*GAINS) / 20)
-        repeated = sound.tile((1, 2 + self.length // sound.shape[1])) if spare < 0 else sound
-        return repeated[:, place : place + self.length] * gain
+        return repeated(sound, self.length)[:, place : place + self.length] * gain
 
 
 class RandomShift:

@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from amortex.core.modalities import Modality, modality_of
-from amortex.data.augmentation import RandomClip, RandomCrop, RandomShift
+from amortex.data.augmentation import RandomClip, RandomCrop, RandomShift, repeated, without_silent_end
 from amortex.data.sources import decode
 from amortex.io.images import Preprocess
 from amortex.io.sounds import SoundReader
@@ -55,10 +55,11 @@ class PreparedSounds:
 
     Arguments:
         data_config: ``input_size`` ``(C, T)``, ``sample_rate``, and ``lengths``, see `SoundReader`.
+        own_lengths: prepare sounds of the lengths that `SoundReader` gives them; else short ones are repeated to T.
     """
 
-    def __init__(self, data_config: dict[str, Any]) -> None:
-        self.modality = modality_of(1)
+    def __init__(self, data_config: dict[str, Any], own_lengths: bool = False) -> None:
+        self.modality, self.own_lengths = modality_of(1), own_lengths
         self.reader, self.augment = SoundReader(data_config), RandomClip(data_config["input_size"][1])
 
     def read(self, file: Any) -> Tensor:
@@ -67,7 +68,9 @@ class PreparedSounds:
         return samples.expand(self.reader.channels, -1).contiguous()
 
     def prepare(self, signal: Tensor) -> Tensor:
-        return self.reader(signal.numpy())
+        if not self.own_lengths:
+            signal = repeated(without_silent_end(signal), self.reader.length)
+        return self.reader(signal[:, : self.reader.length].numpy())
 
 
 class PreparedVolumes:
@@ -91,15 +94,13 @@ class PreparedVolumes:
         return self.reader(signal.numpy())
 
 
-PREPARATIONS: dict[int, type[PreparedImages] | type[PreparedSounds] | type[PreparedVolumes]] = {
-    1: PreparedSounds, 2: PreparedImages, 3: PreparedVolumes,
-}  # fmt: skip
-
-
 def preparation_for(data_config: dict[str, Any], own_lengths: bool = False) -> Preparation:
     """The preparation for a classifier, whose ``input_size`` ``(C, *size)`` tells the kind of signals.
 
-    With `own_lengths` sounds are as long as they are explained where the classifier takes any; else all are alike.
+    With `own_lengths` sounds are as long as they are explained where the classifier takes any; else all have one
+    length, to which short ones are repeated.
     """
-    config = data_config if own_lengths else {**data_config, "lengths": None}
-    return PREPARATIONS[len(data_config["input_size"]) - 1](config)
+    dims = len(data_config["input_size"]) - 1
+    if dims == 1:
+        return PreparedSounds(data_config if own_lengths else {**data_config, "lengths": None}, own_lengths)
+    return PreparedImages(data_config) if dims == 2 else PreparedVolumes(data_config)

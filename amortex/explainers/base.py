@@ -108,11 +108,9 @@ class Explainer(nn.Module, ABC):
 
 def picture(rate_distortion: RateDistortion, explanation: Explanation) -> Tensor:
     """The explanation without colour, ``clamp(T^-1(s * T(grey(x))))``, ``(B, 1, *size)`` (CartoonX, section 3)."""
-    coefficients = explanation.encoded.coefficients
     with torch.no_grad():
-        masks = coefficients.layout.split(explanation.mask[:, None])
         grey = rate_distortion.transform(explanation.encoded.image.mean(1, keepdim=True))
-        return rate_distortion.picture(grey.map(torch.mul, masks))
+        return rate_distortion.picture(grey.masked(explanation.mask))
 
 
 def ranking(

@@ -1,7 +1,7 @@
 """Explaining many files: in batches, with results written as they come; one bad file never stops a run."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,11 +71,18 @@ class SignalBatch:
     failures: list[tuple[Source, str]]
 
 
-def explain_files(request: Request, sources: Sequence[Source], writer: Writer, quiet: bool = False) -> list[Row]:
+def explain_files(
+    request: Request,
+    sources: Sequence[Source],
+    writer: Writer,
+    quiet: bool = False,
+    on_row: Callable[[Row], None] | None = None,
+) -> list[Row]:
     """Explain files, and write pictures, masks and rows of the summary; the new rows.
 
-    A file that cannot be read gets a row with its `error`.
+    A file that cannot be read gets a row with its `error`. `on_row` is called with each row when it is written.
     """
+    on_row = on_row or (lambda row: None)
     rows: list[Row] = []
     data_config = request.explainer.rate_distortion.classifier.signal_config
     reader, noun = reader_of(data_config), modality_of(len(data_config["input_size"]) - 1).noun
@@ -85,9 +92,12 @@ def explain_files(request: Request, sources: Sequence[Source], writer: Writer, q
         for batch in _batches(reader, request.batch_size, sources):
             for source, reason in batch.failures:
                 rows.append(writer.add_failure(source, reason))
+                on_row(rows[-1])
                 bar.update(1)
             if batch.sources:
-                rows += _explain_batch(request, batch, writer, bar)
+                for row in _explain_batch(request, batch, writer, bar):
+                    rows.append(row)
+                    on_row(row)
     if not quiet:
         reader.give_notices()
     return rows
@@ -110,8 +120,8 @@ def _batches(reader: Reader, size: int, sources: Sequence[Source]) -> Iterator[S
     yield batch
 
 
-def _explain_batch(request: Request, batch: SignalBatch, writer: Writer, bar: tqdm) -> list[Row]:
-    """Explain and write one batch. Where memory runs out, it is done again in smaller chunks, once."""
+def _explain_batch(request: Request, batch: SignalBatch, writer: Writer, bar: tqdm) -> Iterator[Row]:
+    """Explain and write one batch, row by row. Where memory runs out, it is done again in smaller chunks, once."""
     rd, position = request.explainer.rate_distortion, bar.n
     result = None
     try:
@@ -123,7 +133,8 @@ def _explain_batch(request: Request, batch: SignalBatch, writer: Writer, bar: tq
     if result is None:  # outside the handler, whose error holds on to the memory
         bar.n = position
         result = _certified(request, batch, writer.settings, bar)
-    return [write_input(result, index, source, writer, request.panels) for index, source in enumerate(batch.sources)]
+    for index, source in enumerate(batch.sources):
+        yield write_input(result, index, source, writer, request.panels)
 
 
 def _certified(request: Request, batch: SignalBatch, settings: dict[str, Any], bar: tqdm) -> ExplanationResult:

@@ -93,6 +93,20 @@ def turn(axis: Axes) -> None:
         axis.set(xlim=(-0.5, width - 0.5), ylim=(-0.5, height - 0.5), aspect="auto")
 
 
+def label_seconds(axis: Axes, frame_seconds: float) -> None:
+    """Have the frames of a picture that was turned labelled in seconds, of which each takes `frame_seconds`."""
+    from matplotlib.ticker import MaxNLocator
+
+    end = axis.get_xlim()[1] + 0.5
+    seconds = [tick for tick in MaxNLocator(5).tick_values(0, end * frame_seconds) if tick <= end * frame_seconds]
+    axis.set_xticks([tick / frame_seconds - 0.5 for tick in seconds], [f"{tick:.3g}" for tick in seconds])
+    axis.set_axis_on()  # but for its frame, and the other direction
+    axis.spines[:].set_visible(False)
+    axis.set_yticks([])
+    axis.tick_params(length=2, labelsize=7.5, colors=INK, pad=1)
+    axis.set_xlabel("seconds", fontsize=8.5, color=INK, labelpad=0)
+
+
 def draw_scales(axis: Axes, title: str, profile: Tensor, labels: Sequence[str], across: bool = False) -> None:
     """Bars from coarse to fine: the share of each scale, low-pass first, then level 1 (finest) to the coarsest.
 

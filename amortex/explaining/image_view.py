@@ -25,7 +25,7 @@ class ImageView:
         return panel(
             encoded.image[index].cpu(), result.picture[index].cpu(), result.mask[index].cpu(),
             result.importance[index].cpu(), encoded.layout, title_lines(result.row(index), list(result.extra)),
-            _is_spectrogram(result),
+            _is_spectrogram(result), getattr(result.rate_distortion.classifier.front_end, "frame_seconds", None),
         )  # fmt: skip
 
     def files(self, result: ExplanationResult, index: int) -> dict[str, bytes]:

@@ -30,7 +30,7 @@ class NotebookResult(ExplanationResult):
 
         Arguments:
             folder: made unless it is there.
-            samples: of the certificate, see `certificate`.
+            samples: of the certificate; by default those of the largest one that was measured, see `certificate`.
             overwrite: remove the results that the folder holds.
 
         Raises:

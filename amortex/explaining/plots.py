@@ -23,6 +23,7 @@ from amortex.explaining.figures import (
     draw_picture,
     draw_scales,
     is_ranked,
+    label_seconds,
     turn,
     write_title,
 )  # fmt: skip
@@ -85,6 +86,7 @@ def panel(
     layout: Layout,
     title: Sequence[str],
     spectrogram: bool = False,
+    frame_seconds: float | None = None,
 ) -> Figure:
     """Image, explanation, mask and importance per scale, side by side.
 
@@ -95,6 +97,7 @@ def panel(
         layout: of the mask.
         title: lines above the panel; the first is set in bold.
         spectrogram: whether the image is one, ``(1, frames, bands)``: time is drawn to the right, frequency upwards.
+        frame_seconds: from one frame of a spectrogram to the next, if it is known.
     """
     height = 3.48 + TITLE_LINE * len(title)  # in inches
     figure = Figure(figsize=(12, height), dpi=150)
@@ -110,6 +113,8 @@ def panel(
     if spectrogram:
         for axis in axes[:3]:
             turn(axis)
+        for axis in axes[:2] if frame_seconds else ():
+            label_seconds(axis, frame_seconds or 1.0)
     levels = int(layout.level.max())
     if levels:
         profile = scale_profile(relevance[None], layout.level.cpu(), levels)[0]

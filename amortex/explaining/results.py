@@ -51,10 +51,21 @@ class ExplanationResult(Explanation):
     @cached_property
     def kept(self) -> Tensor:
         """What the masks keep of the inputs, ``T^-1(s h)``, ``(B, C, *size)``, in no range: the rest is dropped."""
-        coefficients = self.encoded.coefficients
         with torch.no_grad():
-            masked = coefficients.map(torch.mul, coefficients.layout.split(self.mask[:, None]))
-            return self.rate_distortion.transform.inverse(masked)
+            return self.rate_distortion.transform.inverse(self.encoded.coefficients.masked(self.mask))
+
+    @cached_property
+    def alone(self) -> Tensor:
+        """Probabilities ``(B, M)`` of what is kept alone: with zero for the rest, and no noise."""
+        rd, chunks = self.rate_distortion, self.rate_distortion.chunks(len(self))
+        with torch.no_grad():
+            signal = rd.picture(self.encoded.coefficients.masked(self.mask))
+            return torch.cat([rd.phi(signal[chunk]) for chunk in chunks])
+
+    @property
+    def samples(self) -> int:
+        """Noise draws of the certificate with the most; before any, those of `settings`."""
+        return max(self._certificates, default=int(self.settings["certificate_samples"]))
 
     def certificate(self, samples: int | None = None, pause: Pause = idle) -> Certificate:
         """Rate, distortion and retention with 95 % intervals, whether the class is retained; measured once.
@@ -102,11 +113,22 @@ class ExplanationResult(Explanation):
             "predicted": bool(encoded.predicted[index]),
             "rate": self.encoded.rate(self.mask)[index].item(),
             **certified,
+            **self._alone(index),
             **{name: values[index].item() for name, values in self.extra.items()},
         }
         if certified:
             row["caveats"] = "; ".join(filter(None, (row["caveats"], self._unconverged(row))))
         return row
+
+    def _alone(self, index: int) -> Row:
+        """What is kept of an input to the classifier, if it is all that is there."""
+        if not self._certificates:
+            return {}
+        probabilities = self.alone[index]
+        return {
+            "kept_class": self.rate_distortion.classifier.class_name(int(probabilities.argmax())),
+            "kept_probability": probabilities[self.encoded.target[index]].item(),
+        }
 
     def _unconverged(self, row: Row) -> str:
         """What tells that an optimised mask is not: its rate alone costs more than the empty mask can."""

@@ -17,7 +17,12 @@ class SoundView:
     def draw(self, result: ExplanationResult, index: int) -> "Figure":
         from amortex.explaining.sound_plots import sound_panel
 
-        return sound_panel(result, index, _rate(result), title_lines(result.row(index), list(result.extra)))
+        row = result.row(index)
+        lines = title_lines(row, list(result.extra))
+        if "kept_class" in row:
+            heard = f"what is kept alone is {row['kept_class']}; {row['class_name']} {row['kept_probability']:.1%}"
+            lines.append(heard)
+        return sound_panel(result, index, _rate(result), lines)
 
     def files(self, result: ExplanationResult, index: int) -> dict[str, bytes]:
         """The kept and the dropped part: their samples add up to those of the sound, so they may leave [-1, 1]."""

@@ -79,7 +79,7 @@ class SoundReader:
         The samples ``(C', n)`` are in [-1, 1], of as many channels as the classifier takes, or of one.
 
         Raises:
-            InputError: it is missing, unreadable, empty, no sound, or holds values that are not finite.
+            InputError: it is missing, unreadable, empty, no sound, or holds values that are not finite, or zeros alone.
         """
         name, opened = ("bytes", io.BytesIO(file)) if isinstance(file, bytes) else (str(file), os.fspath(file))
         with readable(name, "sound", opened):
@@ -97,6 +97,9 @@ class SoundReader:
             raise InputError(f"{name} holds no sound: it has no samples")
         if not np.isfinite(samples).all():
             raise InputError(f"{name} holds values that are not finite: it is no sound")
+        if not samples.any():
+            where = "holds" if samples.shape[1] >= frames else f"begins with {samples.shape[1] / rate:.3g} s of"
+            raise InputError(f"{name} {where} digital silence: all samples are zero, and there is nothing to explain")
         self.read_files = True
         self.clipped += bool(np.abs(samples).max() > 1)
         return self._resampled(samples.clip(-1, 1), rate), frames / rate

@@ -25,6 +25,5 @@ def class_gradient(rd: RateDistortion, image: Tensor, target: Tensor, of_log_pro
 
 def reduced_logits(rd: RateDistortion, encoded: EncodedBatch, mask: Tensor) -> Tensor:
     """Logits on ``T^-1(z * m)`` for masks ``(N, k)``; N is the number of images, or anything for a single image."""
-    masks = encoded.layout.split(mask[:, None])
-    logits: Tensor = rd.classifier(rd.transform.inverse(encoded.coefficients.map(torch.mul, masks)))
+    logits: Tensor = rd.classifier(rd.transform.inverse(encoded.coefficients.masked(mask)))
     return logits

@@ -15,6 +15,7 @@ import amortex
 from amortex.app.explain_cli import main
 from amortex.classifiers.default import DEFAULT_CLASSIFIER
 from amortex.explainers import METHODS
+from amortex.explaining import batch
 from amortex.io.images import Preprocess
 from amortex.transforms.shearlet import Shearlet
 from helpers.explaining import FAST, TINY, explain, flat_mask, mask_file, rows
@@ -195,3 +196,19 @@ def test_sizes_far_from_those_of_training_are_noticed(size, noticed, caplog):
     amortex.load_explainer(method="wam", input_size=size, device="cpu")
     lines = [f"{DEFAULT_CLASSIFIER} was trained on inputs of 224x224: at {size}x{size} its classes are unreliable"]
     assert caplog.messages == lines * noticed
+
+
+def test_rows_are_printed_as_they_come(tmp_path, monkeypatch, capsys):
+    printed = []
+
+    def write(*arguments, **options):
+        printed.append(capsys.readouterr().out.count("rate "))
+        return original(*arguments, **options)
+
+    original, folder = batch.write_input, photographs(tmp_path / "in", *(f"{number}.png" for number in range(3)))
+    monkeypatch.setattr(batch, "write_input", write)
+    arguments = [str(folder), "--classifier", "helpers.networks.TinyNet", *TINY, "--out", str(tmp_path / "out")]
+    arguments.remove("--quiet")
+    assert main([*arguments, "--method", "wam", "--batch-size", "1"]) == 0
+    printed.append(capsys.readouterr().out.count("rate "))
+    assert printed == [0, 1, 1, 1]  # before each file is written, those since the one before

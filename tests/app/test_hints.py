@@ -8,9 +8,19 @@ from amortex.app.checks import complete
 from amortex.app.explain_command import hints
 from amortex.app.options import build_parser
 
-GOOD = {"rate": 0.1, "retained": True, "retention": 1.0, "retention_low": 0.96, "caveats": ""}
+GOOD = {
+    "probability": 0.9,
+    "class_name": "crow",
+    "kept_class": "crow",
+    "rate": 0.1,
+    "retained": True,
+    "retention": 1.0,
+    "retention_low": 0.96,
+    "caveats": "",
+}
 LOST = {**GOOD, "retained": False, "retention": 0.2, "retention_low": 0.1}
 SHORT = {**GOOD, "retention": 0.97, "retention_low": 0.92}
+ABSENT = {**LOST, "probability": 1e-6}
 FULL = {**GOOD, "rate": 1.0}
 DOUBTFUL = {**GOOD, "caveats": "its outputs are saturated"}
 
@@ -28,6 +38,15 @@ DOUBTFUL = {**GOOD, "caveats": "its outputs are saturated"}
         ("--target 3", [LOST, GOOD],
          ["1 of 2 masks do not reach that class: try a higher --rate or a lower --lambda-k or --method cartoonx"]),
         ("--method cartoonx --target 3", [LOST], ["1 of 1 masks do not reach that class: try a lower --lambda-k"]),
+        ("--method wam --target 3", [ABSENT, LOST, ABSENT],
+         ["2 of 3 inputs do not show that class to the classifier: no mask can, either",
+          "1 of 3 masks do not reach that class: try a higher --rate"]),
+        ("--method wam", [{**LOST, "probability": 1e-4}],  # it is the class of the highest probability
+         ["1 of 1 masks do not keep their class: try --min-retention 0.95 or a higher --rate"]),
+        ("--method cartoonx --modality audio", [GOOD, {**GOOD, "kept_class": "frog"}],
+         ["1 of 2 sounds are of another class if what is kept is heard alone: masks hold in noise; --obfuscation zero "
+          "explains what is heard alone"]),
+        ("--method cartoonx --modality audio --obfuscation zero", [{**GOOD, "kept_class": "frog"}], []),
         ("--method minimal --target 3", [LOST], ["1 of 1 masks do not reach that class"]),
         ("--max-distortion 0.1", [FULL, GOOD, LOST],
          ["no mask of those tried holds that bound for 1 of 3: theirs are full"]),

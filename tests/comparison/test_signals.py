@@ -123,6 +123,19 @@ def test_overlap_of_a_single_class_says_what_is_missing(folder):
     assert {row["table"] for row in rows} == {"noise"}
 
 
+def test_silence_is_left_out_and_said(folder):
+    tones = write_tones(folder / "tones")
+    wavfile.write(tones / "empty.wav", 16000, np.zeros(400, np.float32))
+    wavfile.write(tones / "late.wav", 16000, np.linspace(-0.9, 0.5, 800, dtype=np.float32) * (np.arange(800) >= 400))
+    only = ("--model.sections", "[methods]", "--model.metrics", "[insertion]", "--model.gallery", "0",
+            "--model.methods", "[random_wavelets]", "--data.val_images", "5")  # fmt: skip
+    assert compare_signals(tones, [1, 400], *only) == 0
+    text = (folder / "report/report.md").read_text()
+    assert "3 sounds, classifier" in text
+    assert re.search("- `empty.wav`: not a readable sound .*digital silence", text)
+    assert "- `late.wav`: nothing but digital silence" in text
+
+
 def test_the_mel_domain_mixes_sounds_and_explains_their_spectrograms(folder):
     toy = ("--model.problem.classifier", "helpers.networks.ToyMel", "--model.problem.domain", "mel",
            "--model.problem.wavelet", "haar", "--model.problem.activation", "softmax")  # fmt: skip

@@ -117,6 +117,14 @@ def test_spectrograms_run_to_the_right_and_upwards():
             assert image.get_extent() == [-0.5, 8.5, -0.5, 3.5]
             assert shown[3 - band, frame] == expected[frame, band]  # the first row is the highest
     assert axes[0].get_title() == "Log-mel spectrogram"
+    assert not axes[0].axison  # who does not know how far frames are apart shows no seconds
+    timed = panel(frames, frames / 2, mask, mask, layout, ["title"], spectrogram=True, frame_seconds=0.5).axes[:2]
+    for axis in timed:
+        assert axis.axison
+        places = {label.get_text(): label.get_position()[0] for label in axis.get_xticklabels()}
+        assert places["0"] == -0.5  # where the first frame begins
+        assert places["4"] == 7.5  # after eight of them
+        assert axis.get_xlim() == (-0.5, 8.5)
 
 
 @pytest.mark.parametrize("size", [(6, 8), (5, 7), (7, 4)])

@@ -1,5 +1,6 @@
 """Results of signals with one to three axes: rows, mask files, and what is written beside them."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,29 @@ def test_a_row_has_the_certificate_that_is_asked_for():
     assert result.row(0)["distortion"] == many.distortion[0].item()
     assert result.row(0, 4)["distortion"] == few.distortion[0].item()
     assert summary_line("signal0", result.row(0)).startswith("signal0: ")
+
+
+def test_what_was_measured_is_saved_and_not_measured_again(tmp_path, monkeypatch):
+    result = result_of(1)
+    result.certificate(4)
+    few = result.certificate(6)
+    monkeypatch.setattr("amortex.explaining.results.certify", lambda *_: pytest.fail("measured again"))
+    saved = save_result(result, tmp_path / "out")
+    assert [row["distortion"] for row in saved] == few.distortion.tolist()
+    assert json.loads((tmp_path / "out/settings.json").read_text())["certificate_samples"] == 6
+
+
+@pytest.mark.parametrize("dims", SIZES)
+def test_a_row_says_what_the_kept_part_is_alone(dims):
+    result = result_of(dims)
+    assert "kept_class" not in result.row(0)
+    result.certificate(2)
+    rd = result.rate_distortion
+    probabilities = rd.phi(result.kept.clamp(*rd.value_range))
+    for index in range(2):
+        row = result.row(index)
+        assert row["kept_class"] == "abcde"[int(probabilities[index].argmax())]
+        assert row["kept_probability"] == pytest.approx(probabilities[index, row["target"]].item(), abs=1e-6)
 
 
 def test_results_say_what_they_are():

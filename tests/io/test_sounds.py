@@ -146,6 +146,17 @@ def test_sounds_keep_their_length_where_the_classifier_takes_any(tmp_path):
     assert read(np.zeros(3000, np.float32)).shape == (1, 1000)  # nothing but silence
 
 
+def test_files_of_nothing_but_silence_are_refused(tmp_path):
+    file, load = tmp_path / "a.wav", reader()
+    soundfile.write(file, np.zeros(100), 16000)
+    with pytest.raises(InputError, match=r"a\.wav holds digital silence: all samples are zero"):
+        load.load(file)
+    soundfile.write(file, np.concatenate([np.zeros(9000), noise(9000)[:, 0]]), 16000)
+    with pytest.raises(InputError, match=r"a\.wav begins with 0\.251 s of digital silence"):
+        load.load(file)
+    assert load.read(file, 18000)[0].any()
+
+
 def test_a_classifier_that_does_not_say_its_rate_gets_a_notice_once_files_are_read(tmp_path, caplog):
     soundfile.write(tmp_path / "a.wav", noise(LENGTH), 16000)
     load = SoundReader({"input_size": (1, LENGTH)})

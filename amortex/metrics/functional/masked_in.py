@@ -30,7 +30,7 @@ def kept_signal(rd: RateDistortion, encoded: EncodedBatch, mask: Tensor) -> Tens
     >>> torch.allclose(whole, explanation.encoded.image, atol=1e-5)
     True
     """
-    return rd.picture(encoded.coefficients.map(torch.mul, encoded.layout.split(mask[:, None])))
+    return rd.picture(encoded.coefficients.masked(mask))
 
 
 @torch.no_grad()

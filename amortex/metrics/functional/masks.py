@@ -75,8 +75,7 @@ def conciseness_preciseness(rd: RateDistortion, explanation: Explanation) -> dic
     ['pixels', 'coefficients', 'entropy']
     """
     encoded = explanation.encoded
-    masks = encoded.layout.split(explanation.mask[:, None])
-    explained = rd.picture(encoded.coefficients.map(torch.mul, masks))
+    explained = rd.picture(encoded.coefficients.masked(explanation.mask))
     share = of_class(rd.phi(explained), encoded.target) / class_probability(encoded)
     after, before = (information(rd, signal) for signal in (explained, encoded.image))
     return {

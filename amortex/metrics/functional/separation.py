@@ -53,10 +53,10 @@ def separation(rd: RateDistortion, encoded: EncodedBatch, mask: Tensor, target: 
     >>> values["target_energy"], values["si_sdr_target"]  # there is no corruption
     (tensor([1., 1., 1.]), tensor([60., 60., 60.]))
     """
-    corruption, masks = encoded.image - target, encoded.layout.split(mask[:, None])
+    corruption = encoded.image - target
     energies = []
     for part in (target, corruption):
-        kept = rd.transform.inverse(rd.transform(part).map(torch.mul, masks))
+        kept = rd.transform.inverse(rd.transform(part).masked(mask))
         energies.append(kept.double().square().flatten(1).sum(1))
     both = energies[0] + energies[1]
     heard = kept_signal(rd, encoded, mask)
