@@ -30,7 +30,6 @@ from amortex.core.errors import InputError
 from benchmarks.page import SIGNAL, Client, disc
 from benchmarks.processes import ROOT
 
-SIZE = 224
 OTHERS = ("coffee", "rocket", "astronaut", "motorcycle_left", "camera")
 GREED = 12  # requests at once
 KINDS = {"stroke": 20, "certificate": 2, "explain": 2, "curve": 1, "upload": 2}  # how often each is asked
@@ -52,10 +51,12 @@ class Visitor:
         address: of the page.
         name: that the tab calls itself by.
         end: when to leave, in seconds of the monotonic clock.
+        size: of the images of the page's classifier.
+        method: that explains.
     """
 
-    def __init__(self, address: str, name: str, end: float) -> None:
-        self.address, self.name, self.end = address, name, end
+    def __init__(self, address: str, name: str, end: float, size: int = 224, method: str = "amortized") -> None:
+        self.address, self.name, self.end, self.size, self.method = address, name, end, size, method
         self.random, self.answers = random.Random(name), list[Answer]()
         self.result: str | None = None
 
@@ -95,9 +96,9 @@ class Visitor:
             return "/api/curve/image", {"result": self.result}, json_type
         if kind in ("explain", "curve"):
             weight = self.random.choice((1, 2, 5, 10))
-            return "/api/explain/image", {"signal": signal, "method": "amortized", "lambda_k": weight}, json_type
+            return "/api/explain/image", {"signal": signal, "method": self.method, "lambda_k": weight}, json_type
         domain = self.random.choice(("pixels", "wavelets"))
-        body = {"signal": signal, "mask": disc(SIZE), "domain": domain, "certify": kind == "certificate"}
+        body = {"signal": signal, "mask": disc(self.size), "domain": domain, "certify": kind == "certificate"}
         return "/api/draw/image", body, json_type
 
 

@@ -44,7 +44,7 @@ export function mount(section, site) {
     el("div", { class: "row" }, ...Object.values(parts).map(({ picture, sound, title }) => (
       el("figure", {}, picture, sound, el("figcaption", {}, `${title}.`))))),
     el("div", { class: "row two" },
-      el("figure", {}, bands, el("figcaption", {}, "The mask: time from left to right, a row for each octave, high ones on top.")),
+      el("figure", {}, bands, el("figcaption", {}, "The mask: time from left to right, a row for each octave, high ones on top. Brighter: more is kept.")),
       el("div", {}, el("h3", {}, "Certificate"), list)),
     status.node);
   whenSeen(root, buttons.begin);

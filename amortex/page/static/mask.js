@@ -122,7 +122,7 @@ export function outline(canvas, boxes) {
   }
 }
 
-/** Draw a mask over a sound: time to the right, fine levels on top. */
+/** Draw a mask over a sound, the share that is kept: time to the right, fine levels on top. */
 export function drawBands(canvas, { bands, values }) {
   const bytes = bytesOf(values);
   const starts = bands.map((band, index) => (
@@ -135,9 +135,9 @@ export function drawBands(canvas, { bands, values }) {
     for (let column = 0; column < SIDE; column += 1) {
       const from = Math.floor((column * length) / SIDE);
       const to = Math.max(from + 1, Math.floor(((column + 1) * length) / SIDE));
-      let most = 0;
-      for (let entry = from; entry < to; entry += 1) most = Math.max(most, bytes[starts[index] + entry]);
-      for (let row = 0; row < high; row += 1) pixels[(place * high + row) * SIDE + column] = most / 255;
+      let sum = 0;
+      for (let entry = from; entry < to; entry += 1) sum += bytes[starts[index] + entry];
+      for (let row = 0; row < high; row += 1) pixels[(place * high + row) * SIDE + column] = sum / (to - from) / 255;
     }
   });
   drawValues(canvas, pixels, SIDE, high * order.length, magma);
