@@ -112,6 +112,13 @@ def page_crowd(parser: Parser) -> None:
     parser.add_argument("--seconds", type=float, default=60, help="for which they ask")
 
 
+def clips(parser: Parser) -> None:
+    parser.add_argument("--clips", type=int, default=32, help="how many held-out clips, the first ones")
+    parser.add_argument("--batch-size", type=int, default=8, help="clips that are explained at once")
+    parser.add_argument("--lambda-k", type=float, default=5.0, help="sparsity weight")
+    parser.add_argument("--preset", choices=PRESETS, default="fast", help="of CartoonX")
+
+
 def loading(parser: Parser) -> None:
     parser.add_argument("folder", type=Path, help="holds the photographs")
     parser.add_argument("--images", type=int, default=512, help="how many of them, the first in sorted order")
@@ -168,7 +175,7 @@ def gpu(parser: Parser) -> None:
     repeats(parser, 5, "each figure this often")
 
 
-QUALITY: tuple[Callable[[Parser], None], ...] = (convergence, amortized, monotone, peers, batches, independent)
+QUALITY: tuple[Callable[[Parser], None], ...] = (convergence, amortized, monotone, peers, batches, independent, clips)
 SPEED: tuple[Callable[[Parser], None], ...] = (teachers, cost, signals, page, loading, scaling, startup, busy, against,
                                                 gpu)  # fmt: skip
 ARGUMENTS = {function.__name__: function for function in (*QUALITY, *SPEED, page_crowd, kills)}

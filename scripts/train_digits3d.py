@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from amortex.classifiers.digits3d import WEIGHTS, Digits3DNet
 from amortex.data.digits3d import Digits3D
+from amortex.data.moving_digits import MovingDigits
 from amortex.io.files import write_atomically
 
 VOLUMES = (3, 8, 0, 5, 7)  # digits of the bundled volumes
@@ -22,8 +23,8 @@ POSES, BATCH, LR = 10, 64, 4e-3
 MEAN_STD = ("mean", "std")
 
 
-def load(source: Digits3D) -> tuple[Tensor, Tensor]:
-    """All volumes ``(N, 1, 16, 16, 16)`` and labels ``(N,)``."""
+def load(source: Digits3D | MovingDigits) -> tuple[Tensor, Tensor]:
+    """All volumes ``(N, C, *size)`` and labels ``(N,)``."""
     volumes = torch.stack([source.open(index) for index in range(len(source))])
     return volumes, torch.tensor([source.label(index) for index in range(len(source))])
 
@@ -44,14 +45,14 @@ def accuracy(network: Digits3DNet, volumes: Tensor, labels: Tensor) -> float:
     return (logits.argmax(1) == labels).float().mean().item()
 
 
-def train(epochs: int, seed: int) -> tuple[Digits3DNet, float]:
-    """A trained network, its weights rounded to float16, and its accuracy on digits that are held out."""
-    torch.manual_seed(seed)
-    network = Digits3DNet()
-    volumes, labels = load(Digits3D("train", POSES))
-    held_out = load(Digits3D("validation", poses=5))
+def train(
+    network: Digits3DNet, source: Digits3D | MovingDigits, validation: Digits3D | MovingDigits, epochs: int
+) -> float:
+    """Train a network in place, round its weights to float16, and measure its accuracy on digits that are held out."""
+    volumes, labels = load(source)
+    held_out = load(validation)
     print(f"mean {volumes.mean():.3f}, std {volumes.std():.3f} of {len(volumes)} volumes", flush=True)
-    per_epoch = len(volumes) // POSES // BATCH  # an epoch sees each digit once
+    per_epoch = len(volumes) // source.poses // BATCH  # an epoch sees each digit once
     optimizer = torch.optim.AdamW(network.parameters(), LR, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, total_steps=epochs * per_epoch)
     for epoch in range(epochs):
@@ -64,7 +65,14 @@ def train(epochs: int, seed: int) -> tuple[Digits3DNet, float]:
         if epoch % 5 == 4:
             print(f"epoch {epoch + 1}: loss {loss.item():.3f}, accuracy {accuracy(network, *held_out):.3f}", flush=True)
     network.half().float()
-    return network, accuracy(network, *held_out)
+    return accuracy(network, *held_out)
+
+
+def write_weights(file: Path, network: Digits3DNet, **metadata: object) -> None:
+    """A safetensors file of float16, with texts beside the weights."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    weights = {key: value.half() if value.is_floating_point() else value for key, value in network.state_dict().items()}
+    write_atomically(file, save(weights, {key: str(value) for key, value in metadata.items()}))
 
 
 def write_volumes(folder: Path, network: Digits3DNet) -> None:
@@ -88,11 +96,10 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     start = time.perf_counter()
-    network, share = train(options.epochs, options.seed)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    weights = {key: value.half() if value.is_floating_point() else value for key, value in network.state_dict().items()}
-    metadata = {"accuracy": f"{share:.4f}", "epochs": str(options.epochs), "seed": str(options.seed)}
-    write_atomically(options.out, save(weights, metadata))
+    torch.manual_seed(options.seed)
+    network = Digits3DNet()
+    share = train(network, Digits3D("train", POSES), Digits3D("validation", poses=5), options.epochs)
+    write_weights(options.out, network, accuracy=f"{share:.4f}", epochs=options.epochs, seed=options.seed)
     write_volumes(options.out.parents[1] / "volumes", network)
     count = sum(parameter.numel() for parameter in network.parameters())
     print(

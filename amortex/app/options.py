@@ -145,7 +145,7 @@ def _add_measuring_options(group: Any) -> None:
 def _add_classifier_options(group: Any) -> None:
     group.add_argument(
         "--classifier",
-        help="timm name (also hf-hub:, local-dir:), bundled name (yamnet, digits3d), hf-audio:NAME, or "
+        help="timm name (also hf-hub:, local-dir:), bundled name (yamnet, digits3d, moving_digits), hf-audio:NAME, or "
         "package.module.Class or .function; default: " + _by_modality("classifier"),
     )
     weights_help = "auto, random, or a safetensors or checkpoint file; default: %(default)s"

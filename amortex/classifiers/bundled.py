@@ -5,5 +5,6 @@
 # `label_names` and `activation`.
 BUNDLED = {
     "digits3d": "amortex.classifiers.digits3d:digits3d",
+    "moving_digits": "amortex.classifiers.moving_digits:moving_digits",
     "yamnet": "amortex.classifiers.yamnet:yamnet",
 }

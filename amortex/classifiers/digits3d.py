@@ -1,7 +1,7 @@
 """A small classifier of 3-D digits, trained by ``scripts/train_digits3d.py``."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -23,17 +23,22 @@ class Digits3DNet(nn.Module):
     Arguments:
         num_classes: number of logits.
         widths: channels of the stages.
+
+    Attributes:
+        config: what the network says of itself, also to timm; subclasses are for other inputs and classes.
     """
+
+    config: ClassVar[dict[str, Any]] = {
+        "architecture": "digits3d", "input_size": (1, 16, 16, 16), "mean": (0.04,), "std": (0.15,),
+        "label_names": CLASS_NAMES,
+    }  # fmt: skip
 
     def __init__(self, num_classes: int = 10, widths: Sequence[int] = WIDTHS) -> None:
         super().__init__()
-        self.pretrained_cfg: dict[str, Any] = {
-            "architecture": "digits3d", "input_size": (1, 16, 16, 16), "mean": (0.04,), "std": (0.15,),
-            "label_names": CLASS_NAMES,
-        }  # fmt: skip
+        self.pretrained_cfg: dict[str, Any] = dict(self.config)
         self.num_classes = num_classes
         stages: list[nn.Module] = []
-        for channels, width in zip((1, *widths), widths, strict=False):
+        for channels, width in zip((self.config["input_size"][0], *widths), widths, strict=False):
             pool = nn.MaxPool3d(2) if stages else nn.Identity()
             conv = nn.Conv3d(channels, width, 3, padding=1, bias=False)
             stages.append(nn.Sequential(pool, conv, nn.BatchNorm3d(width), nn.ReLU()))
@@ -67,10 +72,19 @@ def digits3d(pretrained: bool = True, num_classes: int = 10) -> Digits3DNet:
     Raises:
         InputError: pretrained for another number of classes than ten; the weights are missing or damaged.
     """
-    if not pretrained:
-        return Digits3DNet(num_classes)
-    network = Digits3DNet()
-    if num_classes != len(CLASS_NAMES):
-        raise InputError(f"digits3d comes with {len(CLASS_NAMES)} classes, not {num_classes}: leave the number out")
-    read_weight_file(str(WEIGHTS)).load_into(network)
+    network = Digits3DNet(num_classes)
+    if pretrained:
+        bundled_weights(network, str(WEIGHTS))
     return network
+
+
+def bundled_weights(network: Digits3DNet, file: str) -> None:
+    """Load the weights that come with a network.
+
+    Raises:
+        InputError: it has another number of classes than they are for; they are missing or damaged.
+    """
+    name, classes = network.config["architecture"], len(network.config["label_names"])
+    if network.num_classes != classes:
+        raise InputError(f"{name} comes with {classes} classes, not {network.num_classes}: leave the number out")
+    read_weight_file(file).load_into(network)

@@ -20,6 +20,7 @@ SHIFT = 1.0  # voxels at most along each axis
 HELD_OUT_SHARE = 0.2
 POSES = 100  # of each digit in training
 SPLIT_SEED, DIGITS = 0, 10
+DRAWING = 8  # side of a drawing in pixels
 
 
 class Digits3D:
@@ -41,15 +42,9 @@ class Digits3D:
     """
 
     def __init__(self, split: str = "train", poses: int | None = None, seed: int = 0) -> None:
-        if split not in ("train", "validation"):
-            raise InputError(f"digits3d has the splits train and validation, not {split!r}")
-        drawings, labels = _drawings()
-        order = np.random.default_rng(SPLIT_SEED).permutation(len(labels))
-        held_out = round(HELD_OUT_SHARE * len(labels))
-        self.sources = order[:held_out] if split == "validation" else order[held_out:]
+        self.sources, self.drawings, self.labels = digits_of(split)
         self.split, self.seed = split, seed
         self.poses = poses or (POSES if split == "train" else 1)
-        self.drawings, self.labels = drawings[self.sources], labels[self.sources]
 
     def __len__(self) -> int:
         return len(self.sources) * self.poses
@@ -69,6 +64,21 @@ class Digits3D:
         random = np.random.default_rng((self.seed, self.split == "validation", index))
         angles, shift = random.uniform(-1, 1, 3) * ANGLES, random.uniform(-SHIFT, SHIFT, 3)
         return torch.from_numpy(extrude(self.drawings[place], angles, shift))[None]
+
+
+def digits_of(split: str) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    """Handwritten digits of a split: their numbers ``(N,)``, drawings ``(N, 8, 8)`` in [0, 1], and labels ``(N,)``.
+
+    Raises:
+        InputError: an unknown split; scikit-learn is not installed.
+    """
+    if split not in ("train", "validation"):
+        raise InputError(f"handwritten digits have the splits train and validation, not {split!r}")
+    drawings, labels = _drawings()
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(labels))
+    held_out = round(HELD_OUT_SHARE * len(labels))
+    numbers = order[:held_out] if split == "validation" else order[held_out:]
+    return numbers, drawings[numbers], labels[numbers]
 
 
 def extrude(drawing: NDArray[Any], angles: NDArray[Any], shift: NDArray[Any]) -> NDArray[np.float32]:

@@ -9,11 +9,10 @@ from typing import Any
 from timm.data import create_dataset
 from torchvision.datasets import Imagenette
 
-from amortex.core.catalog import similar_names
+from amortex.core.catalog import load, similar_names
 from amortex.core.errors import InputError, first_line
 from amortex.core.modalities import MODALITIES, Modality
 from amortex.data.archives import ArchiveSource, splits_of
-from amortex.data.digits3d import Digits3D
 from amortex.data.photographs import embedded_photographs
 from amortex.data.preparation import Preparation
 from amortex.data.sources import FileSource, LibrarySource, SignalSource
@@ -21,6 +20,8 @@ from amortex.io.bundled import bundled_folder
 
 # prefix of the name -> package that reads such data sets
 PACKAGES = {"hfds": "datasets", "hfids": "datasets", "wds": "webdataset", "tfds": "tensorflow-datasets"}
+# volumes that are made as they are needed
+GENERATED = {"digits3d": "amortex.data.digits3d:Digits3D", "moving_digits": "amortex.data.moving_digits:MovingDigits"}
 STREAMED = ("wds", "tfds", "hfids")  # timm reads these from start to end only
 REMOTE_MARKS = ("://", "pipe:")
 IMAGENETTE = {"torch/imagenette": "full", "torch/imagenette-320px": "320px", "torch/imagenette-160px": "160px"}
@@ -51,7 +52,7 @@ class ImageStream:
 
 def has_splits(kind: str) -> bool:
     """Whether a source of a kind brings its own training and validation splits."""
-    return kind in ("digits3d", "archive", "torch", *PACKAGES)
+    return kind in (*GENERATED, "archive", "torch", *PACKAGES)
 
 
 def validation_split(name: str, kind: str) -> str:
@@ -62,8 +63,8 @@ def validation_split(name: str, kind: str) -> str:
 def source_kind(name: str, modality: Modality = MODALITIES["image"]) -> str:
     """The kind of a source of signals of a `modality`.
 
-    One of ``embedded``, ``digits3d``, ``files``, ``archive`` (of volumes), ``tar``, ``folder`` (timm's reader), or the
-    prefix of a library.
+    One of ``embedded``, the names of `GENERATED`, ``files``, ``archive`` (of volumes), ``tar``, ``folder`` (timm's
+    reader), or the prefix of a library.
 
     Raises:
         InputError: there is no such source, or it is one of other signals.
@@ -72,14 +73,15 @@ def source_kind(name: str, modality: Modality = MODALITIES["image"]) -> str:
     if kind == "embedded" and volume:
         return "digits3d"
     of_images = kind in ("folder", "tar", "torch", *PACKAGES)
-    if (of_images and not image) or (kind in ("digits3d", "archive") and not volume):
+    if (of_images and not image) or (kind in (*GENERATED, "archive") and not volume):
         raise InputError(f"{name} holds {'image' if of_images else 'volume'}s: the classifier takes {modality.noun}s")
     if kind:
         return kind
-    known = {"image": ("embedded", "folder", *IMAGENETTE), "audio": ("embedded",), "volume": ("digits3d", "embedded")}
+    known = {"image": ("embedded", "folder", *IMAGENETTE), "audio": ("embedded",), "volume": (*GENERATED, "embedded")}
     hint = similar_names(name, known[modality.name])
     others = ", torch/imagenette, or hfds/NAME, wds/NAME, tfds/NAME, torch/NAME as timm reads them" if image else ""
-    archive = ", an archive file.npz with the arrays train_images and val_images, digits3d" if volume else ""
+    made = ", ".join(GENERATED)
+    archive = f", an archive file.npz with the arrays train_images and val_images, {made}" if volume else ""
     raise InputError(
         f"{name}: no such folder, and no data set of a known kind: {hint}{' Or ' if hint else ''}give a folder of"
         f" {modality.noun}s{archive}, embedded{others}"
@@ -89,7 +91,7 @@ def source_kind(name: str, modality: Modality = MODALITIES["image"]) -> str:
 def _kind(name: str) -> str:
     """As `source_kind`, whatever the signals; empty where there is no such source."""
     prefix, slash, _ = name.partition("/")
-    if name in ("embedded", "folder", "digits3d"):
+    if name in ("embedded", "folder", *GENERATED):
         return name
     if slash and prefix.lower() in ("torch", *PACKAGES):
         return prefix.lower()
@@ -118,8 +120,9 @@ def open_source(
     kind = source_kind(name, modality)
     if kind == "embedded" and modality.name == "image":
         return embedded_photographs()
-    if kind == "digits3d":
-        return Digits3D(split or "train")
+    if kind in GENERATED:
+        generated: SignalSource = load(GENERATED[kind])(split or "train")
+        return generated
     if kind == "archive":
         return ArchiveSource(Path(name).expanduser(), split or "train", preparation.prepare)
     if kind in ("embedded", "files"):

@@ -44,7 +44,7 @@ class SignalData(lightning.LightningDataModule):
         train: a folder (with all below it), or ``embedded``: photographs that scikit-image brings along, the bundled
             sounds, or ``digits3d``. Images also: a tar file, ``torch/imagenette`` (also ``-320px``, ``-160px``), or
             ``torch/...``, ``hfds/...``, ``wds/...``, ``tfds/...``, ``folder`` as timm reads them. Volumes also:
-            ``digits3d``, or an archive ``FILE.npz`` with the arrays ``train_images`` and ``val_images``.
+            ``digits3d``, ``moving_digits``, an archive ``FILE.npz`` with arrays ``train_images`` and ``val_images``.
         train_root: folder of a library's data set, or of its cache.
         train_split: the library's name of the part to train on; default ``train``.
         val: source of the validation signals. By default the held-out photographs of ``embedded``, the validation

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 VOLUME_DIMS = 3
 MANY_DIMS = (VOLUME_DIMS + 1, VOLUME_DIMS + 2)  # (N, D, H, W), or with channels (N, C, D, H, W)
+COLOURS = (1, 3)  # channels of a clip whose last axis they are
 MOST_VALUES = 2**28  # of one volume
 MOST_VOLUMES = 1_000_000  # in one file
 MOST_EXPANSION = 1032  # of deflate: what claims more than that is not in the file
@@ -53,6 +54,20 @@ def is_array_file(path: str | Path) -> bool:
     return split_member(path)[0].lower().endswith((".npy", ".npz"))
 
 
+def has_colours_last(shape: tuple[int, ...]) -> bool:
+    """Whether an array is one clip, ``(T, H, W, C)``, or many: no volume is 1 or 3 voxels wide.
+
+    >>> has_colours_last((8, 24, 24, 3)), has_colours_last((8, 24, 24, 24))
+    (True, False)
+    """
+    return len(shape) in MANY_DIMS and shape[-1] in COLOURS
+
+
+def holds_many(shape: tuple[int, ...]) -> bool:
+    """Whether an array holds many volumes, each an input, along its first axis."""
+    return len(shape) in MANY_DIMS and not (len(shape) == VOLUME_DIMS + 1 and has_colours_last(shape))
+
+
 def arrays_of(path: Path) -> list[str]:
     """What to append to the path of a file for each volume in it: ``":x[0]"``, ``":x[1]"``, or ``""`` for a single one.
 
@@ -62,7 +77,7 @@ def arrays_of(path: Path) -> list[str]:
     file, name, index = split_member(path)
     with opened(file, name) as (_, header, found):
         label = f":{found}" if name is not None else ""
-        if index is not None or len(header.shape) not in MANY_DIMS or not header.shape[0]:
+        if index is not None or not holds_many(header.shape) or not header.shape[0]:
             return [label + ("" if index is None else f"[{index}]")]
         if header.shape[0] > MOST_VOLUMES:
             raise InputError(f"{file} claims {header.shape[0]:,} volumes: it is refused")
@@ -70,7 +85,9 @@ def arrays_of(path: Path) -> list[str]:
 
 
 def read_array(file: Readable) -> "NDArray[Any]":
-    """One volume of a file, ``(D, H, W)`` or ``(C, D, H, W)``, or of what one holds; only that is read.
+    """One volume of a file, ``(D, H, W)``, ``(C, D, H, W)`` or ``(D, H, W, C)``, or of what one holds.
+
+    Only that is read.
 
     Raises:
         InputError: there is no such array, it is no volume, damaged, too large, or holds objects.
@@ -79,8 +96,8 @@ def read_array(file: Readable) -> "NDArray[Any]":
 
     path, name, index = ("bytes", None, None) if isinstance(file, bytes) else split_member(file)
     with opened(file if isinstance(file, bytes) else path, name) as (stream, header, _):
-        shape, many = header.shape, len(header.shape) in MANY_DIMS
-        if len(shape) != VOLUME_DIMS and not many:
+        shape, many = header.shape, holds_many(header.shape)
+        if len(shape) not in (VOLUME_DIMS, *MANY_DIMS):
             raise InputError(f"{path}: a volume has 3 axes (D, H, W), not {shape}")
         if not prod(shape):
             raise InputError(f"{path} is empty: it is refused")

@@ -8,19 +8,22 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image, ImageSequence
 from torch import Tensor
 
 from amortex.core.errors import InputError
 from amortex.core.nd import resize
-from amortex.io.members import MOST_VALUES, VOLUME_DIMS, read_array
+from amortex.io.members import MOST_VALUES, VOLUME_DIMS, has_colours_last, read_array
 from amortex.io.readers import Readable, readable, refuse_irregular
 
 logger = logging.getLogger(__name__)
-NIFTI_ENDINGS = (".nii", ".nii.gz")
+NIFTI_ENDINGS, GIF_ENDING = (".nii", ".nii.gz"), ".gif"
 
 
 class VolumeReader:
     """Volume file -> ``(C, D, H, W)`` in [0, 1], resized to the classifier's input; proportions are not kept.
+
+    A clip is a volume of frames. Arrays of four axes whose last has 1 or 3 entries are such, ``(D, H, W, C)``.
 
     Values become [0, 1] by one rule: those of 8 bit are divided by 255; true is 1, false 0; values that lie in [0, 1]
     stay; all others are scaled by the smallest and the largest value of the volume itself.
@@ -35,7 +38,7 @@ class VolumeReader:
         self.volumes = self.scaled = 0
 
     def __call__(self, signal: NDArray[Any]) -> Tensor:
-        """An array ``(D, H, W)`` or ``(C', D, H, W)`` in memory.
+        """An array ``(D, H, W)``, ``(C', D, H, W)`` or ``(D, H, W, C')`` in memory.
 
         Raises:
             InputError: it has other axes or channels, is empty, or has values that are no finite numbers.
@@ -45,13 +48,16 @@ class VolumeReader:
     def load(self, file: Readable) -> Tensor:
         """Read one volume of a file of NumPy's or NIfTI's format, or of what one holds; nothing is unpickled.
 
+        The frames of a GIF are one, too.
+
         Raises:
             InputError: it is missing, unreadable, damaged, too large, or no volume.
         """
         name = "bytes" if isinstance(file, bytes) else str(file)
         with readable(name, "volume", file):
-            nifti = not isinstance(file, bytes) and name.lower().endswith(NIFTI_ENDINGS)
-            array = _nifti(name) if nifti else read_array(file)
+            ending = "" if isinstance(file, bytes) else name.lower()
+            gif, nifti = ending.endswith(GIF_ENDING), ending.endswith(NIFTI_ENDINGS)
+            array = _nifti(name) if nifti else _frames(name) if gif else read_array(file)
         return self._fitted(array, name)
 
     def give_notices(self) -> None:
@@ -68,6 +74,8 @@ class VolumeReader:
             raise InputError(f"{name}: a volume has the axes (D, H, W) or (C, D, H, W), not {array.shape}")
         if array.dtype.kind not in "biuf":
             raise InputError(f"{name}: a volume holds numbers, not {array.dtype}")
+        if array.ndim == VOLUME_DIMS + 1 and has_colours_last(array.shape) and len(array) != self.channels:
+            array = np.moveaxis(array, -1, 0)
         values = torch.from_numpy(self._unit(array, name))
         values = values[None] if array.ndim == VOLUME_DIMS else values
         if len(values) != self.channels:
@@ -108,6 +116,16 @@ def _nifti(name: str) -> NDArray[Any]:
     if not 0 < prod(shape) <= MOST_VALUES:
         raise InputError(f"{name} claims {prod(shape):,} values: it is refused")
     return np.asarray(image.dataobj).reshape(shape)
+
+
+def _frames(name: str) -> NDArray[Any]:
+    """The frames of a GIF, ``(T, H, W, 3)``."""
+    refuse_irregular(name)
+    with Image.open(name, formats=["GIF"]) as image:
+        count = getattr(image, "n_frames", 1) * image.width * image.height * 3
+        if count > MOST_VALUES:
+            raise InputError(f"{name} holds {count:,} values, which is too large: it is refused")
+        return np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)])
 
 
 def npy_bytes(signal: Tensor) -> bytes:
