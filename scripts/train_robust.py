@@ -74,6 +74,8 @@ def load(folder: Path, preprocess: Preprocess, classes: list[str] | None = None)
             labels.append(label)
         except InputError as error:
             print(f"left out: {error}", file=sys.stderr)
+    if not images:
+        raise InputError(f"{folder}: none of its images can be read")
     return Labelled(torch.stack(images), torch.tensor(labels)), source.classes
 
 
