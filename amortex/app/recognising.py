@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from amortex.app.keywords import option_name
+from amortex.classifiers.bundled import BUNDLED
 from amortex.classifiers.default import HF_AUDIO
 from amortex.core.errors import InputError
 from amortex.core.modalities import MODALITIES, Modality, modality_of
@@ -80,7 +81,7 @@ def _by_classifier(classifier: object) -> Modality | None:
     default = next((modality for modality in MODALITIES.values() if modality.classifier == classifier), None)
     if classifier.startswith(HF_AUDIO):
         return MODALITIES["audio"]
-    timm = classifier.startswith(IMAGE_PREFIXES) or "." not in classifier
+    timm = classifier.startswith(IMAGE_PREFIXES) or ("." not in classifier and classifier not in BUNDLED)
     return default or (MODALITIES["image"] if timm else None)
 
 

@@ -121,6 +121,7 @@ def test_the_kind_of_signals_is_recognised(signals):
         (("volume/a.npy",), "volume", "digits3d"),
         (("--modality", "audio"), "audio", "yamnet"),
         (("--classifier", "digits3d"), "volume", "digits3d"),
+        (("--classifier", "moving_digits"), None, "moving_digits"),  # the network tells
         ((".", "--modality", "volume"), "volume", "digits3d"),
         (("audio", "--classifier", "some.module.Class"), "audio", "some.module.Class"),
         (("--classifier", "some.module.Class", "--input-size", "1", "100"), "audio", "some.module.Class"),
