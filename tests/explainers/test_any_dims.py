@@ -15,7 +15,7 @@ from amortex.transforms import TRANSFORMS
 from helpers.signals import RANGES, SIZES, signal_classifier, signal_pipeline, signals
 
 SHORT = {"preset": PRESETS["fast"].but(steps=3), "steps": 3}
-IMAGES_ALONE = {"lime"}
+IMAGES_ALONE = {"lime", "shearletx"}
 
 
 @pytest.mark.parametrize("dims", [1, 3])
@@ -24,12 +24,13 @@ def test_every_method_explains_waveforms_and_volumes(method, dims):
     entry = METHODS[method]
     transform = Problem(transform=entry.transform, wavelet="haar", levels=2).build_transform(dims)
     rd, x = signal_pipeline(dims, transform), signals(dims)
-    if method in IMAGES_ALONE:  # before anything is computed
-        with pytest.raises(InputError, match="images alone"):
-            build_explainer(method, rd)
-        return
     options = [name for name in SHORT if name in entry.options][:1]
-    explainer = build_explainer(method, rd, **{name: SHORT[name] for name in options})
+    arguments = {name: SHORT[name] for name in options}
+    if method in IMAGES_ALONE:  # before anything is computed
+        with pytest.raises(InputError, match="images alone|are of images, not of signals"):
+            build_explainer(method, rd, **arguments).explain(x)
+        return
+    explainer = build_explainer(method, rd, **arguments)
     explanation = explainer.explain(x)
     assert explanation.mask.shape == (2, explanation.encoded.layout.k)
     assert bool(((explanation.mask >= 0) & (explanation.mask <= 1)).all())
@@ -43,7 +44,7 @@ def test_every_method_explains_waveforms_and_volumes(method, dims):
 
 @pytest.mark.parametrize("dims", [1, 3])
 @pytest.mark.parametrize("name", OBFUSCATIONS)
-@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("transform", sorted(TRANSFORMS.keys() - {"shearlet"}))
 def test_obfuscated_signals_stay_in_their_range(transform, name, dims):
     kind = Problem(transform=transform, wavelet="db2", levels=2).build_transform(dims)
     rd = RateDistortion(signal_classifier(dims), kind, build_obfuscation(name), value_range=RANGES[dims])
