@@ -193,7 +193,7 @@ def train(options: argparse.Namespace, size: int, batch: int, seconds_left: floa
         "trainer.accelerator": "gpu" if on_gpu else "cpu", "trainer.precision": "bf16-mixed" if on_gpu else "32-true",
         "trainer.max_steps": 1 if options.quick else options.steps,
         "trainer.val_check_interval": 1 if options.quick else 200,
-        "trainer.max_time": "{:02}:{:02}:{:02}:{:02}".format(0, 0, *divmod(int(seconds_left), 60)),
+        "trainer.max_time": time.strftime("00:%H:%M:%S", time.gmtime(seconds_left)),
         "trainer.default_root_dir": options.out, "trainer.logger": "false", "trainer.callbacks": json.dumps([last]),
     }  # fmt: skip
     if checkpoint.is_file():

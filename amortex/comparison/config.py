@@ -3,12 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, get_args
 
 from amortex.core.catalog import check_name
 from amortex.core.errors import InputError
 from amortex.explainers import METHODS
-from amortex.explainers.presets import PRESETS
+from amortex.explainers.presets import PRESETS, Initial
 
 METRICS = ("distortion", "insertion", "mu_fidelity", "masked_in", "conciseness")
 SECTIONS = ("methods", "leakage", "sanity", "scales", "robustness", "effort", "grid", "noise", "overlap",
@@ -16,6 +16,9 @@ SECTIONS = ("methods", "leakage", "sanity", "scales", "robustness", "effort", "g
 # fields of a `Problem` in which classifiers may differ
 CLASSIFIER_FIELDS = ("classifier", "weights", "num_classes", "class_names", "model_args", "mean", "std", "activation")
 VARIANT_OF = "method"  # the key of a variant that names its method
+# values of its options that are names, or whole numbers; all others are numbers
+NAMED_VALUES: dict[str, tuple[str, ...]] = {"preset": tuple(PRESETS), "init": get_args(Initial)}
+WHOLE_VALUES = ("steps", "samples")
 # plots show the first eight together
 DEFAULT_METHODS = ("cartoonx", "pixel_rde", "wam_sg", "wam_ig", "minimal", "integrated_gradients", "gradcam",
                    "random_wavelets", "magnitude", "sensitivity", "random_pixels", "saliency", "smoothgrad",
@@ -160,13 +163,20 @@ class ComparisonConfig:
 
 
 def check_variant(label: str, variant: dict[str, Any]) -> None:
-    """Raises InputError unless a variant names a method, and options that it takes."""
+    """Raises InputError unless a variant names a method, and options that it takes, with values of their kinds."""
     if VARIANT_OF not in variant:
         raise InputError(f"the variant {label!r} names no method: give {{{VARIANT_OF}: NAME, OPTION: VALUE, ...}}")
     options = METHODS[check_name("method", variant[VARIANT_OF], METHODS)].options
-    for name in variant:
-        if name != VARIANT_OF:
-            check_name(f"option of {variant[VARIANT_OF]} in the variant {label!r}", name, options)
+    for name, value in variant.items():
+        if name == VARIANT_OF:
+            continue
+        check_name(f"option of {variant[VARIANT_OF]} in the variant {label!r}", name, options)
+        if name in NAMED_VALUES:
+            check_name(f"{name} in the variant {label!r}", value, NAMED_VALUES[name])
+        elif isinstance(value, bool) or not isinstance(value, int if name in WHOLE_VALUES else int | float):
+            raise InputError(
+                f"{name} in the variant {label!r} must be a {'whole ' * (name in WHOLE_VALUES)}number, not {value!r}"
+            )
 
 
 def row_name(method: str, lambda_k: float, all_lambda_k: Sequence[float], symbol: str = "lambda_k") -> str:

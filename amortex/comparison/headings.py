@@ -98,6 +98,8 @@ HEADINGS = {
 }
 MASK_HEADING = Heading(
     "Masks as they are",
+    "CP and hallucination are means over images whose explanation is not black, as that of an empty mask is; the CSV "
+    "file counts them.",
     columns=("rate", "distortion", "l2", "objective", "retained", "retention", "cp_pixels", "cp_coefficients",
              "cp_entropy", "hallucination"),
 )  # fmt: skip

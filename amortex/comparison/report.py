@@ -134,7 +134,8 @@ def result_texts(results: ComparisonResults, context: Context) -> Iterator[str]:
     """What is missing, all tables, and when training has paid for itself."""
     labels = labels_of(context)
     reasons = {labels.get(name, name): reason for (_, name), reason in results.unavailable.items()}
-    if context.modality.dims != 2 and "native" in results.tables:
+    conciseness = "native" in results.tables and "conciseness" in context.config.metrics
+    if conciseness and context.modality.dims != 2:
         reasons["hallucination"] = f"it counts the edges of pictures, and {context.noun}s have none"
     if reasons:
         yield "## Not available for this classifier"

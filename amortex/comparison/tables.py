@@ -1,5 +1,6 @@
 """Means (and medians) over all images: the tables of a comparison, and what takes two rows: ratios, differences."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -22,11 +23,14 @@ class ComparisonTables(nn.Module):
         studies: rows of the tables.
 
     Raises:
-        InputError: the reference is none of the rows.
+        InputError: the reference is none of the rows; two rows of a section have one name.
     """
 
     def __init__(self, config: ComparisonConfig, studies: Sequence[Study]) -> None:
         super().__init__()
+        for (_, name), count in Counter((study.section, study.name) for study in studies).items():
+            if count > 1:
+                raise InputError(f"{count} rows are called {name!r}: give each method once, and variants other labels")
         self.config, self.studies = config, list(studies)
         self._means = [ImageMean(study.columns, study.medians) for study in studies]
         starts = [study.name for study in studies if study.section == "effort" and study.name != TEACHER]

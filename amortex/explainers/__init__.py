@@ -22,7 +22,7 @@ class MethodEntry(NamedTuple):
         path: where the explainer's class is, ``module:Class``.
         transform: name of the transform that its masks are over, from `amortex.transforms.TRANSFORMS`.
         options: options of the command line that it takes.
-        arguments: of its constructor, unless given otherwise.
+        arguments: of its constructor; those that are `options`, too, are defaults.
         kind: how tables and plots present it.
         obfuscation: what its explanations are measured with by default.
         label: what people read: plots, tables and galleries show it. Without one, they show the name.
@@ -116,5 +116,6 @@ def build_explainer(method: str, rate_distortion: "RateDistortion", **arguments:
             preset = preset_of(preset, len(rate_distortion.classifier.input_size) - 1)
         changes = {name: arguments.pop(name, None) for name in ("steps", "samples", "lr")}
         arguments["preset"] = preset.but(**changes)
-    explainer: Explainer = load(entry.path)(rate_distortion, **{**entry.arguments, **arguments})
+    fixed = {name: value for name, value in entry.arguments.items() if name not in (arguments.keys() & entry.options)}
+    explainer: Explainer = load(entry.path)(rate_distortion, **fixed, **arguments)
     return explainer

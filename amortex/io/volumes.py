@@ -74,7 +74,7 @@ class VolumeReader:
             raise InputError(f"{name}: a volume has the axes (D, H, W) or (C, D, H, W), not {array.shape}")
         if array.dtype.kind not in "biuf":
             raise InputError(f"{name}: a volume holds numbers, not {array.dtype}")
-        if array.ndim == VOLUME_DIMS + 1 and has_colours_last(array.shape) and len(array) != self.channels:
+        if array.ndim == VOLUME_DIMS + 1 and has_colours_last(array.shape):
             array = np.moveaxis(array, -1, 0)
         values = torch.from_numpy(self._unit(array, name))
         values = values[None] if array.ndim == VOLUME_DIMS else values

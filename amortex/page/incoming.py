@@ -31,7 +31,7 @@ async def body_of(request: Request, content_type: str, most: int) -> bytes:
     if given != content_type:
         raise RefusedError(415, f"send {content_type}")
     length = request.headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > most:
+    if not length.isdecimal() or int(length) > most:
         raise RefusedError(413, f"at most {most:,} bytes are taken")
     try:
         return await asyncio.wait_for(_read(request, most), MOST_SECONDS)

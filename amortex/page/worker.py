@@ -79,7 +79,7 @@ class Worker:
         return job
 
     def give_way(self, job: Job) -> None:
-        """To be called between the steps of a long job: the short jobs that wait are done first.
+        """To be called between the steps of a job: if it is long, the short jobs that wait are done first.
 
         Those that come meanwhile wait for the next step, so that the long job goes on however many there are.
 
@@ -88,6 +88,8 @@ class Worker:
         """
         if job.cancelled.is_set():
             raise CancelledJobError
+        if job.short:  # short jobs do not interrupt each other: the first would be answered last
+            return
         with self._changed:
             waiting = sum(waiting.short for waiting in self._jobs)
         for _ in range(waiting):

@@ -44,6 +44,29 @@ def test_rows_of_methods_that_are_not_available_are_left_out():
     assert tables.break_evens()["mine"].images == 0
 
 
+def test_two_rows_of_one_name_are_refused():
+    with pytest.raises(InputError, match="2 rows are called 'cartoonx'"):
+        ComparisonTables(ComparisonConfig(), [study("native", "cartoonx", "cp"), study("native", "cartoonx", "cp")])
+    ComparisonTables(ComparisonConfig(), [study("native", "cartoonx", "cp"), study("leakage", "cartoonx", "cp")])
+
+
+@pytest.mark.parametrize(
+    ("variant", "why"),
+    [
+        ({"init": "zeros"}, "names no method"),
+        ({"method": "cartoon"}, "unknown method 'cartoon': did you mean cartoonx"),
+        ({"method": "cartoonx", "rate": 0.1}, "unknown option of cartoonx in the variant 'mine' 'rate'"),
+        ({"method": "cartoonx", "preset": "fats"}, "unknown preset in the variant 'mine' 'fats': did you mean fast"),
+        ({"method": "cartoonx", "init": 1}, "unknown init in the variant 'mine' 1"),
+        ({"method": "cartoonx", "lambda_k": "5"}, "lambda_k in the variant 'mine' must be a number, not '5'"),
+        ({"method": "cartoonx", "steps": 2.5}, "steps in the variant 'mine' must be a whole number, not 2.5"),
+    ],
+)
+def test_variants_that_are_none_get_one_line(variant, why):
+    with pytest.raises(InputError, match=why):
+        ComparisonConfig(variants={"mine": variant})
+
+
 def test_differences_are_taken_image_by_image():
     config = ComparisonConfig(methods=("cartoonx", "shearletx"), reference="cartoonx")
     studies = [study("native", "cartoonx", "cp", "scale_1"), study("native", "shearletx", "seconds", "cp")]

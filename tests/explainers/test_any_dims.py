@@ -27,7 +27,7 @@ def test_every_method_explains_waveforms_and_volumes(method, dims):
     options = [name for name in SHORT if name in entry.options][:1]
     arguments = {name: SHORT[name] for name in options}
     if method in IMAGES_ALONE:  # before anything is computed
-        with pytest.raises(InputError, match="images alone|are of images, not of signals"):
+        with pytest.raises(InputError, match=r"images alone|are of images, not of signals"):
             build_explainer(method, rd, **arguments).explain(x)
         return
     explainer = build_explainer(method, rd, **arguments)

@@ -194,6 +194,9 @@ def test_arrays_whose_last_axis_has_colours_are_clips(tmp_path):
     assert torch.equal(reader(3).load(one.path), expected[0])
     assert torch.equal(reader(3)(clips[0]), expected[0])
     assert torch.equal(reader(3)(np.moveaxis(clips[0], -1, 0)), expected[0])
+    for channels in (1, 3):  # also a clip of as many frames as the classifier has channels
+        assert torch.equal(reader(channels, (channels, *SIZE[1:]))(clips[0, :channels, ..., :channels]),
+                           expected[0, :channels, :channels])  # fmt: skip
     many = [reader(3).load(source.path) for source in find_files([str(tmp_path / "many.npy")], MODALITIES["volume"])]
     assert torch.equal(torch.stack(many), expected)
     assert torch.equal(reader().load(tmp_path / "grey.npy"), expected[0, :1])

@@ -145,7 +145,8 @@ def test_conciseness_of_the_whole_image_is_one_and_it_hallucinates_nothing(redun
     square = torch.zeros(1, 1, 32, 32)
     square[..., 8:24, 8:24] = 1.0
     assert functional.hallucination(square, square).item() == 0
-    assert functional.hallucination(square, torch.zeros_like(square)).item() == 0
+    assert functional.hallucination(square, torch.full_like(square, 0.5)).item() == 0
+    assert functional.hallucination(square, torch.zeros_like(square)).isnan()  # of an empty mask: no merit
     assert functional.hallucination(square, square.roll(6, -1)).item() > 0.2
     assert functional.hallucination(torch.zeros_like(square), square).isnan()
 

@@ -43,7 +43,7 @@ def volume() -> bytes:
 
 
 def sound() -> bytes:
-    wavfile.write(buffer := io.BytesIO(), 16_000, np.zeros(800, np.int16))
+    wavfile.write(buffer := io.BytesIO(), 16_000, (np.arange(800) % 40 * 500).astype(np.int16))
     return buffer.getvalue()
 
 

@@ -124,6 +124,20 @@ def test_who_waits_already_goes_behind_others_but_not_for_ever():
     assert log.finish() == ["long", "a0", *(f"b{number}" for number in range(STEP_BACK - 1)), "a1", "b9", "b10"]
 
 
+def test_short_jobs_do_not_interrupt_each_other():
+    worker = Worker()
+    log = Log(worker)
+    log.hold(interrupted=True)
+
+    def short(job, name) -> None:
+        worker.give_way(job)
+        log.names.append(name)
+
+    for name in "abc":
+        worker.submit(lambda job, name=name: short(job, name), short=True)
+    assert log.finish() == ["a", "b", "c", "long"]
+
+
 def test_a_long_job_goes_on_however_many_short_ones_come():
     worker = Worker()
     log = Log(worker)

@@ -16,7 +16,8 @@ def hallucination(image: Tensor, picture: Tensor) -> Tensor:
     """Edges of a grey picture ``(B, 1, H, W)`` that the image ``(B, C, H, W)`` lacks, over the image's edges, ``(B,)``.
 
     Edges are Canny's (`CANNY_OPTIONS`); those of the image are widened by one pixel (ShearletX; Kolek et al., CVPR
-    2023). NaN for an image without edges.
+    2023). NaN for an image without edges, and for a black picture, that of an empty
+    mask: it invents nothing, and shows nothing.
 
     Raises:
         InputError: signals that are no images.
@@ -32,5 +33,6 @@ def hallucination(image: Tensor, picture: Tensor) -> Tensor:
     for grey, drawn in zip(image.mean(1).cpu().numpy(), picture[:, 0].cpu().numpy(), strict=True):
         image_edges, picture_edges = (canny(pixels.astype(np.float64), **CANNY_OPTIONS) for pixels in (grey, drawn))
         invented = picture_edges & ~binary_dilation(image_edges, np.ones((3, 3), bool))
-        shares.append(invented.sum() / image_edges.sum() if image_edges.any() else np.nan)
+        defined = image_edges.any() and drawn.any()
+        shares.append(invented.sum() / image_edges.sum() if defined else np.nan)
     return torch.tensor(np.array(shares), dtype=image.dtype, device=image.device)

@@ -102,8 +102,9 @@ export async function curve(modality, result, onEvent, signal) {
 export async function showPhotograph(image, key) {
   image.wanted = key;
   const response = await checked(await patiently(`data/signals/${encodeURIComponent(key)}.png`));
-  const address = URL.createObjectURL(await response.blob());
+  const photograph = await response.blob();
   if (image.wanted !== key) return;
+  const address = URL.createObjectURL(photograph);
   image.addEventListener("load", () => URL.revokeObjectURL(address), { once: true });
   image.src = address;
 }
