@@ -11,6 +11,7 @@ over the images. Means and deviations of the noise are amortex's in all rows.
 
 import argparse
 import io
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +25,7 @@ from tqdm import tqdm
 from amortex.amortized.checkpoints import load_predictor
 from amortex.amortized.explainer import Amortized
 from amortex.amortized.released import released
+from amortex.core.errors import InputError
 from amortex.core.layout import Coefficients
 from amortex.core.noise_streams import EVALUATION_SEED, NoiseStreams
 from amortex.explainers.base import Explainer
@@ -44,13 +46,16 @@ Output = Callable[[Coefficients], Tensor]  # mixed coefficients -> probabilities
 
 
 def main(options: argparse.Namespace) -> None:
+    if options.samples < CHUNK or options.samples % CHUNK:
+        raise InputError(f"--samples must be a multiple of {CHUNK}, not {options.samples}")
     rd, encoded = default_problem(options)
     explainer: Explainer = RDE(rd, options.lambda_k)
     if options.method == "amortized":
         release = released(CLASSIFIER)
         assert release is not None, "amortex comes with an explainer for its default classifier"
         explainer = Amortized(load_predictor(release, input_size=options.size), options.lambda_k)
-    file = options.out / f"{options.method}_{options.lambda_k:g}_{options.images}_{options.size}.pt"
+    photographs = zlib.crc32(encoded.image.numpy().tobytes())  # other ones have other masks
+    file = options.out / f"{options.method}_{options.lambda_k:g}_{options.images}_{options.size}_{photographs:08x}.pt"
     masks = explained(explainer, encoded, file)
     networks = Networks(*(with_weights(timm_network(CLASSIFIER)).to(dtype) for dtype in (torch.float32, torch.float64)))
     rows = torch.stack([

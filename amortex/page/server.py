@@ -22,7 +22,7 @@ from amortex.page.site import Site, files, nino
 from amortex.page.streams import OnStep, Stream, answer
 from amortex.page.worker import BusyError, Worker
 
-MOST_UPLOADING = 8  # files that are in memory on their way
+MOST_UPLOADING, MOST_UPLOADING_OF_ADDRESS = 8, 4  # files that are in memory on their way
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; media-src 'self' data: blob:; object-src 'none'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
@@ -67,7 +67,8 @@ class Server:
     """
 
     def __init__(self, site: Site, worker: Worker, hosts: list[str], frame: str = "'self'") -> None:
-        self.site, self.worker, self.uploading = site, worker, 0
+        self.site, self.worker = site, worker
+        self.uploading: list[str] = []  # addresses, once for each file
         headers = {**HEADERS, "content-security-policy": CONTENT_SECURITY_POLICY.replace(
             "frame-ancestors 'self'", f"frame-ancestors {frame}")}  # fmt: skip
         routes = [
@@ -116,16 +117,17 @@ class Server:
 
     async def upload(self, request: Request) -> Response:
         modality = modality_in(request)
-        if self.uploading >= MOST_UPLOADING:
+        address = person_of(request).address
+        if len(self.uploading) >= MOST_UPLOADING or self.uploading.count(address) >= MOST_UPLOADING_OF_ADDRESS:
             raise BusyError("many people are sending files: try again in some seconds")
-        self.uploading += 1
+        self.uploading.append(address)
         try:
             content = await body_of(request, "application/octet-stream", MOST_UPLOAD)
             return await self._answer(
                 request, lambda on_step: {"key": self.site.service(modality).signals.accept(content)}
             )
         finally:
-            self.uploading -= 1
+            self.uploading.remove(address)
 
     async def draw(self, request: Request) -> Response:
         modality = modality_in(request, ("image",))

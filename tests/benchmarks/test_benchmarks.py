@@ -198,6 +198,8 @@ def test_distortions_measured_in_other_ways(tmp_path, capsys, monkeypatch):
     assert ratios["timm's network, not folded"] == pytest.approx(1, abs=1e-3)  # the same draws
     assert ratios["PyWavelets and timm's network, float64"] == pytest.approx(1, abs=1e-3)
     assert ratios["draws of numpy"] == ratios["all of these"] != 1
+    assert main(["independent", str(folder), "--samples", "24", "--out", str(tmp_path)]) == 2
+    assert "--samples must be a multiple of 16" in capsys.readouterr().err
 
 
 def test_the_gpu_benchmark_measures_everything_and_agrees_with_itself_on_the_cpu(tmp_path, capsys):

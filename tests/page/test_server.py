@@ -7,10 +7,13 @@ import threading
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.testclient import TestClient
 
 from amortex.page.incoming import MOST_JSON, MOST_UPLOAD
+from amortex.page.server import MOST_UPLOADING, MOST_UPLOADING_OF_ADDRESS, Server
 from amortex.page.site import STATIC
-from helpers.page import SIGNAL, client, encoded_mask, half_mask, lines
+from amortex.page.worker import Worker
+from helpers.page import HOST, SIGNAL, client, encoded_mask, half_mask, lines, site
 
 BYTES = {"content-type": "application/octet-stream"}
 JSON = {"content-type": "application/json"}
@@ -189,3 +192,16 @@ def test_too_many_requests_are_told_to_come_back():
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
         assert page.get("/health").json() == {"status": "ok", "waiting": 1}
         go.set()
+
+
+def test_few_files_are_on_their_way_at_once_and_one_address_cannot_take_all_places():
+    server = Server(site(), Worker(), [HOST])
+    page = TestClient(server.app)  # whose address is "testclient"
+    for on_their_way, status in (
+        (["testclient"] * MOST_UPLOADING_OF_ADDRESS, 503),
+        (["elsewhere"] * MOST_UPLOADING_OF_ADDRESS, 200),
+        (["elsewhere"] * MOST_UPLOADING, 503),
+    ):
+        server.uploading = [*on_their_way]
+        assert page.post("/api/upload/image", content=png(40, 40), headers=BYTES).status_code == status
+        assert server.uploading == on_their_way  # those that are answered are not counted any more
