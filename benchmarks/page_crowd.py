@@ -146,7 +146,8 @@ def running() -> Iterator[tuple[str, subprocess.Popen[str]]]:
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            address = next((word for word in process.stdout.readline().split() if word.startswith("http://")), None)
+            words = (word for line in process.stdout for word in line.split())
+            address = next((word for word in words if word.startswith("http://")), None)
             if address is None:
                 raise InputError("the page did not start")
             yield address, process

@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         missing = [name for name in NEEDED if find_spec(name) is None]
         if missing and options.export is None:
             raise InputError(f'{" and ".join(missing)} missing: pip install "amortex[page]"')
+        print("loading the classifier", flush=True)
         with hidden_module("wandb"):  # timm has a use for it in training alone
             if options.export is not None:
                 from amortex.page.export import export

@@ -1,6 +1,7 @@
 """The page from end to end, in a browser without a window: what it shows is what the library says."""
 
 import base64
+import re
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from helpers.page import SIGNAL
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing: pip install playwright")
 PHOTOGRAPH = bundled_folder() / f"{SIGNAL}.png"
 WAIT = 60_000  # milliseconds
+SPACE = "\u00a0"  # before a percent sign, which stays on its line
 
 
 @pytest.fixture(params=[1600, 400])
@@ -83,7 +85,7 @@ def test_a_drawn_mask_has_the_certificate_of_the_library(page):
     row = certify(rd, rd.encode(encoded.image), mask, 64).row(0)
     assert 0 < row["rate"] < 0.5
     assert fact(widget, "distortion") == interval(row, "distortion", "ci_low", "ci_high")
-    assert fact(widget, "rate") == f"{row['rate']:.2%}".replace("%", " %")
+    assert fact(widget, "rate") == f"{row['rate']:.2%}".replace("%", f"{SPACE}%")
     assert widget.locator(".bars li").count() == 5
 
 
@@ -95,14 +97,20 @@ def test_an_explanation_has_the_certificate_of_the_library(page):
     row = result.row(0)
     assert fact(widget, "distortion") == interval(row, "distortion", "ci_low", "ci_high")
     assert fact(widget, "class").startswith(row["class_name"])
+    assert (
+        widget.locator("> .status")
+        .inner_text()
+        .endswith("explained by WAM, averaged over noise, and its curve is measured.")
+    )
     slider = widget.get_by_role("slider", name="Along the curve")
     before = widget.locator("figure img").nth(1).get_attribute("src")
     slider.focus()
     page.keyboard.press("End")
-    assert "Keeping 100.00 %: D = 0.0000, class retained" in widget.inner_text()
+    assert f"Keeping 100.00{SPACE}%: D = 0.0000, class retained" in widget.inner_text()
     assert widget.locator("figure img").nth(1).get_attribute("src") != before
+    assert "What the 100.00" in widget.locator("figure").nth(1).inner_text()
     page.keyboard.press("Home")
-    assert "Keeping 0.00 %" in widget.inner_text()
+    assert f"Keeping 0.00{SPACE}%" in widget.inner_text()
 
 
 def test_an_optimisation_can_be_stopped(page):
@@ -140,7 +148,9 @@ def test_two_methods_are_compared_and_places_are_linked(page):
     widget.locator(".side canvas").first.hover(position={"x": 60, "y": 60})
     for side in widget.locator(".side").all():
         assert "kept here" in side.inner_text()
-    assert "has the lower J" in widget.locator("> .status").inner_text()
+    verdict = widget.locator("> .status").inner_text()
+    assert "WAM, averaged over noise" in verdict
+    assert "has the lower J" in verdict
 
 
 def test_the_haar_transform_of_an_even_disc_has_fewer_numbers(page):
@@ -182,7 +192,10 @@ def test_sounds_are_played_and_volumes_are_cut(page):
     assert kept.evaluate("canvas => canvas.toDataURL()") != before
 
 
-def test_nothing_is_wider_than_the_window(page):
+def test_nothing_is_wider_than_the_window_and_no_picture_is_broken(page):
+    broken = "[...document.images].filter(image => !image.complete || !image.naturalWidth).length"
+    playwright.expect(page.locator("#explain img").first).to_have_attribute("src", re.compile("^blob:"))
+    assert page.evaluate(broken) == 0
     wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert wide <= 0
 
@@ -214,4 +227,4 @@ def test_wavelets_and_pixels_are_optimised_side_by_side(page):
     box = canvas.bounding_box()
     canvas.hover(position={"x": 0.4 * box["width"], "y": 0.3 * box["height"]})
     place = int(0.3 * 32) * 32 + int(0.4 * 32)
-    assert f"{100 * result.mask[0, place]:.0f} %" == side.locator("dd").last.inner_text()
+    assert f"{100 * result.mask[0, place]:.0f}{SPACE}%" == side.locator("dd").last.inner_text()

@@ -2,7 +2,7 @@
 import { explain } from "./api.js";
 import { el, field, fixed, percent, statusLine, whenSeen } from "./dom.js";
 import { Mask, outline } from "./mask.js";
-import { lambdaOf, lambdaSlider, MethodControls, runButtons, writeLambda } from "./methods.js";
+import { lambdaOf, lambdaSlider, MethodControls, nameOf, runButtons, writeLambda } from "./methods.js";
 import { fileInput, photographs } from "./photographs.js";
 import { interval } from "./results.js";
 
@@ -127,11 +127,11 @@ export function mount(section, site) {
   async function run(signal) {
     for (const side of sides) {
       side.clear();
-      status.say(`explaining by ${side.controls.method.value}`);
+      status.say(`explaining by ${nameOf(side.controls.method.value)}`);
       await explain("image", { signal: state.signal, ...side.controls.request() }, (event) => {
         if (event.event === "progress") {
           side.shown.src = event.picture;
-          status.say(`${side.controls.method.value}: step ${event.step} of ${event.steps}`);
+          status.say(`${nameOf(side.controls.method.value)}: step ${event.step} of ${event.steps}`);
         }
         if (event.event === "result") {
           side.show(event);
@@ -147,8 +147,8 @@ export function mount(section, site) {
     if (!sides.every((side) => side.result)) return;
     const [first, second] = sides.map(({ result: { row } }) => row.distortion + lambdaOf(weight.value) * row.rate);
     const [better, worse] = first <= second ? sides : [...sides].reverse();
-    status.say(`For ${writeLambda(weight.value)}, ${better.result.row.method} has the lower J: ${
-      fixed(Math.min(first, second))} against ${fixed(Math.max(first, second))} by ${worse.result.row.method}.`);
+    status.say(`For ${writeLambda(weight.value)}, ${nameOf(better.result.row.method)} has the lower J: ${
+      fixed(Math.min(first, second))} against ${fixed(Math.max(first, second))} by ${nameOf(worse.result.row.method)}.`);
   }
 
   const buttons = runButtons("Compare", status, run);
@@ -161,7 +161,7 @@ export function mount(section, site) {
   root.append(
     el("div", { class: "controls" }, field("Photograph", picker), fileInput("image", root, picker, status),
       field("Judge by", weight, writeLambda), preset, ...buttons.nodes),
-    el("div", { class: "row two" }, ...sides.map((side) => side.node)),
-    status.node);
+    status.node,
+    el("div", { class: "row two" }, ...sides.map((side) => side.node)));
   whenSeen(root, buttons.begin);
 }

@@ -49,8 +49,8 @@ export class CurveChart {
     const highest = Math.max(0, ...this.points.map((point) => point.distortion));
     if (highest) {
       const [, y] = this.place(0, highest);
-      parts.push(shape("text", { x: BOX.left - 6, y: y + 4, "text-anchor": "end" }, highest.toPrecision(2)),
-        shape("text", { x: BOX.left - 6, y: floor + 4, "text-anchor": "end" }, "0"));
+      parts.push(shape("text", { x: BOX.left - 11, y: y + 4, "text-anchor": "end" }, highest.toPrecision(2)),
+        shape("text", { x: BOX.left - 11, y: floor + 4, "text-anchor": "end" }, "0"));
     }
     const places = this.points.map((point) => this.place(point.rate, point.distortion));
     parts.push(shape("polyline", { class: "line", points: places.map((place) => place.join()).join(" ") }));

@@ -12,6 +12,12 @@ export function el(tag, attributes = {}, ...children) {
   return node;
 }
 
+// browsers draw a picture without a source as a broken one
+const BLANK = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E";
+
+/** A picture that is not there yet. */
+export const emptyPicture = (shape, alt) => el("img", { class: shape, alt, src: BLANK });
+
 let fields = 0;
 
 /** A labelled control; `shown(value)` is written beside the label of a slider. */
@@ -48,7 +54,8 @@ export function question(legend, options, onchange) {
   return el("fieldset", {}, el("legend", {}, legend), el("div", { class: "options" }, ...inputs));
 }
 
-export const percent = (share, digits = 1) => (share == null ? "–" : `${(100 * share).toFixed(digits)} %`);
+/** A share with a percent sign that stays on its line. */
+export const percent = (share, digits = 1) => (share == null ? "–" : `${(100 * share).toFixed(digits)}\u00a0%`);
 export const fixed = (value, digits = 4) => (value == null ? "–" : value.toFixed(digits));
 
 /** Bytes of base64. */

@@ -1,6 +1,6 @@
 // Sounds: hear what is kept, and what is dropped.
 import { explain } from "./api.js";
-import { el, field, percent, question, statusLine, whenSeen } from "./dom.js";
+import { el, emptyPicture, field, percent, question, statusLine, whenSeen } from "./dom.js";
 import { drawBands } from "./mask.js";
 import { MethodControls, runButtons } from "./methods.js";
 import { fileInput, photographs } from "./photographs.js";
@@ -13,7 +13,7 @@ export function mount(section, site) {
   const status = statusLine();
   const state = { signal: site.signals.audio[0].key, obfuscation: "zero" };
   const parts = Object.fromEntries(Object.entries(PARTS).map(([name, title]) => [name, {
-    picture: el("img", { class: "wide", alt: `Spectrogram: ${title.toLowerCase()}` }),
+    picture: emptyPicture("wide", `Spectrogram: ${title.toLowerCase()}`),
     sound: el("audio", { controls: true, preload: "auto", "aria-label": title }), title,
   }]));
   const bands = el("canvas", { class: "wide crisp", role: "img", "aria-label": "The mask over time and frequency" });
@@ -41,11 +41,11 @@ export function mount(section, site) {
     el("div", { class: "controls" }, field("Sound", picker), fileInput("audio", root, picker, status),
       ...controls.nodes(), site.static ? "" : question("In the certificate, dropped ones become", [["zero", "silence"], ["gaussian", "noise"]],
         (value) => { state.obfuscation = value; }), ...buttons.nodes),
+    status.node,
     el("div", { class: "row" }, ...Object.values(parts).map(({ picture, sound, title }) => (
-      el("figure", {}, picture, sound, el("figcaption", {}, `${title}.`))))),
+      el("figure", {}, picture, sound, el("figcaption", {}, `${title}. Time from left to right, high frequencies on top.`))))),
     el("div", { class: "row two" },
-      el("figure", {}, bands, el("figcaption", {}, "The mask: time from left to right, a row for each octave, high ones on top. Brighter: more is kept.")),
-      el("div", {}, el("h3", {}, "Certificate"), list)),
-    status.node);
+      el("figure", {}, bands, el("figcaption", {}, "The mask: a row for each octave. Brighter: more is kept.")),
+      el("div", {}, el("h3", {}, "Certificate"), list)));
   whenSeen(root, buttons.begin);
 }

@@ -8,6 +8,9 @@ export const TITLES = {
   wam_sg: "WAM, averaged over noise", wam_ig: "WAM, integrated", smoothgrad: "SmoothGrad: gradient over pixels",
   gradcam: "Grad-CAM: feature maps", magnitude: "largest coefficients (trivial)",
 };
+/** What a sentence calls a method. */
+export const nameOf = (method) => (TITLES[method] ?? method).split(":")[0];
+
 const LAMBDAS = [0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 15, 20, 30, 50];
 const RATES = [0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1];
 const DEFAULT_LAMBDA = 5; // the library's

@@ -63,12 +63,12 @@ export function mount(section, site) {
   root.append(
     el("div", { class: "controls" }, field("Volume", picker), fileInput("volume", root, picker, status),
       ...controls.nodes(), ...buttons.nodes),
+    status.node,
     el("div", { class: "controls" },
       question("Cut across", AXES, (value) => { state.axis = Number(value); draw(); }),
       field("Slice", position, (value) => `${Number(value) + 1} of ${Number(position.max) + 1}`)),
     el("div", { class: "row" }, ...Object.entries(canvases).map(([name, canvas]) => (
       el("figure", {}, canvas, el("figcaption", {}, `${PARTS[name]}.`)))),
-    el("div", {}, el("h3", {}, "Certificate"), list)),
-    status.node);
+    el("div", {}, el("h3", {}, "Certificate"), list)));
   whenSeen(root, buttons.begin);
 }
