@@ -104,7 +104,9 @@ class Mistakes:
                 self.findings.rows.append(MistakeRow(name, method.name, role, row["class_name"], *figures))
             path = f"gallery/mistake_{number}_{method.file_name}.png"
             write_atomically(self.folder / path, stack([panel_png(result) for result in results]))
-            blocks.append(f"![{method.shown.label}: the predicted class above the true one]({path})")
+            predicted_name, true_name = (result.row(0)["class_name"] for result in results)
+            caption = f"{method.shown.label}: {predicted_name} (predicted) above {true_name} (true)"
+            blocks.append(f"![{caption}]({path})\n\n*{caption}*")
         self.findings.gallery[f"{number:06}"] = "\n\n".join(blocks)
 
 

@@ -1,5 +1,6 @@
 """The report of a comparison: ``report.md`` and ``report.html``, tables as CSV, and plots."""
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from amortex.core.modalities import Modality, modality_of
 from amortex.core.noise_streams import EVALUATION_SEED
 from amortex.core.scales import level_labels
 from amortex.core.version import __version__
+from amortex.explainers.presets import PRESETS
 from amortex.explaining.figures import pdf, png
 from amortex.io.files import write_atomically
 from amortex.io.sounds import sample_rate
@@ -105,6 +107,7 @@ def write_report(folder: Path, results: ComparisonResults, context: Context, sto
     parts = [
         "# Comparison of explanations",
         protocol_text(results, context),
+        *variant_texts(context.config),
         *result_texts(results, context),
         *(figure_text(name) for name in figures if name not in further),
         *(mistake_texts(results.mistakes, labels_of(context), context.noun) if results.mistakes else []),
@@ -175,6 +178,7 @@ def protocol_text(results: ComparisonResults, context: Context) -> str:
     problem, config, modality, noun = context.problem, context.config, context.modality, context.noun
     all_lambda_k = ", ".join(f"{value:g}" for value in config.lambda_k)
     position = modality.unit.removesuffix("s")
+    positions = "" if position == "pixel" else f"What is called a pixel is a {position}. "
     edges = f" CP and hallucination are of the mask\nas it is (Canny: {CANNY_OPTIONS})."
     domain = " on log-mel spectrograms" if problem.domain == "mel" else ""
     return f"""{results.images} {noun}s, classifier `{problem.classifier}`{domain},
@@ -183,10 +187,17 @@ obfuscation {problem.obfuscation}, preset `{config.preset}`, lambda_k {all_lambd
 {config.samples} noise draws per mask (seed {EVALUATION_SEED}, the same for all methods and rates),
 {config.insertion_steps} steps of insertion and deletion (trapezoid rule, zero baseline), {config.subsets} subsets of
 20 % for mu-fidelity (zero baseline). Scale 0 is the low-pass, 1 the finest: {", ".join(context.scales)}.
-What is called a pixel is a {position}. Ties are broken by coefficient energy. Masks of rankings keep their top 5 %;
+{positions}Ties are broken by coefficient energy. Masks of rankings keep their top 5 %;
 relevance is the sum over channels of absolute attributions of the class's logit.{edges if modality.dims == 2 else ""}
-CartoonX steps take two draws. A forward pass counts 1, forward and backward 3. In brackets 95 % intervals: Poisson
-bootstrap over {noun}s, 1000 replicates. amortex {__version__}."""
+CartoonX steps take {PRESETS[config.preset].samples} draws. A forward pass counts 1, forward and backward 3.
+In brackets 95 % intervals: Poisson bootstrap over {noun}s, 1000 replicates. amortex {__version__}."""
+
+
+def variant_texts(config: ComparisonConfig) -> Iterator[str]:
+    """The settings of the rows that have some of their own."""
+    if config.variants:
+        yield "Rows with settings of their own:"
+        yield "\n".join(f"- {label}: `{json.dumps(settings)}`" for label, settings in config.variants.items())
 
 
 def time_text(stopwatch: Stopwatch) -> str:

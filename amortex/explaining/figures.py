@@ -1,6 +1,7 @@
 """Parts that all panels share: colours, titles, pictures, bars, PNG files."""
 
 import io
+import logging
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -46,6 +47,7 @@ def png(figure: Figure) -> bytes:
 def pdf(figure: Figure) -> bytes:
     """The figure as a PDF file, for print: its text stays text, and the same figure gives the same bytes."""
     buffer = io.BytesIO()
+    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it warns of the dates in Matplotlib's own fonts
     with matplotlib.rc_context({"pdf.fonttype": 42}):
         figure.savefig(buffer, format="pdf", metadata={"CreationDate": None})
     return buffer.getvalue()

@@ -58,13 +58,13 @@ def directional(mask: Tensor, layout: Layout, cell: int = 16) -> Tensor:
     """The shearlet mask ``(k,)`` as one square picture: low-pass top left, level 1 (finest) outside.
 
     Horizontal edges lie right of the coarser levels, vertical ones below: a tile for each direction, row after row. A
-    pixel is the largest mask value that falls on it, so that single entries are seen.
+    pixel is the largest mask value that falls on it, so that single entries are seen; NaN where no coefficient is.
     """
     low, *details = layout.split(mask)
     canvas, side = F.adaptive_max_pool2d(low[None], cell)[0], cell
     for horizontal, vertical in zip(details[-2::-2], details[::-2], strict=True):
         right, below = _tiles(horizontal, side), _tiles(vertical, side)
-        canvas = torch.cat([torch.cat([canvas, right], 1), torch.cat([below, torch.zeros_like(below)], 1)])
+        canvas = torch.cat([torch.cat([canvas, right], 1), torch.cat([below, torch.full_like(below, torch.nan)], 1)])
         side *= 2
     return canvas
 

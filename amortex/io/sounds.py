@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 DEFAULT_RATE = 16000  # samples per second
 RATES = (100, 400_000)  # of files: the filter that resamples grows with the rate
 MOST_CHANNELS = 64
+NEGLIGIBLE = 0.01  # seconds that are left out without a notice: encoders pad sounds by some
 HALF_LENGTH = 10  # of SciPy's filter, in periods of the lower rate
 
 
@@ -149,7 +150,7 @@ class SoundReader:
         if samples.shape[0] not in (1, self.channels):
             samples = samples.mean(0, keepdims=True)
         self.sounds += 1
-        if seconds * self.rate >= self.length + 1:
+        if seconds >= self.length / self.rate + NEGLIGIBLE:
             self.cut, self.longest = self.cut + 1, max(self.longest, seconds)
         taken = samples[:, : self.length]
         signal = torch.zeros(self.channels, self._fitting_length(taken))

@@ -50,6 +50,7 @@ def test_the_misclassified_images_are_explained_for_both_classes(folder):
     report = (folder / "report/report.md").read_text()
     assert "2 of 4 images in folders that are named after classes are misclassified" in report
     assert "| red/b.png | WAM | red (true) |" in report
+    assert "*WAM: blue (predicted) above red (true)*" in report
     assert len(list((folder / "report/gallery").glob("mistake_*.png"))) == 4
 
 

@@ -5,6 +5,7 @@ import torch
 
 from amortex.comparison.config import ComparisonConfig
 from amortex.comparison.effort import TEACHER
+from amortex.comparison.report import variant_texts
 from amortex.comparison.study import Measurements, Study
 from amortex.comparison.tables import ComparisonTables
 from amortex.core.errors import InputError
@@ -87,3 +88,9 @@ def test_differences_are_taken_image_by_image():
     with pytest.raises(InputError, match="'cartoon' is no row of the section methods: use one of cartoonx, shearletx"):
         ComparisonTables(ComparisonConfig(reference="cartoon"), studies)
     assert "differences" not in ComparisonTables(ComparisonConfig(), studies).compute()
+
+
+def test_the_report_says_the_settings_of_variants():
+    config = ComparisonConfig(variants={"from zeros": {"method": "cartoonx", "init": "zeros"}})
+    assert list(variant_texts(config))[-1] == '- from zeros: `{"method": "cartoonx", "init": "zeros"}`'
+    assert list(variant_texts(CONFIG)) == []

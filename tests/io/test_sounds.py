@@ -64,14 +64,19 @@ def test_short_sounds_end_in_digital_silence_and_long_ones_are_cut_with_a_notice
     short, long = tmp_path / "short.wav", tmp_path / "long.wav"
     soundfile.write(short, noise(100), 16000)
     soundfile.write(long, noise(16000), 16000)
+    padded = tmp_path / "padded.wav"  # as encoders do
+    soundfile.write(padded, noise(LENGTH + 100), 16000)
     load = reader()
+    load.load(padded)
+    load.give_notices()
+    assert caplog.text == ""
     signal = load.load(short)
     assert signal.shape == (1, LENGTH)
     assert (signal[0, :100] != 0).any()
     assert not signal[0, 100:].any()
     load.load(long)
     load.give_notices()
-    assert "1 of 2 sounds are longer" in caplog.text
+    assert "1 of 3 sounds are longer" in caplog.text
     assert "first 0.25 s are explained, up to 0.75 s are left out (--input-size" in caplog.text
 
 
