@@ -171,9 +171,8 @@ def test_sounds_are_played_and_volumes_are_cut(page):
 
 
 def test_nothing_is_wider_than_the_window_and_no_picture_is_broken(page):
-    broken = "[...document.images].filter(image => !image.complete || !image.naturalWidth).length"
     playwright.expect(page.locator("#explain img").first).to_have_attribute("src", re.compile("^blob:"))
-    assert page.evaluate(broken) == 0
+    page.wait_for_function("() => [...document.images].every(image => image.complete && image.naturalWidth)")
     wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert wide <= 0
 
