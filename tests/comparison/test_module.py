@@ -69,6 +69,22 @@ def test_methods_are_compared_with_a_reference_image_by_image(folder):
     assert {row for row, _ in differences} == {"magnitude"}
 
 
+def test_variants_are_rows_under_their_labels(folder):
+    quick = "method: cartoonx, preset: fast, steps: 2, samples: 1"
+    variants = f"{{'From zeros, quick': {{{quick}, init: zeros}}, From ones: {{{quick}}}, from 20: {{{quick}, lambda_k: 20}}}}"
+    settings = ("--model.methods", "[]", "--model.sections", "[methods]", "--model.metrics", "[distortion]")
+    assert compare(*settings, "--model.variants", variants, "--model.reference", "From ones") == 0
+    native = table(folder / "report", "native")
+    value = {key: float(row["mean"]) for key, row in native.items()}
+    assert {row for row, _ in value} == {"From zeros, quick", "From ones", "from 20"}
+    assert value["From zeros, quick", "rate"] < 0.15
+    assert value["From ones", "rate"] > 0.85
+    for row, lambda_k in (("From zeros, quick", 5), ("From ones", 5), ("from 20", 20)):
+        objective = value[row, "distortion"] + lambda_k * value[row, "rate"]
+        assert value[row, "objective"] == pytest.approx(objective, rel=1e-5)
+    assert "| From zeros, quick |" in (folder / "report/report.md").read_text()
+
+
 def test_images_that_are_left_out_are_listed_and_in_no_mean(folder):
     light = ("--model.methods", "[random_wavelets]", "--model.sections", "[methods]", "--model.gallery", "0",
              "--model.cache", "null", "--model.problem.classifier", "helpers.networks.NanOnWhite")  # fmt: skip
