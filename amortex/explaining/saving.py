@@ -24,7 +24,7 @@ def save_result(
     labels = [source.label for source in result.sources]
     if len(set(zip(labels, result.encoded.target.tolist(), strict=True))) > len(set(labels)):
         raise InputError("a folder holds one class of each input: save explanations of others to another folder")
-    samples = samples or result.samples
+    samples = result.samples if samples is None else samples
     result.certificate(samples)
     writer = ResultsFolder(folder, {**result.settings, "certificate_samples": samples}, overwrite)
     indices = {label: index for index, label in enumerate(labels)}

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +115,8 @@ class Signals:
         try:
             signal = reader_of(self.signal_config).load(content)[None]
         except InputError as error:
-            raise InputError(str(error).replace("bytes: ", "the file is ", 1)) from error
+            words = re.sub("^bytes(:?)", lambda found: "the file is" if found[1] else "the file", str(error))
+            raise InputError(words) from error
         return self.give(signal)
 
     def give(self, signal: Tensor) -> str:

@@ -71,7 +71,9 @@ def test_methods_are_compared_with_a_reference_image_by_image(folder):
 
 def test_variants_are_rows_under_their_labels(folder):
     quick = "method: cartoonx, preset: fast, steps: 2, samples: 1"
-    variants = f"{{'From zeros, quick': {{{quick}, init: zeros}}, From ones: {{{quick}}}, from 20: {{{quick}, lambda_k: 20}}}}"
+    variants = (
+        f"{{'From zeros, quick': {{{quick}, init: zeros}}, From ones: {{{quick}}}, from 20: {{{quick}, lambda_k: 20}}}}"
+    )
     settings = ("--model.methods", "[]", "--model.sections", "[methods]", "--model.metrics", "[distortion]")
     assert compare(*settings, "--model.variants", variants, "--model.reference", "From ones") == 0
     native = table(folder / "report", "native")

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from amortex.classifiers.classifier import Classifier
+from amortex.core.errors import InputError
 from amortex.explainers.baselines import Ordering
 from amortex.explaining.batch import Request
 from amortex.explaining.notebook import NotebookResult
@@ -60,6 +61,8 @@ def test_a_row_has_the_certificate_that_is_asked_for():
 
 def test_what_was_measured_is_saved_and_not_measured_again(tmp_path, monkeypatch):
     result = result_of(1)
+    with pytest.raises(InputError, match="at least 2 samples, not 0"):
+        save_result(result, tmp_path / "out", samples=0)
     result.certificate(4)
     few = result.certificate(6)
     monkeypatch.setattr("amortex.explaining.results.certify", lambda *_: pytest.fail("measured again"))

@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import wavfile
 from starlette.testclient import TestClient
 
 from amortex.page.incoming import MOST_JSON, MOST_UPLOAD
@@ -33,6 +34,11 @@ def still_answers(page) -> None:
 def png(width: int, height: int) -> bytes:
     buffer = io.BytesIO()
     Image.new("1", (width, height)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def silence() -> bytes:
+    wavfile.write(buffer := io.BytesIO(), 16_000, np.zeros(800, np.int16))
     return buffer.getvalue()
 
 
@@ -192,6 +198,19 @@ def test_too_many_requests_are_told_to_come_back():
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
         assert page.get("/health").json() == {"status": "ok", "waiting": 1}
         go.set()
+
+
+@pytest.mark.parametrize(
+    ("modality", "content", "reason"),
+    [
+        ("audio", silence(), "the file holds digital silence"),
+        ("volume", b"none", "the file is not a readable volume"),
+    ],
+)
+def test_files_that_are_refused_are_called_so(page, modality, content, reason):
+    answer = page.post(f"/api/upload/{modality}", content=content, headers=BYTES)
+    assert answer.status_code == 422
+    assert answer.json()["error"].startswith(reason)
 
 
 def test_few_files_are_on_their_way_at_once_and_one_address_cannot_take_all_places():
