@@ -83,7 +83,7 @@ def print_plan(options: argparse.Namespace, request: Request, count: int) -> Non
     """Print what is going to be explained, and at what size: trained explainers have their own."""
     if not options.quiet:
         classifier = request.explainer.rate_distortion.classifier
-        size = " x ".join(map(str, reversed(classifier.input_size[1:])))
+        size = " x ".join(map(str, classifier.input_size[1:]))  # as --input-size takes it
         longest = "up to " if classifier.signal_config.get("lengths") else ""
         modality = MODALITIES[options.modality]
         size += f" {modality.unit}" * (len(classifier.input_size[1:]) == 1)  # a number alone tells little

@@ -48,6 +48,11 @@ export function mount(section, site) {
       chosen.retained ? "" : "not "}retained, J = D + λR = ${fixed(objective)}.`;
   }
 
+  function along() {
+    if (!chart.points.length) return "not measured yet";
+    return chart.here ? `keep ${percent(chart.here.rate, 2)}` : "own mask";
+  }
+
   function best() {
     if (!chart.points.length) return;
     const objectives = chart.points.map(({ distortion, rate: share }) => distortion + lambdaOf(weight.value) * share);
@@ -129,7 +134,7 @@ export function mount(section, site) {
       el("div", {}, el("h3", {}, "Certificate of the method's own mask"), list, words),
       el("div", {}, el("h3", {}, "The whole curve"),
         el("div", { class: "controls last" },
-          field("Along the curve", rate, (value) => (chart.points[value] ? `keep ${percent(chart.points[value].rate, 2)}` : "not measured yet")),
+          field("Along the curve", rate, () => along()),
           field("Best for", weight, writeLambda), own),
         where, chart.node,
         el("p", { class: "status" }, "The large dot is what is shown above. Where a ring is grey, the class is lost."))),
