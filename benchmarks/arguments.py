@@ -166,6 +166,7 @@ def kills(parser: Parser) -> None:
 def gpu(parser: Parser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the table and of the checkpoint")
     parser.add_argument("--train", help="folder or tar file of photographs; without it nothing is trained")
+    parser.add_argument("--start", help="checkpoint or release that training begins with; by default the bundled one")
     parser.add_argument("--device", default="cuda", help="of torch")
     parser.add_argument("--steps", type=int, default=2000, help="of the training: its learning rate takes one cycle")
     parser.add_argument("--minutes", type=float, default=12.0, help="that all of it may take")

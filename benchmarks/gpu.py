@@ -6,10 +6,10 @@
 It prints a table, and writes it to `--out` as gpu.json after each figure: images per second of training, of the bundled
 explainer and of CartoonX; how much of a training step's kernels is the classifier's; the peak memory; and how far
 distortions of the same masks under the same draws lie from those of the CPU, which must be below the tolerance: the
-exit status is 1 if they are not. `--minutes` bounds all of it. What is left of them trains configs/base.yaml with
-configs/experiment/release.yaml on `--train` (a folder, or a tar file of `train.py pack`) in bf16-mixed, until `--steps`
-are done; the same command goes on from the checkpoint in `--out`. Without a card the command says so, and ends with
-status 2.
+exit status is 1 if they are not. `--minutes` bounds all of it. What is left of them trains the bundled explainer, or
+`--start`, by configs/experiment/release.yaml on `--train` (a folder, or a tar file of `train.py pack`) in bf16-mixed,
+until `--steps` are done; the same command goes on from the checkpoint in `--out`. Without a card the command says so,
+and ends with status 2.
 """
 
 import argparse
@@ -188,7 +188,8 @@ def train(options: argparse.Namespace, size: int, batch: int, seconds_left: floa
     last = {"class_path": "amortex.training.callbacks.LastCheckpoint", "init_args": {"dirpath": str(checkpoint.parent)}}
     settings = {
         "config": [ROOT / "configs/base.yaml", ROOT / "configs/experiment/release.yaml"],
-        "data.train": options.train, "data.batch_size": batch, "data.workers": 0 if options.quick else 8,
+        "model.start": options.start or released(DEFAULT_CLASSIFIER), "data.train": options.train,
+        "data.batch_size": batch, "data.workers": 0 if options.quick else 8,
         "data.val_images": 2 if options.quick else 64, "model.problem.input_size": size, "trainer.devices": 1,
         "trainer.accelerator": "gpu" if on_gpu else "cpu", "trainer.precision": "bf16-mixed" if on_gpu else "32-true",
         "trainer.max_steps": 1 if options.quick else options.steps,
