@@ -36,6 +36,7 @@ class Options(TypedDict, total=False):
     samples: int
     lr: float
     init: str
+    spatial_penalty: float
     rate: float
     hard: bool
     select_rate: bool

@@ -29,11 +29,11 @@ def test_too_little_memory_halves_the_internal_batch_once(tmp_path, capsys, capl
     sizes: list[int] = []
     certify = explained.certify
 
-    def scarce(rd, *arguments):
+    def scarce(rd, *arguments, **keywords):
         sizes.append(rd.internal_batch_size)
         if rd.internal_batch_size > enough:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-        return certify(rd, *arguments)
+        return certify(rd, *arguments, **keywords)
 
     monkeypatch.setattr(explained, "certify", scarce)
     enough, run = 4, (tmp_path / "in", "--batch-size", 1, "--internal-batch-size", 8, *FAST)

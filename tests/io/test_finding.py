@@ -56,7 +56,7 @@ def test_results_are_never_inputs(tmp_path):
 
 
 def test_each_volume_of_an_archive_is_an_input(tmp_path):
-    np.savez(tmp_path / "a.npz", x=np.zeros((2, 3, 3, 3)), y=np.zeros(2))
+    np.savez(tmp_path / "a.npz", x=np.zeros((2, 4, 4, 4)), y=np.zeros(2))
     np.save(tmp_path / "b.npy", np.zeros((3, 3, 3)))
     (tmp_path / "c.npz").write_text("damaged")
     sources = list(find_files([str(tmp_path)], MODALITIES["volume"]))
