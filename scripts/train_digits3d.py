@@ -5,6 +5,7 @@ Repeatable on one machine with one thread.
 
 import argparse
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,10 @@ from amortex.io.files import write_atomically
 VOLUMES = (3, 8, 0, 5, 7)  # digits of the bundled volumes
 POSES, BATCH, LR = 10, 64, 4e-3
 MEAN_STD = ("mean", "std")
+Labelled = Digits3D | MovingDigits
 
 
-def load(source: Digits3D | MovingDigits) -> tuple[Tensor, Tensor]:
+def load(source: Labelled) -> tuple[Tensor, Tensor]:
     """All volumes ``(N, C, *size)`` and labels ``(N,)``."""
     volumes = torch.stack([source.open(index) for index in range(len(source))])
     return volumes, torch.tensor([source.label(index) for index in range(len(source))])
@@ -45,9 +47,7 @@ def accuracy(network: Digits3DNet, volumes: Tensor, labels: Tensor) -> float:
     return (logits.argmax(1) == labels).float().mean().item()
 
 
-def train(
-    network: Digits3DNet, source: Digits3D | MovingDigits, validation: Digits3D | MovingDigits, epochs: int
-) -> float:
+def train(network: Digits3DNet, source: Labelled, validation: Labelled, epochs: int) -> float:
     """Train a network in place, round its weights to float16, and measure its accuracy on digits that are held out."""
     volumes, labels = load(source)
     held_out = load(validation)
@@ -88,23 +88,36 @@ def write_volumes(folder: Path, network: Digits3DNet) -> None:
                 break
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--epochs", type=int, default=15)
+def command(
+    description: str | None,
+    make: Callable[[], Digits3DNet],
+    data: Callable[[], tuple[Labelled, Labelled]],
+    weights: Path,
+    epochs: int,
+) -> tuple[Path, Digits3DNet]:
+    """The command line: train a network on the first of `data`, test it on the second, write it; where, and what."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--epochs", type=int, default=epochs)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=WEIGHTS)
+    parser.add_argument("--out", type=Path, default=weights)
     options = parser.parse_args()
     torch.set_num_threads(1)
     start = time.perf_counter()
     torch.manual_seed(options.seed)
-    network = Digits3DNet()
-    share = train(network, Digits3D("train", POSES), Digits3D("validation", poses=5), options.epochs)
+    network = make()
+    share = train(network, *data(), options.epochs)
     write_weights(options.out, network, accuracy=f"{share:.4f}", epochs=options.epochs, seed=options.seed)
-    write_volumes(options.out.parents[1] / "volumes", network)
     count = sum(parameter.numel() for parameter in network.parameters())
-    print(
-        f"{count} weights, accuracy {share:.3f} on held-out digits, {time.perf_counter() - start:.0f} s: {options.out}"
+    seconds = time.perf_counter() - start
+    print(f"{count} weights, accuracy {share:.3f} on held-out digits, {seconds:.0f} s: {options.out}")
+    return options.out, network
+
+
+def main() -> None:
+    out, network = command(
+        __doc__, Digits3DNet, lambda: (Digits3D("train", POSES), Digits3D("validation", poses=5)), WEIGHTS, 15
     )
+    write_volumes(out.parents[1] / "volumes", network)
 
 
 if __name__ == "__main__":

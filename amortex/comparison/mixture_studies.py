@@ -9,7 +9,7 @@ from amortex.comparison.methods import Method
 from amortex.comparison.studies import columns_of, medians_of
 from amortex.comparison.study import Study
 from amortex.metrics import InsertionDeletion, MaskedIn, Separation, functional
-from amortex.rate_distortion.pipeline import class_probability
+from amortex.rate_distortion.encoded_batch import class_probability
 
 MOVED, PROBABILITY = "rank_correlation", "probability"
 

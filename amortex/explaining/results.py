@@ -15,7 +15,8 @@ from amortex.explaining.rows import Row
 from amortex.io.finding import Source
 from amortex.rate_distortion.certificate import Certificate, certify
 from amortex.rate_distortion.chunking import Pause, idle
-from amortex.rate_distortion.pipeline import RateDistortion, class_probability
+from amortex.rate_distortion.encoded_batch import class_probability
+from amortex.rate_distortion.pipeline import RateDistortion
 
 MIN_SAMPLES = 2  # of a certificate: a single draw has no interval
 

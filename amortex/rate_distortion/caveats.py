@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from amortex.core.noise_streams import NoiseStreams
-from amortex.rate_distortion.encoded_batch import EncodedBatch
-from amortex.rate_distortion.pipeline import RateDistortion, class_probability
+from amortex.rate_distortion.encoded_batch import EncodedBatch, class_probability
+from amortex.rate_distortion.pipeline import RateDistortion
 
 EMPTY_SAMPLES = 8  # draws that measure the empty mask, where a mask has hardly any distortion
 NEGLIGIBLE = 1e-3  # share of the largest distortion: a mask below has kept all, or dropped what nobody needs

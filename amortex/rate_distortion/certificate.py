@@ -9,9 +9,9 @@ from torch import Tensor
 from amortex.core.noise_streams import EVALUATION_SEED, NoiseStreams
 from amortex.rate_distortion.caveats import caveats
 from amortex.rate_distortion.chunking import Pause, idle
-from amortex.rate_distortion.encoded_batch import EncodedBatch, Outcome
+from amortex.rate_distortion.encoded_batch import EncodedBatch, Outcome, class_probability
 from amortex.rate_distortion.intervals import clopper_pearson
-from amortex.rate_distortion.pipeline import RateDistortion, class_probability
+from amortex.rate_distortion.pipeline import RateDistortion
 
 
 class Certificate(NamedTuple):

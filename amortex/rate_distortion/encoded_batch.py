@@ -9,6 +9,7 @@ from torch import Tensor
 
 from amortex.core.layout import Coefficients, Layout
 from amortex.core.masks import entries, only_live, rate
+from amortex.rate_distortion.distortions import of_class
 
 
 class EncodedBatch(NamedTuple):
@@ -92,3 +93,8 @@ class Outcome(NamedTuple):
         else:
             margin = float(stdtrit(draws - 1, 0.975)) * self.distortion.std(1) / draws**0.5
         return (mean - margin).clamp(min=0), mean + margin
+
+
+def class_probability(encoded: EncodedBatch) -> Tensor:
+    """Probability of the explained class on the clean image, ``(B,)``."""
+    return of_class(encoded.probabilities, encoded.target)

@@ -21,7 +21,7 @@ from amortex.obfuscations.base import Obfuscation
 from amortex.obfuscations.gaussian import Gaussian
 from amortex.rate_distortion import DistortionName
 from amortex.rate_distortion.chunking import Chunking, Pause, idle, paused
-from amortex.rate_distortion.distortions import DISTORTIONS, label_max, of_class
+from amortex.rate_distortion.distortions import DISTORTIONS, label_max
 from amortex.rate_distortion.encoded_batch import EncodedBatch, Outcome
 from amortex.rate_distortion.noise import mix_band, unit_noise
 from amortex.rate_distortion.silence import live_entries
@@ -214,8 +214,3 @@ class RateDistortion(Chunking, nn.Module):
             DISTORTIONS[name or self.distortion](p, outputs, target),
             label_max(p, outputs, target),
         )
-
-
-def class_probability(encoded: EncodedBatch) -> Tensor:
-    """Probability of the explained class on the clean image, ``(B,)``."""
-    return of_class(encoded.probabilities, encoded.target)

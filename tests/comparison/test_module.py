@@ -23,16 +23,7 @@ from amortex.explaining import distributed as sharing
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms.wavelet import Wavelet
 from helpers.comparing import TINY, compare, table
-from helpers.photographs import photographs
-from helpers.releases import write_release
 from helpers.training import ROOT
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    photographs(tmp_path / "photos", *(f"{i}.png" for i in range(5)))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def test_a_report_and_a_rerun_from_the_cache(folder, capsys):
@@ -200,31 +191,3 @@ def test_classifiers_that_differ_in_their_arguments_or_normalisation_share_no_fi
 def test_training_seconds_belong_to_an_explainer(folder, capsys):
     assert compare("--model.training_seconds.nobody", "10") == 2
     assert "the break-even of 'nobody' needs an explainer of that name" in capsys.readouterr().err
-
-
-def test_effort_is_counted_in_passes_and_every_start_keeps_to_its_budget(folder):
-    few = ("--data.val_images", "1", "--data.batch_size", "1", "--model.effort_lambda_k", "[1, 5]")
-    assert compare("--model.sections", "[effort]", "--model.effort_budgets", "[4, 20]", *few) == 0
-    effort = table(folder / "report", "effort")
-    assert float(effort["from ones@1", "J@5"]["mean"]) == pytest.approx(5.0, abs=1e-4)
-    assert float(effort["empty mask", "passes"]["mean"]) == 1  # the class itself
-    for start in ("ones", "startgrad", "sensitivity", "the sensitivity ordering"):
-        assert ("from " + start + "@4", "passes") not in effort  # less than one step
-        assert 20 - 6 < float(effort[f"from {start}@20", "passes"]["mean"]) - 1 <= 20
-    assert float(effort["CartoonX, converged", "J@1"]["mean"]) < float(effort["from ones@20", "J@1"]["mean"])
-    assert "Amortization gap" in (folder / "report/report.md").read_text()
-
-
-def test_trained_explainers_keep_to_their_budgets_and_have_rows_of_their_own(folder):
-    write_release(folder / "mine", learned_steps=1)
-    few = ("--data.val_images", "1", "--data.batch_size", "1", "--model.effort_lambda_k", "[1]",
-           "--model.lambda_k", "[1]")  # fmt: skip
-    ours = ("--model.explainers.mine", "mine", "--model.effort_budgets", "[1, 4, 16]", "--model.finetune_steps", "[2]")
-    assert compare("--model.methods", "[magnitude]", "--model.sections", "[methods, effort]", *ours, *few) == 0
-    effort, native = (table(folder / "report", name) for name in ("effort", "native"))
-    passes = {row: float(values["mean"]) for (row, column), values in effort.items() if column == "passes"}
-    assert "mine@1" not in passes  # a look takes four
-    assert [passes[row] for row in ("mine@4", "mine@16", "mine, learned steps@16")] == [4, 16, 16]
-    assert float(effort["mine@4", "J@1"]["mean"]) == float(effort["mine, learned steps@4", "J@1"]["mean"])
-    assert float(native["mine + 2 steps", "passes"]["mean"]) == 4 + 2 * 6
-    assert float(native["mine", "objective"]["mean"]) > 0

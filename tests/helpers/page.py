@@ -15,6 +15,7 @@ from helpers.library import NAMES, load
 
 HOST = "testserver"  # of starlette's client
 SIGNAL = "chelsea"
+BYTES = {"content-type": "application/octet-stream"}
 
 
 def site() -> Site:
@@ -45,3 +46,9 @@ def half_mask(size: int = 32) -> np.ndarray:
     mask = np.zeros((size, size))
     mask[: size // 2] = 1
     return mask
+
+
+def still_answers(page) -> None:
+    """Check that a stroke is answered, whatever was sent before."""
+    answer = page.post("/api/draw/image", json={"signal": SIGNAL, "mask": encoded_mask(half_mask())})
+    assert answer.status_code == 200, answer.text

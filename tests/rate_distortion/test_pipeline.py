@@ -12,7 +12,8 @@ from amortex.core.noise_streams import NoiseStreams
 from amortex.obfuscations.constant import Constant, Zero
 from amortex.obfuscations.gaussian import Gaussian
 from amortex.obfuscations.uniform import Uniform
-from amortex.rate_distortion.pipeline import RateDistortion, class_probability
+from amortex.rate_distortion.encoded_batch import class_probability
+from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms.fourier import Fourier
 from amortex.transforms.pixel import Pixel
 from amortex.transforms.wavelet import Wavelet

@@ -6,8 +6,8 @@ from torch import Tensor
 from amortex.core.noise_streams import EVALUATION_SEED, NoiseStreams, uniform
 from amortex.explainers.base import Explanation
 from amortex.metrics.functional.curves import kept_entries, reduced_probability
-from amortex.rate_distortion.encoded_batch import EncodedBatch
-from amortex.rate_distortion.pipeline import RateDistortion, class_probability
+from amortex.rate_distortion.encoded_batch import EncodedBatch, class_probability
+from amortex.rate_distortion.pipeline import RateDistortion
 
 
 def random_subsets(encoded: EncodedBatch, count: int, share: float, seed: int = EVALUATION_SEED) -> Tensor:

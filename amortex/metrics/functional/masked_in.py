@@ -6,8 +6,8 @@ from torch import Tensor
 from amortex.explainers.base import Explanation
 from amortex.metrics.functional.curves import kept_entries, relevance_ranks
 from amortex.rate_distortion.distortions import of_class
-from amortex.rate_distortion.encoded_batch import EncodedBatch
-from amortex.rate_distortion.pipeline import RateDistortion, class_probability
+from amortex.rate_distortion.encoded_batch import EncodedBatch, class_probability
+from amortex.rate_distortion.pipeline import RateDistortion
 
 MASKED_IN_MEASURES = ("ff", "fid_in", "ai", "ad", "ag")
 

@@ -6,8 +6,8 @@ from torch import Tensor
 from amortex.core.noise_streams import EVALUATION_SEED, NoiseStreams
 from amortex.explainers.base import Explanation
 from amortex.rate_distortion.distortions import l2, of_class
-from amortex.rate_distortion.encoded_batch import Outcome
-from amortex.rate_distortion.pipeline import RateDistortion, class_probability
+from amortex.rate_distortion.encoded_batch import Outcome, class_probability
+from amortex.rate_distortion.pipeline import RateDistortion
 
 INFORMATION_MEASURES = ("pixels", "coefficients", "entropy")
 

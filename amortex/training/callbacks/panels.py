@@ -18,7 +18,8 @@ from amortex.explaining.results import ExplanationResult
 from amortex.explaining.views import view_of
 from amortex.io.files import write_atomically
 from amortex.io.finding import Source
-from amortex.rate_distortion.pipeline import RateDistortion, class_probability
+from amortex.rate_distortion.encoded_batch import class_probability
+from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.training.module import AmortizedTrainingModule
 
 PANEL_SAMPLES = 16  # of the certificate above a panel
