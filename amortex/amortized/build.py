@@ -1,6 +1,6 @@
 """Predictors from plain settings: what configurations, checkpoints and releases hold."""
 
-from amortex.amortized.config import PredictorConfig
+from amortex.amortized.config import PredictorConfig, RefinementSchedule
 from amortex.amortized.predictor import MaskPredictor
 from amortex.classifiers.classifier import Classifier
 from amortex.core.process import float32_by_default
@@ -12,6 +12,7 @@ def build_predictor(
     config: PredictorConfig | None = None,
     refiner: bool = False,
     classifier: Classifier | None = None,
+    schedule: RefinementSchedule | None = None,
 ) -> MaskPredictor:
     """An untrained predictor, with the `classifier` unless it has to be built; with a `refiner` if there is one to
     learn.
@@ -21,4 +22,4 @@ def build_predictor(
     """
     rate_distortion = problem.build(classifier)
     with float32_by_default():
-        return MaskPredictor(rate_distortion, config, refiner)
+        return MaskPredictor(rate_distortion, config, refiner, schedule)

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from amortex.amortized.build import build_predictor
-from amortex.amortized.config import PredictorConfig
+from amortex.amortized.config import PredictorConfig, RefinementSchedule
 from amortex.amortized.legacy import upgrade_identity, upgrade_settings, upgrade_weights
 from amortex.amortized.predictor import MaskPredictor
 from amortex.classifiers.bundled import BUNDLED
@@ -42,7 +42,9 @@ def load_predictor(path: str | Path, classifier: str | Classifier | None = None,
     try:
         problem = Problem.of({**settings["problem"], **as_trained(identity), **overrides})
         config = PredictorConfig.of(settings["predictor"])
-        predictor = build_predictor(problem, config, settings["refinement"].get("steps", 0) > 0, loaded)
+        refinement = settings["refinement"]
+        schedule = RefinementSchedule.trained_by(refinement)
+        predictor = build_predictor(problem, config, refinement.get("steps", 0) > 0, loaded, schedule)
         predictor.lambda_range = _lambda_range(settings)
     except InputError:
         raise

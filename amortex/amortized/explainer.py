@@ -117,13 +117,16 @@ class Amortized(Explainer):
             )  # fmt: skip
 
     def for_target(self) -> Explainer:
-        """Explains classes that are predicted as ever, and others without learned steps, which know nothing of them.
+        """Explains classes that are predicted as ever, and so all others if learned steps were trained for them.
 
-        Nor do predicted rates: for other classes the rate is chosen by measurements, unless it is given.
+        Else others are explained without learned steps. Predicted rates know nothing of them either: the rate is then
+        chosen by measurements, unless it is given.
 
         Raises:
             InputError: learned steps or passes are asked for.
         """
+        if self.learned_steps and self.predictor.schedule.any_target:
+            return self
         if self.steps_given:
             given = "learned-steps" if self.passes is None else "passes"
             raise InputError(f"refinement is learned for predicted classes: with a target, leave out {given}")

@@ -114,9 +114,23 @@ def initial_state(mask: Tensor) -> State:
 def marginal_gain(encoded: EncodedBatch, probe: GradientProbe) -> Tensor:
     """By how much an entry lowers the distortion per unit of rate, ``(B, k)``: at an optimum, lambda_k."""
     assert probe.mask_gradient is not None
-    aim = target_probability(encoded.probabilities, encoded.target, encoded.predicted)
-    slope = label_l2_slope(probe.log_probability, aim)
+    slope = label_l2_slope(probe.log_probability, aimed_at(encoded))
     return -slope[:, None] * probe.mask_gradient * encoded.entries
+
+
+def probed_distortion(encoded: EncodedBatch, probe: GradientProbe) -> Tensor:
+    """The distortion ``(B,)`` at the probe's one draw."""
+    return (probe.log_probability.exp() - aimed_at(encoded)).square()
+
+
+def lost_distortion(encoded: EncodedBatch) -> Tensor:
+    """The distortion ``(B,)`` where nothing is left of the class."""
+    return aimed_at(encoded).square()
+
+
+def aimed_at(encoded: EncodedBatch) -> Tensor:
+    """The probability ``(B,)`` that masks should give to the target."""
+    return target_probability(encoded.probabilities, encoded.target, encoded.predicted)
 
 
 def progress_numbers(evidence: Evidence, lambda_k: Tensor, mask: Tensor, probe: GradientProbe, step: int) -> Tensor:

@@ -1,10 +1,12 @@
 """Settling: what follows learned steps. An optimiser that drops what a nearly right mask keeps too much."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from amortex.amortized.config import FallConfig
+from amortex.amortized.sparsity_weights import FallingWeight
 from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.base import OnStep
 from amortex.explainers.optimizers import RelativeAdam, cosine
@@ -22,15 +24,8 @@ class SettlingConfig:
 
     Its values are the best of a search on photographs of the training set, see the research log.
 
-    The sparsity weight falls from `peak` times lambda_k to lambda_k. Near a good mask the output hardly misses, and the
-    gradient of one entry is noise. At a higher weight it misses more, and shows what is needed. The weight is lower
-    the more of the class is lost, down to lambda_k at `tolerance`.
-
     Arguments:
-        peak: the sparsity weight at the start, as a multiple of lambda_k.
-        descent: share of the steps over which it falls.
-        tolerance: running distortion, as a share of that of the empty mask, at which it is lambda_k in any case.
-        memory: decay of that running distortion, per step.
+        fall: of the sparsity weight.
         lr: what an entry moves by at most in the first step; falls to zero on a cosine.
         betas: decay of the running means of the gradient and of its square.
         eps: added to the root of the latter, as a multiple of its root mean square over the entries that are kept.
@@ -40,10 +35,7 @@ class SettlingConfig:
         averaged_tail: share of the last steps whose masks are averaged.
     """
 
-    peak: float = 50.0
-    descent: float = 0.7
-    tolerance: float = 0.3
-    memory: float = 0.7
+    fall: FallConfig = field(default_factory=lambda: FallConfig(peak=50.0))
     lr: float = 0.05
     betas: tuple[float, float] = (0.8, 0.99)
     eps: float = 0.1
@@ -70,8 +62,8 @@ def settle(
     gradient is the one of `expected_gradient`.
     """
     config = config or SettlingConfig()
-    empty = rd(encoded, torch.zeros_like(mask), streams, DRAWS_OF_NOTHING).distortion.mean(1).clamp(min=1e-6)
-    running = torch.zeros_like(empty)
+    empty = rd(encoded, torch.zeros_like(mask), streams, DRAWS_OF_NOTHING).distortion.mean(1)
+    lambda_t = FallingWeight(torch.full_like(empty, lambda_k), empty, steps, config.fall)
     value, mean = mask.clone(), torch.zeros_like(mask)
     adam = RelativeAdam(config.betas, config.eps, mask)
     share_of_noise = (
@@ -80,9 +72,7 @@ def settle(
     averaged = max(1, round(config.averaged_tail * steps))
     for step in range(steps):
         distortion, gradient = expected_gradient(rd, encoded, value.clamp(0, 1), streams)
-        running = torch.lerp(distortion, running, config.memory if step else 0.0)
-        left = max(0.0, 1 - step / steps / config.descent) * (1 - running / empty / config.tolerance).clamp(0, 1)
-        gradient += (lambda_k * (1 + (config.peak - 1) * left))[:, None] / encoded.entries
+        gradient += lambda_t(step, distortion)[:, None] / encoded.entries
         direction, variance = adam.moments(gradient)
         kept = value > 0
         typical = ((variance * kept).sum(1, keepdim=True) / kept.sum(1, keepdim=True).clamp(min=1)).sqrt()

@@ -18,9 +18,10 @@ class Continuation:
     fall masks end too sparse).
 
     The *damage* of an image is its running distortion on a scale from that of the full mask (0) to that of the empty
-    one (1). The weight is reduced in proportion to it, down to lambda_k at `tolerance`. A mask can be ruined all the
-    same while the weight is high. It is then set back to where its damage was last below `tolerance`, because an empty
-    mask has no gradient to come back.
+    one (1). It is squared where the distortion is a norm, which rises at once beside zero and would keep the weight
+    low. The weight is reduced in proportion to the damage, down to lambda_k at `tolerance`. A mask can be ruined all
+    the same while the weight is high. It is then set back to where its damage was last below `tolerance`, because an
+    empty mask has no gradient to come back.
 
     Arguments:
         lambda_k: the weight at the end.
@@ -29,12 +30,20 @@ class Continuation:
         tolerance: damage, above 0, at which the weight is back at lambda_k.
         full, empty: distortions of the full and of the empty mask, ``(B,)``.
         mask: where the optimisation starts, ``(B, k)``.
+        is_norm: whether the distortion is a norm, not its square.
     """
 
     def __init__(
-        self, lambda_k: float, peak: float, tolerance: float, full: Tensor, empty: Tensor, mask: Tensor
+        self,
+        lambda_k: float,
+        peak: float,
+        tolerance: float,
+        full: Tensor,
+        empty: Tensor,
+        mask: Tensor,
+        is_norm: bool = False,
     ) -> None:
-        self.lambda_k, self.tolerance = lambda_k, tolerance
+        self.lambda_k, self.tolerance, self.power = lambda_k, tolerance, 2 if is_norm else 1
         self.empty, self.full, self.span = empty, full, (empty - full).clamp(min=1e-6)
         self.extra = (peak * lambda_k**0.5 * self.span - lambda_k).clamp(min=0)
         self.smoothed: Tensor | None = None
@@ -45,7 +54,7 @@ class Continuation:
         self.smoothed = (
             distortion if self.smoothed is None else torch.lerp(distortion, self.smoothed, DISTORTION_MEMORY)
         )
-        self.damage = (self.smoothed - self.full) / self.span
+        self.damage = ((self.smoothed - self.full) / self.span).clamp(min=0) ** self.power
         left = max(0.0, 1 - progress / DESCENT_SHARE)
         lambda_t: Tensor = self.lambda_k + self.extra * left**2 * (1 - self.damage / self.tolerance).clamp(0, 1)
         return lambda_t
@@ -81,4 +90,5 @@ class Continuation:
         torch.where(ruined[:, None], self.healthy_mask, mask, out=mask)
         for moment in moments:
             moment.mul_(~ruined[:, None])
-        self.smoothed = torch.where(ruined, self.full + self.tolerance * self.span, self.smoothed)
+        tolerated = self.full + self.tolerance ** (1 / self.power) * self.span
+        self.smoothed = torch.where(ruined, tolerated, self.smoothed)

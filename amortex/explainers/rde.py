@@ -13,6 +13,7 @@ from amortex.explainers.initial import initial_mask
 from amortex.explainers.optimizers import ProjectedOptimizer, cosine
 from amortex.explainers.presets import Initial, Preset, preset_of
 from amortex.explainers.spatial_penalty import SpatialPenalty
+from amortex.rate_distortion.distortions import NORMS
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
 
@@ -74,7 +75,8 @@ class RDE(Explainer):
         continuation = None
         if preset.peak and not isinstance(self.init, Tensor):  # a high weight would throw away what a given mask knows
             ends = self._ends(encoded, streams)
-            continuation = Continuation(self.lambda_k, preset.peak, preset.tolerance, *ends, mask)
+            is_norm = rd.distortion in NORMS
+            continuation = Continuation(self.lambda_k, preset.peak, preset.tolerance, *ends, mask, is_norm)
         spatial = SpatialPenalty(rd, encoded, self.spatial_penalty)
         survival = mask.clone()  # a given mask is an order already
         lambda_t = torch.full_like(mask[:, 0], self.lambda_k)

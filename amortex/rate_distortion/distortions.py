@@ -41,6 +41,7 @@ def kl(p: Tensor, q: Tensor, target: Tensor) -> Tensor:
 
 
 DISTORTIONS: dict[str, Distortion] = {f.__name__: f for f in (label_l2, label_max, l2, kl)}
+NORMS = {"l2"}  # those that are not smooth at zero
 
 
 KL_WEIGHT = 0.05  # in `label_l2_slope`

@@ -12,6 +12,7 @@ from amortex.explainers.rde import RDE
 from amortex.rate_distortion.distortions import surrogate
 from amortex.training.config import ObjectiveConfig, RefinementConfig
 from amortex.training.refinement import Refinement
+from amortex.training.targets import drawn_targets
 
 CLAMPED = 1e-6  # distance of imitated masks from 0 and 1, so that their logarithms are finite
 Loss = tuple[Tensor, dict[str, Tensor]]  # to minimise, and to log
@@ -57,9 +58,13 @@ class Objective:
             progress: share of training that is done.
             step: of training.
         """
-        streams = NoiseStreams.numbered(numbers, self.seed, "look", image.device)
+        streams, target = NoiseStreams.numbered(numbers, self.seed, "look", image.device), None
+        if self.refinement_config.other_targets:
+            with torch.no_grad():
+                probabilities = self.predictor.rate_distortion.phi(image)
+            target = drawn_targets(probabilities, self.refinement_config.other_targets, numbers, self.seed)
         with torch.set_grad_enabled(not self.refinement_config.only):
-            prediction = self.predictor(image, streams=streams)
+            prediction = self.predictor(image, target, streams)
         if self.refinement_config.only:
             return self.refinement(prediction, numbers)
         rates = self.rates(numbers, progress).to(image.device)

@@ -6,12 +6,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from amortex.amortized.config import FallConfig
 from amortex.amortized.evidence import probe
 from amortex.amortized.predictor import CURVE_RATES, MaskPredictor, Prediction
-from amortex.amortized.refiner import initial_state, marginal_gain
+from amortex.amortized.refiner import initial_state, lost_distortion, marginal_gain, probed_distortion
+from amortex.amortized.sparsity_weights import FallingWeight, RisingWeight, SparsityWeight
 from amortex.core.noise_streams import NoiseStreams, uniform
-from amortex.rate_distortion.distortions import target_probability
 from amortex.training.config import RefinementConfig
+
+RATES_OF_OTHERS = (0.01, 0.4)  # of initial masks of classes that are not predicted: no rate is expected for these
+SMALLEST_OBJECTIVE = 0.03  # added where inputs are weighed by one over it
 
 
 class Refinement:
@@ -45,27 +49,34 @@ class Refinement:
         draws = streams.fill(uniform, slice(None), 1, (4,), torch.float32)[:, 0]
         last, first, initial, length = draws.unbind(1)
         last = log_uniform(last, self.lowest_lambda, self.highest_lambda)
-        first = torch.minimum(log_uniform(first, schedule.first_lambda, self.highest_lambda), last)
+        steps = config.steps * log_uniform(length, config.min_schedule, config.max_schedule)
+        if config.falling:
+            peak = log_uniform(first, 1.0, config.highest_peak)
+            sparsity: SparsityWeight = FallingWeight(last, lost_distortion(encoded), steps, FallConfig(), peak)
+            first = (last / 2).clamp(min=schedule.first_lambda).minimum(last)
+        else:
+            first = torch.minimum(log_uniform(first, schedule.first_lambda, self.highest_lambda), last)
+            sparsity = RisingWeight(last, first, steps, schedule)
         with torch.no_grad():
             rate = prediction.rate_for(first) * log_uniform(initial, *config.initial_rates)
+            rate = rate.where(encoded.predicted, log_uniform(initial, *RATES_OF_OTHERS))
             state = initial_state(prediction.mask(rate.clamp(CURVE_RATES[0], CURVE_RATES[-1])))
-        steps = config.steps * log_uniform(length, config.min_schedule, 1.0)
         evidence, hidden = prediction.evidence, prediction.hidden
         stages = tuple(stage.detach() for stage in hidden.stages)
         hidden = hidden._replace(condition=hidden.condition.detach(), stages=stages)
         streams = NoiseStreams.numbered(numbers, self.seed, "refine", device)
-        aim = target_probability(encoded.probabilities, encoded.target, encoded.predicted)
         latest = probe(rd, encoded, encoded.only_live(state.mask), streams, mask_gradient=True)
         loss, objectives = torch.zeros((), device=device), []
         for step in range(config.steps):
-            lambda_t = schedule.lambda_t(last, first, step, steps)
+            lambda_t = sparsity(step, probed_distortion(encoded, latest))
             state = refiner(evidence, hidden, lambda_t, state, latest)
             mask = encoded.only_live(state.mask)
             latest = probe(rd, encoded, mask.detach(), streams, mask_gradient=True)
-            distortion = (latest.log_probability.exp() - aim).square()
             gradient = (lambda_t[:, None] - marginal_gain(encoded, latest)) / encoded.entries
-            loss = loss + (mask * gradient).sum(1).mean() / config.steps
-            objectives.append((distortion + lambda_t * encoded.rate(mask.detach())).mean())
+            objective = probed_distortion(encoded, latest) + lambda_t * encoded.rate(mask.detach())
+            weight = 1 / (objective + SMALLEST_OBJECTIVE) if config.relative else torch.ones_like(objective)
+            loss = loss + (weight / weight.mean() * (mask * gradient).sum(1)).mean() / config.steps
+            objectives.append(objective.mean())
             state = state._replace(logits=state.logits.detach())
         measured = {
             "refine_first": objectives[0], "refine_last": objectives[-1],

@@ -1,0 +1,60 @@
+"""The sparsity weight of each step of a refinement: one that rises to lambda_k, and one that falls to it.
+
+Both are called with the number of the step, from 0, and the distortion ``(B,)`` that it begins with, and give ``(B,)``.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from amortex.amortized.config import FallConfig, RefinementSchedule
+
+SparsityWeight = Callable[[int, Tensor], Tensor]
+
+
+class RisingWeight:
+    """From `initial` up to `lambda_k`, ``(B,)`` each, whatever the distortion.
+
+    Arguments:
+        lambda_k: the weights at the end.
+        initial: the weights at the start; higher ones than lambda_k count as lambda_k.
+        steps: of the refinement, a number or one per input ``(B,)``.
+        schedule: how long they rise, and from where at least.
+    """
+
+    def __init__(self, lambda_k: Tensor, initial: Tensor, steps: int | Tensor, schedule: RefinementSchedule) -> None:
+        self.lambda_k = lambda_k.clamp(min=schedule.lowest_lambda)
+        self.initial = initial.clamp(min=schedule.lowest_lambda).minimum(self.lambda_k)
+        self.duration = schedule.rise * torch.as_tensor(steps, device=lambda_k.device)
+
+    def __call__(self, step: int, distortion: Tensor) -> Tensor:
+        progress = ((step + 1) / self.duration).clamp(max=1)
+        weight: Tensor = self.initial ** (1 - progress) * self.lambda_k**progress
+        return weight
+
+
+class FallingWeight:
+    """From a multiple of `lambda_k` down to it, and lower the more of the class is lost.
+
+    Arguments:
+        lambda_k: the weights at the end, ``(B,)``.
+        empty: distortions ``(B,)`` of masks that lose the class.
+        steps: of the refinement, a number or one per input ``(B,)``.
+        config: of the fall.
+        peak: multiples ``(B,)`` at the start, instead of the same one for all.
+    """
+
+    def __init__(
+        self, lambda_k: Tensor, empty: Tensor, steps: int | Tensor, config: FallConfig, peak: Tensor | None = None
+    ) -> None:
+        self.lambda_k, self.lost, self.memory = lambda_k, config.tolerance * empty.clamp(min=1e-6), config.memory
+        self.extra = (config.peak if peak is None else peak) - 1
+        self.duration = config.descent * torch.as_tensor(steps, device=lambda_k.device)
+        self.running: Tensor | None = None
+
+    def __call__(self, step: int, distortion: Tensor) -> Tensor:
+        self.running = distortion if self.running is None else torch.lerp(distortion, self.running, self.memory)
+        left = (1 - step / self.duration).clamp(min=0)
+        weight: Tensor = self.lambda_k * (1 + self.extra * left * (1 - self.running / self.lost).clamp(0, 1))
+        return weight

@@ -1,0 +1,54 @@
+"""Learned steps for classes that are not the predicted ones, and sparsity weights that fall."""
+
+import torch
+
+from amortex.amortized.any_target import AnyTarget
+from amortex.amortized.checkpoints import load_predictor
+from amortex.amortized.config import FallConfig, RefinementSchedule
+from amortex.amortized.explainer import Amortized
+from helpers.predictors import stirred
+from helpers.training import fit, versions
+
+
+def second_classes(predictor, images):
+    return predictor.rate_distortion.encode(images).probabilities.topk(2, 1).indices[:, 1]
+
+
+def test_learned_steps_explain_other_classes_where_they_were_trained_for_it(predictor, images):
+    assert isinstance(Amortized(stirred(predictor), 0.5).for_target(), AnyTarget)
+    explainer = Amortized(predictor, 0.5, learned_steps=3)
+    predictor.schedule = RefinementSchedule(any_target=True)
+    assert explainer.for_target() is explainer
+    second = second_classes(predictor, images)
+    explanation = explainer.for_target().explain(images, second)
+    assert torch.equal(explanation.encoded.target, second)
+    assert explanation.extra["passes"].tolist() == [4 + 3 * 3] * 3
+    assert (explanation.mask - explainer.explain(images).mask).abs().amax(1).min() > 1e-3
+    assert isinstance(Amortized(predictor, 0.5, learned_steps=0).for_target(), AnyTarget)  # its rate is measured
+
+
+def test_an_untrained_refiner_stays_at_the_rate_that_other_classes_begin_with(predictor, images):
+    predictor.schedule = RefinementSchedule(any_target=True, rate_of_others=0.07)
+    masks = Amortized(predictor, 0.5, learned_steps=2).explain(images, second_classes(predictor, images)).mask
+    torch.testing.assert_close(masks.mean(1), torch.full((3,), 0.07), rtol=0.1, atol=0)  # what is below 0.02 is cut
+
+
+def test_many_steps_see_a_weight_that_falls_and_few_one_that_rises(predictor, images):
+    predictor.schedule = RefinementSchedule(fall=FallConfig(peak=8), fewest_falling_steps=4)
+    seen: list[float] = []
+    predictor.decoder.refiner.register_forward_hook(
+        lambda module, arguments, state: seen.append(arguments[2].mean().item())
+    )
+    for steps in (3, 4):
+        Amortized(predictor, 2.0, learned_steps=steps).explain(images)
+    assert seen[:3] == sorted(seen[:3])
+    assert seen[3] > 4  # far above lambda_k
+    assert seen[-1] == 2
+
+
+def test_what_it_was_trained_for_comes_with_a_trained_explainer(folder):
+    trained = ("--model.refinement.steps", 2, "--model.refinement.only", "true", "--model.refinement.falling", "true",
+               "--model.refinement.relative", "true", "--model.refinement.other_targets", 0.5)  # fmt: skip
+    assert fit(*trained, steps=2, every=2) == 0
+    predictor = load_predictor(versions(folder)[0] / "checkpoints/last.ckpt", classifier="helpers.networks.TinyNet")
+    assert predictor.schedule == RefinementSchedule(fall=FallConfig(), any_target=True)
