@@ -101,8 +101,7 @@ class RefinementSchedule:
     @classmethod
     def trained_by(cls, refinement: Mapping[str, Any]) -> "RefinementSchedule":
         """The schedule for refiners that were trained by the settings of a `RefinementConfig`, as a table."""
-        fall = FallConfig() if refinement.get("falling") else None
-        return cls(fall=fall, any_target=refinement.get("other_targets", 0) > 0)
+        return cls(any_target=refinement.get("other_targets", 0) > 0)
 
     def initial_lambda(self, lambda_k: "Tensor", steps: int) -> "Tensor":
         """Sparsity weights ``(B,)`` of the first of so many steps towards `lambda_k` ``(B,)``."""

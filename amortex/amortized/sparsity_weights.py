@@ -40,21 +40,17 @@ class FallingWeight:
     Arguments:
         lambda_k: the weights at the end, ``(B,)``.
         empty: distortions ``(B,)`` of masks that lose the class.
-        steps: of the refinement, a number or one per input ``(B,)``.
+        steps: of the refinement.
         config: of the fall.
-        peak: multiples ``(B,)`` at the start, instead of the same one for all.
     """
 
-    def __init__(
-        self, lambda_k: Tensor, empty: Tensor, steps: int | Tensor, config: FallConfig, peak: Tensor | None = None
-    ) -> None:
-        self.lambda_k, self.lost, self.memory = lambda_k, config.tolerance * empty.clamp(min=1e-6), config.memory
-        self.extra = (config.peak if peak is None else peak) - 1
-        self.duration = config.descent * torch.as_tensor(steps, device=lambda_k.device)
+    def __init__(self, lambda_k: Tensor, empty: Tensor, steps: int, config: FallConfig) -> None:
+        self.lambda_k, self.lost, self.config = lambda_k, config.tolerance * empty.clamp(min=1e-6), config
+        self.duration = config.descent * steps
         self.running: Tensor | None = None
 
     def __call__(self, step: int, distortion: Tensor) -> Tensor:
-        self.running = distortion if self.running is None else torch.lerp(distortion, self.running, self.memory)
-        left = (1 - step / self.duration).clamp(min=0)
-        weight: Tensor = self.lambda_k * (1 + self.extra * left * (1 - self.running / self.lost).clamp(0, 1))
+        self.running = distortion if self.running is None else torch.lerp(distortion, self.running, self.config.memory)
+        left = max(0.0, 1 - step / self.duration) * (1 - self.running / self.lost).clamp(0, 1)
+        weight: Tensor = self.lambda_k * (1 + (self.config.peak - 1) * left)
         return weight

@@ -75,11 +75,8 @@ class RefinementConfig:
         lambda_margin: factor by which sparsity weights are drawn beyond the interval of those that are validated.
         initial_rates: interval of the rate of initial masks, as a factor of the rate that the predictor expects to be
             best.
-        min_schedule, max_schedule: shortest and longest schedule of the sparsity weight, as a share of the steps;
-            schedules are log-uniform between these.
-        falling: the sparsity weight falls from a multiple of lambda_k, instead of rising to it (see `FallConfig`).
-        highest_peak: of these multiples, which are log-uniform between 1 and this.
-        relative: weigh each input by one over its objective, so that the hard ones do not drown the others.
+        min_schedule: the shortest schedule of the sparsity weight, as a share of the steps; schedules are log-uniform
+            between this and 1.
         other_targets: share of the inputs that are refined for another probable class, so that refinement knows these.
 
     Raises:
@@ -91,19 +88,13 @@ class RefinementConfig:
     lambda_margin: float = 1.5
     initial_rates: tuple[float, float] = (0.5, 4.0)
     min_schedule: float = 0.15
-    max_schedule: float = 1.0
-    falling: bool = False
-    highest_peak: float = 24.0
-    relative: bool = False
     other_targets: float = 0.0
 
     def __post_init__(self) -> None:
         low, high = self.initial_rates
         require(0 < low <= high < math.inf, "initial_rates", f"an interval above 0, not ({low}, {high})")
         require(1 <= self.lambda_margin < math.inf, "lambda_margin", "at least 1 and finite")
-        require(0 < self.min_schedule <= self.max_schedule, "min_schedule", "above 0 and at most max_schedule")
-        require(1 <= self.max_schedule < math.inf, "max_schedule", "at least 1 and finite")
-        require(1 <= self.highest_peak < math.inf, "highest_peak", "at least 1 and finite")
+        require(0 < self.min_schedule <= 1, "min_schedule", "above 0 and at most 1")
         require(0 <= self.other_targets <= 1, "other_targets", "in [0, 1]")
         require(self.steps >= self.only, "refinement.steps", "at least 0, and above it for refinement.only")
 

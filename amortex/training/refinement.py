@@ -6,16 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from amortex.amortized.config import FallConfig
 from amortex.amortized.evidence import probe
 from amortex.amortized.predictor import CURVE_RATES, MaskPredictor, Prediction
-from amortex.amortized.refiner import initial_state, lost_distortion, marginal_gain, probed_distortion
-from amortex.amortized.sparsity_weights import FallingWeight, RisingWeight, SparsityWeight
+from amortex.amortized.refiner import initial_state, marginal_gain, probed_distortion
+from amortex.amortized.sparsity_weights import RisingWeight
 from amortex.core.noise_streams import NoiseStreams, uniform
 from amortex.training.config import RefinementConfig
 
 RATES_OF_OTHERS = (0.01, 0.4)  # of initial masks of classes that are not predicted: no rate is expected for these
-SMALLEST_OBJECTIVE = 0.03  # added where inputs are weighed by one over it
 
 
 class Refinement:
@@ -49,14 +47,9 @@ class Refinement:
         draws = streams.fill(uniform, slice(None), 1, (4,), torch.float32)[:, 0]
         last, first, initial, length = draws.unbind(1)
         last = log_uniform(last, self.lowest_lambda, self.highest_lambda)
-        steps = config.steps * log_uniform(length, config.min_schedule, config.max_schedule)
-        if config.falling:
-            peak = log_uniform(first, 1.0, config.highest_peak)
-            sparsity: SparsityWeight = FallingWeight(last, lost_distortion(encoded), steps, FallConfig(), peak)
-            first = (last / 2).clamp(min=schedule.first_lambda).minimum(last)
-        else:
-            first = torch.minimum(log_uniform(first, schedule.first_lambda, self.highest_lambda), last)
-            sparsity = RisingWeight(last, first, steps, schedule)
+        steps = config.steps * log_uniform(length, config.min_schedule, 1.0)
+        first = torch.minimum(log_uniform(first, schedule.first_lambda, self.highest_lambda), last)
+        sparsity = RisingWeight(last, first, steps, schedule)
         with torch.no_grad():
             rate = prediction.rate_for(first) * log_uniform(initial, *config.initial_rates)
             rate = rate.where(encoded.predicted, log_uniform(initial, *RATES_OF_OTHERS))
@@ -73,10 +66,8 @@ class Refinement:
             mask = encoded.only_live(state.mask)
             latest = probe(rd, encoded, mask.detach(), streams, mask_gradient=True)
             gradient = (lambda_t[:, None] - marginal_gain(encoded, latest)) / encoded.entries
-            objective = probed_distortion(encoded, latest) + lambda_t * encoded.rate(mask.detach())
-            weight = 1 / (objective + SMALLEST_OBJECTIVE) if config.relative else torch.ones_like(objective)
-            loss = loss + (weight / weight.mean() * (mask * gradient).sum(1)).mean() / config.steps
-            objectives.append(objective.mean())
+            loss = loss + (mask * gradient).sum(1).mean() / config.steps
+            objectives.append((probed_distortion(encoded, latest) + lambda_t * encoded.rate(mask.detach())).mean())
             state = state._replace(logits=state.logits.detach())
         measured = {
             "refine_first": objectives[0], "refine_last": objectives[-1],

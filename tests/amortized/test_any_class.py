@@ -47,8 +47,7 @@ def test_many_steps_see_a_weight_that_falls_and_few_one_that_rises(predictor, im
 
 
 def test_what_it_was_trained_for_comes_with_a_trained_explainer(folder):
-    trained = ("--model.refinement.steps", 2, "--model.refinement.only", "true", "--model.refinement.falling", "true",
-               "--model.refinement.relative", "true", "--model.refinement.other_targets", 0.5)  # fmt: skip
-    assert fit(*trained, steps=2, every=2) == 0
+    trained = ("--model.refinement.steps", 2, "--model.refinement.only", "true")
+    assert fit(*trained, "--model.refinement.other_targets", 0.5, steps=2, every=2) == 0
     predictor = load_predictor(versions(folder)[0] / "checkpoints/last.ckpt", classifier="helpers.networks.TinyNet")
-    assert predictor.schedule == RefinementSchedule(fall=FallConfig(), any_target=True)
+    assert predictor.schedule == RefinementSchedule(any_target=True)

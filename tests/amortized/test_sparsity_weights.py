@@ -26,8 +26,8 @@ def test_a_falling_weight_goes_from_its_peak_to_lambda_k_while_the_class_is_kept
 
 
 def test_it_is_lower_the_more_of_the_class_is_lost_by_a_running_mean():
-    config = FallConfig(peak=6, tolerance=0.5, memory=0.75)
-    weight = FallingWeight(LAMBDA_K[:1], torch.tensor([0.4]), 10, config, peak=torch.tensor([3.0]))
+    config = FallConfig(peak=3, tolerance=0.5, memory=0.75)
+    weight = FallingWeight(LAMBDA_K[:1], torch.tensor([0.4]), 10, config)
     first = weight(0, torch.tensor([0.05]))  # a quarter of what is tolerated
     assert first.item() == pytest.approx(4 * (1 + 2 * 0.75))
     second = weight(0, torch.tensor([0.25]))  # in the mean one half
@@ -36,6 +36,7 @@ def test_it_is_lower_the_more_of_the_class_is_lost_by_a_running_mean():
 
 
 def test_each_input_may_have_a_schedule_of_its_own():
-    steps = torch.tensor([4.0, 8.0])
-    weight = FallingWeight(LAMBDA_K, torch.ones(2), steps, FallConfig(peak=3, descent=1))
-    torch.testing.assert_close(weight(4, NO_DISTORTION) / LAMBDA_K, torch.tensor([1.0, 2.0], dtype=torch.float64))
+    steps = torch.tensor([4.0, 8.0], dtype=torch.float64)
+    weight = RisingWeight(LAMBDA_K, torch.ones_like(LAMBDA_K), steps, RefinementSchedule(rise=1))
+    expected = torch.stack([LAMBDA_K[0], LAMBDA_K[1] ** 0.5])
+    torch.testing.assert_close(weight(3, NO_DISTORTION), expected)
