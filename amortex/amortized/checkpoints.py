@@ -1,6 +1,7 @@
 """Trained explainers from files: checkpoints of a run, and releases."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from amortex.io.untrusted import refuse_bomb, refuse_objects, refuse_tensors
 from amortex.rate_distortion.problem import Problem
 
 WEIGHTS, CONFIG = "explainer.safetensors", "explainer.json"  # of a release
+OTHERS = "others.safetensors"  # in a release: weights that other classes than the predicted one have instead
 LOADING = {"checkpoint_path", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"}  # timm's
 AVERAGE = "average.module."  # prefix of the running mean of the weights in a checkpoint
 
@@ -51,8 +53,14 @@ def load_predictor(path: str | Path, classifier: str | Classifier | None = None,
     except Exception as error:  # settings of any kind break a network's constructor with any type of error
         raise InputError(f"{path} has settings that are missing or wrong ({error}): it is damaged") from error
     predictor.refuse_others(identity)
+    others = _others(Path(path))
     try:
         predictor.decoder.load_state_dict(weights)
+        if others is not None:
+            schedule = replace(schedule, any_target=True)
+            predictor.others = build_predictor(problem, config, True, predictor.rate_distortion.classifier, schedule)
+            predictor.others.decoder.load_state_dict({**weights, **others})
+            predictor.others.lambda_range = predictor.lambda_range
     except RuntimeError as error:
         here, trained = predictor.rate_distortion.classifier.input_size, identity.get("classifier_input_size", [])
         if list(here) == list(trained):
@@ -63,7 +71,23 @@ def load_predictor(path: str | Path, classifier: str | Classifier | None = None,
             f"{path} was trained on inputs of {before}, and cannot explain those of {now}: give an input size that is "
             f"a multiple of {step}, or none"
         ) from error
+    if predictor.others is not None:
+        predictor.others.eval()
     return predictor.eval()
+
+
+def _others(path: Path) -> dict[str, torch.Tensor] | None:
+    """The weights of a release for other classes than the predicted ones, if it has any."""
+    file = path / OTHERS
+    if not file.is_file():
+        return None
+    refuse_bomb(file)
+    try:
+        weights = load_file(file)
+    except Exception as error:  # a damaged header raises errors of many types
+        raise InputError(f"cannot read {file}: it is damaged") from error
+    refuse_tensors(weights, file)
+    return weights
 
 
 def _lambda_range(settings: dict[str, Any]) -> tuple[float, float] | None:

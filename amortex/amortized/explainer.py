@@ -17,17 +17,12 @@ from amortex.classifiers.fingerprint import digest
 from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.base import Explainer, Explanation, OnStep, check_share
-from amortex.explainers.presets import Preset, SelectionConfig
+from amortex.explainers.presets import SelectionConfig, finetuning
 from amortex.explainers.rate_search import Bound, MaxDistortion, MinRetention
 from amortex.explainers.rde import RDE
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 
 logger = logging.getLogger(__name__)
-
-
-def finetuning(steps: int) -> Preset:
-    """CartoonX from a mask that is nearly right: a higher learning rate would throw away what it knows."""
-    return Preset("finetune", steps, samples=2, lr=2e-2, schedule="cosine")
 
 
 class Amortized(Explainer):
@@ -85,7 +80,7 @@ class Amortized(Explainer):
             )
         if rate is not None:
             check_share(rate)
-        self.steps_given = bool(learned_steps) or passes is not None
+        self.plan_given = {"learned_steps": learned_steps, "passes": passes}
         self.plan = plan_for(predictor, learned_steps, passes)
         if finetune_steps < 0:
             raise InputError(f"finetune-steps must be at least 0, not {finetune_steps}")
@@ -117,27 +112,30 @@ class Amortized(Explainer):
             )  # fmt: skip
 
     def for_target(self) -> Explainer:
-        """Explains classes that are predicted as ever, and so all others if learned steps were trained for them.
-
-        Else others are explained without learned steps. Predicted rates know nothing of them either: the rate is then
-        chosen by measurements, unless it is given.
+        """Explains predicted classes as ever, and others alike if learned steps know these; else `unrefined`.
 
         Raises:
-            InputError: learned steps or passes are asked for.
+            InputError: learned steps or passes are asked for, but were trained for predicted classes alone.
         """
         if self.learned_steps and self.predictor.schedule.any_target:
             return self
-        if self.steps_given:
+        if self.learned_steps and self.predictor.others is not None:
+            return AnyTarget(self, self._with(self.predictor.others, self.select_rate, self.plan_given))
+        if any(self.plan_given.values()):
             given = "learned-steps" if self.passes is None else "passes"
             raise InputError(f"refinement is learned for predicted classes: with a target, leave out {given}")
         return AnyTarget(self, self.unrefined())
 
     def unrefined(self) -> "Amortized":
-        """A copy without learned steps, which measures the rate unless it is given."""
-        select_rate = self.rate is None and self.bound is None
+        """A copy without learned steps. It measures the rate unless it is given: predicted ones are of other masks."""
+        return self._with(self.predictor, self.rate is None and self.bound is None, {"learned_steps": 0})
+
+    def _with(self, predictor: MaskPredictor, select_rate: bool, plan: dict[str, int | None]) -> "Amortized":
+        """A copy with another predictor and other steps."""
         return Amortized(
-            self.predictor, self.lambda_k, self.rate, self.hard, select_rate, self.max_distortion, self.min_retention,
-            0, self.finetune_steps, self.seed, self.path_config, self.selection,
+            predictor, self.lambda_k, self.rate, self.hard, select_rate, self.max_distortion, self.min_retention,
+            finetune_steps=self.finetune_steps, seed=self.seed, path_config=self.path_config, selection=self.selection,
+            **plan,
         )  # fmt: skip
 
     @torch.no_grad()

@@ -9,7 +9,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from amortex.amortized.budget import masks_of_rate
-from amortex.amortized.checkpoints import CONFIG, WEIGHTS, read
+from amortex.amortized.checkpoints import CONFIG, OTHERS, WEIGHTS, read
 from amortex.amortized.evidence import GradientProbe, observe
 from amortex.amortized.predictor import MaskPredictor
 from amortex.core.errors import InputError, first_line
@@ -20,19 +20,39 @@ from amortex.io.files import write_atomically
 ONNX = "explainer.onnx"
 
 
-def release(checkpoint: Path, folder: Path) -> None:
+def release(checkpoint: Path, folder: Path, others: Path | None = None) -> None:
     """Write the averaged weights of a checkpoint (or a release again) into a release folder.
 
+    Arguments:
+        checkpoint: a run's checkpoint.
+        folder: where the release goes.
+        others: a checkpoint that explains classes other than the predicted one; what differs is written.
+
     Raises:
-        InputError: the checkpoint is missing, broken or no explainer.
+        InputError: a checkpoint is missing, broken or no explainer, or `others` is of another predictor.
     """
     settings, identity, weights = read(checkpoint)
+    differences = None if others is None else _differences(weights, identity, others)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / ONNX).unlink(missing_ok=True)  # of other weights
+    for file in (ONNX, OTHERS):
+        (folder / file).unlink(missing_ok=True)  # of other weights
+    if differences is not None:
+        write_atomically(folder / OTHERS, save(differences))
     write_atomically(folder / WEIGHTS, save({key: value.contiguous() for key, value in weights.items()}))
     # where training started from is a file of that machine
     config: dict[str, Any] = {"settings": {**settings, "start": None}, "identity": identity}
     write_atomically(folder / CONFIG, json.dumps(config, indent=2).encode())
+
+
+def _differences(weights: dict[str, Tensor], identity: dict[str, Any], others: Path) -> dict[str, Tensor]:
+    """The weights of `others` that are not those of a release."""
+    _, its_identity, its_weights = read(others)
+    shapes, its_shapes = ({key: value.shape for key, value in each.items()} for each in (weights, its_weights))
+    if shapes != its_shapes or {**identity, "classifier_input_size": None} != {
+        **its_identity, "classifier_input_size": None
+    }:  # fmt: skip
+        raise InputError(f"{others} is of another predictor, or of another classifier or transform")
+    return {key: value.contiguous() for key, value in its_weights.items() if not torch.equal(value, weights[key])}
 
 
 def push(folder: Path, repository: str) -> None:
@@ -46,7 +66,7 @@ def push(folder: Path, repository: str) -> None:
     try:
         api = huggingface_hub.HfApi()
         api.create_repo(repository, exist_ok=True)
-        api.upload_folder(repo_id=repository, folder_path=folder, allow_patterns=[WEIGHTS, CONFIG, ONNX])
+        api.upload_folder(repo_id=repository, folder_path=folder, allow_patterns=[WEIGHTS, OTHERS, CONFIG, ONNX])
     except Exception as error:  # the hub's library raises its own, HTTP's and the network's errors
         why = first_line(error)[:150]
         raise InputError(f"cannot upload to {repository}: {why}; log in with `hf auth login`") from error

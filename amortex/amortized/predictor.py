@@ -83,6 +83,7 @@ class MaskPredictor(nn.Module):
         super().__init__()
         self.config = config = config or PredictorConfig()
         self.schedule = schedule or RefinementSchedule()
+        self.others: MaskPredictor | None = None  # for classes that are not the predicted ones, if trained apart
         self.lambda_range: tuple[float, float] | None = None  # of lambda_k in its training, if known
         transform, classifier = rate_distortion.transform, rate_distortion.classifier
         if not isinstance(transform, Wavelet):

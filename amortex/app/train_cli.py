@@ -83,6 +83,7 @@ def _export_parser() -> argparse.ArgumentParser:
     parser = OneLineParser(prog="train.py export", description="Write a release of a trained explainer.")
     parser.add_argument("checkpoint", type=Path, help="a run's checkpoint")
     parser.add_argument("folder", type=Path, help="where the release goes")
+    parser.add_argument("--others", type=Path, help="a checkpoint that explains other classes than the predicted one")
     parser.add_argument("--onnx", action="store_true", help="write explainer.onnx, too (pip install 'amortex[onnx]')")
     parser.add_argument("--push", metavar="REPOSITORY", help="upload the folder to this repository of the hub")
     parser.add_argument("--classifier", help="its class path, if it is not one of timm's: it runs that code")
@@ -91,15 +92,16 @@ def _export_parser() -> argparse.ArgumentParser:
 
 def _export(options: argparse.Namespace) -> Callable[[], int]:
     """What ``train.py export`` does with these options."""
-    if not options.checkpoint.exists():
-        raise InputError(f"{options.checkpoint}: no such checkpoint")
+    for checkpoint in filter(None, (options.checkpoint, options.others)):
+        if not checkpoint.exists():
+            raise InputError(f"{checkpoint}: no such checkpoint")
 
     def export() -> int:
         from amortex.amortized.checkpoints import WEIGHTS, load_predictor
         from amortex.amortized.export import ONNX, export_onnx, push, release
 
         load_predictor(options.checkpoint, options.classifier)  # refused before anything is written
-        release(options.checkpoint, options.folder)
+        release(options.checkpoint, options.folder, options.others)
         predictor = load_predictor(options.folder, options.classifier)  # what was written can be read
         size = (options.folder / WEIGHTS).stat().st_size / 2**20
         if options.onnx:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from amortex.amortized.explainer import Amortized, finetuning
+from amortex.amortized.explainer import Amortized
 from amortex.amortized.predictor import MaskPredictor
 from amortex.comparison.explained_batch import ExplainedBatch
 from amortex.comparison.methods import Method
@@ -14,7 +14,7 @@ from amortex.core.masks import energy, top_share
 from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.base import Explainer, Explanation, OnStep
 from amortex.explainers.initial import sensitivity
-from amortex.explainers.presets import Initial, Preset
+from amortex.explainers.presets import Initial, Preset, finetuning
 from amortex.explainers.rde import RDE
 from amortex.metrics import OperatingPoint
 from amortex.rate_distortion.encoded_batch import EncodedBatch

@@ -50,6 +50,12 @@ PRESETS = {
     "fast": Preset("fast", steps=800, samples=2, lr=5e-2, schedule="cosine", betas=(0.9, 0.99), peak=1000.0),
 }
 
+
+def finetuning(steps: int) -> Preset:
+    """CartoonX from a mask that is nearly right: a higher learning rate would throw away what it knows."""
+    return Preset("finetune", steps, samples=2, lr=2e-2, schedule="cosine")
+
+
 # Draws of noise on all of a sound can differ tenfold in their distortion. Where the first two made the empty mask look
 # good, the sparsity weight stayed low, and the empty mask was returned although it was not the best (see the research
 # log).

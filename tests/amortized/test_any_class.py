@@ -1,13 +1,23 @@
 """Learned steps for classes that are not the predicted ones, and sparsity weights that fall."""
 
+from pathlib import Path
+
+import pytest
 import torch
+from safetensors.torch import load_file
 
 from amortex.amortized.any_target import AnyTarget
 from amortex.amortized.checkpoints import load_predictor
 from amortex.amortized.config import FallConfig, RefinementSchedule
 from amortex.amortized.explainer import Amortized
+from amortex.app.train_cli import main
+from amortex.core.errors import InputError
 from helpers.predictors import stirred
 from helpers.training import fit, versions
+
+
+def export(*arguments):
+    return main(["export", *map(str, arguments)])
 
 
 def second_classes(predictor, images):
@@ -51,3 +61,40 @@ def test_what_it_was_trained_for_comes_with_a_trained_explainer(folder):
     assert fit(*trained, "--model.refinement.other_targets", 0.5, steps=2, every=2) == 0
     predictor = load_predictor(versions(folder)[0] / "checkpoints/last.ckpt", classifier="helpers.networks.TinyNet")
     assert predictor.schedule == RefinementSchedule(any_target=True)
+
+
+def test_a_release_may_have_learned_steps_of_their_own_for_other_classes(folder, capsys):
+    refinement = ("--model.refinement.steps", 2, "--model.optimizer.lr", 0.02)
+    assert fit(*refinement, steps=2, every=2) == 0
+    first, second = (Path(f"runs/explainer/version_{n}/checkpoints/last.ckpt") for n in (0, 1))
+    more = ("--model.start", first, "--model.refinement.only", "true", "--model.refinement.other_targets", 1.0)
+    assert fit(*refinement, *more, steps=2, every=2) == 0
+    written = (first, "release", "--classifier", "helpers.networks.TinyNet")
+    assert export(*written, "--others", second) == 0
+    assert set(load_file("release/others.safetensors")) == {
+        key for key in load_file("release/explainer.safetensors") if key.startswith("refiner.")
+    }
+    predictor = load_predictor("release", classifier="helpers.networks.TinyNet")
+    image = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    classes = predictor.rate_distortion.encode(image).probabilities.topk(2, 1).indices
+    target = torch.stack([classes[0, 0], classes[1, 1], classes[2, 1]])
+    explainer = Amortized(predictor, 2.0, passes=12)
+    mixed = explainer.for_target().explain(image, target)
+    expected = [
+        Amortized(load_predictor(path, classifier="helpers.networks.TinyNet"), 2.0, passes=12).explain(
+            image[index : index + 1], target[index : index + 1]
+        ).mask
+        for path, index in ((first, 0), (second, 1), (second, 2))
+    ]  # fmt: skip
+    torch.testing.assert_close(mixed.mask, torch.cat(expected), rtol=0, atol=1e-4)
+    assert explainer.for_target().settings()["decoder"] != explainer.for_target().settings()["other_decoder"]
+
+    assert export(*written) == 0  # other weights: those of before are no longer beside them
+    assert load_predictor("release", classifier="helpers.networks.TinyNet").others is None
+    Path("release/others.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(InputError, match=r"others.safetensors: it is damaged"):
+        load_predictor("release", classifier="helpers.networks.TinyNet")
+    assert fit(*refinement, "--model.predictor.width", 16, steps=2) == 0
+    other = Path("runs/explainer/version_2/checkpoints/last.ckpt")
+    assert export(*written, "--others", other) == 2
+    assert "of another predictor" in capsys.readouterr().err

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from amortex.amortized.config import PredictorConfig
-from amortex.amortized.explainer import Amortized, finetuning
+from amortex.amortized.explainer import Amortized
 from amortex.amortized.predictor import MaskPredictor
 from amortex.comparison.effort import FromOrdering, affordable_steps, expected_passes, from_afar
+from amortex.explainers.presets import finetuning
 from amortex.explainers.rde import RDE
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms.wavelet import Wavelet
