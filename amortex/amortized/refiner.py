@@ -123,11 +123,6 @@ def probed_distortion(encoded: EncodedBatch, probe: GradientProbe) -> Tensor:
     return (probe.log_probability.exp() - aimed_at(encoded)).square()
 
 
-def lost_distortion(encoded: EncodedBatch) -> Tensor:
-    """The distortion ``(B,)`` where nothing is left of the class."""
-    return aimed_at(encoded).square()
-
-
 def aimed_at(encoded: EncodedBatch) -> Tensor:
     """The probability ``(B,)`` that masks should give to the target."""
     return target_probability(encoded.probabilities, encoded.target, encoded.predicted)

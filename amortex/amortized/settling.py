@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from amortex.amortized.config import FallConfig
-from amortex.amortized.sparsity_weights import FallingWeight
+from amortex.amortized.sparsity_weights import FallConfig, FallingWeight
 from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.base import OnStep
 from amortex.explainers.optimizers import RelativeAdam, cosine
@@ -35,7 +34,7 @@ class SettlingConfig:
         averaged_tail: share of the last steps whose masks are averaged.
     """
 
-    fall: FallConfig = field(default_factory=lambda: FallConfig(peak=50.0))
+    fall: FallConfig = field(default_factory=FallConfig)
     lr: float = 0.05
     betas: tuple[float, float] = (0.8, 0.99)
     eps: float = 0.1
@@ -63,7 +62,7 @@ def settle(
     """
     config = config or SettlingConfig()
     empty = rd(encoded, torch.zeros_like(mask), streams, DRAWS_OF_NOTHING).distortion.mean(1)
-    lambda_t = FallingWeight(torch.full_like(empty, lambda_k), empty, steps, config.fall)
+    lambda_t = FallingWeight(lambda_k, empty, steps, config.fall)
     value, mean = mask.clone(), torch.zeros_like(mask)
     adam = RelativeAdam(config.betas, config.eps, mask)
     share_of_noise = (
