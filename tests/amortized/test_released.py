@@ -102,3 +102,19 @@ def test_sizes_whose_feature_maps_are_others_are_refused_with_those_that_work(si
     with pytest.raises(InputError, match=why):
         load_predictor(released(DEFAULT_CLASSIFIER), input_size=size)
     assert load_predictor(released(DEFAULT_CLASSIFIER), input_size=32).gradient
+
+
+def test_a_class_that_is_not_predicted_becomes_probable_by_learned_steps(predictor, image):
+    rd = predictor.rate_distortion
+    probabilities = rd.encode(image).probabilities
+    values, classes = probabilities.topk(2, 1)
+    explainer = Amortized(predictor, 2.5)
+    explanation = explainer.for_target().explain(image, classes[:, 1])
+    assert explanation.extra["passes"].tolist() == [29, 29]  # one tells which classes are predicted
+    assert explanation.encoded.rate(explanation.mask).max() < 0.2
+    outputs = rd.probabilities(explanation.encoded, [explanation.mask], NoiseStreams.evaluation(image), 16)[0].mean(1)
+    probability = outputs.gather(1, classes[:, 1:])[:, 0]
+    assert (probability > 0.5).all()
+    assert (values[:, 1] < 0.3).all()  # on the image itself
+    predicted = explainer.for_target().explain(image, classes[:, 0])
+    assert torch.equal(predicted.mask, explainer.explain(image).mask)  # those of predicted classes stay as they are
