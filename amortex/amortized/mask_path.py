@@ -61,7 +61,8 @@ class MaskPath:
         """Masks ``(B, k)`` of rates ``(B,)`` through `refined` ones, and beyond the start of the path on it."""
         start = self.encoded.rate(self._start)
         beyond = (rate > 1.001 * start) & (rate < 1)
-        needed = beyond & (start < self.config.midpoint_rate) & ~self._optimized
+        # towards the full mask the distortion of a class that is not predicted has to rise: no path mends that
+        needed = beyond & self.encoded.predicted & (start < self.config.midpoint_rate) & ~self._optimized
         indices = needed.nonzero()[:, 0]
         if len(indices):
             encoded = self.encoded.of(indices)

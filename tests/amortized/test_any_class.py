@@ -43,6 +43,15 @@ def test_an_untrained_refiner_stays_at_the_rate_that_other_classes_begin_with(pr
     torch.testing.assert_close(masks.mean(1), torch.full((3,), 0.07), rtol=0.1, atol=0)  # what is below 0.02 is cut
 
 
+def test_a_higher_rate_of_another_class_costs_no_further_passes(predictor, images):
+    predictor.schedule = RefinementSchedule(any_target=True)
+    explainer = Amortized(stirred(predictor), 0.5, rate=0.4, learned_steps=3)
+    explanation = explainer.explain(images, second_classes(predictor, images))
+    assert explanation.extra["passes"].tolist() == [4 + 3 * 3] * 3
+    torch.testing.assert_close(explanation.mask.mean(1), torch.full((3,), 0.4), rtol=0, atol=1e-5)
+    assert min(explainer.explain(images).extra["passes"]) > 100  # a path is optimised for the predicted class
+
+
 def test_what_it_was_trained_for_comes_with_a_trained_explainer(folder):
     trained = ("--model.refinement.steps", 2, "--model.refinement.only", "true")
     assert fit(*trained, "--model.refinement.other_targets", 0.5, steps=2, every=2) == 0
