@@ -1,5 +1,8 @@
 """Predictors from plain settings: what configurations, checkpoints and releases hold."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from amortex.amortized.config import PredictorConfig, RefinementSchedule
 from amortex.amortized.predictor import MaskPredictor
 from amortex.classifiers.classifier import Classifier
@@ -10,16 +13,17 @@ from amortex.rate_distortion.problem import Problem
 def build_predictor(
     problem: Problem,
     config: PredictorConfig | None = None,
-    refiner: bool = False,
+    refinement: Mapping[str, Any] | None = None,
     classifier: Classifier | None = None,
-    schedule: RefinementSchedule | None = None,
 ) -> MaskPredictor:
-    """An untrained predictor, with the `classifier` unless it has to be built; with a `refiner` if there is one to
-    learn.
+    """An untrained predictor, with the `classifier` unless it has to be built.
+
+    `refinement` is a `RefinementConfig` as a table: with any steps there is a refiner to learn.
 
     Raises:
         InputError: what the problem or the predictor refuses.
     """
-    rate_distortion = problem.build(classifier)
+    refinement = refinement or {}
+    rate_distortion, schedule = problem.build(classifier), RefinementSchedule.trained_by(refinement)
     with float32_by_default():
-        return MaskPredictor(rate_distortion, config, refiner, schedule)
+        return MaskPredictor(rate_distortion, config, refinement.get("steps", 0) > 0, schedule)

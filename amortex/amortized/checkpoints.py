@@ -1,7 +1,6 @@
 """Trained explainers from files: checkpoints of a run, and releases."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from amortex.amortized.build import build_predictor
-from amortex.amortized.config import PredictorConfig, RefinementSchedule
+from amortex.amortized.config import PredictorConfig
 from amortex.amortized.legacy import upgrade_identity, upgrade_settings, upgrade_weights
 from amortex.amortized.predictor import MaskPredictor
 from amortex.classifiers.bundled import BUNDLED
@@ -44,21 +43,19 @@ def load_predictor(path: str | Path, classifier: str | Classifier | None = None,
     try:
         problem = Problem.of({**settings["problem"], **as_trained(identity), **overrides})
         config = PredictorConfig.of(settings["predictor"])
-        refinement = settings["refinement"]
-        schedule = RefinementSchedule.trained_by(refinement)
-        predictor = build_predictor(problem, config, refinement.get("steps", 0) > 0, loaded, schedule)
+        predictor = build_predictor(problem, config, settings["refinement"], loaded)
         predictor.lambda_range = _lambda_range(settings)
     except InputError:
         raise
     except Exception as error:  # settings of any kind break a network's constructor with any type of error
         raise InputError(f"{path} has settings that are missing or wrong ({error}): it is damaged") from error
     predictor.refuse_others(identity)
-    others = _others(Path(path))
+    others = read_others(Path(path))
     try:
         predictor.decoder.load_state_dict(weights)
         if others is not None:
-            schedule = replace(schedule, any_target=True)
-            predictor.others = build_predictor(problem, config, True, predictor.rate_distortion.classifier, schedule)
+            refinement = {**settings["refinement"], "other_targets": 1.0}
+            predictor.others = build_predictor(problem, config, refinement, predictor.rate_distortion.classifier)
             predictor.others.decoder.load_state_dict({**weights, **others})
             predictor.others.lambda_range = predictor.lambda_range
     except RuntimeError as error:
@@ -76,7 +73,7 @@ def load_predictor(path: str | Path, classifier: str | Classifier | None = None,
     return predictor.eval()
 
 
-def _others(path: Path) -> dict[str, torch.Tensor] | None:
+def read_others(path: Path) -> dict[str, torch.Tensor] | None:
     """The weights of a release for other classes than the predicted ones, if it has any."""
     file = path / OTHERS
     if not file.is_file():

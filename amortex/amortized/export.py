@@ -9,7 +9,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from amortex.amortized.budget import masks_of_rate
-from amortex.amortized.checkpoints import CONFIG, OTHERS, WEIGHTS, read
+from amortex.amortized.checkpoints import CONFIG, OTHERS, WEIGHTS, read, read_others
 from amortex.amortized.evidence import GradientProbe, observe
 from amortex.amortized.predictor import MaskPredictor
 from amortex.core.errors import InputError, first_line
@@ -26,13 +26,14 @@ def release(checkpoint: Path, folder: Path, others: Path | None = None) -> None:
     Arguments:
         checkpoint: a run's checkpoint.
         folder: where the release goes.
-        others: a checkpoint that explains classes other than the predicted one; what differs is written.
+        others: a checkpoint that explains classes other than the predicted one; what differs is written. By default
+            what a release has for them.
 
     Raises:
         InputError: a checkpoint is missing, broken or no explainer, or `others` is of another predictor.
     """
     settings, identity, weights = read(checkpoint)
-    differences = None if others is None else _differences(weights, identity, others)
+    differences = read_others(checkpoint) if others is None else _differences(weights, identity, others)
     folder.mkdir(parents=True, exist_ok=True)
     for file in (ONNX, OTHERS):
         (folder / file).unlink(missing_ok=True)  # of other weights

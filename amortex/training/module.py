@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from amortex.amortized.build import build_predictor
 from amortex.amortized.checkpoints import start_from
-from amortex.amortized.config import PredictorConfig, RefinementSchedule
+from amortex.amortized.config import PredictorConfig
 from amortex.amortized.explainer import Amortized
 from amortex.amortized.legacy import upgrade_checkpoint
 from amortex.amortized.predictor import MaskPredictor, Prediction
@@ -79,8 +79,7 @@ class AmortizedTrainingModule(lightning.LightningModule):
         check_validation(lambda_k, validation_samples, refinement)
         if refinement.steps and problem.distortion != "label_l2":
             raise InputError(f"refinement is learned for the distortion label_l2 alone, not for {problem.distortion}")
-        schedule = RefinementSchedule.trained_by(asdict(refinement))
-        self.predictor: MaskPredictor = build_predictor(problem, predictor, refinement.steps > 0, schedule=schedule)
+        self.predictor: MaskPredictor = build_predictor(problem, predictor, asdict(refinement))
         problem = problem.resolved(len(self.data_config["input_size"]) - 1)  # defaults may change, a checkpoint may not
         groups: dict[str, Any] = {
             "problem": problem, "predictor": predictor, "objective": objective, "refinement": refinement,

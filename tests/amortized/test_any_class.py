@@ -84,6 +84,8 @@ def test_a_release_may_have_learned_steps_of_their_own_for_other_classes(folder,
     ]  # fmt: skip
     torch.testing.assert_close(mixed.mask, torch.cat(expected), rtol=0, atol=1e-4)
     assert explainer.for_target().settings()["decoder"] != explainer.for_target().settings()["other_decoder"]
+    assert export("release", "copy", *written[2:]) == 0
+    assert Path("copy/others.safetensors").read_bytes() == Path("release/others.safetensors").read_bytes()
 
     assert export(*written) == 0  # other weights: those of before are no longer beside them
     assert load_predictor("release", classifier="helpers.networks.TinyNet").others is None
