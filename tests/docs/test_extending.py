@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 NAMES = ("laplace", "cosine", "random_masks")
+CONTRACTS = ("tests/explainers/test_contracts.py", "tests/rate_distortion/test_contracts.py")
 # a block, after the last path in backticks before it
 BLOCK = re.compile(r"`(amortex/[\w/]+\.py)`[^`]*(?:`[^`\n]*`[^`]*)*?```(python|diff)\n(.*?)```", re.DOTALL)
 
@@ -61,9 +62,7 @@ def test_the_guide_adds_one_file_and_one_line_for_each_name(copy):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_contract_test_runs_what_was_added(copy, name):
-    out = run(
-        copy, "-m", "pytest", "tests/explainers/test_contracts.py", "-k", name, "-n", "0", "-p", "no:cacheprovider"
-    )
+    out = run(copy, "-m", "pytest", *CONTRACTS, "-k", name, "-n", "0", "-p", "no:cacheprovider")
     assert int(re.search(r"(\d+) passed", out)[1]) >= 3, out
     assert "skipped" not in out
 

@@ -1,9 +1,12 @@
 """Folders of sounds and volumes whose numbers can be read off."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.io import wavfile
+
+from amortex.data import SignalData
 
 SOUND = {"input_size": (1, 400), "sample_rate": 8000, "mean": (0.0,), "std": (1.0,)}
 VOLUME = {"input_size": (1, 8, 8, 8), "mean": (0.0,), "std": (1.0,)}
@@ -29,3 +32,18 @@ def write_volumes(folder: Path, count: int) -> Path:
     for number in range(count):
         np.save(folder / f"{number}.npy", np.full((8, 8, 8), number, np.uint8))
     return folder
+
+
+def make(config: dict[str, Any], train: str | Path, **options: Any) -> SignalData:
+    """The data module of a classifier's `config`, ready to be read."""
+    data = SignalData(str(train), **{"workers": 0, "batch_size": 2, **options})
+    data.configure(config)
+    data.setup()
+    return data
+
+
+def archive(path: Path, **shapes: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Write an ``.npz`` of random bytes of these shapes; its arrays."""
+    arrays = {name: np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8) for name, shape in shapes.items()}
+    np.savez_compressed(path, **arrays)
+    return arrays
