@@ -37,13 +37,33 @@ class PredictorConfig:
 
 
 @dataclass(frozen=True)
+class FallConfig:
+    """How a sparsity weight falls.
+
+    Near a good mask the output hardly misses, and the gradient of one entry is noise. At a higher weight the output
+    misses more, and shows what is needed.
+
+    Arguments:
+        peak: the weight at the start, as a multiple of lambda_k.
+        descent: share of the steps over which it falls to lambda_k.
+        tolerance: running distortion, as a share of that of the empty mask, at which it is lambda_k in any case.
+        memory: decay of that running distortion, per step.
+    """
+
+    peak: float = 8.0
+    descent: float = 0.7
+    tolerance: float = 0.3
+    memory: float = 0.7
+
+
+@dataclass(frozen=True)
 class RefinementSchedule:
     """How the steps of learned refinement follow each other.
 
-    The sparsity weight rises from step to step. A step lowers the objective as far as it can at once: at a high weight
-    it drops entries faster than others can be found, until the class is lost, and with it the gradient. So the first
-    steps find the entries that matter, at a low weight. The fewer steps there are, the higher they start, since few
-    steps cannot drop much.
+    With few steps the sparsity weight rises from step to step. A step lowers the objective as far as it can at once: at
+    a high weight it drops entries faster than others can be found, until the class is lost, and with it the gradient.
+    So the first steps find the entries that matter, at a low weight. The fewer steps there are, the higher they start,
+    since few steps cannot drop much. With more steps it falls instead, and is high only where the class is kept.
 
     Arguments:
         default_steps: number of steps where none is asked for.
@@ -55,6 +75,9 @@ class RefinementSchedule:
         lowest_lambda: lower sparsity weights count as this one; the network has seen none lower.
         averaged_tail: average the masks of the last steps, one of so many: single steps are noisy.
         prune_threshold: lower mask values become zero: they cost rate, and keep nothing.
+        fall: how the sparsity weight falls.
+        falling_steps: it falls with so many steps at least, and so many at most, for predicted classes; otherwise it
+            rises.
         any_target: whether refiners were trained for other classes than the predicted one, too.
         rate_of_others: the first mask of such a class has this rate; the predictor expects none for it.
         tie_break_weight: weight of the predicted logits in the order of the entries. Most logits of a refined mask are
@@ -70,6 +93,8 @@ class RefinementSchedule:
     lowest_lambda: float = 1e-2
     averaged_tail: int = 8
     prune_threshold: float = 0.02
+    fall: FallConfig = FallConfig()
+    falling_steps: tuple[int, int] = (19, 60)
     any_target: bool = False
     rate_of_others: float = 0.1
     tie_break_weight: float = 1 / 64

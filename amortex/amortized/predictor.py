@@ -13,8 +13,8 @@ from amortex.amortized.config import PredictorConfig, RefinementSchedule
 from amortex.amortized.decoder import Decoder
 from amortex.amortized.encoder import Encoder
 from amortex.amortized.evidence import Evidence, observe, probe
-from amortex.amortized.refiner import Hidden, initial_state
-from amortex.amortized.sparsity_weights import RisingWeight
+from amortex.amortized.refiner import Hidden, initial_state, probed_distortion
+from amortex.amortized.sparsity_weights import weight_of_learned_steps
 from amortex.core.errors import InputError
 from amortex.core.masks import LOWEST_RATE, log_spaced_rates
 from amortex.core.noise_streams import NoiseStreams
@@ -146,12 +146,12 @@ class MaskPredictor(nn.Module):
             rate = (schedule.initial_rate_factor * rate).clamp(max=CURVE_RATES[-1])
             mask = prediction.mask(rate.where(prediction.encoded.predicted, schedule.rate_of_others))
         encoded, state, mean = prediction.encoded, initial_state(mask), torch.zeros_like(mask)
-        sparsity = RisingWeight(lambdas, initial, steps, schedule)
+        sparsity = weight_of_learned_steps(encoded, lambdas, initial, steps, schedule)
         averaged = max(1, steps // schedule.averaged_tail)
         for step in range(steps):
             mask = encoded.only_live(state.mask)
             gradient = probe(self.rate_distortion, encoded, mask, streams, mask_gradient=True)
-            lambda_t = sparsity(step)
+            lambda_t = sparsity(step, probed_distortion(encoded, gradient))
             state = refiner(prediction.evidence, prediction.hidden, lambda_t, state, gradient)  # type: ignore[operator]
             if step >= steps - averaged:
                 mean += state.mask / averaged

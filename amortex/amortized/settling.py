@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from amortex.amortized.sparsity_weights import FallConfig, FallingWeight
+from amortex.amortized.config import FallConfig
+from amortex.amortized.refiner import aimed_at
+from amortex.amortized.sparsity_weights import FallingWeight
 from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.base import OnStep
 from amortex.explainers.optimizers import RelativeAdam, cosine
-from amortex.rate_distortion.distortions import KL_WEIGHT, of_class, target_probability
+from amortex.rate_distortion.distortions import KL_WEIGHT, of_class
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
 
@@ -34,7 +36,7 @@ class SettlingConfig:
         averaged_tail: share of the last steps whose masks are averaged.
     """
 
-    fall: FallConfig = field(default_factory=FallConfig)
+    fall: FallConfig = field(default_factory=lambda: FallConfig(peak=50.0))
     lr: float = 0.05
     betas: tuple[float, float] = (0.8, 0.99)
     eps: float = 0.1
@@ -62,7 +64,7 @@ def settle(
     """
     config = config or SettlingConfig()
     empty = rd(encoded, torch.zeros_like(mask), streams, DRAWS_OF_NOTHING).distortion.mean(1)
-    lambda_t = FallingWeight(lambda_k, empty, steps, config.fall)
+    lambda_t = FallingWeight(torch.full_like(empty, lambda_k), empty, steps, config.fall)
     value, mean = mask.clone(), torch.zeros_like(mask)
     adam = RelativeAdam(config.betas, config.eps, mask)
     share_of_noise = (
@@ -130,7 +132,7 @@ def _expected_gradient(
 
 def _derivatives(rd: RateDistortion, encoded: EncodedBatch, q: Tensor, divergence: float) -> tuple[Tensor, Tensor]:
     """First and second derivative ``(B,)`` of what is minimised by the class's probability q ``(B,)``."""
-    p = target_probability(encoded.probabilities, encoded.target, encoded.predicted)
+    p = aimed_at(encoded)
     is_squared = encoded.predicted & (rd.distortion == "label_l2")
     slope = torch.where(is_squared, 2 * (q - p), (q - 1).sign())
     curvature = torch.where(is_squared, 2.0, 0.0)

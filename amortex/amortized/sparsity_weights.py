@@ -1,15 +1,22 @@
-"""The sparsity weight of each step: one that rises to lambda_k, for learned steps, and one that falls, for settling."""
+"""The sparsity weight of each step of a refinement: one that rises to lambda_k, and one that falls to it.
 
-from dataclasses import dataclass
+Both are called with the number of the step, from 0, and the distortion ``(B,)`` that it begins with, and give ``(B,)``.
+"""
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from amortex.amortized.config import RefinementSchedule
+from amortex.amortized.config import FallConfig, RefinementSchedule
+from amortex.amortized.refiner import aimed_at
+from amortex.rate_distortion.encoded_batch import EncodedBatch
+
+SparsityWeight = Callable[[int, Tensor], Tensor]
 
 
 class RisingWeight:
-    """From `initial` up to `lambda_k`, ``(B,)`` each.
+    """From `initial` up to `lambda_k`, ``(B,)`` each, whatever the distortion.
 
     Arguments:
         lambda_k: the weights at the end.
@@ -23,51 +30,41 @@ class RisingWeight:
         self.initial = initial.clamp(min=schedule.lowest_lambda).minimum(self.lambda_k)
         self.duration = schedule.rise * torch.as_tensor(steps, device=lambda_k.device)
 
-    def __call__(self, step: int) -> Tensor:
-        """The weight ``(B,)`` of a step, counted from 0."""
+    def __call__(self, step: int, distortion: Tensor) -> Tensor:
         progress = ((step + 1) / self.duration).clamp(max=1)
         weight: Tensor = self.initial ** (1 - progress) * self.lambda_k**progress
         return weight
-
-
-@dataclass(frozen=True)
-class FallConfig:
-    """How a sparsity weight falls.
-
-    Near a good mask the output hardly misses, and the gradient of one entry is noise. At a higher weight the output
-    misses more, and shows what is needed.
-
-    Arguments:
-        peak: the weight at the start, as a multiple of lambda_k.
-        descent: share of the steps over which it falls to lambda_k.
-        tolerance: running distortion, as a share of that of the empty mask, at which it is lambda_k in any case.
-        memory: decay of that running distortion, per step.
-    """
-
-    peak: float = 50.0
-    descent: float = 0.7
-    tolerance: float = 0.3
-    memory: float = 0.7
 
 
 class FallingWeight:
     """From a multiple of `lambda_k` down to it, and lower the more of the class is lost.
 
     Arguments:
-        lambda_k: the weight at the end.
+        lambda_k: the weights at the end, ``(B,)``.
         empty: distortions ``(B,)`` of masks that lose the class.
         steps: of the refinement.
         config: of the fall.
     """
 
-    def __init__(self, lambda_k: float, empty: Tensor, steps: int, config: FallConfig) -> None:
+    def __init__(self, lambda_k: Tensor, empty: Tensor, steps: int, config: FallConfig) -> None:
         self.lambda_k, self.lost, self.config = lambda_k, config.tolerance * empty.clamp(min=1e-6), config
         self.duration = config.descent * steps
         self.running: Tensor | None = None
 
     def __call__(self, step: int, distortion: Tensor) -> Tensor:
-        """The weight ``(B,)`` of a step, counted from 0, that begins with this distortion ``(B,)``."""
         self.running = distortion if self.running is None else torch.lerp(distortion, self.running, self.config.memory)
         left = max(0.0, 1 - step / self.duration) * (1 - self.running / self.lost).clamp(0, 1)
         weight: Tensor = self.lambda_k * (1 + (self.config.peak - 1) * left)
         return weight
+
+
+def weight_of_learned_steps(
+    encoded: EncodedBatch, lambda_k: Tensor, initial: Tensor, steps: int, schedule: RefinementSchedule
+) -> SparsityWeight:
+    """The weight that a schedule has for so many steps: it falls for predicted classes alone, see the research log."""
+    rising = RisingWeight(lambda_k, initial, steps, schedule)
+    fewest, most = schedule.falling_steps
+    if not fewest <= steps <= most:
+        return rising
+    falling = FallingWeight(rising.lambda_k, aimed_at(encoded).square(), steps, schedule.fall)
+    return lambda step, distortion: torch.where(encoded.predicted, falling(step, distortion), rising(step, distortion))

@@ -61,7 +61,7 @@ class Refinement:
         latest = probe(rd, encoded, encoded.only_live(state.mask), streams, mask_gradient=True)
         loss, objectives = torch.zeros((), device=device), []
         for step in range(config.steps):
-            lambda_t = sparsity(step)
+            lambda_t = sparsity(step, probed_distortion(encoded, latest))
             state = refiner(evidence, hidden, lambda_t, state, latest)
             mask = encoded.only_live(state.mask)
             latest = probe(rd, encoded, mask.detach(), streams, mask_gradient=True)
