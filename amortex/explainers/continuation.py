@@ -30,7 +30,7 @@ class Continuation:
         tolerance: damage, above 0, at which the weight is back at lambda_k.
         full, empty: distortions of the full and of the empty mask, ``(B,)``.
         mask: where the optimisation starts, ``(B, k)``.
-        is_norm: whether the distortion is a norm, not its square.
+        is_norm: whether the distortion is a norm, not its square, ``(B,)`` bool.
     """
 
     def __init__(
@@ -41,9 +41,9 @@ class Continuation:
         full: Tensor,
         empty: Tensor,
         mask: Tensor,
-        is_norm: bool = False,
+        is_norm: Tensor,
     ) -> None:
-        self.lambda_k, self.tolerance, self.power = lambda_k, tolerance, 2 if is_norm else 1
+        self.lambda_k, self.tolerance, self.is_norm = lambda_k, tolerance, is_norm
         self.empty, self.full, self.span = empty, full, (empty - full).clamp(min=1e-6)
         self.extra = (peak * lambda_k**0.5 * self.span - lambda_k).clamp(min=0)
         self.smoothed: Tensor | None = None
@@ -54,7 +54,8 @@ class Continuation:
         self.smoothed = (
             distortion if self.smoothed is None else torch.lerp(distortion, self.smoothed, DISTORTION_MEMORY)
         )
-        self.damage = ((self.smoothed - self.full) / self.span).clamp(min=0) ** self.power
+        damage = ((self.smoothed - self.full) / self.span).clamp(min=0)
+        self.damage = torch.where(self.is_norm, damage.square(), damage)
         left = max(0.0, 1 - progress / DESCENT_SHARE)
         lambda_t: Tensor = self.lambda_k + self.extra * left**2 * (1 - self.damage / self.tolerance).clamp(0, 1)
         return lambda_t
@@ -90,5 +91,5 @@ class Continuation:
         torch.where(ruined[:, None], self.healthy_mask, mask, out=mask)
         for moment in moments:
             moment.mul_(~ruined[:, None])
-        tolerated = self.full + self.tolerance ** (1 / self.power) * self.span
-        self.smoothed = torch.where(ruined, tolerated, self.smoothed)
+        tolerated = torch.where(self.is_norm, self.tolerance**0.5 * self.span, self.tolerance * self.span)
+        self.smoothed = torch.where(ruined, self.full + tolerated, self.smoothed)

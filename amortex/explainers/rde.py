@@ -75,7 +75,7 @@ class RDE(Explainer):
         continuation = None
         if preset.peak and not isinstance(self.init, Tensor):  # a high weight would throw away what a given mask knows
             ends = self._ends(encoded, streams)
-            is_norm = rd.distortion in NORMS
+            is_norm = encoded.predicted & (rd.distortion in NORMS)  # that of other classes is none
             continuation = Continuation(self.lambda_k, preset.peak, preset.tolerance, *ends, mask, is_norm)
         spatial = SpatialPenalty(rd, encoded, self.spatial_penalty)
         survival = mask.clone()  # a given mask is an order already
@@ -122,6 +122,7 @@ class RDE(Explainer):
             "beta2": preset.betas[1],
             "peak": preset.peak,
             "tolerance": preset.tolerance,
+            **({"damage": "squared"} if preset.peak and self.rate_distortion.distortion in NORMS else {}),
             "init": self.init if isinstance(self.init, str) else "given",
             **({"spatial_penalty": self.spatial_penalty} if self.spatial_penalty else {}),
         }

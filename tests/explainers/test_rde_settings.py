@@ -51,6 +51,14 @@ def test_batch_invariant_rankings_are_equal_to_the_last_bit(variant, tiny_classi
     assert sizes == {1}  # libraries choose their kernels by it
 
 
+def test_another_class_has_the_same_mask_for_every_distortion(tiny_classifier, images):
+    few = PRESETS["fast"].but(steps=40)
+    explainers = [RDE(RateDistortion(tiny_classifier, HAAR, distortion=name), 0.05, few) for name in ("l2", "label_l2")]
+    least = explainers[0].rate_distortion.encode(images).probabilities.argmin(1)
+    assert torch.equal(*(explainer.explain(images, least).mask for explainer in explainers))  # that of label_max
+    assert not torch.equal(*(explainer.explain(images).mask for explainer in explainers))
+
+
 def test_another_class_is_explained_by_another_mask(smooth_classifier, images64):
     rd = RateDistortion(smooth_classifier, Wavelet("haar", 2))
     predicted = rd.encode(images64).target
@@ -85,6 +93,8 @@ def test_settings_tell_everything_that_changes_the_result(tiny_classifier):
     assert (settings["steps"], settings["samples"], settings["lr"], settings["seed"]) == (250, 2, 4e-2, 4)
     assert (settings["lambda_k"], settings["init"], settings["schedule"]) == (3.0, "startgrad", "cosine")
     assert RDE(rd, preset="paper").settings()["lambda_k"] == PRESETS["paper"].lambda_k
+    with_norm = RateDistortion(tiny_classifier, HAAR, distortion="l2")
+    assert [RDE(problem, preset="fast").settings().get("damage") for problem in (rd, with_norm)] == [None, "squared"]
 
 
 @pytest.mark.parametrize("arguments", [
