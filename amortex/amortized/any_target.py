@@ -1,4 +1,4 @@
-"""Trained explainers for any class: what they have learned holds for predicted ones alone."""
+"""Trained explainers for any class: one for predicted classes, and another for those that are not."""
 
 import torch
 from torch import Tensor

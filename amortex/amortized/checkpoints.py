@@ -50,14 +50,13 @@ def load_predictor(path: str | Path, classifier: str | Classifier | None = None,
     except Exception as error:  # settings of any kind break a network's constructor with any type of error
         raise InputError(f"{path} has settings that are missing or wrong ({error}): it is damaged") from error
     predictor.refuse_others(identity)
-    others = read_others(Path(path))
+    others = read_others(Path(path), weights)
     try:
         predictor.decoder.load_state_dict(weights)
         if others is not None:
             refinement = {**settings["refinement"], "other_targets": 1.0}
             predictor.others = build_predictor(problem, config, refinement, predictor.rate_distortion.classifier)
             predictor.others.decoder.load_state_dict({**weights, **others})
-            predictor.others.lambda_range = predictor.lambda_range
     except RuntimeError as error:
         here, trained = predictor.rate_distortion.classifier.input_size, identity.get("classifier_input_size", [])
         if list(here) == list(trained):
@@ -73,18 +72,24 @@ def load_predictor(path: str | Path, classifier: str | Classifier | None = None,
     return predictor.eval()
 
 
-def read_others(path: Path) -> dict[str, torch.Tensor] | None:
-    """The weights of a release for other classes than the predicted ones, if it has any."""
+def read_others(path: Path, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor] | None:
+    """What a release has instead of some of its `weights` for other classes than the predicted ones, if anything.
+
+    Raises:
+        InputError: the file is damaged, or belongs to other weights.
+    """
     file = path / OTHERS
     if not file.is_file():
         return None
     refuse_bomb(file)
     try:
-        weights = load_file(file)
+        others = load_file(file)
     except Exception as error:  # a damaged header raises errors of many types
         raise InputError(f"cannot read {file}: it is damaged") from error
-    refuse_tensors(weights, file)
-    return weights
+    refuse_tensors(others, file)
+    if any(key not in weights or value.shape != weights[key].shape for key, value in others.items()):
+        raise InputError(f"{file} belongs to another explainer than {path / WEIGHTS}: export both again")
+    return others
 
 
 def _lambda_range(settings: dict[str, Any]) -> tuple[float, float] | None:

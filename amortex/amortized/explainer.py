@@ -10,7 +10,7 @@ from torch import Tensor
 from amortex.amortized.any_target import AnyTarget
 from amortex.amortized.config import PathConfig
 from amortex.amortized.mask_path import MaskPath
-from amortex.amortized.pass_plan import plan_for, refined_masks
+from amortex.amortized.pass_plan import PASSES_OF_A_STEP, plan_for, refined_masks
 from amortex.amortized.predictor import MaskPredictor, Prediction
 from amortex.amortized.settling import SettlingConfig
 from amortex.classifiers.fingerprint import digest
@@ -112,23 +112,22 @@ class Amortized(Explainer):
             )  # fmt: skip
 
     def for_target(self) -> Explainer:
-        """Explains predicted classes as ever, and others alike if learned steps know these; else `unrefined`.
+        """Explains predicted classes as ever, and others by learned steps that know these, else by one pass.
 
         Raises:
-            InputError: learned steps or passes are asked for, but were trained for predicted classes alone.
+            InputError: learned steps that know predicted classes alone, or passes too few for a step, are asked for.
         """
-        if self.learned_steps and self.predictor.schedule.any_target:
-            return self
-        if self.learned_steps and self.predictor.others is not None:
-            return AnyTarget(self, self._with(self.predictor.others, self.select_rate, self.plan_given))
+        others = self.predictor.others
+        is_trained = others is not None or self.predictor.schedule.any_target
+        if self.learned_steps and is_trained:
+            return self if others is None else AnyTarget(self, self._with(others, self.select_rate, self.plan_given))
+        if self.passes is not None and is_trained:
+            raise InputError(f"with a target, passes must be at least {self.predictor.passes + PASSES_OF_A_STEP}")
         if any(self.plan_given.values()):
             given = "learned-steps" if self.passes is None else "passes"
             raise InputError(f"refinement is learned for predicted classes: with a target, leave out {given}")
-        return AnyTarget(self, self.unrefined())
-
-    def unrefined(self) -> "Amortized":
-        """A copy without learned steps. It measures the rate unless it is given: predicted ones are of other masks."""
-        return self._with(self.predictor, self.rate is None and self.bound is None, {"learned_steps": 0})
+        select_rate = self.rate is None and self.bound is None  # predicted rates are of other masks
+        return AnyTarget(self, self._with(self.predictor, select_rate, {"learned_steps": 0}))
 
     def _with(self, predictor: MaskPredictor, select_rate: bool, plan: dict[str, int | None]) -> "Amortized":
         """A copy with another predictor and other steps."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from amortex.amortized.budget import masks_of_rate
 from amortex.amortized.checkpoints import CONFIG, OTHERS, WEIGHTS, read, read_others
+from amortex.amortized.config import RefinementSchedule
 from amortex.amortized.evidence import GradientProbe, observe
 from amortex.amortized.predictor import MaskPredictor
 from amortex.core.errors import InputError, first_line
@@ -30,24 +31,27 @@ def release(checkpoint: Path, folder: Path, others: Path | None = None) -> None:
             what a release has for them.
 
     Raises:
-        InputError: a checkpoint is missing, broken or no explainer, or `others` is of another predictor.
+        InputError: a checkpoint is missing, broken or no explainer, or `others` is of another predictor, or has learned
+            nothing of other classes.
     """
     settings, identity, weights = read(checkpoint)
-    differences = read_others(checkpoint) if others is None else _differences(weights, identity, others)
+    differences = read_others(checkpoint, weights) if others is None else _differences(weights, identity, others)
     folder.mkdir(parents=True, exist_ok=True)
     for file in (ONNX, OTHERS):
         (folder / file).unlink(missing_ok=True)  # of other weights
-    if differences is not None:
-        write_atomically(folder / OTHERS, save(differences))
     write_atomically(folder / WEIGHTS, save({key: value.contiguous() for key, value in weights.items()}))
     # where training started from is a file of that machine
     config: dict[str, Any] = {"settings": {**settings, "start": None}, "identity": identity}
     write_atomically(folder / CONFIG, json.dumps(config, indent=2).encode())
+    if differences is not None:  # last, so that they never lie beside weights of before
+        write_atomically(folder / OTHERS, save(differences))
 
 
 def _differences(weights: dict[str, Tensor], identity: dict[str, Any], others: Path) -> dict[str, Tensor]:
     """The weights of `others` that are not those of a release."""
-    _, its_identity, its_weights = read(others)
+    settings, its_identity, its_weights = read(others)
+    if not RefinementSchedule.trained_by(settings["refinement"]).any_target:
+        raise InputError(f"{others} was trained for predicted classes alone: train it with refinement.other_targets")
     shapes, its_shapes = ({key: value.shape for key, value in each.items()} for each in (weights, its_weights))
     if shapes != its_shapes or {**identity, "classifier_input_size": None} != {
         **its_identity, "classifier_input_size": None
@@ -67,7 +71,8 @@ def push(folder: Path, repository: str) -> None:
     try:
         api = huggingface_hub.HfApi()
         api.create_repo(repository, exist_ok=True)
-        api.upload_folder(repo_id=repository, folder_path=folder, allow_patterns=[WEIGHTS, OTHERS, CONFIG, ONNX])
+        files, optional = [WEIGHTS, OTHERS, CONFIG, ONNX], [OTHERS, ONNX]  # those of before belong to other weights
+        api.upload_folder(repo_id=repository, folder_path=folder, allow_patterns=files, delete_patterns=optional)
     except Exception as error:  # the hub's library raises its own, HTTP's and the network's errors
         why = first_line(error)[:150]
         raise InputError(f"cannot upload to {repository}: {why}; log in with `hf auth login`") from error

@@ -92,7 +92,8 @@ def _export_parser() -> argparse.ArgumentParser:
 
 def _export(options: argparse.Namespace) -> Callable[[], int]:
     """What ``train.py export`` does with these options."""
-    for checkpoint in filter(None, (options.checkpoint, options.others)):
+    checkpoints = list(filter(None, (options.checkpoint, options.others)))
+    for checkpoint in checkpoints:
         if not checkpoint.exists():
             raise InputError(f"{checkpoint}: no such checkpoint")
 
@@ -100,7 +101,8 @@ def _export(options: argparse.Namespace) -> Callable[[], int]:
         from amortex.amortized.checkpoints import WEIGHTS, load_predictor
         from amortex.amortized.export import ONNX, export_onnx, push, release
 
-        load_predictor(options.checkpoint, options.classifier)  # refused before anything is written
+        for checkpoint in checkpoints:
+            load_predictor(checkpoint, options.classifier)  # refused before anything is written
         release(options.checkpoint, options.folder, options.others)
         predictor = load_predictor(options.folder, options.classifier)  # what was written can be read
         size = (options.folder / WEIGHTS).stat().st_size / 2**20

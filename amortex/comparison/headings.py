@@ -35,7 +35,7 @@ HEADINGS = {
     "leakage": Heading(
         "Class leakage",
         "Probability of the predicted class under its mask, and of another class under the mask that explains that. "
-        "Learned steps are for predicted classes: the other class's mask is that of one pass.",
+        "Explainers without learned steps for other classes give the other class's mask in one pass.",
         ("own", "other"),
     ),
     "sanity": Heading(

@@ -120,7 +120,7 @@ def mistake_texts(parts: Sequence[Findings], labels: dict[str, str], noun: str) 
         f"{misclassified} of {labelled} {noun}s in folders that are named after classes are misclassified; "
         f"{len(gallery)} of them are explained. Panels show the predicted class above the true one. J is that of each "
         "method's lambda_k, 0 where it has none; the distortion of a class that is not predicted is `label_max`. "
-        "Learned steps are for predicted classes: masks of true classes are of one pass.",
+        "Explainers without learned steps for other classes give masks of true classes in one pass.",
         *(["\n".join([HEAD, *rows])] if rows else []),
         *gallery,
     ]

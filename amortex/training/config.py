@@ -77,7 +77,7 @@ class RefinementConfig:
             best.
         min_schedule: the shortest schedule of the sparsity weight, as a share of the steps; schedules are log-uniform
             between this and 1.
-        other_targets: share of the inputs that are refined for another probable class, so that refinement knows these.
+        other_targets: share of the inputs that are explained for another probable class, so that steps know these.
 
     Raises:
         InputError: values out of range.
@@ -96,7 +96,8 @@ class RefinementConfig:
         require(1 <= self.lambda_margin < math.inf, "lambda_margin", "at least 1 and finite")
         require(0 < self.min_schedule <= 1, "min_schedule", "above 0 and at most 1")
         require(0 <= self.other_targets <= 1, "other_targets", "in [0, 1]")
-        require(self.steps >= self.only, "refinement.steps", "at least 0, and above it for refinement.only")
+        needed = "at least 0, and above it for refinement.only and refinement.other_targets"
+        require(self.steps >= (self.only or self.other_targets > 0), "refinement.steps", needed)
 
 
 @dataclass(frozen=True)

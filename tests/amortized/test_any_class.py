@@ -1,18 +1,21 @@
 """Learned steps for classes that are not the predicted ones."""
 
+import copy
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from amortex.amortized.any_target import AnyTarget
-from amortex.amortized.checkpoints import load_predictor
+from amortex.amortized.checkpoints import CONFIG, OTHERS, WEIGHTS, load_predictor
 from amortex.amortized.config import RefinementSchedule
 from amortex.amortized.explainer import Amortized
+from amortex.amortized.export import release as write_again
 from amortex.app.train_cli import main
 from amortex.core.errors import InputError
 from helpers.predictors import stirred
+from helpers.releases import write_release
 from helpers.training import fit, versions
 
 
@@ -29,6 +32,8 @@ def test_learned_steps_explain_other_classes_where_they_were_trained_for_it(pred
     explainer = Amortized(predictor, 0.5, learned_steps=3)
     predictor.schedule = RefinementSchedule(any_target=True)
     assert explainer.for_target() is explainer
+    with pytest.raises(InputError, match="with a target, passes must be at least 7"):
+        Amortized(predictor, 0.5, passes=6).for_target()
     second = second_classes(predictor, images)
     explanation = explainer.for_target().explain(images, second)
     assert torch.equal(explanation.encoded.target, second)
@@ -52,6 +57,39 @@ def test_a_higher_rate_of_another_class_costs_no_further_passes(predictor, image
     assert min(explainer.explain(images).extra["passes"]) > 100  # a path is optimised for the predicted class
 
 
+@pytest.mark.parametrize("any_target", [False, True])
+def test_what_was_trained_apart_explains_other_classes(any_target, predictor):
+    predictor.schedule = RefinementSchedule(any_target=any_target)
+    predictor.others = stirred(copy.deepcopy(predictor))
+    assert Amortized(predictor).for_target().other.predictor is predictor.others
+
+
+def test_weights_of_another_explainer_are_refused_at_every_size(tmp_path):
+    release = write_release(tmp_path / "release", learned_steps=1)
+    weights = load_file(release / WEIGHTS)
+    name = next(key for key in weights if key.startswith("refiner.") and weights[key].ndim > 1)
+    for foreign in ({"unknown": weights[name]}, {name: weights[name][:1]}):
+        save_file(foreign, release / OTHERS)
+        for size in (32, 64):
+            with pytest.raises(InputError, match=r"others.safetensors belongs to another explainer"):
+                load_predictor(release, classifier="helpers.networks.TinyNet", input_size=size)
+
+
+def test_a_release_that_is_interrupted_has_no_weights_for_other_classes(tmp_path, monkeypatch):
+    source = write_release(tmp_path / "source", learned_steps=1)
+    save_file(load_file(source / WEIGHTS), source / OTHERS)
+
+    def interrupted(path, content):
+        if path.name == CONFIG:
+            raise KeyboardInterrupt
+        path.write_bytes(content)
+
+    monkeypatch.setattr("amortex.amortized.export.write_atomically", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_again(source, tmp_path / "copy")
+    assert {path.name for path in (tmp_path / "copy").iterdir()} == {WEIGHTS}
+
+
 def test_what_it_was_trained_for_comes_with_a_trained_explainer(folder):
     trained = ("--model.refinement.steps", 2, "--model.refinement.only", "true")
     assert fit(*trained, "--model.refinement.other_targets", 0.5, steps=2, every=2) == 0
@@ -59,7 +97,7 @@ def test_what_it_was_trained_for_comes_with_a_trained_explainer(folder):
     assert predictor.schedule == RefinementSchedule(any_target=True)
 
 
-def test_a_release_may_have_learned_steps_of_their_own_for_other_classes(folder, capsys):
+def test_a_release_may_have_learned_steps_of_their_own_for_other_classes(folder, capsys, caplog):
     refinement = ("--model.refinement.steps", 2, "--model.optimizer.lr", 0.02)
     assert fit(*refinement, steps=2, every=2) == 0
     first, second = (Path(f"runs/explainer/version_{n}/checkpoints/last.ckpt") for n in (0, 1))
@@ -84,6 +122,8 @@ def test_a_release_may_have_learned_steps_of_their_own_for_other_classes(folder,
     ]  # fmt: skip
     torch.testing.assert_close(mixed.mask, torch.cat(expected), rtol=0, atol=1e-4)
     assert explainer.for_target().settings()["decoder"] != explainer.for_target().settings()["other_decoder"]
+    Amortized(predictor, 1000.0).for_target()
+    assert sum("lambda_k 1000 lies outside" in message for message in caplog.messages) == 1  # not once for each of both
     assert export("release", "copy", *written[2:]) == 0
     assert Path("copy/others.safetensors").read_bytes() == Path("release/others.safetensors").read_bytes()
 
@@ -92,7 +132,9 @@ def test_a_release_may_have_learned_steps_of_their_own_for_other_classes(folder,
     Path("release/others.safetensors").write_bytes(b"no tensors")
     with pytest.raises(InputError, match=r"others.safetensors: it is damaged"):
         load_predictor("release", classifier="helpers.networks.TinyNet")
-    assert fit(*refinement, "--model.predictor.width", 16, steps=2) == 0
+    assert export(*written, "--others", first) == 2
+    assert "was trained for predicted classes alone" in capsys.readouterr().err
+    assert fit(*refinement, "--model.predictor.width", 16, "--model.refinement.other_targets", 1.0, steps=2) == 0
     other = Path("runs/explainer/version_2/checkpoints/last.ckpt")
     assert export(*written, "--others", other) == 2
     assert "of another predictor" in capsys.readouterr().err

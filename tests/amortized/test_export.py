@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 import torch
 
-from amortex.amortized.checkpoints import CONFIG, WEIGHTS, load_predictor
+from amortex.amortized.checkpoints import CONFIG, OTHERS, WEIGHTS, load_predictor
 from amortex.amortized.config import PredictorConfig
 from amortex.amortized.export import ONNX, export_onnx, push
 from amortex.amortized.predictor import MaskPredictor
@@ -57,6 +57,14 @@ def test_onnx_files_compute_the_same_for_any_batch(gradient, tiny_classifier, tm
     _, mask, picture = session.run(None, {name: value.numpy() for name, value in given.items()})
     torch.testing.assert_close(torch.from_numpy(mask), prediction.mask(given["rate"]).detach(), rtol=0, atol=1e-4)
     assert picture.shape == (3, 1, 32, 32)
+
+
+def test_optional_files_of_a_release_before_do_not_stay_on_the_hub(tmp_path, monkeypatch):
+    uploads = []
+    monkeypatch.setattr("huggingface_hub.HfApi.create_repo", lambda *_, **__: None)
+    monkeypatch.setattr("huggingface_hub.HfApi.upload_folder", lambda _, **options: uploads.append(options))
+    push(tmp_path, "me/mine")
+    assert set(uploads[0]["delete_patterns"]) == {ONNX, OTHERS} < set(uploads[0]["allow_patterns"])
 
 
 def test_what_the_hub_answers_is_told_in_one_line(tmp_path, monkeypatch):

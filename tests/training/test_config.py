@@ -16,6 +16,8 @@ from amortex.training.config import ObjectiveConfig, OptimizerConfig, Refinement
         (ObjectiveConfig, {"masks": 0}, "masks must be at least 1"),
         (ObjectiveConfig, {"teacher_lr": 0.0}, "teacher_lr must be above 0"),
         (RefinementConfig, {"only": True}, "refinement.steps must be"),
+        (RefinementConfig, {"other_targets": 0.5}, "above it for refinement.only and refinement.other_targets"),
+        (RefinementConfig, {"steps": 2, "other_targets": 1.5}, "other_targets must be in"),
         (RefinementConfig, {"initial_rates": (4.0, 0.5)}, "initial_rates must be an interval"),
         (RefinementConfig, {"lambda_margin": 0.5}, "lambda_margin must be at least 1"),
         (RefinementConfig, {"min_schedule": 0.0}, "min_schedule must be above 0"),
