@@ -7,7 +7,8 @@ from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.presets import Preset
 from amortex.explainers.rde import RDE
 from amortex.rate_distortion.distortions import surrogate
-from amortex.training.config import ObjectiveConfig
+from amortex.training.config import ObjectiveConfig, RefinementConfig
+from amortex.training.targets import drawn_targets
 from helpers.problems import training_module
 
 
@@ -50,3 +51,18 @@ def test_imitation_ends_at_the_teacher(tiny_classifier):
     target = teacher._explain(prediction.encoded, NoiseStreams.numbered([6, 7], 0, "teacher"), lambda *_: None).mask
     expected = torch.nn.functional.binary_cross_entropy(prediction.mask(target.mean(1)), target)
     torch.testing.assert_close(module.objective.imitate(prediction, rate, [6, 7], step=3), expected)
+
+
+def test_other_classes_are_refined_from_masks_of_low_and_high_rates():
+    module = training_module(refinement=RefinementConfig(steps=1, only=True, other_targets=0.5))
+    images, numbers = torch.rand(40, 3, 32, 32, generator=torch.Generator().manual_seed(0)), list(range(40))
+    seen = []
+    module.predictor.decoder.refiner.register_forward_hook(lambda refiner, given, state: seen.append(given))
+    module.objective(images, numbers, progress=0.0, step=0)
+    ((evidence, _, _, state, _),) = seen
+    encoded = evidence.encoded
+    assert torch.equal(encoded.target, drawn_targets(encoded.probabilities, 0.5, numbers, module.seed))
+    rates = encoded.rate(state.mask)[~encoded.predicted].sort().values
+    assert len(rates) > 10
+    assert 0.009 < rates[0] < 0.03
+    assert 0.2 < rates[-1] < 0.41
