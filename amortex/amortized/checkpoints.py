@@ -1,11 +1,13 @@
 """Trained explainers from files: checkpoints of a run, and releases."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from amortex.amortized.build import build_predictor
@@ -20,6 +22,7 @@ from amortex.rate_distortion.problem import Problem
 
 WEIGHTS, CONFIG = "explainer.safetensors", "explainer.json"  # of a release
 OTHERS = "others.safetensors"  # in a release: weights that other classes than the predicted one have instead
+BASE = "explainer"  # in the metadata of these: the digest of the weights that they belong to
 LOADING = {"checkpoint_path", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"}  # timm's
 AVERAGE = "average.module."  # prefix of the running mean of the weights in a checkpoint
 
@@ -83,13 +86,20 @@ def read_others(path: Path, weights: dict[str, torch.Tensor]) -> dict[str, torch
         return None
     refuse_bomb(file)
     try:
-        others = load_file(file)
+        with safe_open(file, "pt") as opened:
+            belongs_to = (opened.metadata() or {}).get(BASE)
+            others = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118, it is no dictionary
     except Exception as error:  # a damaged header raises errors of many types
         raise InputError(f"cannot read {file}: it is damaged") from error
     refuse_tensors(others, file)
-    if any(key not in weights or value.shape != weights[key].shape for key, value in others.items()):
+    if belongs_to != file_digest((path / WEIGHTS).read_bytes()) or not others.keys() <= weights.keys():
         raise InputError(f"{file} belongs to another explainer than {path / WEIGHTS}: export both again")
     return others
+
+
+def file_digest(content: bytes) -> str:
+    """What `others.safetensors` knows the weights by that it belongs to."""
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
 def _lambda_range(settings: dict[str, Any]) -> tuple[float, float] | None:

@@ -63,7 +63,8 @@ class RefinementSchedule:
     With few steps the sparsity weight rises from step to step. A step lowers the objective as far as it can at once: at
     a high weight it drops entries faster than others can be found, until the class is lost, and with it the gradient.
     So the first steps find the entries that matter, at a low weight. The fewer steps there are, the higher they start,
-    since few steps cannot drop much. With more steps it falls instead, and is high only where the class is kept.
+    since few steps cannot drop much. Within `falling_steps` it falls, and is high only where the class is kept; beyond,
+    that wins nothing.
 
     Arguments:
         default_steps: number of steps where none is asked for.

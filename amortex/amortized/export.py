@@ -9,7 +9,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from amortex.amortized.budget import masks_of_rate
-from amortex.amortized.checkpoints import CONFIG, OTHERS, WEIGHTS, read, read_others
+from amortex.amortized.checkpoints import BASE, CONFIG, OTHERS, WEIGHTS, file_digest, read, read_others
 from amortex.amortized.config import RefinementSchedule
 from amortex.amortized.evidence import GradientProbe, observe
 from amortex.amortized.predictor import MaskPredictor
@@ -39,12 +39,13 @@ def release(checkpoint: Path, folder: Path, others: Path | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for file in (ONNX, OTHERS):
         (folder / file).unlink(missing_ok=True)  # of other weights
-    write_atomically(folder / WEIGHTS, save({key: value.contiguous() for key, value in weights.items()}))
+    content = save({key: value.contiguous() for key, value in weights.items()})
+    write_atomically(folder / WEIGHTS, content)
     # where training started from is a file of that machine
     config: dict[str, Any] = {"settings": {**settings, "start": None}, "identity": identity}
     write_atomically(folder / CONFIG, json.dumps(config, indent=2).encode())
     if differences is not None:  # last, so that they never lie beside weights of before
-        write_atomically(folder / OTHERS, save(differences))
+        write_atomically(folder / OTHERS, save(differences, {BASE: file_digest(content)}))
 
 
 def _differences(weights: dict[str, Tensor], identity: dict[str, Any], others: Path) -> dict[str, Tensor]:

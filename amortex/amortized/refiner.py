@@ -119,7 +119,7 @@ def marginal_gain(encoded: EncodedBatch, probe: GradientProbe) -> Tensor:
 
 
 def probed_distortion(encoded: EncodedBatch, probe: GradientProbe) -> Tensor:
-    """The distortion ``(B,)`` at the probe's one draw."""
+    """The squared error ``(B,)`` of the target's probability at the probe's one draw."""
     return (probe.log_probability.exp() - aimed_at(encoded)).square()
 
 

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from amortex.amortized.any_target import AnyTarget
-from amortex.amortized.checkpoints import CONFIG, OTHERS, WEIGHTS, load_predictor
+from amortex.amortized.checkpoints import BASE, CONFIG, OTHERS, WEIGHTS, file_digest, load_predictor
 from amortex.amortized.config import RefinementSchedule
 from amortex.amortized.explainer import Amortized
 from amortex.amortized.export import release as write_again
@@ -64,20 +64,21 @@ def test_what_was_trained_apart_explains_other_classes(any_target, predictor):
     assert Amortized(predictor).for_target().other.predictor is predictor.others
 
 
-def test_weights_of_another_explainer_are_refused_at_every_size(tmp_path):
+def test_weights_that_belong_to_another_explainer_are_refused(tmp_path):
     release = write_release(tmp_path / "release", learned_steps=1)
     weights = load_file(release / WEIGHTS)
-    name = next(key for key in weights if key.startswith("refiner.") and weights[key].ndim > 1)
-    for foreign in ({"unknown": weights[name]}, {name: weights[name][:1]}):
-        save_file(foreign, release / OTHERS)
-        for size in (32, 64):
-            with pytest.raises(InputError, match=r"others.safetensors belongs to another explainer"):
-                load_predictor(release, classifier="helpers.networks.TinyNet", input_size=size)
+    its_own = {BASE: file_digest((release / WEIGHTS).read_bytes())}
+    save_file(weights, release / OTHERS, its_own)
+    assert load_predictor(release, classifier="helpers.networks.TinyNet").others is not None
+    for foreign, metadata in ((weights, None), (weights, {BASE: "0"}), ({"unknown": weights.popitem()[1]}, its_own)):
+        save_file(foreign, release / OTHERS, metadata)
+        with pytest.raises(InputError, match=r"others.safetensors belongs to another explainer"):
+            load_predictor(release, classifier="helpers.networks.TinyNet")
 
 
 def test_a_release_that_is_interrupted_has_no_weights_for_other_classes(tmp_path, monkeypatch):
     source = write_release(tmp_path / "source", learned_steps=1)
-    save_file(load_file(source / WEIGHTS), source / OTHERS)
+    save_file(load_file(source / WEIGHTS), source / OTHERS, {BASE: file_digest((source / WEIGHTS).read_bytes())})
 
     def interrupted(path, content):
         if path.name == CONFIG:
