@@ -18,6 +18,7 @@ MARKERS = "osv^DPX*<>p"  # their number has no divisor with that of the colours:
 EMPHASISED = ("exact", "amortized")  # kinds of rows that are drawn bold, with intervals
 COLUMN, LEGEND_ROW = 3.4, 0.15  # inches: the width of a column of print, and the height of a row of the legend
 RESOLUTION = 220  # dots per inch of PNG files
+WIDEST_WITH_FINE_TICKS = 1000.0  # of a log axis, its end over its start: beyond, labels at 2 and 5 would overlap
 WIDE_LABEL = 24  # characters: legends with longer ones have one column
 
 Style = dict[str, Any]
@@ -83,7 +84,9 @@ def label_axis(axis: Axes, names: tuple[str, str]) -> None:
     axis.tick_params(which="both", labelsize=7, colors=INK)
     for along in (axis.xaxis, axis.yaxis):
         if along.get_scale() == "log":
-            along.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            low, high = along.get_view_interval()
+            subs = (1, 2, 5) if high < low * WIDEST_WITH_FINE_TICKS else (1,)
+            along.set_major_locator(LogLocator(subs=subs))
             along.set_major_formatter("{x:g}")
             along.set_minor_formatter(NullFormatter())
     axis.grid(alpha=0.25)

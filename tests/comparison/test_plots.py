@@ -1,6 +1,9 @@
 """Plots for print: at most eight curves, labels instead of identifiers, one style per row in all figures."""
 
+from itertools import pairwise
+
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from amortex.comparison.methods import Shown
 from amortex.comparison.plots import all_plots, caption, is_further
@@ -92,3 +95,16 @@ def test_the_same_figure_gives_the_same_files_for_print(tables):
     assert pdf(figure) == pdf(figure)
     assert pdf(figure).startswith(b"%PDF")
     assert png(figure).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("most_passes", [256, 12000])
+def test_labels_of_budgets_do_not_overlap(most_passes, tables):
+    effort = tables["effort"] | {"CartoonX, converged": effort_row(0.1, most_passes)}
+    (figure,) = (figure for name, figure in all_plots({"effort": effort}, SHOWN, []).items() if name == "effort")
+    FigureCanvasAgg(figure).draw()
+    (axis,) = figure.axes
+    low, high = axis.get_xlim()
+    labels = zip(axis.get_xticks(), axis.get_xticklabels(), strict=True)
+    boxes = [label.get_window_extent() for tick, label in labels if low <= tick <= high]
+    assert len(boxes) > 2
+    assert not any(left.overlaps(right) for left, right in pairwise(boxes))
