@@ -50,7 +50,7 @@ class FallConfig:
         memory: decay of that running distortion, per step.
     """
 
-    peak: float = 8.0
+    peak: float = 4.0
     descent: float = 0.7
     tolerance: float = 0.3
     memory: float = 0.7

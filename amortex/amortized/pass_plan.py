@@ -1,6 +1,6 @@
 """What a budget of classifier passes is spent on: learned steps, settling, and the choice among what they lead to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ PASSES_OF_A_STEP = 3  # forward and backward
 LEARNED_BEFORE_SETTLING = 20
 FEWEST_SETTLING_STEPS = 150  # with fewer, learned steps alone are better
 FEWEST_PASSES_TO_CHOOSE = 28  # with fewer, measuring costs more than it wins
+NEVER = (1, 0)  # numbers of steps, an empty interval
 PASSES_PER_DRAW = 64  # one draw measures the candidates for so many passes of the budget
 
 
@@ -86,7 +87,9 @@ def refined_masks(
     nor than the one that learned steps end with."""
     rd, encoded = predictor.rate_distortion, prediction.encoded
     streams = NoiseStreams.of(encoded.image, seed, "refine")
-    refined = predictor.refine(prediction, lambda_k, plan.learned, streams, on_step=on_step)
+    # settling raises the sparsity weight itself, and needs a start that keeps the class (docs/research_log.md)
+    schedule = replace(predictor.schedule, falling_steps=NEVER) if plan.settling else None
+    refined = predictor.refine(prediction, lambda_k, plan.learned, streams, on_step=on_step, schedule=schedule)
     if not plan.draws:
         return refined
     candidates = [torch.zeros_like(refined), refined]

@@ -130,14 +130,15 @@ class MaskPredictor(nn.Module):
         mask: Tensor | None = None,
         on_step: Callable[[int, Tensor], None] | None = None,
         decoder: nn.Module | None = None,
+        schedule: RefinementSchedule | None = None,
     ) -> Tensor:
         """Masks ``(B, k)`` after `steps` of learned refinement, each of one forward and backward pass.
 
         The result is the mean of the masks after the last steps. Refinement starts from `mask`, by default a predicted
-        one, and moves the rate to where `lambda_k`, a number or one per input, has it. `schedule` tells how. `streams`
-        makes the noise of the gradient probes.
+        one, and moves the rate to where `lambda_k`, a number or one per input, has it. `schedule` tells how, by default
+        the predictor's own. `streams` makes the noise of the gradient probes.
         """
-        schedule, refiner = self.schedule, (decoder or self.decoder).refiner
+        schedule, refiner = schedule or self.schedule, (decoder or self.decoder).refiner
         lambdas = torch.as_tensor(lambda_k, device=prediction.logits.device, dtype=torch.float32)
         lambdas = lambdas.expand(len(prediction.logits))
         initial = schedule.initial_lambda(lambdas, steps)

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from amortex.amortized.config import PredictorConfig
+from amortex.amortized.config import PredictorConfig, RefinementSchedule
 from amortex.amortized.explainer import Amortized
-from amortex.amortized.pass_plan import PassPlan, best_of
+from amortex.amortized.pass_plan import PassPlan, best_of, refined_masks
 from amortex.amortized.predictor import MaskPredictor
 from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams
@@ -77,3 +77,16 @@ def test_passes_need_learned_refinement_and_the_predicted_class(tiny_classifier,
         Amortized(plain, passes=40)
     with pytest.raises(InputError, match="leave out passes"):
         Amortized(stirred(predictor), passes=40).for_target()
+
+
+def test_settling_starts_from_steps_whose_sparsity_weight_rises(predictor, images):
+    predictor.schedule = RefinementSchedule(falling_steps=(4, 4))
+    seen: list[float] = []
+    predictor.decoder.refiner.register_forward_hook(
+        lambda module, arguments, state: seen.append(arguments[2].mean().item())
+    )
+    prediction = predictor(images, streams=NoiseStreams.of(images))
+    for plan in (PassPlan(4), PassPlan(4, settling=2, draws=1)):
+        refined_masks(predictor, prediction, 2.0, plan, 0, lambda step, mask: None)
+    assert seen[0] > 4 * seen[4]
+    assert seen[4:] == sorted(seen[4:])
