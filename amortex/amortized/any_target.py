@@ -20,6 +20,7 @@ class AnyTarget(Explainer):
         super().__init__(predicted.rate_distortion, predicted.seed)
         self.predicted, self.other = predicted, other
         self.certificate_samples = predicted.certificate_samples
+        self.learned_steps = getattr(other, "learned_steps", 0)
 
     def _start(self, image: Tensor, target: Tensor | None, on_step: OnStep) -> Explanation:
         classifier, parts = self.rate_distortion.classifier, []

@@ -122,7 +122,8 @@ class Amortized(Explainer):
         if self.learned_steps and is_trained:
             return self if others is None else AnyTarget(self, self._with(others, self.select_rate, self.plan_given))
         if self.passes is not None and is_trained:
-            raise InputError(f"with a target, passes must be at least {self.predictor.passes + PASSES_OF_A_STEP}")
+            fewest = self.predictor.passes + PASSES_OF_A_STEP
+            raise InputError(f"with a target, passes must be at least {fewest}, those of one learned step")
         if any(self.plan_given.values()):
             given = "learned-steps" if self.passes is None else "passes"
             raise InputError(f"refinement is learned for predicted classes: with a target, leave out {given}")

@@ -118,17 +118,19 @@ def hints(options: argparse.Namespace, request: Request, rows: list[Row]) -> Ite
     if short:  # the search has shown it, but on other draws
         yield f"{short} {of_all} certificates do not show that retention: compare the intervals"
     lost_rows = [row for row in rows if not row["retained"]]
-    # a mask cannot keep a class that the whole input does not show
     absent = sum(request.target is not None and row["probability"] < IMPROBABLE for row in lost_rows)
     if absent and not bounded:
-        yield f"{absent} {of_all} inputs do not show that class to the classifier: no mask can, either"
+        yield f"{absent} {of_all} inputs hardly show that class to the classifier: there may be nothing of it to find"
     lost = len(lost_rows) - absent
     if lost and not bounded:
         verb = "keep their" if request.target is None else "reach that"
         ways = ["--min-retention 0.95"] * (request.target is None)
         ways += ["a higher --rate"] * ("rate" in has) + ["a lower --lambda-k"] * ("lambda_k" in has)
         if options.method == AMORTIZED and request.target is not None:  # about which it has learned little
-            ways.append("--method cartoonx")
+            more_steps = getattr(request.explainer, "learned_steps", 0) and not (
+                options.passes or options.learned_steps
+            )
+            ways = ["--passes 64"] * bool(more_steps) + [*ways, "--method cartoonx"]
         yield f"{lost} {of_all} masks do not {verb} class" + f": try {' or '.join(ways)}" * bool(ways)
     alone = sum(row["kept_class"] != row["class_name"] for row in rows if row["retained"])
     if options.modality == "audio" and alone and options.obfuscation != "zero":  # one listens to what is kept

@@ -117,7 +117,9 @@ def _add_method_options(group: Any) -> None:
         "--learned-steps", type=int, help="amortized: learned steps from the predicted mask; 0 for one pass"
     )
     group.add_argument(
-        "--passes", type=int, help="amortized: classifier passes to spend on each input, from 4 (one pass)"
+        "--passes",
+        type=int,
+        help="amortized: classifier passes to spend on each input, from 4 (one pass), with a target from 7",
     )
     group.add_argument("--finetune-steps", type=int, help="amortized: CartoonX steps that follow; default: 0")
     group.add_argument("--alpha", type=float, help="sparsity weight of minimal; default: 100")

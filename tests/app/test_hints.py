@@ -25,6 +25,11 @@ FULL = {**GOOD, "rate": 1.0}
 DOUBTFUL = {**GOOD, "caveats": "its outputs are saturated"}
 
 
+def asked(options, learned_steps=0):
+    target = None if options.target == "auto" else int(options.target)
+    return SimpleNamespace(target=target, explainer=SimpleNamespace(learned_steps=learned_steps))
+
+
 @pytest.mark.parametrize(
     ("words", "rows", "said"),
     [
@@ -39,7 +44,7 @@ DOUBTFUL = {**GOOD, "caveats": "its outputs are saturated"}
          ["1 of 2 masks do not reach that class: try a higher --rate or a lower --lambda-k or --method cartoonx"]),
         ("--method cartoonx --target 3", [LOST], ["1 of 1 masks do not reach that class: try a lower --lambda-k"]),
         ("--method wam --target 3", [ABSENT, LOST, ABSENT],
-         ["2 of 3 inputs do not show that class to the classifier: no mask can, either",
+         ["2 of 3 inputs hardly show that class to the classifier: there may be nothing of it to find",
           "1 of 3 masks do not reach that class: try a higher --rate"]),
         ("--method wam", [{**LOST, "probability": 1e-4}],  # it is the class of the highest probability
          ["1 of 1 masks do not keep their class: try --min-retention 0.95 or a higher --rate"]),
@@ -62,5 +67,13 @@ DOUBTFUL = {**GOOD, "caveats": "its outputs are saturated"}
 def test_hints_fit_what_happened_and_the_method(words, rows, said):
     options = build_parser().parse_args(words.split())
     complete(options)
-    request = SimpleNamespace(target=None if options.target == "auto" else int(options.target))
+    request = asked(options)
     assert list(hints(options, request, rows)) == said
+
+
+def test_more_passes_are_advised_where_learned_steps_know_other_classes_and_none_were_asked_for():
+    for words, advised in (("--target 3", True), ("--target 3 --passes 64", False), ("", False)):
+        options = build_parser().parse_args(words.split())
+        complete(options)
+        (hint,) = hints(options, asked(options, learned_steps=8), [LOST])
+        assert ("try --passes 64 or" in hint) == advised
