@@ -126,11 +126,10 @@ def hints(options: argparse.Namespace, request: Request, rows: list[Row]) -> Ite
         verb = "keep their" if request.target is None else "reach that"
         ways = ["--min-retention 0.95"] * (request.target is None)
         ways += ["a higher --rate"] * ("rate" in has) + ["a lower --lambda-k"] * ("lambda_k" in has)
-        if options.method == AMORTIZED and request.target is not None:  # about which it has learned little
-            more_steps = getattr(request.explainer, "learned_steps", 0) and not (
-                options.passes or options.learned_steps
-            )
-            ways = ["--passes 64"] * bool(more_steps) + [*ways, "--method cartoonx"]
+        if options.method == AMORTIZED and request.target is not None:
+            takes_default_steps = options.passes is None and options.learned_steps is None
+            more_steps = takes_default_steps and getattr(request.explainer, "learned_steps", 0) > 0
+            ways = ["--passes 64"] * more_steps + [*ways, "--method cartoonx"]
         yield f"{lost} {of_all} masks do not {verb} class" + f": try {' or '.join(ways)}" * bool(ways)
     alone = sum(row["kept_class"] != row["class_name"] for row in rows if row["retained"])
     if options.modality == "audio" and alone and options.obfuscation != "zero":  # one listens to what is kept
