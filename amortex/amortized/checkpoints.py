@@ -92,6 +92,7 @@ def read_others(path: Path, weights: dict[str, torch.Tensor]) -> dict[str, torch
     except Exception as error:  # a damaged header raises errors of many types
         raise InputError(f"cannot read {file}: it is damaged") from error
     refuse_tensors(others, file)
+    others = upgrade_weights(others)
     if belongs_to != file_digest((path / WEIGHTS).read_bytes()) or not others.keys() <= weights.keys():
         raise InputError(f"{file} belongs to another explainer than {path / WEIGHTS}: export both again")
     return others
@@ -181,10 +182,10 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, torch.Te
         raise InputError(f"{path} is no amortex explainer: it lacks {error}") from error
     for table in (settings, identity):
         refuse_objects(table, path)
+    refuse_tensors(weights, path)
     settings, identity, weights = upgrade_settings(settings), upgrade_identity(identity), upgrade_weights(weights)
     if not all(isinstance(settings.get(group), dict) for group in ("problem", "predictor", "refinement")):
         raise InputError(f"{path} is no amortex explainer: it lacks groups of settings")
-    refuse_tensors(weights, path)
     largest = max((size for value in weights.values() for size in value.shape), default=0)
     sizes = [settings["predictor"].get(key) for key in ("width", "condition")]
     if any(isinstance(size, int) and size > largest for size in sizes):

@@ -1,9 +1,14 @@
-"""Files of version 0.1 in today's words: settings, identities and keys of weights."""
+"""Files of version 0.1 in today's words: settings, identities, and keys and shapes of weights."""
 
 from typing import Any
 
+from torch import Tensor
+from torch.nn import functional as F
+
 DECODERS = ("predictor.decoder.", "average.module.")  # in a checkpoint: the weights and their running mean
 DECODER = {"describe": "embed", "expect": "curve_stem", "refine": "curve_head"}
+CONDITION = "refiner.embed.0.weight"  # (condition, condition + numbers of where refinement is)
+NUMBERS_BEFORE = 8  # of these; now the last one tells how many steps are left
 LAYERS = {
     "spread": "depthwise", "grow": "expand", "shrink": "project", "enter": "stem", "leave": "head", "calm": "norm",
 }  # fmt: skip
@@ -44,20 +49,33 @@ def upgrade_identity(identity: dict[str, Any]) -> dict[str, Any]:
 
 
 def upgrade_weights(weights: dict[str, Any]) -> dict[str, Any]:
-    """Weights of a decoder under today's names."""
-    return {".".join(_segments(key)): value for key, value in weights.items()}
+    """Weights of a decoder under today's names and shapes."""
+    renamed = {".".join(_segments(key)): value for key, value in weights.items()}
+    if CONDITION in renamed:
+        renamed[CONDITION] = _sees_steps_left(renamed[CONDITION])
+    return renamed
 
 
 def upgrade_checkpoint(checkpoint: dict[str, Any]) -> None:
     """Bring a checkpoint of training up to date, in place: training can go on from it."""
-    if "problem" in checkpoint["hyper_parameters"]:
-        return
-    checkpoint["hyper_parameters"] = upgrade_settings(checkpoint["hyper_parameters"])
-    checkpoint["amortex"] = upgrade_identity(checkpoint["amortex"])
+    if "problem" not in checkpoint["hyper_parameters"]:
+        checkpoint["hyper_parameters"] = upgrade_settings(checkpoint["hyper_parameters"])
+        checkpoint["amortex"] = upgrade_identity(checkpoint["amortex"])
     state = checkpoint["state_dict"]
+    condition = state.get(DECODERS[0] + CONDITION)
     for prefix in DECODERS:
         old = {key.removeprefix(prefix): state.pop(key) for key in list(state) if key.startswith(prefix)}
         state |= {prefix + key: value for key, value in upgrade_weights(old).items()}
+    if condition is None:
+        return
+    for optimizer in checkpoint.get("optimizer_states", ()):  # which keeps its means in the shape of the weights
+        for means in optimizer["state"].values():
+            means |= {key: _sees_steps_left(mean) for key, mean in means.items() if mean.shape == condition.shape}
+
+
+def _sees_steps_left(weight: Tensor) -> Tensor:
+    """Weights of the refiner's condition, which ignore how many steps are left: it was trained without that number."""
+    return F.pad(weight, (0, 1)) if weight.shape[1:] == (len(weight) + NUMBERS_BEFORE,) else weight
 
 
 def _segments(key: str) -> list[str]:

@@ -14,7 +14,7 @@ from amortex.rate_distortion.encoded_batch import EncodedBatch
 RECENT_MEMORY = 0.7  # decay of the running mean over the last probes
 LONGEST_SPAN = 16  # probes that the long running mean is over: a single draw says little of an entry
 LARGEST_LOGIT = 12.0
-SIGNALS_PER_ENTRY, NUMBERS_PER_INPUT = 12, 8  # what the network sees
+SIGNALS_PER_ENTRY, NUMBERS_PER_INPUT = 12, 9  # what the network sees
 
 
 class Hidden(NamedTuple):
@@ -31,6 +31,7 @@ class State(NamedTuple):
     recent: Tensor  # (B, 3, k), running mean over the last probes: damage and effect (as signals), marginal gain
     long: Tensor  # (B, 3, k), the same over more probes
     step: int
+    steps: int  # that the refinement has in all
 
     @property
     def mask(self) -> Tensor:
@@ -89,7 +90,7 @@ class Refiner(nn.Module):
             state.logits / 4, mask, *latest[:, :2].unbind(1), *recent[:, :2].unbind(1), evidence.contrast,
             *long[:, :2].unbind(1), *gains.unbind(1),
         )  # fmt: skip
-        numbers = progress_numbers(evidence, lambda_k, mask, probe, state.step)
+        numbers = progress_numbers(evidence, lambda_k, mask, probe, state)
         condition = self.embed(torch.cat([hidden.condition, numbers], 1))
         # orientations become channels
         given = [band.flatten(1, -1 - self.dims) for band in layout.split(torch.stack(known, 1))]
@@ -102,13 +103,13 @@ class Refiner(nn.Module):
                 moves[0] = out[:, self.orientations]
         move = layout.join(moves) + self.shift(condition)[:, layout.level]
         logits = (state.logits + move).clamp(-LARGEST_LOGIT, LARGEST_LOGIT)
-        return State(logits, recent, long, state.step + 1)
+        return State(logits, recent, long, state.step + 1, state.steps)
 
 
-def initial_state(mask: Tensor) -> State:
-    """The state that begins with masks ``(B, k)``."""
+def initial_state(mask: Tensor, steps: int) -> State:
+    """The state that begins a refinement of so many steps with masks ``(B, k)``."""
     unseen = mask.new_zeros(len(mask), 3, mask.shape[1])
-    return State(mask.clamp(1e-5, 1 - 1e-5).logit(), unseen, unseen, 0)
+    return State(mask.clamp(1e-5, 1 - 1e-5).logit(), unseen, unseen, 0, steps)
 
 
 def marginal_gain(encoded: EncodedBatch, probe: GradientProbe) -> Tensor:
@@ -128,12 +129,14 @@ def aimed_at(encoded: EncodedBatch) -> Tensor:
     return target_probability(encoded.probabilities, encoded.target, encoded.predicted)
 
 
-def progress_numbers(evidence: Evidence, lambda_k: Tensor, mask: Tensor, probe: GradientProbe, step: int) -> Tensor:
-    """Where refinement is, ``(B, NUMBERS_PER_INPUT)``: sparsity weight, rate, probabilities, size of the gradient."""
+def progress_numbers(evidence: Evidence, lambda_k: Tensor, mask: Tensor, probe: GradientProbe, state: State) -> Tensor:
+    """Where refinement is, ``(B, NUMBERS_PER_INPUT)``: sparsity weight, rate, probabilities, size of the gradient, and
+    the steps that are done and left."""
     p = evidence.encoded.probabilities.gather(1, evidence.encoded.target[:, None])[:, 0]
     q, rate = probe.log_probability.exp(), evidence.encoded.rate(mask)
     total_damage = probe.damage.mean(1).mul(mask.shape[1]).add(1e-12)
     return torch.stack([
         lambda_k.log(), rate.clamp(min=1e-6).log() / 2, p, q, 4 * (q - p), probe.log_probability.clamp(min=-12) / 4,
-        total_damage.log() / 4, torch.full_like(p, 1 / (1 + step)),
+        total_damage.log() / 4, torch.full_like(p, 1 / (1 + state.step)),
+        torch.full_like(p, 2 / (1 + state.steps - state.step)),
     ], 1)  # fmt: skip

@@ -77,6 +77,9 @@ class RefinementConfig:
             best.
         min_schedule: the shortest schedule of the sparsity weight, as a share of the steps; schedules are log-uniform
             between this and 1.
+        unrolled: train through the steps instead: what counts is where they lead, not what each one wins. Their number
+            is log-uniform between `fewest_steps` and `steps`.
+        fewest_steps: of unrolled refinement.
         other_targets: share of the inputs that are explained for another probable class, so that steps know these.
 
     Raises:
@@ -88,6 +91,8 @@ class RefinementConfig:
     lambda_margin: float = 1.5
     initial_rates: tuple[float, float] = (0.5, 4.0)
     min_schedule: float = 0.15
+    unrolled: bool = False
+    fewest_steps: int = 4
     other_targets: float = 0.0
 
     def __post_init__(self) -> None:
@@ -96,6 +101,8 @@ class RefinementConfig:
         require(1 <= self.lambda_margin < math.inf, "lambda_margin", "at least 1 and finite")
         require(0 < self.min_schedule <= 1, "min_schedule", "above 0 and at most 1")
         require(0 <= self.other_targets <= 1, "other_targets", "in [0, 1]")
+        fewest = f"at least 1, and at most refinement.steps ({self.steps})"
+        require(not self.unrolled or 1 <= self.fewest_steps <= self.steps, "refinement.fewest_steps", fewest)
         needed = "at least 0, and above it for refinement.only and refinement.other_targets"
         require(self.steps >= (self.only or self.other_targets > 0), "refinement.steps", needed)
 

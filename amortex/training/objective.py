@@ -66,7 +66,7 @@ class Objective:
         with torch.set_grad_enabled(not self.refinement_config.only):
             prediction = self.predictor(image, target, streams)
         if self.refinement_config.only:
-            return self.refinement(prediction, numbers)
+            return self.refinement(prediction, numbers, step)
         rates = self.rates(numbers, progress).to(image.device)
         if step < self.config.warm_up:
             loss = self.imitate(prediction, rates[:, 0], numbers, step)
@@ -75,7 +75,7 @@ class Objective:
             loss, measured = self.distortion(prediction, rates, numbers)
         if not self.refinement_config.steps:
             return loss, measured
-        refinement_loss, refinement_measured = self.refinement(prediction, numbers)
+        refinement_loss, refinement_measured = self.refinement(prediction, numbers, step)
         return loss + refinement_loss, {**measured, **refinement_measured}
 
     def distortion(self, prediction: Prediction, rates: Tensor, numbers: list[int]) -> Loss:

@@ -1,7 +1,5 @@
-"""Files of version 0.1, whose settings are flat and whose layers have other names, give the same explainers.
-
-The explainer that comes with amortex is such a file, too: see `test_release_golden`.
-"""
+"""Files of version 0.1 give the same explainers: their settings are flat, their layers have other names, and their
+refiner does not see how many steps are left."""
 
 import json
 
@@ -13,8 +11,6 @@ from amortex.amortized.checkpoints import CONFIG, WEIGHTS, load_predictor
 from amortex.amortized.export import release
 from amortex.amortized.legacy import upgrade_checkpoint, upgrade_settings, upgrade_weights
 from amortex.amortized.predictor import MaskPredictor
-from amortex.amortized.released import released
-from amortex.classifiers.default import DEFAULT_CLASSIFIER
 from amortex.core.noise_streams import NoiseStreams
 from helpers.predictors import stirred
 from helpers.problems import tiny_problem
@@ -26,6 +22,7 @@ OLD_NAMES = {
         "stem": "enter", "head": "leave", "norm": "calm", "depthwise": "spread", "expand": "grow", "project": "shrink",
     },
 }  # fmt: skip
+SEEN = "refiner.embed.0.weight"  # by columns, what the refiner sees of an input
 OLD_SETTINGS = {
     "classifier": CLASSIFIER, "weights": "auto", "num_classes": None, "class_names": None, "model_args": None,
     "img_size": 32, "mean": [0.5], "std": [0.5], "wavelet": "db3", "levels": 2, "padding": "zero",
@@ -41,13 +38,17 @@ OLD_SETTINGS = {
 @pytest.fixture(scope="module")
 def predictor():
     torch.manual_seed(0)
-    return stirred(MaskPredictor(tiny_problem(levels=2).build(), refiner=True)).eval()
+    predictor = stirred(MaskPredictor(tiny_problem(levels=2).build(), refiner=True)).eval()
+    with torch.no_grad():
+        predictor.decoder.refiner.embed[0].weight[:, -1] = 0  # old ones did not see how many steps are left
+    return predictor
 
 
 @pytest.fixture(scope="module")
 def weights(predictor):
-    """The decoder's weights under their old names."""
-    return {old_name(key): value for key, value in predictor.decoder.state_dict().items()}
+    """The decoder's weights under their old names, in their old shapes."""
+    weights = {old_name(key): value for key, value in predictor.decoder.state_dict().items()}
+    return {**weights, old_name(SEEN): weights[old_name(SEEN)][:, :-1].contiguous()}
 
 
 @pytest.fixture(scope="module")
@@ -66,16 +67,13 @@ def old_name(key):
     return "".join(prefix) + ".".join([OLD_NAMES["decoder"].get(first, first), *rest])
 
 
-def test_old_names_are_those_of_the_released_file(predictor, weights):
-    folder = released(DEFAULT_CLASSIFIER)
-    assert json.loads((folder / CONFIG).read_text())["settings"].keys() == OLD_SETTINGS.keys()
-    written = load_file(folder / WEIGHTS)
-    # without the levels and the head that the tiny network lacks
-    assert weights.keys() <= written.keys()
+def test_old_weights_have_todays_names_and_shapes(predictor, weights):
     assert {"describe.0.weight", "expect.bias", "refine.weight", "stages.0.blocks.0.spread.weight"} <= weights.keys()
     upgraded = upgrade_weights(weights)
-    assert upgraded.keys() == predictor.decoder.state_dict().keys()
-    assert upgrade_weights(upgraded).keys() == upgraded.keys()  # today's names stay as they are
+    today = predictor.decoder.state_dict()
+    assert upgraded.keys() == today.keys()
+    # today's stay as they are
+    assert all(torch.equal(value, today[key]) for key, value in upgrade_weights(upgraded).items())
 
 
 def test_old_settings_are_grouped_and_none_is_lost():
@@ -124,6 +122,9 @@ def test_training_goes_on_from_an_old_checkpoint(predictor, weights, identity):
         "hyper_parameters": dict(OLD_SETTINGS), "amortex": dict(identity),
         "state_dict": {prefix + key: value for prefix in prefixes for key, value in weights.items()}
         | {"average.n_averaged": torch.tensor(3)},
+        "optimizer_states": [{"state": {
+            0: {"step": torch.tensor(3.0), "exp_avg": torch.ones_like(weights[old_name(SEEN)])}, 1: {"exp_avg": torch.ones(3)},
+        }}],
     }  # fmt: skip
     upgrade_checkpoint(checkpoint)
     predictor.refuse_others(checkpoint["amortex"])
@@ -132,6 +133,10 @@ def test_training_goes_on_from_an_old_checkpoint(predictor, weights, identity):
     assert checkpoint["state_dict"].keys() == expected
     assert all(torch.equal(checkpoint["state_dict"]["average.module." + key], value) for key, value in today.items())
     assert checkpoint["hyper_parameters"]["refinement"] == {"steps": 20, "only": True}
+    means = checkpoint["optimizer_states"][0]["state"]
+    assert means[0]["exp_avg"].shape == today[SEEN].shape
+    assert means[0]["exp_avg"][:, -1].sum() == 0
+    assert (means[0]["step"], means[1]["exp_avg"].shape) == (3, (3,))
     before = dict(checkpoint["state_dict"])
     upgrade_checkpoint(checkpoint)  # today's stay as they are
     assert checkpoint["state_dict"].keys() == before.keys()

@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from amortex.amortized.checkpoints import load_predictor
+from amortex.amortized.config import FallConfig, RefinementSchedule
 from amortex.amortized.evidence import probe
 from amortex.amortized.explainer import Amortized
 from amortex.amortized.predictor import MaskPredictor
-from amortex.amortized.refiner import initial_state
+from amortex.amortized.refiner import initial_state, marginal_gain
 from amortex.core.noise_streams import NoiseStreams
 from amortex.rate_distortion.distortions import KL_WEIGHT
 from amortex.rate_distortion.pipeline import RateDistortion
@@ -20,8 +22,8 @@ from helpers.predictors import stirred
 from helpers.training import fit, metrics, versions
 
 
-def loss_of(predictor: MaskPredictor, steps: int = 1) -> Refinement:
-    return Refinement(predictor, RefinementConfig(steps), (1.0, 5.0))
+def loss_of(predictor: MaskPredictor, steps: int = 1, unrolled: bool = False) -> Refinement:
+    return Refinement(predictor, RefinementConfig(steps, unrolled=unrolled, fewest_steps=steps), (1.0, 5.0))
 
 
 def test_a_probe_finds_the_gradient_by_the_mask_if_asked_for(smooth_classifier, images64):
@@ -69,17 +71,17 @@ def test_one_step_has_the_gradient_of_the_objective(predictor, images):
     rd, numbers = predictor.rate_distortion, [0, 1, 2]
     refiner = predictor.decoder.refiner
     prediction = predictor(images, streams=NoiseStreams.numbered(numbers, 0, "look"))
-    loss, measured = loss_of(predictor)(prediction, numbers)
+    loss, measured = loss_of(predictor)(prediction, numbers, 0)
     gradients = torch.autograd.grad(loss, list(refiner.parameters()))
 
     inputs: dict[str, torch.Tensor] = {}
     handle = refiner.register_forward_hook(
         lambda module, arguments, state: inputs.update(lambda_t=arguments[2], logits=arguments[3].logits)
     )
-    loss_of(predictor)(prediction, numbers)
+    loss_of(predictor)(prediction, numbers, 0)
     handle.remove()
     streams = NoiseStreams.numbered(numbers, 0, "refine")
-    start = initial_state(inputs["logits"].sigmoid())._replace(logits=inputs["logits"])
+    start = initial_state(inputs["logits"].sigmoid(), 1)._replace(logits=inputs["logits"])
     gradient = probe(rd, prediction.encoded, start.mask, streams, mask_gradient=True)
     state = refiner(prediction.evidence, prediction.hidden, inputs["lambda_t"], start, gradient)
     q = rd.outputs(prediction.encoded, state.mask, rd.noise(prediction.encoded, streams, slice(None), 1))[:, 0]
@@ -96,14 +98,60 @@ def test_one_step_has_the_gradient_of_the_objective(predictor, images):
     torch.testing.assert_close(measured["refine_last"], (distortion + inputs["lambda_t"] * rate).mean())
 
 
-def test_it_learns_to_lower_the_objective(predictor, images):
-    objective, numbers = loss_of(predictor, steps=3), [0, 1, 2]
+def test_unrolled_steps_have_the_gradient_of_where_they_lead(predictor, images):
+    """Against two steps whose probes are constants, with the path through the first one."""
+    stirred(predictor).schedule = RefinementSchedule(fall=FallConfig(peak=1.0))  # lambda_k from the start
+    numbers, refiner, calls = [0, 1, 2], predictor.decoder.refiner, []
+    prediction = predictor(images, streams=NoiseStreams.numbered(numbers, 0, "look"))
+    encoded = prediction.encoded
+    handle = refiner.register_forward_hook(lambda module, arguments, state: calls.append((*arguments, state)))
+    with torch.no_grad():
+        loss_of(predictor, 2, unrolled=True)(prediction, numbers, 0)
+    handle.remove()
+    (*given, lambda_k, start, first_probe, _), (_, _, same_lambda_k, middle, second_probe, end) = calls
+    streams = NoiseStreams.numbered(numbers, 0, "refine")
+    *seen, at_the_end = [
+        probe(predictor.rate_distortion, encoded, state.mask, streams, mask_gradient=True)
+        for state in (start, middle, end)
+    ]
+    torch.testing.assert_close(seen, [first_probe, second_probe])
+    assert torch.equal(lambda_k, same_lambda_k)
+
+    def expected(through):
+        one = refiner(*given, lambda_k, start, first_probe)
+        two = refiner(*given, lambda_k, one if through else middle, second_probe)
+        parts = [
+            share * (state.mask * (lambda_k[:, None] - marginal_gain(encoded, probed)) / encoded.entries).sum(1)
+            for share, state, probed in ((0.5**4, one, second_probe), (1.0, two, at_the_end))
+        ]
+        return (sum(parts) / (1 + 0.5**4) / (0.05 + 0.03 * lambda_k)).mean()
+
+    weights = list(refiner.parameters())
+    loss, _ = loss_of(predictor, 2, unrolled=True)(prediction, numbers, 0)
+    gradients, through, cut = (torch.autograd.grad(value, weights) for value in (loss, expected(True), expected(False)))
+    torch.testing.assert_close(loss, expected(True))
+    torch.testing.assert_close(gradients, through, rtol=1e-3, atol=1e-6)
+    assert max((a - b).abs().max() / a.abs().max() for a, b in zip(through, cut, strict=True)) > 0.01
+
+
+def test_unrolled_steps_differ_in_number_from_batch_to_batch(predictor):
+    config = RefinementConfig(12, unrolled=True, fewest_steps=3)
+    first, same, other = (
+        [Refinement(predictor, config, (1.0,), seed).number_of_steps(step) for step in range(100)] for seed in (0, 0, 1)
+    )
+    assert (min(first), max(first)) == (3, 12)
+    assert first == same != other
+
+
+@pytest.mark.parametrize("unrolled", [False, True])
+def test_it_learns_to_lower_the_objective(predictor, images, unrolled):
+    objective, numbers = loss_of(predictor, 3, unrolled), [0, 1, 2]
     optimizer = torch.optim.Adam(predictor.decoder.refiner.parameters(), lr=1e-2)
     costs = []
     for _ in range(30):
         with torch.no_grad():
             prediction = predictor(images, streams=NoiseStreams.numbered(numbers, 0, "look"))
-        loss, measured = objective(prediction, numbers)
+        loss, measured = objective(prediction, numbers, 0)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -144,8 +192,11 @@ def test_refinement_is_trained_on_top_of_a_trained_explainer(folder, capsys):
     assert "no explainer at nowhere.ckpt" in capsys.readouterr().err
 
 
-def test_both_are_trained_together(folder):
-    assert fit("--model.refinement.steps", 2, "--model.optimizer.lr", 0.01, steps=3, every=3) == 0
+@pytest.mark.parametrize("unrolled", ["false", "true"])
+def test_both_are_trained_together(folder, unrolled):
+    options = ("--model.refinement.steps", 2, "--model.refinement.unrolled", unrolled)
+    fewest = ("--model.refinement.fewest_steps", 1)
+    assert fit(*options, *fewest, "--model.optimizer.lr", 0.01, steps=3, every=3) == 0
     weights = torch.load(versions(folder)[0] / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
     assert weights["predictor.decoder.slope"] != 2.0  # where training starts
     assert weights["predictor.decoder.refiner.shift.weight"].abs().sum() > 0

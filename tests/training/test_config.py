@@ -21,6 +21,8 @@ from amortex.training.config import ObjectiveConfig, OptimizerConfig, Refinement
         (RefinementConfig, {"initial_rates": (4.0, 0.5)}, "initial_rates must be an interval"),
         (RefinementConfig, {"lambda_margin": 0.5}, "lambda_margin must be at least 1"),
         (RefinementConfig, {"min_schedule": 0.0}, "min_schedule must be above 0"),
+        (RefinementConfig, {"steps": 3, "unrolled": True}, "fewest_steps must be at least 1, and at most"),
+        (RefinementConfig, {"steps": 3, "unrolled": True, "fewest_steps": 0}, "fewest_steps must be at least 1"),
         (OptimizerConfig, {"ema": 1.0}, "ema must be in"),
         (OptimizerConfig, {"lr": float("inf")}, "lr must be above 0 and finite"),
     ],
