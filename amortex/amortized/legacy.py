@@ -62,15 +62,16 @@ def upgrade_checkpoint(checkpoint: dict[str, Any]) -> None:
         checkpoint["hyper_parameters"] = upgrade_settings(checkpoint["hyper_parameters"])
         checkpoint["amortex"] = upgrade_identity(checkpoint["amortex"])
     state = checkpoint["state_dict"]
-    condition = state.get(DECODERS[0] + CONDITION)
     for prefix in DECODERS:
         old = {key.removeprefix(prefix): state.pop(key) for key in list(state) if key.startswith(prefix)}
         state |= {prefix + key: value for key, value in upgrade_weights(old).items()}
+    condition = state.get(DECODERS[0] + CONDITION)
     if condition is None:
         return
+    before = condition[:, :-1].shape
     for optimizer in checkpoint.get("optimizer_states", ()):  # which keeps its means in the shape of the weights
         for means in optimizer["state"].values():
-            means |= {key: _sees_steps_left(mean) for key, mean in means.items() if mean.shape == condition.shape}
+            means |= {key: _sees_steps_left(mean) for key, mean in means.items() if mean.shape == before}
 
 
 def _sees_steps_left(weight: Tensor) -> Tensor:

@@ -98,14 +98,14 @@ def _export(options: argparse.Namespace) -> Callable[[], int]:
             raise InputError(f"{checkpoint}: no such checkpoint")
 
     def export() -> int:
-        from amortex.amortized.checkpoints import WEIGHTS, load_predictor
+        from amortex.amortized.checkpoints import load_predictor
         from amortex.amortized.export import ONNX, export_onnx, push, release
 
         for checkpoint in checkpoints:
             load_predictor(checkpoint, options.classifier)  # refused before anything is written
         release(options.checkpoint, options.folder, options.others)
         predictor = load_predictor(options.folder, options.classifier)  # what was written can be read
-        size = (options.folder / WEIGHTS).stat().st_size / 2**20
+        size = sum(file.stat().st_size for file in options.folder.glob("*.safetensors")) / 2**20
         if options.onnx:
             export_onnx(predictor, options.folder / ONNX)
         if options.push:
