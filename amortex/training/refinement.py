@@ -14,6 +14,7 @@ from amortex.amortized.sparsity_weights import FallingWeight, RisingWeight, Spar
 from amortex.core.noise_streams import NoiseStreams, uniform
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.training.config import RefinementConfig
+from amortex.training.input_sizes import draw_for_all
 
 RATES_OF_OTHERS = (0.01, 0.4)  # of initial masks of classes that are not predicted: no rate is expected for these
 LATENESS = 4  # unrolled steps count by this power of their place: the mask after the last ones is what is used
@@ -113,9 +114,8 @@ class Refinement:
         return Run(schedule.initial_lambda(last, steps), sparsity, shares)
 
     def number_of_steps(self, training_step: int) -> int:
-        """The same on all devices, so that none waits for another."""
-        streams = NoiseStreams.numbered([training_step], self.seed, "steps")
-        draw = streams.fill(uniform, slice(None), 1, (1,), torch.float32)[0, 0]
+        """Of refinement, for a step of training."""
+        draw = torch.tensor(draw_for_all(training_step, self.seed, "steps"))
         return round(log_uniform(draw, self.config.fewest_steps, self.config.steps).item())
 
 

@@ -1,0 +1,56 @@
+"""Images of several sizes in training."""
+
+import pytest
+import torch
+
+from amortex.amortized.predictor import MaskPredictor
+from amortex.core.errors import InputError
+from amortex.training.input_sizes import InputSizes
+from helpers.problems import tiny_problem
+from helpers.training import fit, metrics, versions
+
+
+def predictor(**settings):
+    return MaskPredictor(tiny_problem(levels=2, **settings).build())
+
+
+def test_a_batch_has_a_size_that_is_drawn_for_its_step():
+    sizes, same, other = (InputSizes(predictor(input_size=32), 19, seed) for seed in (0, 0, 1))
+    image = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    sides = [sizes(image, step).shape[-1] for step in range(50)]
+    assert set(sides) == {20, 24, 28, 32}
+    assert sides == [same(image, step).shape[-1] for step in range(50)]
+    assert sides != [other(image, step).shape[-1] for step in range(50)]
+    shrunk = sizes(image, sides.index(20))
+    torch.testing.assert_close(shrunk.mean((2, 3)), image.mean((2, 3)), rtol=0, atol=0.02)
+    assert InputSizes(predictor(input_size=32), None)(image, 0) is image
+
+
+def test_shrunk_images_keep_their_shape_about():
+    sizes = InputSizes(predictor(input_size=(3, 32, 64)), 16)
+    assert sizes.sizes == [(32, 64), (28, 56), (24, 48), (20, 40), (16, 32)]
+
+
+@pytest.mark.parametrize("side", [3, 33])
+def test_sides_that_cannot_be_are_refused(side):
+    with pytest.raises(InputError, match=f"between 4 and 32, not {side}"):
+        InputSizes(predictor(input_size=32), side)
+
+
+def test_classifiers_of_one_size_are_refused(monkeypatch):
+    fixed = predictor(input_size=32)
+    network = fixed.rate_distortion.phi
+
+    def phi(image):
+        assert image.shape[-1] == 32, "input size doesn't match"
+        return network(image)
+
+    monkeypatch.setattr(fixed.rate_distortion, "phi", phi)
+    InputSizes(fixed, 32)
+    with pytest.raises(InputError, match="takes no images of 16x16: leave out smallest_side"):
+        InputSizes(fixed, 16)
+
+
+def test_explainers_are_trained_at_several_sizes(folder):
+    assert fit("--model.objective.smallest_side", 16, steps=4, every=4) == 0
+    assert set(metrics(versions(folder)[0], "train/loss")) == {0, 1, 2, 3}
