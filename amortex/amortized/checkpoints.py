@@ -3,7 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import timm
 import torch
@@ -22,7 +22,8 @@ from amortex.rate_distortion.problem import Problem
 
 WEIGHTS, CONFIG = "explainer.safetensors", "explainer.json"  # of a release
 OTHERS = "others.safetensors"  # in a release: weights that other classes than the predicted one have instead
-BASE = "explainer"  # in the metadata of these: the digest of the weights that they belong to
+BASE = "explainer"  # in their metadata: the digest of the weights that they belong to, and
+UNROLLED = " unrolled"  # whether they were trained so; a second key would come before or after the first by chance
 LOADING = {"checkpoint_path", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"}  # timm's
 AVERAGE = "average.module."  # prefix of the running mean of the weights in a checkpoint
 
@@ -57,9 +58,9 @@ def load_predictor(path: str | Path, classifier: str | Classifier | None = None,
     try:
         predictor.decoder.load_state_dict(weights)
         if others is not None:
-            refinement = {**settings["refinement"], "other_targets": 1.0}
+            refinement = {**settings["refinement"], "other_targets": 1.0, "unrolled": others.unrolled}
             predictor.others = build_predictor(problem, config, refinement, predictor.rate_distortion.classifier)
-            predictor.others.decoder.load_state_dict({**weights, **others})
+            predictor.others.decoder.load_state_dict({**weights, **others.weights})
     except RuntimeError as error:
         here, trained = predictor.rate_distortion.classifier.input_size, identity.get("classifier_input_size", [])
         if list(here) == list(trained):
@@ -75,7 +76,18 @@ def load_predictor(path: str | Path, classifier: str | Classifier | None = None,
     return predictor.eval()
 
 
-def read_others(path: Path, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor] | None:
+class Others(NamedTuple):
+    """What a release has for other classes than the predicted ones."""
+
+    weights: dict[str, torch.Tensor]  # instead of some of the explainer's
+    unrolled: bool  # whether their refiner was trained through its steps
+
+    def metadata(self, base: bytes) -> dict[str, str]:
+        """Of their file, beside a file of weights with the content `base`."""
+        return {BASE: file_digest(base) + UNROLLED * self.unrolled}
+
+
+def read_others(path: Path, weights: dict[str, torch.Tensor]) -> Others | None:
     """What a release has instead of some of its `weights` for other classes than the predicted ones, if anything.
 
     Raises:
@@ -87,15 +99,18 @@ def read_others(path: Path, weights: dict[str, torch.Tensor]) -> dict[str, torch
     refuse_bomb(file)
     try:
         with safe_open(file, "pt") as opened:
-            belongs_to = (opened.metadata() or {}).get(BASE)
+            belongs_to = (opened.metadata() or {}).get(BASE, "")
             others = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118, it is no dictionary
     except Exception as error:  # a damaged header raises errors of many types
         raise InputError(f"cannot read {file}: it is damaged") from error
     refuse_tensors(others, file)
     others = upgrade_weights(others)
-    if belongs_to != file_digest((path / WEIGHTS).read_bytes()) or not others.keys() <= weights.keys():
+    if (
+        belongs_to.removesuffix(UNROLLED) != file_digest((path / WEIGHTS).read_bytes())
+        or not others.keys() <= weights.keys()
+    ):
         raise InputError(f"{file} belongs to another explainer than {path / WEIGHTS}: export both again")
-    return others
+    return Others(others, belongs_to.endswith(UNROLLED))
 
 
 def file_digest(content: bytes) -> str:

@@ -79,6 +79,8 @@ class RefinementSchedule:
         fall: how the sparsity weight falls.
         falling_steps: it falls with so many steps at least, and so many at most, for predicted classes; otherwise it
             rises.
+        unrolled: whether refiners were trained through their steps, under a weight that falls: then it falls with any
+            number of them, and for any class.
         any_target: whether refiners were trained for other classes than the predicted one, too.
         rate_of_others: the first mask of such a class has this rate; the predictor expects none for it.
         tie_break_weight: weight of the predicted logits in the order of the entries. Most logits of a refined mask are
@@ -96,6 +98,7 @@ class RefinementSchedule:
     prune_threshold: float = 0.02
     fall: FallConfig = FallConfig()
     falling_steps: tuple[int, int] = (19, 60)
+    unrolled: bool = False
     any_target: bool = False
     rate_of_others: float = 0.1
     tie_break_weight: float = 1 / 64
@@ -103,7 +106,7 @@ class RefinementSchedule:
     @classmethod
     def trained_by(cls, refinement: Mapping[str, Any]) -> "RefinementSchedule":
         """The schedule for refiners that were trained by the settings of a `RefinementConfig`, as a table."""
-        return cls(any_target=refinement.get("other_targets", 0) > 0)
+        return cls(unrolled=refinement.get("unrolled", False), any_target=refinement.get("other_targets", 0) > 0)
 
     def initial_lambda(self, lambda_k: "Tensor", steps: int) -> "Tensor":
         """Sparsity weights ``(B,)`` of the first of so many steps towards `lambda_k` ``(B,)``."""

@@ -9,7 +9,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from amortex.amortized.budget import masks_of_rate
-from amortex.amortized.checkpoints import BASE, CONFIG, OTHERS, WEIGHTS, file_digest, read, read_others
+from amortex.amortized.checkpoints import CONFIG, OTHERS, WEIGHTS, Others, read, read_others
 from amortex.amortized.config import RefinementSchedule
 from amortex.amortized.evidence import GradientProbe, observe
 from amortex.amortized.predictor import MaskPredictor
@@ -45,20 +45,22 @@ def release(checkpoint: Path, folder: Path, others: Path | None = None) -> None:
     config: dict[str, Any] = {"settings": {**settings, "start": None}, "identity": identity}
     write_atomically(folder / CONFIG, json.dumps(config, indent=2).encode())
     if differences is not None:  # last, so that they never lie beside weights of before
-        write_atomically(folder / OTHERS, save(differences, {BASE: file_digest(content)}))
+        write_atomically(folder / OTHERS, save(differences.weights, differences.metadata(content)))
 
 
-def _differences(weights: dict[str, Tensor], identity: dict[str, Any], others: Path) -> dict[str, Tensor]:
+def _differences(weights: dict[str, Tensor], identity: dict[str, Any], others: Path) -> Others:
     """The weights of `others` that are not those of a release."""
     settings, its_identity, its_weights = read(others)
-    if not RefinementSchedule.trained_by(settings["refinement"]).any_target:
+    schedule = RefinementSchedule.trained_by(settings["refinement"])
+    if not schedule.any_target:
         raise InputError(f"{others} was trained for predicted classes alone: train it with refinement.other_targets")
     shapes, its_shapes = ({key: value.shape for key, value in each.items()} for each in (weights, its_weights))
     if shapes != its_shapes or {**identity, "classifier_input_size": None} != {
         **its_identity, "classifier_input_size": None
     }:  # fmt: skip
         raise InputError(f"{others} is of another predictor, or of another classifier or transform")
-    return {key: value.contiguous() for key, value in its_weights.items() if not torch.equal(value, weights[key])}
+    changed = {key: value.contiguous() for key, value in its_weights.items() if not torch.equal(value, weights[key])}
+    return Others(changed, schedule.unrolled)
 
 
 def push(folder: Path, repository: str) -> None:

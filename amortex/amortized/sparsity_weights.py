@@ -61,10 +61,13 @@ class FallingWeight:
 def weight_of_learned_steps(
     encoded: EncodedBatch, lambda_k: Tensor, initial: Tensor, steps: int, schedule: RefinementSchedule
 ) -> SparsityWeight:
-    """The weight that a schedule has for so many steps: it falls for predicted classes alone, see the research log."""
+    """The weight that a schedule has for so many steps. Unless they were trained unrolled, it falls for predicted
+    classes alone, see the research log."""
     rising = RisingWeight(lambda_k, initial, steps, schedule)
+    falling = FallingWeight(rising.lambda_k, aimed_at(encoded).square(), steps, schedule.fall)
+    if schedule.unrolled:
+        return falling
     fewest, most = schedule.falling_steps
     if not fewest <= steps <= most:
         return rising
-    falling = FallingWeight(rising.lambda_k, aimed_at(encoded).square(), steps, schedule.fall)
     return lambda step, distortion: torch.where(encoded.predicted, falling(step, distortion), rising(step, distortion))

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from amortex.amortized.any_target import AnyTarget
-from amortex.amortized.checkpoints import BASE, CONFIG, OTHERS, WEIGHTS, file_digest, load_predictor
+from amortex.amortized.checkpoints import BASE, CONFIG, OTHERS, WEIGHTS, Others, file_digest, load_predictor
 from amortex.amortized.config import RefinementSchedule
 from amortex.amortized.explainer import Amortized
 from amortex.amortized.export import release as write_again
@@ -69,7 +69,11 @@ def test_weights_that_belong_to_another_explainer_are_refused(tmp_path):
     weights = load_file(release / WEIGHTS)
     its_own = {BASE: file_digest((release / WEIGHTS).read_bytes())}
     save_file(weights, release / OTHERS, its_own)
-    assert load_predictor(release, classifier="helpers.networks.TinyNet").others is not None
+    loaded = load_predictor(release, classifier="helpers.networks.TinyNet").others
+    assert loaded is not None
+    assert (loaded.schedule.any_target, loaded.schedule.unrolled) == (True, False)
+    save_file(weights, release / OTHERS, Others(weights, unrolled=True).metadata((release / WEIGHTS).read_bytes()))
+    assert load_predictor(release, classifier="helpers.networks.TinyNet").others.schedule.unrolled
     for foreign, metadata in ((weights, None), (weights, {BASE: "0"}), ({"unknown": weights.popitem()[1]}, its_own)):
         save_file(foreign, release / OTHERS, metadata)
         with pytest.raises(InputError, match=r"others.safetensors belongs to another explainer"):

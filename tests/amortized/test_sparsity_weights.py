@@ -1,5 +1,7 @@
 """Sparsity weights that rise to lambda_k, and that fall to it."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -57,3 +59,17 @@ def test_with_many_learned_steps_the_weight_falls_for_predicted_classes_and_rise
         assert torch.equal(other, other.sort().values)
         assert all((weight[0] > 2 * schedule.first_lambda) == (steps in schedule.falling_steps) for weight in predicted)
         assert all(weight[-1] == 2 for weight in (other, *predicted))
+
+
+def test_the_weight_of_unrolled_steps_always_falls(predictor, images):
+    predictor.schedule = RefinementSchedule.trained_by({"steps": 4, "unrolled": True})
+    seen: list[torch.Tensor] = []
+    predictor.decoder.refiner.register_forward_hook(lambda module, arguments, state: seen.append(arguments[2]))
+    second = predictor.rate_distortion.encode(images).probabilities.topk(2, 1).indices[:, 1]
+    for target, steps in itertools.product((None, second), (4, 70)):
+        seen.clear()
+        predictor.refine(predictor(images, target, NoiseStreams.of(images)), 2.0, steps, NoiseStreams.of(images))
+        weights = torch.stack(seen, 1)
+        assert (weights >= 2).all()  # that of a class that is lost is the last one from the start
+        assert target is not None or (weights[:, 0] > 2).any()
+        assert (weights[:, -1] == 2).all()
