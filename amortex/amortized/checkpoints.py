@@ -105,10 +105,8 @@ def read_others(path: Path, weights: dict[str, torch.Tensor]) -> Others | None:
         raise InputError(f"cannot read {file}: it is damaged") from error
     refuse_tensors(others, file)
     others = upgrade_weights(others)
-    if (
-        belongs_to.removesuffix(UNROLLED) != file_digest((path / WEIGHTS).read_bytes())
-        or not others.keys() <= weights.keys()
-    ):
+    digest = file_digest((path / WEIGHTS).read_bytes())
+    if belongs_to.removesuffix(UNROLLED) != digest or not others.keys() <= weights.keys():
         raise InputError(f"{file} belongs to another explainer than {path / WEIGHTS}: export both again")
     return Others(others, belongs_to.endswith(UNROLLED))
 
