@@ -23,7 +23,7 @@ from amortex.rate_distortion.problem import Problem
 WEIGHTS, CONFIG = "explainer.safetensors", "explainer.json"  # of a release
 OTHERS = "others.safetensors"  # in a release: weights that other classes than the predicted one have instead
 BASE = "explainer"  # in their metadata: the digest of the weights that they belong to, and
-UNROLLED = " unrolled"  # whether they were trained so; a second key would come before or after the first by chance
+UNROLLED = " unrolled"  # behind it, if they were trained so; safetensors writes several keys in random order
 LOADING = {"checkpoint_path", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"}  # timm's
 AVERAGE = "average.module."  # prefix of the running mean of the weights in a checkpoint
 

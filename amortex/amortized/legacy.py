@@ -62,21 +62,25 @@ def upgrade_checkpoint(checkpoint: dict[str, Any]) -> None:
         checkpoint["hyper_parameters"] = upgrade_settings(checkpoint["hyper_parameters"])
         checkpoint["amortex"] = upgrade_identity(checkpoint["amortex"])
     state = checkpoint["state_dict"]
+    trained = {".".join(_segments(key.removeprefix(DECODERS[0]))): value for key, value in state.items()}
     for prefix in DECODERS:
         old = {key.removeprefix(prefix): state.pop(key) for key in list(state) if key.startswith(prefix)}
         state |= {prefix + key: value for key, value in upgrade_weights(old).items()}
-    condition = state.get(DECODERS[0] + CONDITION)
-    if condition is None:
+    condition = trained.get(CONDITION)
+    if condition is None or not _is_shorter(condition):
         return
-    before = condition[:, :-1].shape
     for optimizer in checkpoint.get("optimizer_states", ()):  # which keeps its means in the shape of the weights
         for means in optimizer["state"].values():
-            means |= {key: _sees_steps_left(mean) for key, mean in means.items() if mean.shape == before}
+            means |= {key: _sees_steps_left(mean) for key, mean in means.items() if mean.shape == condition.shape}
 
 
 def _sees_steps_left(weight: Tensor) -> Tensor:
     """Weights of the refiner's condition, which ignore how many steps are left: it was trained without that number."""
-    return F.pad(weight, (0, 1)) if weight.shape[1:] == (len(weight) + NUMBERS_BEFORE,) else weight
+    return F.pad(weight, (0, 1)) if _is_shorter(weight) else weight
+
+
+def _is_shorter(weight: Tensor) -> bool:
+    return weight.ndim == 2 and weight.shape[1] == weight.shape[0] + NUMBERS_BEFORE
 
 
 def _segments(key: str) -> list[str]:

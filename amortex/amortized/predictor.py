@@ -146,7 +146,8 @@ class MaskPredictor(nn.Module):
             rate = prediction.rate_for(torch.minimum(lambdas, initial))
             rate = (schedule.initial_rate_factor * rate).clamp(max=CURVE_RATES[-1])
             mask = prediction.mask(rate.where(prediction.encoded.predicted, schedule.rate_of_others))
-        encoded, state, mean = prediction.encoded, initial_state(mask, steps), torch.zeros_like(mask)
+        encoded, mean = prediction.encoded, torch.zeros_like(mask)
+        state = initial_state(mask, steps if schedule.unrolled else None)
         sparsity = weight_of_learned_steps(encoded, lambdas, initial, steps, schedule)
         averaged = max(1, steps // schedule.averaged_tail)
         for step in range(steps):

@@ -31,7 +31,7 @@ class State(NamedTuple):
     recent: Tensor  # (B, 3, k), running mean over the last probes: damage and effect (as signals), marginal gain
     long: Tensor  # (B, 3, k), the same over more probes
     step: int
-    steps: int  # that the refinement has in all
+    steps: int | None  # in all, which refiners that were not trained unrolled are not told
 
     @property
     def mask(self) -> Tensor:
@@ -106,8 +106,8 @@ class Refiner(nn.Module):
         return State(logits, recent, long, state.step + 1, state.steps)
 
 
-def initial_state(mask: Tensor, steps: int) -> State:
-    """The state that begins a refinement of so many steps with masks ``(B, k)``."""
+def initial_state(mask: Tensor, steps: int | None) -> State:
+    """The state that begins with masks ``(B, k)`` a refinement of so many steps, if the refiner is told."""
     unseen = mask.new_zeros(len(mask), 3, mask.shape[1])
     return State(mask.clamp(1e-5, 1 - 1e-5).logit(), unseen, unseen, 0, steps)
 
@@ -132,11 +132,12 @@ def aimed_at(encoded: EncodedBatch) -> Tensor:
 def progress_numbers(evidence: Evidence, lambda_k: Tensor, mask: Tensor, probe: GradientProbe, state: State) -> Tensor:
     """Where refinement is, ``(B, NUMBERS_PER_INPUT)``: sparsity weight, rate, probabilities, size of the gradient, and
     the steps that are done and left."""
+    left = 0.0 if state.steps is None else 2 / (1 + state.steps - state.step)
     p = evidence.encoded.probabilities.gather(1, evidence.encoded.target[:, None])[:, 0]
     q, rate = probe.log_probability.exp(), evidence.encoded.rate(mask)
     total_damage = probe.damage.mean(1).mul(mask.shape[1]).add(1e-12)
     return torch.stack([
         lambda_k.log(), rate.clamp(min=1e-6).log() / 2, p, q, 4 * (q - p), probe.log_probability.clamp(min=-12) / 4,
         total_damage.log() / 4, torch.full_like(p, 1 / (1 + state.step)),
-        torch.full_like(p, 2 / (1 + state.steps - state.step)),
+        torch.full_like(p, left),
     ], 1)  # fmt: skip

@@ -88,6 +88,11 @@ class NoiseStreams:
         return self._buffer
 
 
+def shared_draw(step: int, seed: int, stream: str) -> float:
+    """A number in [0, 1) for a step of training: all devices draw the same, so that none waits for another."""
+    return NoiseStreams.numbered([step], seed, stream).fill(uniform, slice(None), 1, (1,), torch.float32).item()
+
+
 def uniform(out: Tensor, generator: torch.Generator) -> Tensor:
     """A `Fill`: uniform in [0, 1)."""
     return out.uniform_(generator=generator)

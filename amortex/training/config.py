@@ -73,15 +73,16 @@ class RefinementConfig:
     """The training of learned refinement.
 
     Arguments:
-        steps: steps of refinement per image and training step; without any, no refinement is learned.
+        steps: steps of refinement per image and training step, of unrolled refinement at most; without any, no
+            refinement is learned.
         only: train nothing else.
         lambda_margin: factor by which sparsity weights are drawn beyond the interval of those that are validated.
         initial_rates: interval of the rate of initial masks, as a factor of the rate that the predictor expects to be
             best.
         min_schedule: the shortest schedule of the sparsity weight, as a share of the steps; schedules are log-uniform
-            between this and 1.
-        unrolled: train through the steps instead: what counts is where they lead, not what each one wins. Their number
-            is log-uniform between `fewest_steps` and `steps`.
+            between this and 1. Unrolled refinement has the schedule that it is used with.
+        unrolled: backpropagate through the steps, so that they learn where they lead together, and not what each of
+            them wins alone. Their number is log-uniform between `fewest_steps` and `steps`.
         fewest_steps: of unrolled refinement.
         other_targets: share of the inputs that are explained for another probable class, so that steps know these.
 
@@ -104,10 +105,10 @@ class RefinementConfig:
         require(1 <= self.lambda_margin < math.inf, "lambda_margin", "at least 1 and finite")
         require(0 < self.min_schedule <= 1, "min_schedule", "above 0 and at most 1")
         require(0 <= self.other_targets <= 1, "other_targets", "in [0, 1]")
+        needed = "at least 0, and above it for the other settings of refinement"
+        require(self.steps >= (self.only or self.unrolled or self.other_targets > 0), "refinement.steps", needed)
         fewest = f"at least 1, and at most refinement.steps ({self.steps})"
         require(not self.unrolled or 1 <= self.fewest_steps <= self.steps, "refinement.fewest_steps", fewest)
-        needed = "at least 0, and above it for refinement.only and refinement.other_targets"
-        require(self.steps >= (self.only or self.other_targets > 0), "refinement.steps", needed)
 
 
 @dataclass(frozen=True)

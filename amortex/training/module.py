@@ -89,12 +89,12 @@ class AmortizedTrainingModule(lightning.LightningModule):
         plain |= {"start": start, "lambda_k": list(lambda_k), "validation_samples": validation_samples, "seed": seed}
         self.save_hyperparameters(plain)  # without `compile`, which belongs to the machine
         self.optimizer_config, self.start, self.seed, self.lambda_k = optimizer, start, seed, tuple(lambda_k)
-        if compile:
-            self.predictor.rate_distortion.classifier.compile()
         if refinement.only:
             for name, parameter in self.predictor.decoder.named_parameters():
                 parameter.requires_grad_(name.startswith("refiner."))
         self.objective = Objective(self.predictor, objective, refinement, self.lambda_k, seed)
+        if compile:
+            self.predictor.rate_distortion.classifier.compile()
         self.average = AveragedModel(self.predictor.decoder, avg_fn=running_mean(optimizer.ema)).requires_grad_(False)
         self.validation = Validation(
             self.predictor, self.average.module, self.lambda_k, validation_samples, refinement.steps,

@@ -9,16 +9,15 @@ from torch.utils.checkpoint import checkpoint
 
 from amortex.amortized.evidence import probe
 from amortex.amortized.predictor import CURVE_RATES, MaskPredictor, Prediction
-from amortex.amortized.refiner import aimed_at, initial_state, marginal_gain, probed_distortion
-from amortex.amortized.sparsity_weights import FallingWeight, RisingWeight, SparsityWeight
-from amortex.core.noise_streams import NoiseStreams, uniform
+from amortex.amortized.refiner import initial_state, marginal_gain, probed_distortion
+from amortex.amortized.sparsity_weights import RisingWeight, SparsityWeight, weight_of_learned_steps
+from amortex.core.noise_streams import NoiseStreams, shared_draw, uniform
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.training.config import RefinementConfig
-from amortex.training.input_sizes import draw_for_all
 
 RATES_OF_OTHERS = (0.01, 0.4)  # of initial masks of classes that are not predicted: no rate is expected for these
-LATENESS = 4  # unrolled steps count by this power of their place: the mask after the last ones is what is used
-USUAL_DISTORTION, USUAL_RATE = 0.05, 0.03  # divided by the objective of these, all lambda_k count alike
+STEP_WEIGHT_POWER = 4  # of the place of an unrolled step: what counts is the mask after the last ones
+TYPICAL_DISTORTION, TYPICAL_RATE = 0.05, 0.03  # divided by the objective of these, all lambda_k count alike
 
 
 class Refinement:
@@ -35,7 +34,7 @@ class Refinement:
     passes twice, and memory for the states.
 
     Arguments:
-        predictor: with a refiner.
+        predictor: with a refiner, and the schedule of such a training (`RefinementSchedule.trained_by`).
         config: number of steps, and the intervals that their settings are drawn from.
         lambda_k: sparsity weights that are validated.
         seed: of all randomness.
@@ -60,71 +59,70 @@ class Refinement:
         refiner: Any = self.predictor.decoder.refiner
         streams = NoiseStreams.numbered(numbers, self.seed, "price", device)
         draws = streams.fill(uniform, slice(None), 1, (4,), torch.float32)[:, 0]
-        last, first, initial, length = draws.unbind(1)
-        last = log_uniform(last, self.lowest_lambda, self.highest_lambda)
+        lambda_k = log_uniform(draws[:, 0], self.lowest_lambda, self.highest_lambda)
         if self.config.unrolled:
-            run = self.unrolled(encoded, last, self.number_of_steps(training_step))
+            plan = self.unrolled_plan(encoded, lambda_k, self.number_of_steps(training_step))
         else:
-            run = self.greedy(last, first, length)
+            plan = self.greedy_plan(lambda_k, draws[:, 1], draws[:, 3])
         with torch.no_grad():
-            rate = prediction.rate_for(run.first) * log_uniform(initial, *self.config.initial_rates)
-            rate = rate.where(encoded.predicted, log_uniform(initial, *RATES_OF_OTHERS))
-            state = initial_state(prediction.mask(rate.clamp(CURVE_RATES[0], CURVE_RATES[-1])), len(run.shares))
+            rate = prediction.rate_for(plan.initial) * log_uniform(draws[:, 2], *self.config.initial_rates)
+            rate = rate.where(encoded.predicted, log_uniform(draws[:, 2], *RATES_OF_OTHERS))
+            mask = prediction.mask(rate.clamp(CURVE_RATES[0], CURVE_RATES[-1]))
+            state = initial_state(mask, len(plan.weights) if self.config.unrolled else None)
         evidence, hidden = prediction.evidence, prediction.hidden
         stages = tuple(stage.detach() for stage in hidden.stages)
         hidden = hidden._replace(condition=hidden.condition.detach(), stages=stages)
         streams = NoiseStreams.numbered(numbers, self.seed, "refine", device)
         latest = probe(rd, encoded, encoded.only_live(state.mask), streams, mask_gradient=True)
         loss, objectives = torch.zeros((), device=device), []
-        for step, share in enumerate(run.shares):
-            lambda_t = run.sparsity(step, probed_distortion(encoded, latest))
-            price = last if self.config.unrolled else lambda_t
+        for step, weight in enumerate(plan.weights):
+            lambda_t = plan.sparsity(step, probed_distortion(encoded, latest))
             if self.config.unrolled:
-                state = checkpoint(
-                    refiner, evidence, hidden, lambda_t, state, latest, use_reentrant=False, preserve_rng_state=False
-                )
+                arguments, final = (evidence, hidden, lambda_t, state, latest), lambda_k
+                state = checkpoint(refiner, *arguments, use_reentrant=False, preserve_rng_state=False)
             else:
-                state = refiner(evidence, hidden, lambda_t, state._replace(logits=state.logits.detach()), latest)
+                state = state._replace(logits=state.logits.detach())
+                state, final = refiner(evidence, hidden, lambda_t, state, latest), lambda_t
             mask = encoded.only_live(state.mask)
             latest = probe(rd, encoded, mask.detach(), streams, mask_gradient=True)
-            gradient = (price[:, None] - marginal_gain(encoded, latest)) / encoded.entries
-            loss = loss + (share * (mask * gradient).sum(1)).mean()
-            objectives.append((probed_distortion(encoded, latest) + price * encoded.rate(mask.detach())).mean())
+            gradient = (final[:, None] - marginal_gain(encoded, latest)) / encoded.entries
+            loss = loss + (weight * (mask * gradient).sum(1)).mean()
+            objectives.append((probed_distortion(encoded, latest) + final * encoded.rate(mask.detach())).mean())
         measured = {
             "refine_first": objectives[0], "refine_last": objectives[-1],
             "refine_rate": encoded.rate(state.mask).mean(),
         }  # fmt: skip
         return loss, measured
 
-    def greedy(self, last: Tensor, first: Tensor, length: Tensor) -> "Run":
-        """Steps under rising sparsity weights, for draws ``(B,)`` of where and how long they rise."""
+    def greedy_plan(self, lambda_k: Tensor, initial: Tensor, duration: Tensor) -> "RefinementPlan":
+        """Steps under rising sparsity weights: where they begin and how long they rise are uniform draws ``(B,)``."""
         config, schedule = self.config, self.predictor.schedule
-        duration = config.steps * log_uniform(length, config.min_schedule, 1.0)
-        first = torch.minimum(log_uniform(first, schedule.first_lambda, self.highest_lambda), last)
-        shares = [last.new_full((), 1 / config.steps)] * config.steps
-        return Run(first, RisingWeight(last, first, duration, schedule), shares)
+        initial = torch.minimum(log_uniform(initial, schedule.first_lambda, self.highest_lambda), lambda_k)
+        steps = config.steps * log_uniform(duration, config.min_schedule, 1.0)
+        weights = [lambda_k.new_full((), 1 / config.steps)] * config.steps
+        return RefinementPlan(initial, RisingWeight(lambda_k, initial, steps, schedule), weights)
 
-    def unrolled(self, encoded: EncodedBatch, last: Tensor, steps: int) -> "Run":
-        """So many steps under a falling sparsity weight."""
+    def unrolled_plan(self, encoded: EncodedBatch, lambda_k: Tensor, steps: int) -> "RefinementPlan":
+        """So many steps under the sparsity weight that they have when the refiner is used."""
         schedule = self.predictor.schedule
-        late = [((step + 1) / steps) ** LATENESS for step in range(steps)]
-        usual = USUAL_DISTORTION + USUAL_RATE * last
-        shares = [share / sum(late) / usual for share in late]
-        sparsity = FallingWeight(last, aimed_at(encoded).square(), steps, schedule.fall)
-        return Run(schedule.initial_lambda(last, steps), sparsity, shares)
+        initial = schedule.initial_lambda(lambda_k, steps)
+        sparsity = weight_of_learned_steps(encoded, lambda_k, initial, steps, schedule)
+        powers = [((step + 1) / steps) ** STEP_WEIGHT_POWER for step in range(steps)]
+        typical = TYPICAL_DISTORTION + TYPICAL_RATE * lambda_k
+        return RefinementPlan(lambda_k.minimum(initial), sparsity, [power / sum(powers) / typical for power in powers])
 
     def number_of_steps(self, training_step: int) -> int:
-        """Of refinement, for a step of training."""
-        draw = torch.tensor(draw_for_all(training_step, self.seed, "steps"))
+        """Of unrolled refinement, in a step of training."""
+        draw = torch.tensor(shared_draw(training_step, self.seed, "steps"))
         return round(log_uniform(draw, self.config.fewest_steps, self.config.steps).item())
 
 
-class Run(NamedTuple):
-    """How refinement goes in a training step."""
+class RefinementPlan(NamedTuple):
+    """How refinement goes in a step of training."""
 
-    first: Tensor  # (B,), sparsity weights that the first mask is made for
+    initial: Tensor  # (B,), sparsity weights that the first masks are made for
     sparsity: SparsityWeight
-    shares: list[Tensor]  # that each step has in the loss, one number or one per input
+    weights: list[Tensor]  # of the objectives after each step in the loss, one number or one per input
 
 
 def log_uniform(draws: Tensor, low: float, high: float) -> Tensor:

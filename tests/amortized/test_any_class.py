@@ -106,7 +106,18 @@ def test_a_release_may_have_learned_steps_of_their_own_for_other_classes(folder,
     refinement = ("--model.refinement.steps", 2, "--model.optimizer.lr", 0.02)
     assert fit(*refinement, steps=2, every=2) == 0
     first, second = (Path(f"runs/explainer/version_{n}/checkpoints/last.ckpt") for n in (0, 1))
-    more = ("--model.start", first, "--model.refinement.only", "true", "--model.refinement.other_targets", 1.0)
+    more = (
+        "--model.start",
+        first,
+        "--model.refinement.only",
+        "true",
+        "--model.refinement.other_targets",
+        1.0,
+        "--model.refinement.unrolled",
+        "true",
+        "--model.refinement.fewest_steps",
+        1,
+    )
     assert fit(*refinement, *more, steps=2, every=2) == 0
     written = (first, "release", "--classifier", "helpers.networks.TinyNet")
     assert export(*written, "--others", second) == 0
@@ -114,6 +125,7 @@ def test_a_release_may_have_learned_steps_of_their_own_for_other_classes(folder,
         key for key in load_file("release/explainer.safetensors") if key.startswith("refiner.")
     }
     predictor = load_predictor("release", classifier="helpers.networks.TinyNet")
+    assert (predictor.schedule.unrolled, predictor.others.schedule.unrolled) == (False, True)
     image = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     classes = predictor.rate_distortion.encode(image).probabilities.topk(2, 1).indices
     target = torch.stack([classes[0, 0], classes[1, 1], classes[2, 1]])

@@ -1,5 +1,7 @@
 """Learned refinement: its gradient against autograd, that it learns, and training it on top of a trained explainer."""
 
+import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,12 +12,13 @@ from amortex.amortized.config import FallConfig, RefinementSchedule
 from amortex.amortized.evidence import probe
 from amortex.amortized.explainer import Amortized
 from amortex.amortized.predictor import MaskPredictor
-from amortex.amortized.refiner import initial_state, marginal_gain
-from amortex.core.noise_streams import NoiseStreams
+from amortex.amortized.refiner import initial_state, marginal_gain, probed_distortion
+from amortex.amortized.sparsity_weights import FallingWeight
+from amortex.core.noise_streams import NoiseStreams, uniform
 from amortex.rate_distortion.distortions import KL_WEIGHT
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.training.config import RefinementConfig
-from amortex.training.refinement import Refinement
+from amortex.training.refinement import Refinement, log_uniform
 from amortex.transforms.wavelet import Wavelet
 from helpers.photographs import photographs
 from helpers.predictors import stirred
@@ -23,6 +26,7 @@ from helpers.training import fit, metrics, versions
 
 
 def loss_of(predictor: MaskPredictor, steps: int = 1, unrolled: bool = False) -> Refinement:
+    predictor.schedule = replace(predictor.schedule, unrolled=unrolled)
     return Refinement(predictor, RefinementConfig(steps, unrolled=unrolled, fewest_steps=steps), (1.0, 5.0))
 
 
@@ -81,7 +85,7 @@ def test_one_step_has_the_gradient_of_the_objective(predictor, images):
     loss_of(predictor)(prediction, numbers, 0)
     handle.remove()
     streams = NoiseStreams.numbered(numbers, 0, "refine")
-    start = initial_state(inputs["logits"].sigmoid(), 1)._replace(logits=inputs["logits"])
+    start = initial_state(inputs["logits"].sigmoid(), None)._replace(logits=inputs["logits"])
     gradient = probe(rd, prediction.encoded, start.mask, streams, mask_gradient=True)
     state = refiner(prediction.evidence, prediction.hidden, inputs["lambda_t"], start, gradient)
     q = rd.outputs(prediction.encoded, state.mask, rd.noise(prediction.encoded, streams, slice(None), 1))[:, 0]
@@ -100,26 +104,31 @@ def test_one_step_has_the_gradient_of_the_objective(predictor, images):
 
 def test_unrolled_steps_have_the_gradient_of_where_they_lead(predictor, images):
     """Against two steps whose probes are constants, with the path through the first one."""
-    stirred(predictor).schedule = RefinementSchedule(fall=FallConfig(peak=1.0))  # lambda_k from the start
     numbers, refiner, calls = [0, 1, 2], predictor.decoder.refiner, []
-    prediction = predictor(images, streams=NoiseStreams.numbered(numbers, 0, "look"))
+    prediction = stirred(predictor)(images, streams=NoiseStreams.numbered(numbers, 0, "look"))
     encoded = prediction.encoded
     handle = refiner.register_forward_hook(lambda module, arguments, state: calls.append((*arguments, state)))
     with torch.no_grad():
         loss_of(predictor, 2, unrolled=True)(prediction, numbers, 0)
     handle.remove()
-    (*given, lambda_k, start, first_probe, _), (_, _, same_lambda_k, middle, second_probe, end) = calls
+    (*given, first, start, first_probe, _), (_, _, second, middle, second_probe, end) = calls
+    objective = loss_of(predictor, 2, unrolled=True)
+    draws = NoiseStreams.numbered(numbers, 0, "price").fill(uniform, slice(None), 1, (4,), torch.float32)[:, 0, 0]
+    lambda_k = log_uniform(draws, objective.lowest_lambda, objective.highest_lambda)
+    falling = FallingWeight(lambda_k, encoded.probabilities.amax(1).square(), 2, predictor.schedule.fall)
+    for step, (weight, probed) in enumerate(((first, first_probe), (second, second_probe))):
+        torch.testing.assert_close(weight, falling(step, probed_distortion(encoded, probed)))
+    assert (first > lambda_k).any()
     streams = NoiseStreams.numbered(numbers, 0, "refine")
     *seen, at_the_end = [
         probe(predictor.rate_distortion, encoded, state.mask, streams, mask_gradient=True)
         for state in (start, middle, end)
     ]
     torch.testing.assert_close(seen, [first_probe, second_probe])
-    assert torch.equal(lambda_k, same_lambda_k)
 
     def expected(through):
-        one = refiner(*given, lambda_k, start, first_probe)
-        two = refiner(*given, lambda_k, one if through else middle, second_probe)
+        one = refiner(*given, first, start, first_probe)
+        two = refiner(*given, second, one if through else middle, second_probe)
         parts = [
             share * (state.mask * (lambda_k[:, None] - marginal_gain(encoded, probed)) / encoded.entries).sum(1)
             for share, state, probed in ((0.5**4, one, second_probe), (1.0, two, at_the_end))
@@ -127,11 +136,26 @@ def test_unrolled_steps_have_the_gradient_of_where_they_lead(predictor, images):
         return (sum(parts) / (1 + 0.5**4) / (0.05 + 0.03 * lambda_k)).mean()
 
     weights = list(refiner.parameters())
-    loss, _ = loss_of(predictor, 2, unrolled=True)(prediction, numbers, 0)
+    loss, _ = objective(prediction, numbers, 0)
     gradients, through, cut = (torch.autograd.grad(value, weights) for value in (loss, expected(True), expected(False)))
     torch.testing.assert_close(loss, expected(True))
     torch.testing.assert_close(gradients, through, rtol=1e-3, atol=1e-6)
     assert max((a - b).abs().max() / a.abs().max() for a, b in zip(through, cut, strict=True)) > 0.01
+
+
+def test_only_refiners_that_were_trained_unrolled_are_told_how_many_steps_are_left(predictor, images):
+    stirred(predictor)
+    masks = {}
+    for unrolled, steps in itertools.product((False, True), (2, 8)):
+        prediction = predictor(images, streams=NoiseStreams.of(images, stream="look"))
+        schedule = RefinementSchedule(unrolled=unrolled, fall=FallConfig(peak=1.0), first_lambda=2.0)
+        seen = masks[unrolled, steps] = []
+        predictor.refine(
+            prediction, 2.0, steps, NoiseStreams.of(images, stream="refine"), prediction.mask(0.2),
+            on_step=lambda step, mask, seen=seen: seen.append(mask), schedule=schedule,
+        )  # fmt: skip
+    assert torch.equal(masks[False, 2][0], masks[False, 8][0])
+    assert not torch.equal(masks[True, 2][0], masks[True, 8][0])
 
 
 def test_unrolled_steps_differ_in_number_from_batch_to_batch(predictor):

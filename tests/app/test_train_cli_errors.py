@@ -59,7 +59,7 @@ def test_checkpoints_of_strangers_run_nothing_and_untrained_explainers_explain_n
         (("--model.objective.rates", "0.3"), "objective.rates is a list: write --model.objective.rates '[0.3]'"),
         (("--model.validation_samples", "0"), "validation_samples must be at least 1"),
         (("--model.optimizer.weight_decay", "-1"), "weight_decay must be at least 0"),
-        (("--model.refinement.only", "true"), "refinement.steps must be at least 0, and above it for refinement.only"),
+        (("--model.refinement.only", "true"), "refinement.steps must be at least 0, and above it for the other"),
         (("--model.optimizer.lr", ".nan"), "lr must be above 0"),
         (("--model.optimizer.clip", ".nan"), "clip must be above 0"),
         (("--summary.images", "-1"), "summary.images must be at least 0"),

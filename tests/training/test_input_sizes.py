@@ -7,11 +7,17 @@ from amortex.amortized.predictor import MaskPredictor
 from amortex.core.errors import InputError
 from amortex.training.input_sizes import InputSizes
 from helpers.problems import tiny_problem
-from helpers.training import fit, metrics, versions
+from helpers.training import fit
 
 
 def predictor(**settings):
     return MaskPredictor(tiny_problem(levels=2, **settings).build())
+
+
+@pytest.mark.parametrize(("side", "smallest", "sides"), [(30, 16, [30, 28, 24, 20, 16]), (30, 17, [30, 28, 24, 20])])
+def test_sides_are_multiples_of_what_the_transform_halves(side, smallest, sides):
+    sizes = InputSizes(predictor(input_size=side), smallest).sizes
+    assert sizes == [(n, n) for n in sides]
 
 
 def test_a_batch_has_a_size_that_is_drawn_for_its_step():
@@ -31,9 +37,9 @@ def test_shrunk_images_keep_their_shape_about():
     assert sizes.sizes == [(32, 64), (28, 56), (24, 48), (20, 40), (16, 32)]
 
 
-@pytest.mark.parametrize("side", [3, 33])
+@pytest.mark.parametrize("side", [3, 29, 32])
 def test_sides_that_cannot_be_are_refused(side):
-    with pytest.raises(InputError, match=f"between 4 and 32, not {side}"):
+    with pytest.raises(InputError, match=f"between 4 and 28, not {side}"):
         InputSizes(predictor(input_size=32), side)
 
 
@@ -46,11 +52,25 @@ def test_classifiers_of_one_size_are_refused(monkeypatch):
         return network(image)
 
     monkeypatch.setattr(fixed.rate_distortion, "phi", phi)
-    InputSizes(fixed, 32)
-    with pytest.raises(InputError, match="takes no images of 16x16: leave out smallest_side"):
+    with pytest.raises(InputError, match=r"takes no images of 16x16 \(input size.*leave out smallest_side"):
         InputSizes(fixed, 16)
 
 
-def test_explainers_are_trained_at_several_sizes(folder):
-    assert fit("--model.objective.smallest_side", 16, steps=4, every=4) == 0
-    assert set(metrics(versions(folder)[0], "train/loss")) == {0, 1, 2, 3}
+def test_sounds_have_no_other_sizes():
+    sounds = MaskPredictor(tiny_problem("AnyAxes", input_size=(1, 64), model_args={"size": [1, 64]}).build())
+    with pytest.raises(InputError, match="for images alone"):
+        InputSizes(sounds, 16)
+
+
+def test_explainers_are_trained_at_several_sizes(folder, monkeypatch):
+    forward, seen = MaskPredictor.forward, []
+
+    def recorded(self, image, *arguments, **options):
+        if self.decoder.training:
+            seen.append(image.shape[-1])
+        return forward(self, image, *arguments, **options)
+
+    monkeypatch.setattr(MaskPredictor, "forward", recorded)
+    assert fit("--model.objective.smallest_side", 16, steps=8, every=8) == 0
+    assert len(set(seen)) > 1
+    assert set(seen) <= {16, 20, 24, 28, 32}
