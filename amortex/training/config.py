@@ -35,6 +35,8 @@ class ObjectiveConfig:
         warm_up: steps at the start that imitate a teacher instead: CartoonX, which starts at the predicted masks. Its
             masks are biased targets, because they are clipped and unfinished; so it is off by default.
         teacher_steps, teacher_samples, teacher_lr: of the teacher.
+        smallest_side: each batch of images is shrunk to a size that is drawn for it, with a shorter side between this
+            and the classifier's own: for explainers that are used at several sizes. By default none is.
 
     Raises:
         InputError: values out of range.
@@ -52,6 +54,7 @@ class ObjectiveConfig:
     teacher_steps: int = 10
     teacher_samples: int = 2
     teacher_lr: float = 2e-2
+    smallest_side: int | None = None
 
     def __post_init__(self) -> None:
         for low, high in (self.first_rates, self.rates):

@@ -11,6 +11,7 @@ from amortex.explainers.presets import Preset
 from amortex.explainers.rde import RDE
 from amortex.rate_distortion.distortions import surrogate
 from amortex.training.config import ObjectiveConfig, RefinementConfig
+from amortex.training.input_sizes import InputSizes
 from amortex.training.refinement import Refinement
 from amortex.training.targets import drawn_targets
 
@@ -48,6 +49,7 @@ class Objective:
         self.predictor, self.config, self.lambda_k, self.seed = predictor, config, lambda_k, seed
         self.refinement_config = refinement
         self.refinement = Refinement(predictor, refinement, lambda_k, seed)
+        self.sizes = InputSizes(predictor, config.smallest_side, seed)
 
     def __call__(self, image: Tensor, numbers: list[int], progress: float, step: int) -> Loss:
         """Loss of signals ``(B, C, *size)``, and what to log of it.
@@ -58,6 +60,7 @@ class Objective:
             progress: share of training that is done.
             step: of training.
         """
+        image = self.sizes(image, step)
         streams, target = NoiseStreams.numbered(numbers, self.seed, "look", image.device), None
         if self.refinement_config.other_targets:
             with torch.no_grad():
