@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from amortex.amortized.checkpoints import load_predictor
+from amortex.amortized.checkpoints import WEIGHTS, file_digest, load_predictor
 from amortex.amortized.explainer import Amortized
 from amortex.amortized.released import released
 from amortex.core.errors import InputError
@@ -49,14 +49,16 @@ Batches = Sequence[EncodedBatch]
 def main(options: argparse.Namespace) -> None:
     modality = MODALITIES[options.modality]
     presets = [parse(text, modality.dims) for text in options.presets]
-    if options.passes and released(modality.classifier) is None:
+    release = released(modality.classifier)
+    if options.passes and release is None:
         raise InputError(f"--passes needs a trained explainer, and none comes with {modality.classifier}: leave it out")
     prepare()
     size = 128 if options.size is None and modality.dims == 2 else options.size
     rd = Problem(modality.classifier, input_size=size).build()
     batches = signals(rd, options.folder or bundled_folder(modality.name), options.images)
     seeds = [seed for encoded in batches for seed in bootstrap_seeds(encoded.image)]
-    run = digest(rd.identity(), seeds, options.samples, options.points)
+    weights = file_digest((release / WEIGHTS).read_bytes()) if options.passes and release else None
+    run = digest(rd.identity(), seeds, options.samples, options.points, weights)
     rows = saved(options.out, run) if options.out else []
     nothing = [encoded.image.new_zeros(len(encoded.image), encoded.layout.k) for encoded in batches]
     empty = evaluated(rd, batches, nothing, options.samples).distortion.mean().item()
@@ -181,7 +183,7 @@ def saved(folder: Path, run: str) -> list[Row]:
     with open(path, newline="", encoding="utf-8") as file:
         rows: list[Row] = list(csv.DictReader(file))
     if any(row.get("run") != run for row in rows):
-        raise InputError(f"{path} is of other signals or settings: choose another folder with --out, or delete it")
+        raise InputError(f"{path} is of other signals, settings or explainers: choose another folder with --out, or delete it")
     types = {"budget": int, "steps": int, "passes": int, "preset": str, "run": str, "J_per_image": str}
     return [{key: types.get(key, float)(value) for key, value in row.items()} for row in rows]
 
