@@ -78,7 +78,7 @@ def test_convergence_on_volumes_goes_on_where_it_stopped(tmp_path, capsys, monke
     assert "choose another folder" in capsys.readouterr().err
 
 
-def test_convergence_of_the_bundled_explainer_alone(tmp_path):
+def test_convergence_of_the_bundled_explainer_alone(tmp_path, capsys, monkeypatch):
     folder = photographs(tmp_path / "in", "a.png", "b.png")
     options = ("--images", "2", "--size", "64", "--presets", "--passes", "4", "16", "--lambda-k", "5", "--samples", "2")
     assert main(["convergence", str(folder), *options, "--out", str(tmp_path / "out")]) == 0
@@ -86,6 +86,9 @@ def test_convergence_of_the_bundled_explainer_alone(tmp_path):
         assert [(row["preset"], row["passes"]) for row in csv.DictReader(file)] == [
             ("amortized", "4"), ("amortized", "16"),
         ]  # fmt: skip
+    monkeypatch.setattr(convergence, "file_digest", lambda content: "of the next release")
+    assert main(["convergence", str(folder), *options, "--out", str(tmp_path / "out")]) == 2
+    assert "choose another folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
