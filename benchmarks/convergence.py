@@ -183,9 +183,7 @@ def saved(folder: Path, run: str) -> list[Row]:
     with open(path, newline="", encoding="utf-8") as file:
         rows: list[Row] = list(csv.DictReader(file))
     if any(row.get("run") != run for row in rows):
-        raise InputError(
-            f"{path} is of other signals, settings or explainers: choose another folder with --out, or delete it"
-        )
+        raise InputError(f"{path} is of another run: choose another folder with --out, or delete it")
     types = {"budget": int, "steps": int, "passes": int, "preset": str, "run": str, "J_per_image": str}
     return [{key: types.get(key, float)(value) for key, value in row.items()} for row in rows]
 
