@@ -87,9 +87,11 @@ def refined_masks(
     nor than the one that learned steps end with."""
     rd, encoded = predictor.rate_distortion, prediction.encoded
     streams = NoiseStreams.of(encoded.image, seed, "refine")
-    # settling needs a start that keeps the class: greedy steps lose it under a falling weight (docs/research_log.md)
-    schedule = replace(predictor.schedule, falling_steps=NEVER) if plan.settling else None
-    refined = predictor.refine(prediction, lambda_k, plan.learned, streams, on_step=on_step, schedule=schedule)
+    # settling raises the sparsity weight itself, and needs a start that keeps the class (docs/research_log.md)
+    rising = replace(predictor.schedule, unrolled=False, falling_steps=NEVER)
+    refined = predictor.refine(
+        prediction, lambda_k, plan.learned, streams, on_step=on_step, schedule=rising if plan.settling else None
+    )
     if not plan.draws:
         return refined
     candidates = [torch.zeros_like(refined), refined]

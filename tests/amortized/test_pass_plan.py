@@ -79,8 +79,9 @@ def test_passes_need_learned_refinement_and_the_predicted_class(tiny_classifier,
         Amortized(stirred(predictor), passes=40).for_target()
 
 
-def test_settling_starts_from_steps_whose_sparsity_weight_rises(predictor, images):
-    predictor.schedule = RefinementSchedule(falling_steps=(4, 4))
+@pytest.mark.parametrize("unrolled", [False, True])
+def test_settling_starts_from_steps_whose_sparsity_weight_rises(predictor, images, unrolled):
+    predictor.schedule = RefinementSchedule(falling_steps=(4, 4), unrolled=unrolled)
     seen: list[float] = []
     predictor.decoder.refiner.register_forward_hook(
         lambda module, arguments, state: seen.append(arguments[2].mean().item())
