@@ -88,10 +88,8 @@ def refined_masks(
     rd, encoded = predictor.rate_distortion, prediction.encoded
     streams = NoiseStreams.of(encoded.image, seed, "refine")
     # settling raises the sparsity weight itself, and needs a start that keeps the class (docs/research_log.md)
-    rising = replace(predictor.schedule, unrolled=False, falling_steps=NEVER)
-    refined = predictor.refine(
-        prediction, lambda_k, plan.learned, streams, on_step=on_step, schedule=rising if plan.settling else None
-    )
+    schedule = replace(predictor.schedule, unrolled=False, falling_steps=NEVER) if plan.settling else None
+    refined = predictor.refine(prediction, lambda_k, plan.learned, streams, on_step=on_step, schedule=schedule)
     if not plan.draws:
         return refined
     candidates = [torch.zeros_like(refined), refined]
