@@ -1,4 +1,4 @@
-"""Small classifiers, images and a trained explainer that all tests share; none of them may be changed."""
+"""Small classifiers, images and trained explainers that all tests share; only `predictor` may be changed."""
 
 import os
 
@@ -11,7 +11,11 @@ import torch
 import wandb
 from torch import nn
 
+from amortex.amortized.config import PredictorConfig
+from amortex.amortized.predictor import MaskPredictor
 from amortex.classifiers.classifier import Classifier
+from amortex.rate_distortion.pipeline import RateDistortion
+from amortex.transforms.wavelet import Wavelet
 from helpers.classifiers import build_classifier, relu_net, smooth_net
 from helpers.photographs import write_twelve
 from helpers.training import fit, versions
@@ -90,3 +94,11 @@ def folder(tmp_path, monkeypatch):
     write_twelve(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def predictor(tiny_classifier: Classifier) -> MaskPredictor:
+    """An untrained one with a refiner, for a test of its own: it may be changed."""
+    torch.manual_seed(0)
+    rd = RateDistortion(tiny_classifier, Wavelet("haar", 2))
+    return MaskPredictor(rd, PredictorConfig(width=8), refiner=True).eval()

@@ -1,6 +1,7 @@
 """The loss of learned refinement: distortion + sparsity weight * rate after each of its steps."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -99,8 +100,8 @@ class Refinement:
         config, schedule = self.config, self.predictor.schedule
         initial = torch.minimum(log_uniform(initial, schedule.first_lambda, self.highest_lambda), lambda_k)
         steps = config.steps * log_uniform(duration, config.min_schedule, 1.0)
-        weights = [lambda_k.new_full((), 1 / config.steps)] * config.steps
-        return RefinementPlan(initial, RisingWeight(lambda_k, initial, steps, schedule), weights)
+        sparsity = RisingWeight(lambda_k, initial, steps, schedule)
+        return RefinementPlan(initial, sparsity, [1 / config.steps] * config.steps)
 
     def unrolled_plan(self, encoded: EncodedBatch, lambda_k: Tensor, steps: int) -> "RefinementPlan":
         """So many steps under the sparsity weight that they have when the refiner is used."""
@@ -108,8 +109,8 @@ class Refinement:
         initial = schedule.initial_lambda(lambda_k, steps)
         sparsity = weight_of_learned_steps(encoded, lambda_k, initial, steps, schedule)
         powers = [((step + 1) / steps) ** STEP_WEIGHT_POWER for step in range(steps)]
-        typical = TYPICAL_DISTORTION + TYPICAL_RATE * lambda_k
-        return RefinementPlan(lambda_k.minimum(initial), sparsity, [power / sum(powers) / typical for power in powers])
+        scale = sum(powers) * (TYPICAL_DISTORTION + TYPICAL_RATE * lambda_k)
+        return RefinementPlan(lambda_k.minimum(initial), sparsity, [power / scale for power in powers])
 
     def number_of_steps(self, training_step: int) -> int:
         """Of unrolled refinement, in a step of training."""
@@ -122,7 +123,7 @@ class RefinementPlan(NamedTuple):
 
     initial: Tensor  # (B,), sparsity weights that the first masks are made for
     sparsity: SparsityWeight
-    weights: list[Tensor]  # of the objectives after each step in the loss, one number or one per input
+    weights: Sequence[float | Tensor]  # of the objectives after each step in the loss, one number or one per input
 
 
 def log_uniform(draws: Tensor, low: float, high: float) -> Tensor:

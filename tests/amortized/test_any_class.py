@@ -107,17 +107,9 @@ def test_a_release_may_have_learned_steps_of_their_own_for_other_classes(folder,
     assert fit(*refinement, steps=2, every=2) == 0
     first, second = (Path(f"runs/explainer/version_{n}/checkpoints/last.ckpt") for n in (0, 1))
     more = (
-        "--model.start",
-        first,
-        "--model.refinement.only",
-        "true",
-        "--model.refinement.other_targets",
-        1.0,
-        "--model.refinement.unrolled",
-        "true",
-        "--model.refinement.fewest_steps",
-        1,
-    )
+        "--model.start", first, "--model.refinement.only", "true", "--model.refinement.other_targets", 1.0,
+        "--model.refinement.unrolled", "true", "--model.refinement.fewest_steps", 1,
+    )  # fmt: skip
     assert fit(*refinement, *more, steps=2, every=2) == 0
     written = (first, "release", "--classifier", "helpers.networks.TinyNet")
     assert export(*written, "--others", second) == 0
