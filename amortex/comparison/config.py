@@ -7,10 +7,11 @@ from typing import Any, get_args
 
 from amortex.core.catalog import check_name
 from amortex.core.errors import InputError
+from amortex.core.rates import CURVE_RATES, LOWEST_LOG_RATE, is_axis
 from amortex.explainers import METHODS
 from amortex.explainers.presets import PRESETS, Initial
 
-METRICS = ("distortion", "insertion", "mu_fidelity", "masked_in", "conciseness")
+METRICS = ("distortion", "noise_out", "insertion", "mu_fidelity", "masked_in", "conciseness")
 SECTIONS = ("methods", "leakage", "sanity", "scales", "robustness", "effort", "grid", "noise", "overlap",
             "mistakes")  # fmt: skip
 # fields of a `Problem` in which classifiers may differ
@@ -31,12 +32,14 @@ class Protocol:
 
     Arguments:
         samples: noise draws per mask.
+        rates: shares of the entries at which orders are measured.
         insertion_steps: intervals of insertion and deletion.
         subsets: random subsets of mu-fidelity.
         metrics: kinds of metrics of the section ``methods``.
     """
 
     samples: int = 64
+    rates: tuple[float, ...] = CURVE_RATES
     insertion_steps: int = 64
     subsets: int = 128
     metrics: tuple[str, ...] = METRICS
@@ -72,11 +75,12 @@ class ComparisonConfig:
         mistakes: how many misclassified signals are explained, on each device.
         preset: how RDE methods optimise.
         samples: noise draws per mask.
+        rates: shares of the entries at which the orders of the section ``methods`` are measured, rising within 0 to 1.
         insertion_steps: intervals of insertion and deletion.
         subsets: random subsets of mu-fidelity.
         metrics: what the section ``methods`` measures: ``distortion`` (under noise, of the most relevant shares and of
-            masks as they are), ``insertion`` (and deletion), ``mu_fidelity``, ``masked_in`` (what is kept alone),
-            ``conciseness`` (CP, and of images hallucination).
+            masks as they are), ``noise_out`` (noise replaces the most relevant shares), ``insertion`` (and deletion),
+            ``mu_fidelity``, ``masked_in`` (what is kept alone), ``conciseness`` (CP, and of images hallucination).
         reference: a row of the section ``methods``: the report has the difference of all others to it, image by image.
         gallery: how many images are shown.
         out: folder of the report.
@@ -86,8 +90,8 @@ class ComparisonConfig:
     Raises:
         InputError: unknown names, or values out of range.
 
-    >>> ComparisonConfig(methods=("cartoonx", "gradcam"), samples=16, metrics=("insertion",)).protocol
-    Protocol(samples=16, insertion_steps=64, subsets=128, metrics=('insertion',))
+    >>> ComparisonConfig(methods=("cartoonx", "gradcam"), samples=16, rates=(0.1, 1.0), metrics=("insertion",)).protocol
+    Protocol(samples=16, rates=(0.1, 1.0), insertion_steps=64, subsets=128, metrics=('insertion',))
     """
 
     sections: tuple[str, ...] = ("methods", "leakage", "sanity", "scales")
@@ -108,6 +112,7 @@ class ComparisonConfig:
     mistakes: int = 8
     preset: str = "converged"
     samples: int = 64
+    rates: tuple[float, ...] = CURVE_RATES
     insertion_steps: int = 64
     subsets: int = 128
     metrics: tuple[str, ...] = METRICS
@@ -124,6 +129,8 @@ class ComparisonConfig:
             raise InputError(f"lambda_k must be numbers of at least 0, not {self.lambda_k}")
         if min(self.effort_lambda_k, default=0.0) <= 0 or min(self.effort_budgets, default=0) < 1:
             raise InputError("effort_lambda_k must be above 0, and effort_budgets at least 1")
+        if not is_axis(self.rates):
+            raise InputError(f"rates must rise within 0 to 1, and two be at least {LOWEST_LOG_RATE}, not {self.rates}")
         check_name("preset", self.preset, PRESETS)
         for section in self.sections:
             check_name("section", section, SECTIONS)
@@ -155,7 +162,7 @@ class ComparisonConfig:
     @property
     def protocol(self) -> Protocol:
         """How everything is measured."""
-        return Protocol(self.samples, self.insertion_steps, self.subsets, tuple(self.metrics))
+        return Protocol(self.samples, tuple(self.rates), self.insertion_steps, self.subsets, tuple(self.metrics))
 
     def settings(self) -> dict[str, Any]:
         """All fields as plain values."""

@@ -22,9 +22,9 @@ from amortex.comparison.styles import (
     shares,
 )
 from amortex.comparison.tables import Table
+from amortex.core.rates import LOWEST_LOG_RATE
 from amortex.explaining.figures import COLOURS, INK
 from amortex.metrics import Interval
-from amortex.metrics.functional import LOWEST_LOG_RATE
 
 CAPTIONS = {
     "rate_distortion": "Distortion when the most relevant share is kept, the rest noise (CartoonX, Fig. 7a)",

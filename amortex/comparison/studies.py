@@ -48,10 +48,8 @@ class MetricSuite:
         """Metrics of the order of the entries."""
         rd, protocol = self.rd, self.protocol
         return self._chosen({
-            "distortion": [
-                RateDistortionCurve(rd, samples=protocol.samples, lambda_k=lambda_k),
-                NoiseOutCurve(rd, samples=protocol.samples),
-            ],
+            "distortion": [RateDistortionCurve(rd, protocol.rates, protocol.samples, lambda_k)],
+            "noise_out": [NoiseOutCurve(rd, protocol.rates, protocol.samples)],
             "insertion": [InsertionDeletion(rd, protocol.insertion_steps)],
             "mu_fidelity": [MuFidelity(rd, protocol.subsets)],
             "masked_in": [MaskedIn(rd)],

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from amortex.core.errors import InputError
+from amortex.core.rates import CURVE_RATES
 from amortex.explainers.base import Explanation
 from amortex.metrics import functional
 from amortex.metrics.base import ExplanationMetric
@@ -42,7 +43,7 @@ class RateDistortionCurve(ExplanationMetric):
     def __init__(
         self,
         rd: RateDistortion,
-        rates: Sequence[float] = functional.CURVE_RATES,
+        rates: Sequence[float] = CURVE_RATES,
         samples: int = 64,
         lambda_k: float | None = None,
     ) -> None:

@@ -16,8 +16,6 @@ from amortex.metrics.functional.correlation import (
     subset_drops,
 )
 from amortex.metrics.functional.curves import (
-    CURVE_RATES,
-    LOWEST_LOG_RATE,
     area,
     best_objective,
     insertion_deletion,
@@ -40,10 +38,8 @@ from amortex.metrics.functional.separation import HIGHEST_SI_SDR, SEPARATION_MEA
 
 __all__ = [
     "CANNY_OPTIONS",
-    "CURVE_RATES",
     "HIGHEST_SI_SDR",
     "INFORMATION_MEASURES",
-    "LOWEST_LOG_RATE",
     "MASKED_IN_MEASURES",
     "SEPARATION_MEASURES",
     "area",

@@ -8,15 +8,13 @@ from torch import Tensor
 from amortex.core.errors import InputError
 from amortex.core.masks import energy, order
 from amortex.core.noise_streams import EVALUATION_SEED, NoiseStreams
+from amortex.core.rates import CURVE_RATES, LOWEST_LOG_RATE
 from amortex.explainers.base import Explanation
 from amortex.metrics.functional.masks import retains_class
 from amortex.rate_distortion.distortions import l2, of_class
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.rate_distortion.scores import reduced_logits
-
-CURVE_RATES = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
-LOWEST_LOG_RATE = 0.005  # where a logarithmic axis of rates begins
 
 
 def relevance_ranks(explanation: Explanation) -> Tensor:
