@@ -31,9 +31,13 @@ def cell(interval: Interval | None) -> str:
 
     >>> cell(Interval(0.5, 0.4, 0.6, images=8)), cell(Interval(12000.0, 11000.0, 13000.0, images=8)), cell(None)
     ('0.500 [0.400, 0.600]', '12,000', '-')
+    >>> cell(Interval(4.0, 4.0, 4.0, images=8))  # the same for all
+    '4'
     """
     if interval is None or interval.mean != interval.mean:
         return "-"
+    if interval.low == interval.high:
+        return f"{interval.mean:,.6g}"
     if interval.mean >= 100:
         return f"{interval.mean:,.0f}"
     return f"{interval.mean:.3f}" if interval.low != interval.low else str(interval)

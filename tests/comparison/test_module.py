@@ -60,6 +60,16 @@ def test_methods_are_compared_with_a_reference_image_by_image(folder):
     assert {row for row, _ in differences} == {"magnitude"}
 
 
+def test_orders_are_measured_at_the_rates_that_are_asked_for(folder):
+    chosen = ("--model.methods", "[magnitude]", "--model.metrics", "[noise_out]", "--model.sections", "[methods]")
+    assert compare(*chosen, "--model.rates", "[0.1, 0.6]") == 0
+    columns = {column for _, column in table(folder / "report", "native")}
+    assert {name for name in columns if "@" in name} == {
+        f"out_{kind}@{rate}" for kind in ("l2", "label_l2", "retained") for rate in (0.1, 0.6)
+    }
+    assert {"out_l2_area", "out_l2_log_area"} <= columns
+
+
 def test_variants_are_rows_under_their_labels(folder):
     quick = "method: cartoonx, preset: fast, steps: 2, samples: 1"
     variants = (
