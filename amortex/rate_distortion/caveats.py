@@ -8,7 +8,7 @@ from amortex.rate_distortion.encoded_batch import EncodedBatch, class_probabilit
 from amortex.rate_distortion.pipeline import RateDistortion
 
 EMPTY_SAMPLES = 8  # draws that measure the empty mask, where a mask has hardly any distortion
-NEGLIGIBLE = 1e-3  # share of the largest distortion: a mask below has kept all, or dropped what nobody needs
+NEGLIGIBLE = 1e-2  # share of the largest distortion: below it the output moves by a tenth at most
 IMPROBABLE = 1e-3  # probability of a class that the input hardly shows
 SATURATED = 1 - 1e-6  # probability that is 1 to rounding
 FULL_RATE = 0.9999  # masks above this rate drop nothing
