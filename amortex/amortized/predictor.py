@@ -14,6 +14,7 @@ from amortex.amortized.decoder import Decoder
 from amortex.amortized.encoder import Encoder
 from amortex.amortized.evidence import Evidence, observe, probe
 from amortex.amortized.refiner import Hidden, initial_state, probed_distortion
+from amortex.amortized.rescue import Rescue
 from amortex.amortized.sparsity_weights import weight_of_learned_steps
 from amortex.core.errors import InputError
 from amortex.core.masks import LOWEST_RATE, log_spaced_rates
@@ -149,12 +150,15 @@ class MaskPredictor(nn.Module):
         encoded, mean = prediction.encoded, torch.zeros_like(mask)
         state = initial_state(mask, steps if schedule.unrolled else None)
         sparsity = weight_of_learned_steps(encoded, lambdas, initial, steps, schedule)
+        rescue = Rescue(encoded, lambdas, state, steps)
         averaged = max(1, steps // schedule.averaged_tail)
         for step in range(steps):
             mask = encoded.only_live(state.mask)
             gradient = probe(self.rate_distortion, encoded, mask, streams, mask_gradient=True)
-            lambda_t = sparsity(step, probed_distortion(encoded, gradient))
-            state = refiner(prediction.evidence, prediction.hidden, lambda_t, state, gradient)  # type: ignore[operator]
+            distortion = probed_distortion(encoded, gradient)
+            lambda_t = rescue.weight(step, sparsity(step, distortion))
+            moved = refiner(prediction.evidence, prediction.hidden, lambda_t, state, gradient)  # type: ignore[operator]
+            state = rescue.state(step, distortion, state, moved)
             if step >= steps - averaged:
                 mean += state.mask / averaged
             if on_step is not None:
