@@ -9,6 +9,7 @@ from amortex.rate_distortion.encoded_batch import EncodedBatch
 HEALTHY_DAMAGE, LOST_DAMAGE = 0.3, 0.5  # squared errors of the class's probability, over that of a class that is lost
 LOST_PROBES = 2  # in a row: one may be an accident of its draw
 STEPS_LEFT = 16  # at least: with fewer, the rate that comes back does not fall again
+MEMORY = 0.8  # of the running distortion, per step
 CAUTION = 0.25  # what is left of the sparsity weight where the class was lost
 
 
@@ -27,10 +28,11 @@ class Rescue:
     """
 
     def __init__(self, encoded: EncodedBatch, lambda_k: Tensor, state: State, steps: int) -> None:
-        self.lambda_k, self.steps, self.healthy = lambda_k, steps, state
+        self.encoded, self.lambda_k, self.steps, self.healthy = encoded, lambda_k, steps, state
         self.lost = aimed_at(encoded).square()
         self.seen_healthy = torch.zeros_like(self.lost, dtype=torch.bool)
-        self.lost_probes, self.caution = torch.zeros_like(self.lost), torch.ones_like(self.lost)
+        self.lost_probes, self.running = torch.zeros_like(self.lost), torch.zeros_like(self.lost)
+        self.caution = torch.ones_like(self.lost)
 
     def weight(self, step: int, sparsity_weight: Tensor) -> Tensor:
         """The sparsity weight ``(B,)`` of a step: after a rescue it rises to lambda_k until the end."""
@@ -42,6 +44,7 @@ class Rescue:
 
         `distortion` ``(B,)`` is the squared error of the class's probability at the masks of `before`.
         """
+        self.running = torch.lerp(distortion, self.running, MEMORY)
         if step + STEPS_LEFT > self.steps:
             return after
         damage = distortion / self.lost
@@ -51,8 +54,15 @@ class Rescue:
         self.lost_probes = torch.where(damage > LOST_DAMAGE, self.lost_probes + 1, 0)
         rescued = (self.lost_probes >= LOST_PROBES) & self.seen_healthy
         self.caution = torch.where(rescued, self.caution * CAUTION, self.caution)
-        self.lost_probes = self.lost_probes.masked_fill(rescued, 0)
+        self.lost_probes, self.running = (values.masked_fill(rescued, 0) for values in (self.lost_probes, self.running))
         return chosen(rescued, self.healthy, after)
+
+    def without_losing_masks(self, mask: Tensor) -> Tensor:
+        """The final masks ``(B, k)``, without those that were rescued and cost more than the class is worth: a class
+        with little probability of its own."""
+        cost = self.running + self.lambda_k * self.encoded.rate(mask)
+        losing = (self.caution < 1) & (cost > self.lost)
+        return mask.masked_fill(losing[:, None], 0)
 
 
 def chosen(condition: Tensor, state: State, other: State) -> State:
