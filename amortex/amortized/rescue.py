@@ -9,7 +9,7 @@ from amortex.rate_distortion.encoded_batch import EncodedBatch
 HEALTHY_DAMAGE, LOST_DAMAGE = 0.3, 0.5  # squared errors of the class's probability, over that of a class that is lost
 LOST_PROBES = 2  # in a row: one may be an accident of its draw
 STEPS_LEFT = 16  # at least: with fewer, the rate that comes back does not fall again
-MEMORY = 0.8  # of the running distortion, per step
+MEMORY = 0.9  # of the running distortion, per step
 CAUTION = 0.25  # what is left of the sparsity weight where the class was lost
 
 

@@ -11,6 +11,7 @@ from amortex.app.checks import OPEN_OPTIONS, PROBLEM_OPTIONS, changed_options, m
 from amortex.app.options import AMORTIZED
 from amortex.classifiers.classifier import Classifier
 from amortex.classifiers.loading import load_classifier
+from amortex.classifiers.size_notice import size_notice
 from amortex.core.errors import InputError, first_line
 from amortex.explainers import METHODS, build_explainer
 from amortex.explainers.base import Explainer
@@ -21,9 +22,6 @@ logger = logging.getLogger(__name__)
 # what `load_classifier` takes besides a module
 CLASSIFIER_OPTIONS = ("weights", "num_classes", "class_names", "model_args", "activation", "input_size", "mean", "std")
 
-PRETRAINED = ("embedded", "timm")  # weights whose data config is known to be that of their training
-MOST_SCALING = 2  # of the side of inputs, from that of training
-
 
 def explainer_from(options: argparse.Namespace) -> Explainer:
     """The explainer that completed options ask for.
@@ -32,21 +30,11 @@ def explainer_from(options: argparse.Namespace) -> Explainer:
         InputError: a classifier or a trained explainer cannot be loaded, or an argument is refused.
     """
     explainer = (_trained_explainer if options.method == AMORTIZED else _exact_explainer)(options)
-    _warn_of_other_size(explainer.rate_distortion.classifier)
+    if notice := size_notice(explainer.rate_distortion.classifier):
+        logger.warning(notice)
     if options.compile:
         explainer.rate_distortion.classifier.compile()
     return explainer
-
-
-def _warn_of_other_size(classifier: Classifier) -> None:
-    """A notice where inputs are much smaller or larger than those that the classifier's weights are known to be of."""
-    known = (getattr(classifier.model, "pretrained_cfg", None) or {}).get("input_size")
-    if known is None or classifier.weights not in PRETRAINED or classifier.data_config.get("lengths"):
-        return
-    here, trained = (max(size[1:]) for size in (classifier.input_size, known))
-    if not 1 / MOST_SCALING <= here / trained <= MOST_SCALING:
-        sizes = ("x".join(map(str, size[1:])) for size in (known, classifier.input_size))
-        logger.warning("%s was trained on inputs of %s: at %s its classes are unreliable", classifier.name, *sizes)
 
 
 def _trained_explainer(options: argparse.Namespace) -> Explainer:

@@ -34,9 +34,10 @@ def explain_inputs(options: argparse.Namespace) -> int:
     results = ResultsFolder(options.out, request.settings(), options.overwrite)
     print_plan(options, request, len(sources))
     with results.removed_if_empty():
-        print_row = None if options.quiet else RowPrinter(len(sources))
+        printer = RowPrinter(len(sources))
+        print_row = None if options.quiet else printer
         rows = explain_files(request, results.remaining(sources), results, options.quiet, print_row)
-    return print_outcome(options, request, rows, len(sources), printed=True)
+    return print_outcome(options, request, rows, len(sources), printer.printed)
 
 
 class RowPrinter:
@@ -47,11 +48,14 @@ class RowPrinter:
     """
 
     def __init__(self, total: int) -> None:
-        self.every, self.number = max(1, total // 10), 0
+        self.every, self.number, self.printed = max(1, total // 10), 0, 0
 
     def __call__(self, row: Row) -> None:
+        if row["error"]:
+            return
         self.number += 1
-        if not row["error"] and (self.number <= MOST_LINES or self.number % self.every == 0):
+        if self.number <= MOST_LINES or self.number % self.every == 0:
+            self.printed += 1
             with tqdm.external_write_mode():  # above the bar
                 print(summary_line(row["file"], row), flush=True)
 
@@ -92,9 +96,13 @@ def print_plan(options: argparse.Namespace, request: Request, count: int) -> Non
 
 
 def print_outcome(
-    options: argparse.Namespace, request: Request, rows: list[Row], total: int, printed: bool = False
+    options: argparse.Namespace, request: Request, rows: list[Row], total: int, printed: int | None = None
 ) -> int:
-    """Print the rows unless that was done, and what to try where masks are not what one hopes for; the exit status."""
+    """Print the first rows unless so many were `printed`, and what to try where masks are not what one hopes for.
+
+    Returns:
+        The exit status.
+    """
     status = print_rows(rows, total, options.out, options.quiet, printed)
     if not options.quiet:
         for hint in hints(options, request, [row for row in rows if not row["error"]]):
@@ -124,12 +132,11 @@ def hints(options: argparse.Namespace, request: Request, rows: list[Row]) -> Ite
     lost = len(lost_rows) - absent
     if lost and not bounded:
         verb = "keep their" if request.target is None else "reach that"
-        ways = ["--min-retention 0.95"] * (request.target is None)
+        ways = ["more --steps"] * (getattr(options, "steps", None) is not None)
+        ways += ["--passes 64"] * _takes_more_passes(options, request)
+        ways += ["--min-retention 0.95"] * (request.target is None)
         ways += ["a higher --rate"] * ("rate" in has) + ["a lower --lambda-k"] * ("lambda_k" in has)
-        if options.method == AMORTIZED and request.target is not None:
-            takes_default_steps = options.passes is None and options.learned_steps is None
-            more_steps = takes_default_steps and getattr(request.explainer, "learned_steps", 0) > 0
-            ways = ["--passes 64"] * more_steps + [*ways, "--method cartoonx"]
+        ways += ["--method cartoonx"] * (options.method == AMORTIZED and request.target is not None)
         yield f"{lost} {of_all} masks do not {verb} class" + f": try {' or '.join(ways)}" * bool(ways)
     alone = sum(row["kept_class"] != row["class_name"] for row in rows if row["retained"])
     if options.modality == "audio" and alone and options.obfuscation != "zero":  # one listens to what is kept
@@ -140,15 +147,23 @@ def hints(options: argparse.Namespace, request: Request, rows: list[Row]) -> Ite
         yield f"{doubtful} {of_all} certificates are doubtful: the column caveats of {options.out}/summary.csv says why"
 
 
-def print_rows(rows: list[Row], total: int, out: Path, quiet: bool, printed: bool = False) -> int:
-    """Print what was explained, unless that was done, and what could not be; the exit status."""
-    failed = [row for row in rows if row["error"]]
+def _takes_more_passes(options: argparse.Namespace, request: Request) -> bool:
+    """Whether learned steps explain, and how many was left open."""
+    explainer = request.explainer
+    return options.passes is None and options.learned_steps is None and getattr(explainer, "learned_steps", 0) > 0
+
+
+def print_rows(rows: list[Row], total: int, out: Path, quiet: bool, printed: int | None = None) -> int:
+    """Print what was explained, unless so many rows were `printed`, and what could not be; the exit status."""
+    failed, explained = ([row for row in rows if bool(row["error"]) == wrong] for wrong in (True, False))
     if not quiet:
-        for row in [] if printed else rows[:MOST_LINES]:
-            if not row["error"]:
+        if printed is None:
+            printed = min(len(explained), MOST_LINES)
+            for row in explained[:printed]:
                 print(summary_line(row["file"], row))
-        before = total - len(rows)
-        print(f"{len(rows) - len(failed)} explained" + (f", {before} were already" if before else "") + f": {out}")
+        before, unlisted = total - len(rows), len(explained) - printed
+        more = f" ({unlisted} of them are not listed above: summary.csv has all)" if unlisted else ""
+        print(f"{len(explained)} explained{more}" + (f", {before} were already" if before else "") + f": {out}")
     for row in failed:
         print(f"skipped: {row['error']}", file=sys.stderr)
     if failed:

@@ -40,8 +40,8 @@ def read_signals(given: Signals, rate_distortion: RateDistortion) -> tuple[Tenso
     classifier = rate_distortion.classifier
     channels, *size = classifier.signal_config["input_size"]
     modality, device = modality_of(len(size)), classifier.mean.device
-    single = _is_single(given, modality)
-    if not single and isinstance(given, np.ndarray):
+    single, is_array = _is_single(given, modality), isinstance(given, np.ndarray)
+    if not single and is_array:
         given = torch.from_numpy(given)
     if not isinstance(given, Tensor):
         signals: list[Any] = [given] if single else _listed(given, modality)
@@ -55,7 +55,8 @@ def read_signals(given: Signals, rate_distortion: RateDistortion) -> tuple[Tenso
     if given.ndim != 2 + len(size) or not len(given) or given.shape[1] != channels:
         hint = f": give {noun}[None]" if given.ndim == 1 + len(size) and given.shape[0] == channels else ""
         pictures = modality.dims == 2 and given.ndim == 4 and given.shape[3] in (3, 4)
-        hint = ": give a list of its pictures" if pictures else hint
+        ways = {True: "give a list of its pictures", False: "put its channels first, as .permute(0, 3, 1, 2) does"}
+        hint = f": {ways[is_array]}" if pictures else hint
         axes = AXES[len(size)]
         raise InputError(f"{noun}s must be a tensor (B, {channels}, {axes}), not {_described(given)}{hint}")
     if not given.is_floating_point():

@@ -32,7 +32,7 @@ class LoadedExplainer:
       bit. See `SoundReader`.
     - Arrays of volumes are ``(D, H, W)`` or ``(C, D, H, W)``. See `VolumeReader`.
 
-    Targets are a class index or name for all signals, or one for each; None means the predicted classes.
+    Targets are a class index or name for all signals, or one for each; None or ``auto`` means the predicted classes.
 
     Arguments:
         explainer: explains tensors.
@@ -97,7 +97,7 @@ class LoadedExplainer:
         return load("amortex.page.notebook:open_page")(self, images, port)
 
     def _classes(self, target: Target, count: int) -> Tensor | None:
-        if target is None:
+        if target is None or (isinstance(target, str) and target == "auto"):
             return None
         if isinstance(target, Tensor | np.ndarray):
             targets = target.reshape(-1).tolist()

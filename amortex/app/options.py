@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any, get_args
 
-from amortex.app.parsing import OneLineParser, json_object, one_of
+from amortex.app.parsing import OneLineParser, json_object, named_folder, one_of
 from amortex.classifiers.default import Activation
 from amortex.core.modalities import MODALITIES
 from amortex.explainers import METHODS, SPATIAL_PENALTY
@@ -71,7 +71,7 @@ def add_options(parser: argparse.ArgumentParser) -> Any:
         help="class index or name to explain (index:10 or name:10, where names are numbers); auto: the predicted class "
         "(default)",
     )
-    parser.add_argument("--out", type=Path, help="folder for the results; default: explanations/METHOD")
+    parser.add_argument("--out", type=named_folder, help="folder for the results; default: explanations/METHOD")
     parser.add_argument("--overwrite", action="store_true", help="forget what the folder holds instead of resuming")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     _add_method_options(parser.add_argument_group("method"))

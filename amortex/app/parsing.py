@@ -5,6 +5,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from amortex.core.catalog import check_name
@@ -47,6 +48,13 @@ def one_of(kind: str, names: Iterable[str]) -> dict[str, Any]:
             raise argparse.ArgumentTypeError(str(error)) from error  # argparse shows messages of this type alone
 
     return {"type": name_of, "choices": choices}
+
+
+def named_folder(text: str) -> Path:
+    """A folder with a name: the path of an empty one would be the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name of the folder is empty")
+    return Path(text)
 
 
 def json_object(text: str | dict[str, Any]) -> dict[str, Any]:

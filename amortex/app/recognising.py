@@ -12,6 +12,7 @@ from amortex.core.modalities import MODALITIES, Modality, modality_of
 from amortex.io.bundled import bundled_folder, bundled_names
 from amortex.io.finding import Source, find_files, kinds_in
 
+MOST_CHANNELS = 16  # of an input: what is more is a height
 IMAGE_PREFIXES = ("hf-hub:", "hf_hub:", "local-dir:")
 
 
@@ -21,7 +22,8 @@ def choose_modality(options: argparse.Namespace, spelled: Callable[[str], str] =
     None where only a classifier or a trained explainer can tell, when it is built.
 
     Raises:
-        InputError: the classifier takes others than asked for; the files are of several kinds.
+        InputError: the classifier takes others than asked for; the files are of several kinds; an input size without
+            channels.
     """
     named = _by_classifier(options.classifier)
     if options.domain == "mel" and options.modality not in (None, "audio"):
@@ -38,6 +40,11 @@ def choose_modality(options: argparse.Namespace, spelled: Callable[[str], str] =
         return asked
     size = options.input_size
     if named is None and size is not None and 2 <= len(size) <= 4:
+        if len(size) == 2 and size[0] > MOST_CHANNELS:
+            height, width = size
+            raise InputError(
+                f"{spelled('input_size')} takes one number, or the channels, too: 3 {height} {width} for images"
+            )
         named = modality_of(len(size) - 1)
     return named or _by_files(options, spelled)
 

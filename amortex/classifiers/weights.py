@@ -186,7 +186,9 @@ def _class_advice(maker: Any) -> str:
         return "give num_classes"
     names = [name for name in accepted if any(part in name.lower() for part in CLASS_ARGUMENTS)]
     tables = " or ".join(f'{{"{name}": N}}' for name in names[:MAX_LISTED])
-    return f"give model_args {tables}" if names else "it has no argument of that sort, so change its code"
+    return (
+        f"give model_args {tables} (--model-args)" if names else "it has no argument of that sort, so change its code"
+    )
 
 
 def _makes_networks(maker: Any) -> bool:

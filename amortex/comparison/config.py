@@ -123,14 +123,20 @@ class ComparisonConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not self.lambda_k or min(self.samples, self.insertion_steps, self.subsets) < 2:
-            raise InputError("give a lambda_k, and samples, insertion_steps, subsets of at least 2")
+        if not self.lambda_k or not self.metrics:
+            raise InputError(f"give at least one of {'metrics' if self.lambda_k else 'lambda_k'}")
+        for name in ("samples", "insertion_steps", "subsets"):
+            if getattr(self, name) < 2:
+                raise InputError(f"{name} must be at least 2, not {getattr(self, name)}")
         if not all(0 <= value < math.inf for value in self.lambda_k):
             raise InputError(f"lambda_k must be numbers of at least 0, not {self.lambda_k}")
         if min(self.effort_lambda_k, default=0.0) <= 0 or min(self.effort_budgets, default=0) < 1:
             raise InputError("effort_lambda_k must be above 0, and effort_budgets at least 1")
         if not is_axis(self.rates):
-            raise InputError(f"rates must rise within 0 to 1, and two be at least {LOWEST_LOG_RATE}, not {self.rates}")
+            raise InputError(
+                f"rates must rise from 0 to 1, with two or more of at least {LOWEST_LOG_RATE}, since areas under their "
+                f"curves are measured: not {list(self.rates)}"
+            )
         check_name("preset", self.preset, PRESETS)
         for section in self.sections:
             check_name("section", section, SECTIONS)

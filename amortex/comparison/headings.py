@@ -24,7 +24,10 @@ class Heading(NamedTuple):
 HEADINGS = {
     "native": Heading(
         "Each method in its own basis",
-        "Pixel methods rank pixels, wavelet methods coefficients; `best_objective` is J at each image's best rate.",
+        "Pixel methods rank pixels, wavelet methods coefficients. `l2@R` is the distance of the outputs when the most "
+        "relevant share R is kept and noise replaces the rest; `l2_area` and `l2_log_area` are its means over R and "
+        "over log R. Lower is better. `out_l2_area` is the mean where noise replaces the most relevant share instead: "
+        "higher is better. `retained@R` is how often the class is kept, `best_objective` J at each image's best rate.",
         (*CURVE_COLUMNS, "seconds", "passes"),
     ),
     "mapped": Heading(

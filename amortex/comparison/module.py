@@ -1,6 +1,7 @@
 """The comparison as a Lightning module: images are sharded over devices, and sums are gathered across them."""
 
 import json
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from amortex.amortized.checkpoints import load_predictor
 from amortex.classifiers.classifier import Classifier
 from amortex.classifiers.folder_labels import FolderLabels
+from amortex.classifiers.size_notice import size_notice
 from amortex.comparison.cache import ResultCache
 from amortex.comparison.config import ComparisonConfig
 from amortex.comparison.explained_batch import ExplainedBatch
@@ -30,6 +32,7 @@ from amortex.core.process import ends_at_once
 from amortex.metrics import Interval, bootstrap_seeds
 from amortex.rate_distortion.problem import Problem
 
+logger = logging.getLogger(__name__)
 DEFAULT_PROBLEM = Problem(internal_batch_size=64)  # a constant, since the command line shows the signature
 # a trained explainer is measured as the comparison measures, not as its file says
 MEASURED_ALIKE = ("wavelet", "levels", "padding", "obfuscation", "distortion", "internal_batch_size")
@@ -54,6 +57,8 @@ class Comparison(lightning.LightningModule):
     def __init__(self, problem: Problem = DEFAULT_PROBLEM, **settings: Any) -> None:
         super().__init__()
         self.config, self.classifier = ComparisonConfig(**settings), problem.build_classifier()
+        if notice := size_notice(self.classifier):
+            logger.warning(notice)
         self.problem = problem = problem.resolved(len(self.classifier.input_size) - 1)
         self.save_hyperparameters({"problem": problem.settings(), **self.config.settings()})
         alike = {name: getattr(problem, name) for name in MEASURED_ALIKE}

@@ -13,18 +13,15 @@ from amortex.comparison.headings import FURTHER_HEADINGS, GAP_HEADING, HEADINGS,
 from amortex.comparison.methods import Shown
 from amortex.comparison.mistakes import Findings, mistake_texts, mistakes_csv
 from amortex.comparison.page import as_page
+from amortex.comparison.protocol_text import protocol_text
 from amortex.comparison.stopwatch import Stopwatch
 from amortex.comparison.tables import Table
 from amortex.core.modalities import Modality, modality_of
-from amortex.core.noise_streams import EVALUATION_SEED
 from amortex.core.scales import level_labels
-from amortex.core.version import __version__
-from amortex.explainers.presets import PRESETS
 from amortex.explaining.figures import pdf, png
 from amortex.io.files import write_atomically
 from amortex.io.sounds import sample_rate
 from amortex.metrics import Interval
-from amortex.metrics.functional import CANNY_OPTIONS
 from amortex.rate_distortion.problem import Problem
 
 LONGEST_SECTIONS = 12  # that the report lists
@@ -106,7 +103,7 @@ def write_report(folder: Path, results: ComparisonResults, context: Context, sto
     further = [name for name in figures if plots.is_further(name)]
     parts = [
         "# Comparison of explanations",
-        protocol_text(results, context),
+        protocol_text(results.images, context),
         *variant_texts(context.config),
         *result_texts(results, context),
         *(figure_text(name) for name in figures if name not in further),
@@ -171,26 +168,6 @@ def table_texts(
         yield heading.text
     if not empty:
         yield as_markdown(table, heading.columns, unavailable, labels)
-
-
-def protocol_text(results: ComparisonResults, context: Context) -> str:
-    """How everything was measured."""
-    problem, config, modality, noun = context.problem, context.config, context.modality, context.noun
-    all_lambda_k = ", ".join(f"{value:g}" for value in config.lambda_k)
-    position = modality.unit.removesuffix("s")
-    positions = "" if position == "pixel" else f"What is called a pixel is a {position}. "
-    edges = f" CP and hallucination are of the mask\nas it is (Canny: {CANNY_OPTIONS})."
-    domain = " on log-mel spectrograms" if problem.domain == "mel" else ""
-    return f"""{results.images} {noun}s, classifier `{problem.classifier}`{domain},
-{problem.wavelet}, {problem.levels} levels, {problem.padding} padding,
-obfuscation {problem.obfuscation}, preset `{config.preset}`, lambda_k {all_lambda_k};
-{config.samples} noise draws per mask (seed {EVALUATION_SEED}, the same for all methods and rates),
-{config.insertion_steps} steps of insertion and deletion (trapezoid rule, zero baseline), {config.subsets} subsets of
-20 % for mu-fidelity (zero baseline). Scale 0 is the low-pass, 1 the finest: {", ".join(context.scales)}.
-{positions}Ties are broken by coefficient energy. Masks of rankings keep their top 5 %;
-relevance is the sum over channels of absolute attributions of the class's logit.{edges if modality.dims == 2 else ""}
-CartoonX steps take {PRESETS[config.preset].samples} draws. A forward pass counts 1, forward and backward 3.
-In brackets 95 % intervals: Poisson bootstrap over {noun}s, 1000 replicates. amortex {__version__}."""
 
 
 def variant_texts(config: ComparisonConfig) -> Iterator[str]:

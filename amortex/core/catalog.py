@@ -15,8 +15,14 @@ def load(path: str) -> Any:
 
 
 def similar_names(name: str, known: Iterable[str]) -> str:
-    """``did you mean ...?`` with the known names that are spelled like this one; empty without any."""
-    matches = difflib.get_close_matches(name, list(known), n=3)
+    """``did you mean ...?`` with the known names that are spelled like this one; empty without any.
+
+    >>> similar_names("GradCAM", ["gradcam", "gradcam_pp"]), similar_names("gradcm", ["gradcam", "wam"])
+    ('did you mean gradcam?', 'did you mean gradcam?')
+    """
+    listed = list(known)
+    matches = [other for other in listed if other.lower() == name.lower()]
+    matches = matches or difflib.get_close_matches(name, listed, n=3)
     return f"did you mean {', '.join(matches)}?" if matches else ""
 
 

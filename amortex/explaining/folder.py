@@ -143,7 +143,7 @@ class ResultsFolder(Writer):
             old, new = before.get(changed[0]), self.settings.get(changed[0])
             raise InputError(
                 f"{self.folder} holds results of other settings ({changed[0]} was {old}, now {new}): "
-                "choose another folder, or overwrite it (--out, --overwrite)"
+                "choose another folder, or overwrite it (--overwrite, overwrite=True)"
             )
 
     def _remove_incomplete(self) -> None:

@@ -19,6 +19,7 @@ DEFAULT_RATE = 16000  # samples per second
 RATES = (100, 400_000)  # of files: the filter that resamples grows with the rate
 MOST_CHANNELS = 64
 NEGLIGIBLE = 0.01  # seconds that are left out without a notice: encoders pad sounds by some
+UNKNOWN_SIZE = 2**31 - 1  # and beyond: what programs write that do not know the size of a WAV file yet
 HALF_LENGTH = 10  # of SciPy's filter, in periods of the lower rate
 
 
@@ -89,6 +90,7 @@ class SoundReader:
             refuse_irregular(file)
             if not isinstance(file, bytes):
                 os.stat(file)  # libsndfile says "System error" where there is no file
+            _refuse_cut_short(file, name)
             with soundfile.SoundFile(opened) as sound:
                 rate, frames = sound.samplerate, sound.frames
                 if not RATES[0] <= rate <= RATES[1] or sound.channels > MOST_CHANNELS:
@@ -157,6 +159,18 @@ class SoundReader:
         taken = np.ascontiguousarray(taken[:, : signal.shape[1]], np.float32)
         signal[:, : taken.shape[1]] = torch.from_numpy(taken)
         return signal.clamp_(-1, 1)
+
+
+def _refuse_cut_short(file: Readable, name: str) -> None:
+    """Raises InputError for a WAV file that is shorter than it says: libsndfile takes what there is of it."""
+    if isinstance(file, bytes):
+        start, size = file[:8], len(file)
+    else:
+        with open(file, "rb") as opened:
+            start, size = opened.read(8), os.path.getsize(file)
+    said = int.from_bytes(start[4:], "little") + 8
+    if start[:4] == b"RIFF" and said < UNKNOWN_SIZE and said > size + 1:  # a last byte of padding may be missing
+        raise InputError(f"{name} is cut short: it has {size:,} of the {said:,} bytes that it says")
 
 
 def wav_bytes(signal: Tensor, rate: int) -> bytes:

@@ -17,6 +17,7 @@ from amortex.io.members import MOST_VALUES, VOLUME_DIMS, has_colours_last, read_
 from amortex.io.readers import Readable, readable, refuse_irregular
 
 logger = logging.getLogger(__name__)
+DARK = 15  # the largest value of an array of 8 bit that hardly holds grey values
 NIFTI_ENDINGS, GIF_ENDING = (".nii", ".nii.gz"), ".gif"
 
 
@@ -25,8 +26,8 @@ class VolumeReader:
 
     A clip is a volume of frames. Arrays of four axes whose last has 1 or 3 entries are such, ``(D, H, W, C)``.
 
-    Values become [0, 1] by one rule: those of 8 bit are divided by 255; true is 1, false 0; values that lie in [0, 1]
-    stay; all others are scaled by the smallest and the largest value of the volume itself.
+    Values become [0, 1] by one rule: true is 1, false 0; values that lie in [0, 1] stay, whatever their type; those of
+    8 bit are divided by 255; all others are scaled by the smallest and the largest value of the volume itself.
 
     Arguments:
         data_config: ``input_size`` ``(C, D, H, W)``.
@@ -35,7 +36,7 @@ class VolumeReader:
     def __init__(self, data_config: dict[str, Any]) -> None:
         self.channels, *size = data_config["input_size"]
         self.size = tuple(size)
-        self.volumes = self.scaled = 0
+        self.volumes = self.scaled = self.dark = 0
 
     def __call__(self, signal: NDArray[Any]) -> Tensor:
         """An array ``(D, H, W)``, ``(C', D, H, W)`` or ``(D, H, W, C')`` in memory.
@@ -61,11 +62,17 @@ class VolumeReader:
         return self._fitted(array, name)
 
     def give_notices(self) -> None:
-        """One notice of the volumes that were scaled by their own smallest and largest value."""
+        """One notice each of the volumes that were scaled by their own values, and of those that are nearly black."""
         if self.scaled:
             logger.warning(
                 "%d of %d volumes have values outside [0, 1]: each is scaled by its own smallest and largest value",
                 self.scaled, self.volumes,
+            )  # fmt: skip
+
+        if self.dark:
+            logger.warning(
+                "%d of %d volumes of 8 bit hold no value above %d, and become nearly black: give labels as floats in "
+                "[0, 1]", self.dark, self.volumes, DARK,
             )  # fmt: skip
 
     def _fitted(self, array: NDArray[Any], name: str) -> Tensor:
@@ -87,13 +94,14 @@ class VolumeReader:
 
     def _unit(self, array: NDArray[Any], name: str) -> NDArray[np.float32]:
         """Values in [0, 1], by the rule of the class."""
-        if array.dtype == np.uint8:
-            return (array / np.float32(255)).astype(np.float32)
         low, high = float(array.min()), float(array.max())
         if not np.isfinite([low, high, high - low]).all():
             raise InputError(f"{name} holds values that are not finite")
         if array.dtype == bool or (low >= 0 and high <= 1):
             return array.astype(np.float32)
+        if array.dtype == np.uint8:
+            self.dark += high <= DARK
+            return (array / np.float32(255)).astype(np.float32)
         if low == high:
             return np.full(array.shape, min(max(low, 0), 1), np.float32)
         self.scaled += 1

@@ -10,6 +10,7 @@ from amortex.rate_distortion.pipeline import RateDistortion
 EMPTY_SAMPLES = 8  # draws that measure the empty mask, where a mask has hardly any distortion
 NEGLIGIBLE = 1e-2  # share of the largest distortion: below it the output moves by a tenth at most
 IMPROBABLE = 1e-3  # probability of a class that the input hardly shows
+WEAK = 1e-2  # probability of a predicted class whose distortion, at most its square, is negligible whatever is lost
 SATURATED = 1 - 1e-6  # probability that is 1 to rounding
 FULL_RATE = 0.9999  # masks above this rate drop nothing
 
@@ -17,7 +18,7 @@ NO_NUMBER = "the classifier's output is not a number: nothing is measured"
 FULL = "the mask is full: it drops nothing, and shows nothing"
 EMPTY = "the mask is empty: it keeps nothing, and shows nothing"
 SATURATION = "the class has probability 1 even where everything is replaced: its outputs are saturated"
-INDEPENDENT = "the empty mask keeps the output, too: it does not depend on the input under this obfuscation"
+INDEPENDENT = "the output hardly moves under the empty mask, either: under this obfuscation it says little of the input"
 
 
 def caveats(rd: RateDistortion, encoded: EncodedBatch, mask: Tensor, distortion: Tensor, seed: int) -> tuple[str, ...]:
@@ -34,7 +35,7 @@ def caveats(rd: RateDistortion, encoded: EncodedBatch, mask: Tensor, distortion:
             found.append(SATURATION if probability > SATURATED else INDEPENDENT)
         if full[index] or empty[index]:
             found.append(FULL if full[index] else EMPTY)
-        if probability < IMPROBABLE:
+        if probability < (WEAK if bool(encoded.predicted[index]) and rd.distortion == "label_l2" else IMPROBABLE):
             found.append(f"the input hardly shows this class: its probability is {probability:.1g}")
         texts.append("; ".join(found))
     return tuple(texts)

@@ -55,9 +55,9 @@ def test_the_last_steps_are_too_late(steps, rescued):
 
 
 def test_a_rescued_mask_that_costs_more_than_the_class_is_worth_is_emptied():
-    rescue = Rescue(ENCODED, torch.full((3,), 4.0), state(0), 20)
+    rescue = Rescue(ENCODED, torch.full((3,), 4.0), state(0, 60), 60)
     # the first two are rescued after three steps, the third is not
-    follow(rescue, [[KEPT] * 3, [LOST, LOST, KEPT], [LOST, LOST, KEPT], *[[0.1, 0.1, KEPT]] * 14])
+    follow(rescue, [[KEPT] * 3, [LOST, LOST, KEPT], [LOST, LOST, KEPT], *[[0.1, 0.1, KEPT]] * 40], 60)
     rates = torch.tensor([0.13, 0.14, 0.9])  # with a distortion of about 0.1, a rate up to 0.135 pays
     assert rescue.without_losing_masks(rates[:, None].expand(-1, 5)).mean(1).tolist() == pytest.approx([0.13, 0, 0.9])
 

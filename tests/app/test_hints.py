@@ -71,8 +71,8 @@ def test_hints_fit_what_happened_and_the_method(words, rows, said):
     assert list(hints(options, request, rows)) == said
 
 
-def test_more_passes_are_advised_where_learned_steps_know_other_classes_and_none_were_asked_for():
-    for words, advised in (("--target 3", True), ("--target 3 --passes 64", False), ("", False)):
+def test_more_passes_are_advised_where_learned_steps_explain_and_their_number_was_left_open():
+    for words, advised in (("--target 3", True), ("--target 3 --passes 64", False), ("", True), ("--passes 9", False)):
         options = build_parser().parse_args(words.split())
         complete(options)
         (hint,) = hints(options, asked(options, learned_steps=8), [LOST])

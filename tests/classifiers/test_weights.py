@@ -149,14 +149,20 @@ def test_names_that_lead_nowhere_get_a_hint(name, hint):
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"num_classes": 7}, r"Renamed has no argument num_classes: give model_args {\"classes\": N}$"),
+        (
+            {"num_classes": 7},
+            r"Renamed has no argument num_classes: give model_args {\"classes\": N} \(--model-args\)$",
+        ),
         (
             {"model_args": {"clases": 7}},
             r"Renamed has no argument 'clases', which model_args give: did you mean classes\?",
         ),
         ({"model_args": {"q": 7}}, r"Renamed has no argument 'q', which model_args give: it has width, classes$"),
         ({"model_args": {"width": "x"}}, r"cannot build .*Renamed: TypeError: .*; model_args are its arguments$"),
-        ({"weights": "seven.pth"}, r"of 7 classes, and Renamed was built for 5: give model_args {\"classes\": N}$"),
+        (
+            {"weights": "seven.pth"},
+            r"of 7 classes, and Renamed was built for 5: give model_args {\"classes\": N} \(--model-args\)$",
+        ),
     ],
 )
 def test_arguments_of_a_class_that_do_not_fit_get_a_line_that_names_its_own(options, why, tmp_path):

@@ -102,7 +102,7 @@ def test_images_that_are_left_out_are_listed_and_in_no_mean(folder):
         if key[1] != "seconds":
             assert float(found[key]["mean"]) == pytest.approx(float(row["mean"]), abs=1e-5, nan_ok=True), key
     report = (folder / "report/report.md").read_text()
-    assert "5 images, classifier" in report
+    assert "5 images of " in report
     assert "- `white.png`: the classifier's output is not finite" in report
     assert report.count("png`: not a readable image (UnidentifiedImageError") == 3
 
@@ -151,7 +151,7 @@ def test_unknown_names_are_refused(folder, capsys):
         (("--model.sections", "[methods, nonsense]"), "unknown section 'nonsense'"),
         (("--model.preset", "nonsense"), "unknown preset 'nonsense'"),
         (("--model.effort_budgets", "[0]"), "effort_budgets at least 1"),
-        (("--model.samples", "1"), "samples, insertion_steps, subsets of at least 2"),
+        (("--model.samples", "1"), "samples must be at least 2, not 1"),
         (("--model.reference", "nonsense"), "'nonsense' is no row of the section methods: use one of cartoonx"),
         (("--trainer.precision", "bf16-true"), "trainer.precision is one of"),
     ],

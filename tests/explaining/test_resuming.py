@@ -127,7 +127,7 @@ def test_results_whose_settings_are_lost_are_not_resumed(three, out, capsys, dam
     assert one_by_one(three, out) == 0
     (out / "settings.json").unlink() if damage is None else (out / "settings.json").write_text(damage)
     assert one_by_one(three, out) == 2
-    assert "choose another folder, or overwrite it (--out, --overwrite)" in capsys.readouterr().err
+    assert "choose another folder, or overwrite it (--overwrite, overwrite=True)" in capsys.readouterr().err
     assert files(rows(out)) == list(NAMES)
 
 

@@ -101,6 +101,7 @@ def test_nifti_files_that_claim_terabytes_are_refused(tmp_path):
     ("values", "expected"),
     [
         (np.uint8([[[0, 51, 255]]]), [0, 0.2, 1]),
+        (np.uint8([[[0, 1, 1]]]), [0, 1, 1]),
         (np.array([[[True, False, True]]]), [1, 0, 1]),
         (np.int16([[[-100, 0, 300]]]), [0, 0.25, 1]),
         (np.array([[[0.25, 0.5, 0.75]]]), [0.25, 0.5, 0.75]),
@@ -111,6 +112,16 @@ def test_nifti_files_that_claim_terabytes_are_refused(tmp_path):
 )
 def test_values_become_zero_to_one_by_one_rule(values, expected):
     torch.testing.assert_close(reader(size=(1, 1, 3))(values)[0, 0, 0], torch.tensor(expected, dtype=torch.float32))
+
+
+def test_labels_of_8_bit_are_told_from_grey_values(caplog):
+    read = reader(size=(1, 1, 3))
+    for largest in (1, 15, 16):
+        read(np.uint8([[[0, 1, largest]]]))
+    read.give_notices()
+    assert caplog.messages == [
+        "1 of 3 volumes of 8 bit hold no value above 15, and become nearly black: give labels as floats in [0, 1]"
+    ]
 
 
 def test_other_sizes_are_resized_and_grey_is_repeated():
