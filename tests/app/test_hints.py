@@ -4,8 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from amortex.app import explain_command
 from amortex.app.checks import complete
-from amortex.app.explain_command import hints
+from amortex.app.explain_command import MOST_LINES, RowPrinter, hints, print_rows
 from amortex.app.options import build_parser
 
 GOOD = {
@@ -77,3 +78,19 @@ def test_more_passes_are_advised_where_learned_steps_explain_and_their_number_wa
         complete(options)
         (hint,) = hints(options, asked(options, learned_steps=8), [LOST])
         assert ("try --passes 64 or" in hint) == advised
+
+
+def test_rows_that_are_not_printed_are_counted(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(explain_command, "summary_line", lambda file, row: file)
+    rows = [{"file": f"{index}.png", "error": ""} for index in range(45)] + [{"error": "broken.png: damaged"}] * 5
+    printer = RowPrinter(50)
+    for each in rows:
+        printer(each)
+    assert len(capsys.readouterr().out.splitlines()) == printer.printed == MOST_LINES + 5
+    assert print_rows(rows, 50, tmp_path, quiet=False, printed=printer.printed) == 1
+    unlisted = f"45 explained (20 of them are not listed above: summary.csv has all): {tmp_path}\n"
+    assert capsys.readouterr().out == unlisted
+    print_rows(rows, 50, tmp_path, quiet=False)
+    assert len(capsys.readouterr().out.splitlines()) == MOST_LINES + 1
+    print_rows(rows[:3], 3, tmp_path, quiet=False)
+    assert capsys.readouterr().out.endswith(f"\n3 explained: {tmp_path}\n")
