@@ -13,7 +13,7 @@ from amortex.classifiers.outputs import compute_dtype
 from amortex.core.errors import InputError, reason
 from amortex.core.modalities import modality_of
 
-MOST_CHANNELS = 16  # of inputs, where they are read off a linear layer
+MOST_CHANNELS = 4  # that are read off the inputs of a linear layer: more are rather another size
 OF_SIGNALS = ("mean", "std", "sample_rate", "lengths")  # keys of the configs of networks on sound and volumes
 CONVOLUTION_DIMS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
