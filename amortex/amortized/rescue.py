@@ -6,7 +6,7 @@ from torch import Tensor
 from amortex.amortized.refiner import State, aimed_at
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 
-HEALTHY_DAMAGE, LOST_DAMAGE = 0.3, 0.5  # squared errors of the class's probability, over that of a class that is lost
+HEALTHY_DAMAGE, LOST_DAMAGE = 0.3, 0.8  # squared errors of the class's probability, over that of a class that is lost
 LOST_PROBES = 2  # in a row: one may be an accident of its draw
 STEPS_LEFT = 16  # at least: with fewer, the rate that comes back does not fall again
 MEMORY = 0.9  # of the running distortion, per step
