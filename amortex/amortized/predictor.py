@@ -163,7 +163,9 @@ class MaskPredictor(nn.Module):
                 mean += state.mask / averaged
             if on_step is not None:
                 on_step(step + 1, encoded.only_live(state.mask))
-        return encoded.only_live(rescue.without_losing_masks(mean) if steps else state.mask)
+        if self.rate_distortion.distortion == "label_l2":
+            mean = rescue.without_losing_masks(mean)
+        return encoded.only_live(mean if steps else state.mask)
 
     def refuse_others(self, identity: dict[str, Any]) -> None:
         """Raises InputError where weights with this `identity` belong to something else than what is here.

@@ -58,10 +58,12 @@ class Rescue:
         return chosen(rescued, self.healthy, after)
 
     def without_losing_masks(self, mask: Tensor) -> Tensor:
-        """The final masks ``(B, k)``, without those that were rescued and cost more than the class is worth: a class
-        with little probability of its own."""
+        """The final masks ``(B, k)``, without those that were rescued and cost more than the class is worth.
+
+        That happens to predicted classes with little probability of their own. The distortion is taken for label_l2.
+        """
         cost = self.running + self.lambda_k * self.encoded.rate(mask)
-        losing = (self.caution < 1) & (cost > self.lost)
+        losing = (self.caution < 1) & (cost > self.lost) & self.encoded.predicted
         return mask.masked_fill(losing[:, None], 0)
 
 
