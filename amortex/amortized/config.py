@@ -57,6 +57,27 @@ class FallConfig:
 
 
 @dataclass(frozen=True)
+class RescueConfig:
+    """When an input that has lost its class goes back to where it had it, and with how much caution.
+
+    What is *missing* of a class is ``1 - q / p``, for its probability q in one draw and p on the input.
+
+    Arguments:
+        healthy: a mask with less missing is one to go back to.
+        lost: with more missing, the class is lost in that draw.
+        lost_probes: draws in a row in which it is: one may be an accident.
+        steps_left: with fewer, it stays lost: the rate that comes back would not fall again.
+        caution: what is left of the sparsity weight then; it rises to all of it until the end.
+    """
+
+    healthy: float = 0.55
+    lost: float = 0.9
+    lost_probes: int = 2
+    steps_left: int = 16
+    caution: float = 0.25
+
+
+@dataclass(frozen=True)
 class RefinementSchedule:
     """How the steps of learned refinement follow each other.
 
@@ -79,6 +100,7 @@ class RefinementSchedule:
         fall: how the sparsity weight falls.
         falling_steps: it falls with so many steps at least, and so many at most, for predicted classes; otherwise it
             rises.
+        rescue: when an input that has lost its class goes back to where it had it.
         unrolled: whether refiners were trained through their steps, under a weight that falls: then it falls with any
             number of them, and for any class.
         any_target: whether refiners were trained for other classes than the predicted one, too.
@@ -98,6 +120,7 @@ class RefinementSchedule:
     prune_threshold: float = 0.02
     fall: FallConfig = FallConfig()
     falling_steps: tuple[int, int] = (19, 60)
+    rescue: RescueConfig = RescueConfig()
     unrolled: bool = False
     any_target: bool = False
     rate_of_others: float = 0.1

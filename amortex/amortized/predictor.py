@@ -150,21 +150,19 @@ class MaskPredictor(nn.Module):
         encoded, mean = prediction.encoded, torch.zeros_like(mask)
         state = initial_state(mask, steps if schedule.unrolled else None)
         sparsity = weight_of_learned_steps(encoded, lambdas, initial, steps, schedule)
-        rescue = Rescue(encoded, lambdas, state, steps)
         averaged = max(1, steps // schedule.averaged_tail)
+        rescue = Rescue(encoded, lambdas.clamp(min=schedule.lowest_lambda), state, steps, averaged, schedule.rescue)
         for step in range(steps):
             mask = encoded.only_live(state.mask)
             gradient = probe(self.rate_distortion, encoded, mask, streams, mask_gradient=True)
             distortion = probed_distortion(encoded, gradient)
-            lambda_t = rescue.weight(step, sparsity(step, distortion))
+            lambda_t = rescue.weight(step, sparsity(step, distortion)).clamp(min=schedule.lowest_lambda)
             moved = refiner(prediction.evidence, prediction.hidden, lambda_t, state, gradient)  # type: ignore[operator]
-            state = rescue.state(step, distortion, state, moved)
+            state = rescue.state(step, gradient.log_probability.exp(), state, moved)
             if step >= steps - averaged:
                 mean += state.mask / averaged
             if on_step is not None:
                 on_step(step + 1, encoded.only_live(state.mask))
-        if self.rate_distortion.distortion == "label_l2":
-            mean = rescue.without_losing_masks(mean)
         return encoded.only_live(mean if steps else state.mask)
 
     def refuse_others(self, identity: dict[str, Any]) -> None:
