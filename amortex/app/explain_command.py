@@ -150,7 +150,8 @@ def hints(options: argparse.Namespace, request: Request, rows: list[Row]) -> Ite
 def _takes_more_passes(options: argparse.Namespace, request: Request) -> bool:
     """Whether learned steps explain, and how many was left open."""
     explainer = request.explainer
-    return options.passes is None and options.learned_steps is None and getattr(explainer, "learned_steps", 0) > 0
+    is_open = options.passes is None and options.learned_steps is None and not options.finetune_steps
+    return is_open and getattr(explainer, "learned_steps", 0) > 0
 
 
 def print_rows(rows: list[Row], total: int, out: Path, quiet: bool, printed: int | None = None) -> int:

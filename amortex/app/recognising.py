@@ -12,7 +12,7 @@ from amortex.core.modalities import MODALITIES, Modality, modality_of
 from amortex.io.bundled import bundled_folder, bundled_names
 from amortex.io.finding import Source, find_files, kinds_in
 
-MOST_CHANNELS = 16  # of an input: what is more is a height
+MOST_SOUND_CHANNELS = 2  # of the default classifier: what is more is a height
 IMAGE_PREFIXES = ("hf-hub:", "hf_hub:", "local-dir:")
 
 
@@ -31,6 +31,11 @@ def choose_modality(options: argparse.Namespace, spelled: Callable[[str], str] =
             f"{spelled('domain')} mel is of sounds, not {MODALITIES[options.modality].noun}s: leave it out"
         )
     asked = MODALITIES["audio"] if options.domain == "mel" else MODALITIES.get(options.modality)
+    size = options.input_size
+    if asked is None and named is None and size is not None and 2 <= len(size) <= 4:
+        sides = options.classifier is None and len(size) == 2 and size[0] > MOST_SOUND_CHANNELS
+        named = MODALITIES["image"] if sides else modality_of(len(size) - 1)
+    _refuse_sides(size, asked or named, spelled)
     if asked is not None:
         if named not in (None, asked):
             raise InputError(
@@ -38,14 +43,6 @@ def choose_modality(options: argparse.Namespace, spelled: Callable[[str], str] =
                 f"name another {spelled('classifier')}"
             )
         return asked
-    size = options.input_size
-    if named is None and size is not None and 2 <= len(size) <= 4:
-        if len(size) == 2 and size[0] > MOST_CHANNELS:
-            height, width = size
-            raise InputError(
-                f"{spelled('input_size')} takes one number, or the channels, too: 3 {height} {width} for images"
-            )
-        named = modality_of(len(size) - 1)
     return named or _by_files(options, spelled)
 
 
@@ -79,6 +76,13 @@ def bundled_sources(modality: Modality = MODALITIES["image"]) -> list[Source]:
     files = [str(folder / name) for name in bundled_names(modality.name)]
     sources = find_files(files or [str(folder)], modality)
     return [source._replace(title=source.path.name) for source in sources]
+
+
+def _refuse_sides(size: list[int] | None, modality: Modality | None, spelled: Callable[[str], str]) -> None:
+    """Raises InputError for the height and width of images without their channels."""
+    if modality is not None and modality.dims == 2 and size is not None and len(size) == 2:
+        sides = " ".join(map(str, size))
+        raise InputError(f"{spelled('input_size')} takes one number, or the channels, too: 3 {sides} for images")
 
 
 def _by_classifier(classifier: object) -> Modality | None:

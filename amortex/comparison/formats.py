@@ -36,10 +36,10 @@ def cell(interval: Interval | None) -> str:
     """
     if interval is None or interval.mean != interval.mean:
         return "-"
-    if interval.low == interval.high:
-        return f"{interval.mean:,.6g}"
     if interval.mean >= 100:
         return f"{interval.mean:,.0f}"
+    if interval.low == interval.high and interval.images > 1:
+        return f"{interval.mean:.3g}"
     return f"{interval.mean:.3f}" if interval.low != interval.low else str(interval)
 
 

@@ -1,10 +1,12 @@
 """What stands above the tables of a report, and which columns they show."""
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from amortex.metrics.functional import HIGHEST_SI_SDR, MASKED_IN_MEASURES
 
-CURVE_COLUMNS = ("l2_area", "l2_log_area", "l2@0.02", "l2@0.05", "l2@0.1", "l2@0.2", "retained@0.2", "out_l2_area",
+SHOWN_RATES = (0.02, 0.05, 0.1, 0.2)  # of those at which curves are measured; others are in the CSV file
+CURVE_COLUMNS = ("l2_area", "l2_log_area", *(f"l2@{rate:g}" for rate in SHOWN_RATES), "retained@0.2", "out_l2_area",
                  "best_objective")  # fmt: skip
 MASKED_IN_COLUMNS = tuple(f"{name}@{kept}" for kept in ("0.5", "mask") for name in MASKED_IN_MEASURES)
 KEPT = ("0.05", "0.1", "0.2", "mask")  # of mixtures
@@ -19,6 +21,17 @@ class Heading(NamedTuple):
     title: str
     text: str = ""
     columns: tuple[str, ...] = ()
+
+    def at(self, rates: Collection[float]) -> "Heading":
+        """The same with columns for other rates than `SHOWN_RATES`, unless these are among them."""
+        if set(SHOWN_RATES) <= set(rates):
+            return self
+        columns: dict[str, None] = {}
+        for column in self.columns:
+            kind, _, rate = column.partition("@")
+            curve = kind in ("l2", "retained") and rate
+            columns |= dict.fromkeys([f"{kind}@{other:g}" for other in rates] if curve else [column])
+        return self._replace(columns=tuple(columns))
 
 
 HEADINGS = {

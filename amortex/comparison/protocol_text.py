@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from amortex.classifiers.size_notice import size_notice
+from amortex.core.modalities import modality_of
 from amortex.core.noise_streams import EVALUATION_SEED
+from amortex.core.rates import LOWEST_LOG_RATE
 from amortex.core.version import __version__
 from amortex.explainers.presets import PRESETS
 from amortex.metrics.functional import CANNY_OPTIONS
@@ -19,10 +21,12 @@ def protocol_text(images: int, context: "Context") -> str:
     """How so many signals were measured: a paragraph on what was compared, and one on what was measured of it."""
     problem, config, modality, noun = context.problem, context.config, context.modality, context.noun
     all_lambda_k = ", ".join(f"{value:g}" for value in config.lambda_k)
-    size = " x ".join(map(str, context.classifier.input_size[1:]))
-    position = modality.unit.removesuffix("s")
+    classifier = context.classifier
+    size, position = classifier.signal_config["input_size"][1:], modality.unit.removesuffix("s")
+    longest = "up to " * bool(classifier.signal_config.get("lengths"))
+    sides = f"{longest}{' x '.join(map(str, size))} {modality_of(len(size)).unit}"
     compared = [
-        f"{images} {noun}s of {size} {modality.unit}, classifier `{problem.classifier}`"
+        f"{images} {noun}s of {sides}, classifier `{problem.classifier}`"
         + " on log-mel spectrograms" * (problem.domain == "mel"),
         f"{problem.wavelet}, {problem.levels} levels, {problem.padding} padding",
         f"obfuscation {problem.obfuscation}, preset `{config.preset}`, lambda_k {all_lambda_k}",
@@ -35,7 +39,7 @@ def protocol_text(images: int, context: "Context") -> str:
         f"CartoonX steps take {PRESETS[config.preset].samples} draws. A forward pass counts 1, forward and backward 3.",
         f"In brackets 95 % intervals: Poisson bootstrap over {noun}s, 1000 replicates. amortex {__version__}.",
     ]
-    notice = size_notice(context.classifier)
+    notice = size_notice(classifier)
     paragraphs = [";\n".join(compared) + ".", "\n".join(filter(None, said)), f"{notice}." if notice else ""]
     return "\n\n".join(filter(None, paragraphs))
 
@@ -43,18 +47,16 @@ def protocol_text(images: int, context: "Context") -> str:
 def _of_metrics(context: "Context") -> Iterator[str]:
     """How the chosen metrics are measured."""
     config = context.config
-    methods = "methods" in config.sections
-    metrics = set(config.metrics) if methods else set()
+    metrics = set(config.metrics) if "methods" in config.sections else set()
     if metrics & {"distortion", "noise_out"}:
         yield f"Curves are measured at the rates {', '.join(f'{rate:g}' for rate in config.rates)};"
-        yield "their areas are means over the axis of rates, between the first and the last of these."
+        yield f"areas are means over the axis of rates, from the first (log: from {LOWEST_LOG_RATE}) to the last."
     if "insertion" in metrics or WITH_INSERTION & set(config.sections):
         yield f"{config.insertion_steps} steps of insertion and deletion (trapezoid rule, zero baseline)."
     if "mu_fidelity" in metrics:
         yield f"{config.subsets} subsets of 20 % for mu-fidelity (zero baseline)."
-    if methods:
-        yield "Ties are broken by coefficient energy. Masks of rankings keep their top 5 %;"
-        yield "relevance is the sum over channels of absolute attributions of the class's logit."
+    yield "Ties are broken by coefficient energy. Masks of rankings keep their top 5 %;"
+    yield "relevance is the sum over channels of absolute attributions of the class's logit."
     if "conciseness" in metrics:
         edges = f" and hallucination are of the mask as it is (Canny: {CANNY_OPTIONS})."
         yield f"CP{edges}" if context.modality.dims == 2 else "CP is of the mask as it is."

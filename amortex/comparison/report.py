@@ -145,7 +145,7 @@ def result_texts(results: ComparisonResults, context: Context) -> Iterator[str]:
         yield "\n".join(f"- `{name}`: {reason}" for name, reason in sorted(results.failed.items()))
     for section, table in results.tables.items():
         missing = {name for table_name, name in results.unavailable if table_name == section}
-        yield from table_texts("##", HEADINGS[section], table, labels, missing)
+        yield from table_texts("##", HEADINGS[section].at(context.config.rates), table, labels, missing)
         for heading in FURTHER_HEADINGS.get(section, ()):
             yield from table_texts("###", heading, table, labels, missing)
         if section == "effort" and results.gaps:

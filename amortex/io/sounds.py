@@ -19,7 +19,7 @@ DEFAULT_RATE = 16000  # samples per second
 RATES = (100, 400_000)  # of files: the filter that resamples grows with the rate
 MOST_CHANNELS = 64
 NEGLIGIBLE = 0.01  # seconds that are left out without a notice: encoders pad sounds by some
-UNKNOWN_SIZE = 2**31 - 1  # and beyond: what programs write that do not know the size of a WAV file yet
+UNKNOWN_LENGTH = 0x7FFF0000  # and beyond: what programs write that do not know the length of a sound yet
 HALF_LENGTH = 10  # of SciPy's filter, in periods of the lower rate
 
 
@@ -88,8 +88,6 @@ class SoundReader:
             import soundfile
 
             refuse_irregular(file)
-            if not isinstance(file, bytes):
-                os.stat(file)  # libsndfile says "System error" where there is no file
             _refuse_cut_short(file, name)
             with soundfile.SoundFile(opened) as sound:
                 rate, frames = sound.samplerate, sound.frames
@@ -162,15 +160,21 @@ class SoundReader:
 
 
 def _refuse_cut_short(file: Readable, name: str) -> None:
-    """Raises InputError for a WAV file that is shorter than it says: libsndfile takes what there is of it."""
-    if isinstance(file, bytes):
-        start, size = file[:8], len(file)
-    else:
-        with open(file, "rb") as opened:
-            start, size = opened.read(8), os.path.getsize(file)
-    said = int.from_bytes(start[4:], "little") + 8
-    if start[:4] == b"RIFF" and said < UNKNOWN_SIZE and said > size + 1:  # a last byte of padding may be missing
-        raise InputError(f"{name} is cut short: it has {size:,} of the {said:,} bytes that it says")
+    """Raises InputError for a WAV file that ends within its samples: libsndfile takes what there is of them."""
+    with io.BytesIO(file) if isinstance(file, bytes) else open(file, "rb") as opened:
+        total, place = opened.seek(0, os.SEEK_END), 12
+        opened.seek(0)
+        head = opened.read(12)
+        while head.startswith(b"RIFF") and place + 8 <= total:  # chunks: a name, the length of what follows, and that
+            opened.seek(place)
+            chunk = opened.read(8)
+            length = int.from_bytes(chunk[4:], "little")
+            if chunk.startswith(b"data"):
+                missing = place + 8 + length - total
+                if missing > 0 and length < UNKNOWN_LENGTH:
+                    raise InputError(f"{name} is cut short: {missing:,} of {length:,} bytes of sound are missing")
+                return
+            place += 8 + length + length % 2
 
 
 def wav_bytes(signal: Tensor, rate: int) -> bytes:

@@ -8,9 +8,9 @@ from amortex.rate_distortion.encoded_batch import EncodedBatch, class_probabilit
 from amortex.rate_distortion.pipeline import RateDistortion
 
 EMPTY_SAMPLES = 8  # draws that measure the empty mask, where a mask has hardly any distortion
-NEGLIGIBLE = 1e-2  # share of the largest distortion: below it the output moves by a tenth at most
+NEGLIGIBLE = 1e-2  # share of the largest distortion: below it, the class's probability moves by a tenth (label_l2)
 IMPROBABLE = 1e-3  # probability of a class that the input hardly shows
-WEAK = 1e-2  # probability of a predicted class whose distortion, at most its square, is negligible whatever is lost
+WEAK = 1e-2  # probability of a predicted class: losing it is a distortion of its square, which looks negligible
 SATURATED = 1 - 1e-6  # probability that is 1 to rounding
 FULL_RATE = 0.9999  # masks above this rate drop nothing
 
@@ -18,7 +18,9 @@ NO_NUMBER = "the classifier's output is not a number: nothing is measured"
 FULL = "the mask is full: it drops nothing, and shows nothing"
 EMPTY = "the mask is empty: it keeps nothing, and shows nothing"
 SATURATION = "the class has probability 1 even where everything is replaced: its outputs are saturated"
-INDEPENDENT = "the output hardly moves under the empty mask, either: under this obfuscation it says little of the input"
+INDEPENDENT = (
+    "the output is nearly the same under the empty mask: under this obfuscation it depends little on the input"
+)
 
 
 def caveats(rd: RateDistortion, encoded: EncodedBatch, mask: Tensor, distortion: Tensor, seed: int) -> tuple[str, ...]:

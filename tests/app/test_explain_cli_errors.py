@@ -43,7 +43,10 @@ def good(tmp_path) -> Path:
         (("--batch-size", 0), "--batch-size must be at least 1"),
         (("--internal-batch-size", 0), "--internal-batch-size must be at least 1"),
         (("--input-size", 0), "--input-size must be at least 1"),
-        (("--input-size", 224, 160), "--input-size takes one number, or the channels, too: 3 224 160 for images"),
+        (
+            ("--modality", "image", "--input-size", 224, 160),
+            "--input-size takes one number, or the channels, too: 3 224 160 for images",
+        ),
         (("--out", ""), "the name of the folder is empty"),
         (("--num-classes", 0), "--num-classes must be at least 1"),
         (("--seed", -1), "--seed must be at least 0"),

@@ -67,6 +67,9 @@ def test_orders_are_measured_at_the_rates_that_are_asked_for(folder):
     assert {name for name in columns if "@" in name} == {
         f"out_{kind}@{rate}" for kind in ("l2", "label_l2", "retained") for rate in (0.1, 0.6)
     }
+    distortion = ("--model.methods", "[magnitude]", "--model.metrics", "[distortion]", "--model.sections", "[methods]")
+    assert compare(*distortion, "--model.rates", "[0.1, 0.6]") == 0
+    assert "| l2@0.1 | l2@0.6 | retained@0.1 | retained@0.6 |" in (folder / "report/report.md").read_text()
     assert {"out_l2_area", "out_l2_log_area"} <= columns
 
 

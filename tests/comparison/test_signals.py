@@ -51,7 +51,7 @@ def test_sounds_have_the_tables_of_images_and_files_to_listen_to(folder):
     assert "- LIME: LIME explains images alone" in text
     assert "- Grad-CAM: " in text
     assert "- hallucination: it counts the edges of pictures, and sounds have none" in text
-    assert "3 sounds of " in text
+    assert "3 sounds of 400 samples, classifier" in text
     assert "4000-8000 Hz" in text
     for path in links(text):
         assert (report / path).is_file(), path
@@ -131,7 +131,7 @@ def test_silence_is_left_out_and_said(folder):
             "--model.methods", "[random_wavelets]", "--data.val_images", "5")  # fmt: skip
     assert compare_signals(tones, [1, 400], *only) == 0
     text = (folder / "report/report.md").read_text()
-    assert "3 sounds of " in text
+    assert "3 sounds of 400 samples, classifier" in text
     assert re.search("- `empty.wav`: not a readable sound .*digital silence", text)
     assert "- `late.wav`: nothing but digital silence" in text
 

@@ -45,7 +45,7 @@ def test_rows_of_methods_that_are_not_available_are_left_out():
     assert tables.break_evens()["mine"].images == 0
 
 
-@pytest.mark.parametrize("rates", [(0.5, 0.1), (0.1,), (0.1, 2.0), (0.0, 0.001, 0.2), (0.1, 0.1)])
+@pytest.mark.parametrize("rates", [(0.5, 0.1), (0.1,), (0.1, 2.0), (0.0, 0.001, 0.2), (0.1, 0.1), (0.1, 0.1000001)])
 def test_rates_without_an_area_are_refused(rates):
     with pytest.raises(InputError, match="rates must rise from 0 to 1"):
         ComparisonConfig(rates=rates)

@@ -132,8 +132,8 @@ class TwoLabels(nn.Module):
     [
         (lambda pixel: 20 * (pixel - 0.5), None, ""),
         (lambda pixel: 1000 + pixel, None, "saturated"),
-        (lambda pixel: 0.5 + 0 * pixel, None, "says little of the input"),
-        (lambda pixel: 0.5 + 0.2 * pixel, None, "says little of the input"),
+        (lambda pixel: 0.5 + 0 * pixel, None, "nearly the same under the empty mask"),
+        (lambda pixel: 0.5 + 0.2 * pixel, None, "nearly the same under the empty mask"),
         (lambda pixel: 20 + 0 * pixel, 0, "hardly shows this class"),
     ],
 )
