@@ -188,3 +188,17 @@ def test_notebooks_play_sounds_and_show_volumes(signals):
 def test_no_length_of_a_sound_is_far_from_training_where_the_classifier_takes_any(caplog):
     amortex.load_explainer(modality="audio", method="wam", input_size=[1, 400_000], device="cpu")
     assert not caplog.messages
+
+
+@pytest.mark.parametrize(("words", "modality"), [("1 16000", "audio"), ("3 64 48", "image"), ("1 8 8 8", "volume")])
+def test_an_input_size_tells_the_kind_of_signals(words, modality):
+    options = build_parser().parse_args(["--method", "wam", "--input-size", *words.split()])
+    complete(options)
+    assert options.modality == modality
+
+
+@pytest.mark.parametrize("classifier", [[], ["--classifier", "resnet18"]])
+def test_height_and_width_alone_are_no_input_size(classifier):
+    options = build_parser().parse_args(["--method", "wam", "--input-size", "64", "48", *classifier])
+    with pytest.raises(InputError, match=r"the channels, too: 3 64 48 for images"):
+        complete(options)
