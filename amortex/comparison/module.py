@@ -16,12 +16,13 @@ from amortex.classifiers.folder_labels import FolderLabels
 from amortex.classifiers.size_notice import size_notice
 from amortex.comparison.cache import ResultCache
 from amortex.comparison.config import ComparisonConfig
+from amortex.comparison.context import Context
 from amortex.comparison.explained_batch import ExplainedBatch
 from amortex.comparison.gallery import write_grids
 from amortex.comparison.mistakes import Mistakes
 from amortex.comparison.mixtures import Partners
 from amortex.comparison.plan import Plan
-from amortex.comparison.report import ComparisonResults, Context, write_report
+from amortex.comparison.report import ComparisonResults, write_report
 from amortex.comparison.signal_gallery import write_signals
 from amortex.comparison.stopwatch import Stopwatch
 from amortex.comparison.study import Measurements

@@ -1,9 +1,9 @@
 """What a report says of how everything was measured."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from amortex.classifiers.size_notice import size_notice
+from amortex.comparison.context import Context
 from amortex.core.modalities import modality_of
 from amortex.core.noise_streams import EVALUATION_SEED
 from amortex.core.rates import LOWEST_LOG_RATE
@@ -11,13 +11,10 @@ from amortex.core.version import __version__
 from amortex.explainers.presets import PRESETS
 from amortex.metrics.functional import CANNY_OPTIONS
 
-if TYPE_CHECKING:
-    from amortex.comparison.report import Context
-
 WITH_INSERTION = {"noise", "overlap"}  # sections that measure insertion and deletion whatever metrics are chosen
 
 
-def protocol_text(images: int, context: "Context") -> str:
+def protocol_text(images: int, context: Context) -> str:
     """How so many signals were measured: a paragraph on what was compared, and one on what was measured of it."""
     problem, config, modality, noun = context.problem, context.config, context.modality, context.noun
     all_lambda_k = ", ".join(f"{value:g}" for value in config.lambda_k)
@@ -44,7 +41,7 @@ def protocol_text(images: int, context: "Context") -> str:
     return "\n\n".join(filter(None, paragraphs))
 
 
-def _of_metrics(context: "Context") -> Iterator[str]:
+def _of_metrics(context: Context) -> Iterator[str]:
     """How the chosen metrics are measured."""
     config = context.config
     metrics = set(config.metrics) if "methods" in config.sections else set()

@@ -5,24 +5,19 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from amortex.classifiers.classifier import Classifier
 from amortex.comparison import plots
 from amortex.comparison.config import ComparisonConfig
+from amortex.comparison.context import Context
 from amortex.comparison.formats import as_csv, as_markdown
 from amortex.comparison.headings import FURTHER_HEADINGS, GAP_HEADING, HEADINGS, Heading
-from amortex.comparison.methods import Shown
 from amortex.comparison.mistakes import Findings, mistake_texts, mistakes_csv
 from amortex.comparison.page import as_page
 from amortex.comparison.protocol_text import protocol_text
 from amortex.comparison.stopwatch import Stopwatch
 from amortex.comparison.tables import Table
-from amortex.core.modalities import Modality, modality_of
-from amortex.core.scales import level_labels
 from amortex.explaining.figures import pdf, png
 from amortex.io.files import write_atomically
-from amortex.io.sounds import sample_rate
 from amortex.metrics import Interval
-from amortex.rate_distortion.problem import Problem
 
 LONGEST_SECTIONS = 12  # that the report lists
 
@@ -55,39 +50,6 @@ class ComparisonResults:
         rows = (row for table in self.tables.values() for row in table.values())
         measured = max((interval.images for row in rows for interval in row.values()), default=0)
         return max(measured, sum(part.labelled for part in self.mistakes))
-
-
-@dataclass(frozen=True)
-class Context:
-    """What was compared, and how.
-
-    Arguments:
-        problem: what was explained.
-        config: settings of the comparison.
-        shown: row -> how the report shows it; by its name where it is not there.
-        classifier: that was explained.
-    """
-
-    problem: Problem
-    config: ComparisonConfig
-    shown: Mapping[str, Shown]
-    classifier: Classifier
-
-    @property
-    def modality(self) -> Modality:
-        """The kind of signals that masks are of: of sounds in the mel domain, pictures."""
-        return modality_of(len(self.classifier.data_config["input_size"]) - 1)
-
-    @property
-    def noun(self) -> str:
-        """What a signal is called as it is read."""
-        return modality_of(len(self.classifier.signal_config["input_size"]) - 1).noun
-
-    @property
-    def scales(self) -> list[str]:
-        """What the scales are called: the low-pass, then level 1 (finest) to the coarsest."""
-        rate = sample_rate(self.classifier.data_config) if self.modality.dims == 1 else None
-        return level_labels(self.problem.levels or 0, self.modality.unit, rate)
 
 
 def write_report(folder: Path, results: ComparisonResults, context: Context, stopwatch: Stopwatch) -> None:
