@@ -114,12 +114,20 @@ export function whenSeen(node, run) {
   observer.observe(node);
 }
 
-/** A line that screen readers announce. */
+/** A line that screen readers announce. What has waited for an answer looks whether `turn` is as before: if not, somebody
+ * else has spoken since, and the answer is no news. */
 export function statusLine() {
   const node = el("p", { class: "status", role: "status" });
-  return {
+  function speak(text, bad) {
+    line.turn += 1;
+    node.classList.toggle("bad", bad);
+    node.textContent = text;
+  }
+  const line = {
     node,
-    say(text) { node.classList.remove("bad"); node.textContent = text; },
-    complain(error) { node.classList.add("bad"); node.textContent = error.message ?? String(error); },
+    turn: 0,
+    say(text) { speak(text, false); },
+    complain(error) { speak(error.message ?? String(error), true); },
   };
+  return line;
 }

@@ -54,6 +54,7 @@ export function mount(section, site) {
       return;
     }
     state.under = true;
+    const turn = status.turn;
     canvas.setAttribute("aria-busy", "true");
     try {
       const answer = await ask("api/draw/image", { signal: state.signal, mask: base64Of(painting.mask),
@@ -61,8 +62,10 @@ export function mount(section, site) {
       shown.src = answer.picture;
       classBars(bars, answer.classes);
       facts(list, answer);
-      status.say(`${answer.class_name} ${answer.retained ? "is still" : "is no longer"} the most likely class.${
-        certify ? "" : " A quick estimate: certify measures more draws."}`);
+      if (status.turn === turn) {
+        status.say(`${answer.class_name} ${answer.retained ? "is still" : "is no longer"} the most likely class.${
+          certify ? "" : " A quick estimate: certify measures more draws."}`);
+      }
     } catch (error) {
       status.complain(error);
     }
