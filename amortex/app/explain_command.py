@@ -132,7 +132,7 @@ def hints(options: argparse.Namespace, request: Request, rows: list[Row]) -> Ite
     lost = len(lost_rows) - absent
     if lost and not bounded:
         verb = "keep their" if request.target is None else "reach that"
-        ways = ["more --steps"] * (getattr(options, "steps", None) is not None)
+        ways = ["more --steps"] * (options.steps is not None)
         ways += ["--passes 64"] * _takes_more_passes(options, request)
         ways += ["--min-retention 0.95"] * (request.target is None)
         ways += ["a higher --rate"] * ("rate" in has) + ["a lower --lambda-k"] * ("lambda_k" in has)

@@ -68,7 +68,6 @@ class VolumeReader:
                 "%d of %d volumes have values outside [0, 1]: each is scaled by its own smallest and largest value",
                 self.scaled, self.volumes,
             )  # fmt: skip
-
         if self.dark:
             logger.warning(
                 "%d of %d volumes of 8 bit hold no value above %d, and become nearly black: give labels as floats in "
