@@ -140,8 +140,9 @@ def hints(options: argparse.Namespace, request: Request, rows: list[Row]) -> Ite
         yield f"{lost} {of_all} masks do not {verb} class" + f": try {' or '.join(ways)}" * bool(ways)
     alone = sum(row["kept_class"] != row["class_name"] for row in rows if row["retained"])
     if options.modality == "audio" and alone and options.obfuscation != "zero":  # one listens to what is kept
-        way = "; --obfuscation zero explains what is heard alone" * ("preset" in has)
-        yield f"{alone} {of_all} sounds are of another class if what is kept is heard alone: masks hold in noise{way}"
+        in_noise = options.obfuscation not in (None, "fading") and "preset" in has
+        way = ": masks of --obfuscation fading, the default, hold in silence, too" * in_noise
+        yield f"{alone} {of_all} sounds are of another class if what is kept is heard alone{way}"
     doubtful = sum(bool(row["caveats"]) for row in rows)
     if doubtful and len(rows) > MOST_LINES:
         yield f"{doubtful} {of_all} certificates are doubtful: the column caveats of {options.out}/summary.csv says why"

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from amortex.io.readers import Readable, reader_of
 from amortex.rate_distortion.pipeline import RateDistortion
 
 Array = NDArray[Any]
-Signal = Readable | Image.Image | Array
+Signal = Readable | BinaryIO | Image.Image | Array
 Signals = Tensor | Signal | Sequence[Signal] | Sequence[Tensor]
 
 ACCEPTED = {
@@ -71,6 +71,7 @@ def _fitted(signals: Sequence[Any], data_config: dict[str, Any], modality: Modal
     """Signals that the reader of the classifier fits to its input, and what their results are named after."""
     reader, tensors, sources = reader_of(data_config), [], []
     for signal in signals:
+        signal = signal.read() if hasattr(signal, "read") else signal
         file = isinstance(signal, str | Path)
         if file or isinstance(signal, bytes):
             tensors.append(reader.load(signal))
@@ -103,7 +104,7 @@ def _is_single(given: Any, modality: Modality) -> bool:
     Arrays of sound and volumes are ``(*size)`` or ``(C, *size)``. Those of images are as image libraries have them:
     grey bytes, ``(H, W, 3)`` or ``(H, W, 4)``; arrays of floats may have their channels first instead.
     """
-    if isinstance(given, str | Path | bytes | Image.Image):
+    if isinstance(given, str | Path | bytes | Image.Image) or hasattr(given, "read"):
         return True
     if not isinstance(given, np.ndarray):
         return False

@@ -24,7 +24,7 @@ class LoadedExplainer:
     """What `load_explainer` returns.
 
     Signals are a tensor ``(B, C, *size)`` in the range of the classifier, or a list of tensors ``(C, *size)``; or
-    files, the bytes of a file, or arrays, one or a list of them, which are fitted to the classifier:
+    files, open binary files or their bytes, or arrays, one or a list of them, which are fitted to the classifier:
 
     - Images are also PIL images. Arrays are ``(H, W, 3)`` (red, green, blue), of bytes or of floats in [0, 1], which
       are rounded to bytes. All are resized and cropped.

@@ -127,7 +127,9 @@ def _add_method_options(group: Any) -> None:
 
 def _add_measuring_options(group: Any) -> None:
     group.add_argument(
-        "--obfuscation", **one_of("obfuscation", OBFUSCATIONS), help="default: gaussian; zero for minimal images"
+        "--obfuscation",
+        **one_of("obfuscation", OBFUSCATIONS),
+        help="default: gaussian; for sound fading; for minimal images zero",
     )
     distortions = one_of("distortion", get_args(DistortionName))
     group.add_argument("--distortion", **distortions, default=Problem.distortion, help="default: %(default)s")

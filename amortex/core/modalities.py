@@ -15,6 +15,7 @@ class Modality:
         value_range: what signals are clipped to.
         classifier: the name of the one that is explained by default.
         wavelet, levels: of the transform that masks are over by default.
+        obfuscation: what replaces masked coefficients by default.
     """
 
     name: str
@@ -25,12 +26,13 @@ class Modality:
     classifier: str
     wavelet: str
     levels: int
+    obfuscation: str
 
 
 MODALITIES = {
-    "image": Modality("image", 2, "image", "pixels", (0.0, 1.0), "tf_efficientnet_lite0", "db3", 5),
-    "audio": Modality("audio", 1, "sound", "samples", (-1.0, 1.0), "yamnet", "db6", 8),
-    "volume": Modality("volume", 3, "volume", "voxels", (0.0, 1.0), "digits3d", "haar", 2),
+    "image": Modality("image", 2, "image", "pixels", (0.0, 1.0), "tf_efficientnet_lite0", "db3", 5, "gaussian"),
+    "audio": Modality("audio", 1, "sound", "samples", (-1.0, 1.0), "yamnet", "db6", 8, "fading"),
+    "volume": Modality("volume", 3, "volume", "voxels", (0.0, 1.0), "digits3d", "haar", 2, "gaussian"),
 }
 
 

@@ -24,7 +24,7 @@ class MethodEntry(NamedTuple):
         options: options of the command line that it takes.
         arguments: of its constructor; those that are `options`, too, are defaults.
         kind: how tables and plots present it.
-        obfuscation: what its explanations are measured with by default.
+        obfuscation: what its explanations are measured with by default; None: what suits the kind of signals.
         label: what people read: plots, tables and galleries show it. Without one, they show the name.
     """
 
@@ -33,7 +33,7 @@ class MethodEntry(NamedTuple):
     options: tuple[str, ...] = ()
     arguments: Mapping[str, Any] = MappingProxyType({})
     kind: Literal["exact", "classical", "trivial"] = "exact"
-    obfuscation: str = "gaussian"
+    obfuscation: str | None = None
     label: str = ""
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from amortex.rate_distortion.encoded_batch import class_probability
 from amortex.rate_distortion.pipeline import RateDistortion
 
 MIN_SAMPLES = 2  # of a certificate: a single draw has no interval
+Result = TypeVar("Result", bound="ExplanationResult")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -40,6 +41,22 @@ class ExplanationResult(Explanation):
 
     def __len__(self) -> int:
         return len(self.mask)
+
+    def __getitem__(self: Result, index: int | slice) -> Result:
+        """The result of one of the inputs, or of some, with what is known of them."""
+        chosen = range(len(self))[index]
+        rows = torch.tensor([chosen] if isinstance(chosen, int) else chosen, dtype=torch.long, device=self.mask.device)
+        part = replace(
+            self,
+            encoded=self.encoded.of(rows),
+            mask=self.mask[rows],
+            relevance=self.relevance[rows],
+            signed=None if self.signed is None else self.signed[rows],
+            extra={name: values[rows] for name, values in self.extra.items()},
+            sources=[self.sources[row] for row in rows],
+        )
+        part._certificates.update((samples, known.of(rows)) for samples, known in self._certificates.items())
+        return part
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self)} by {self.settings['method']})"
@@ -137,9 +154,6 @@ class ExplanationResult(Explanation):
         if not (row["preset"] and bounded and row["lambda_k"] * row["rate"] > 1):
             return ""
         return f"not converged: lambda_k x rate is {row['lambda_k'] * row['rate']:.2g}, above 1; give it more steps"
-
-
-Result = TypeVar("Result", bound=ExplanationResult)
 
 
 def explain_timed(

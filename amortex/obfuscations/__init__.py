@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 OBFUSCATIONS = {
     "gaussian": "amortex.obfuscations.gaussian:Gaussian",
+    "fading": "amortex.obfuscations.fading:Fading",
     "uniform": "amortex.obfuscations.uniform:Uniform",
     "zero": "amortex.obfuscations.constant:Zero",
     "constant": "amortex.obfuscations.constant:Constant",

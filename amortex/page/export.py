@@ -10,7 +10,7 @@ from amortex.page.site import Site, files, nino
 
 # methods that cost little, and what is asked of them
 EXPORTED = {"image": ("amortized", "wam_sg"), "audio": ("wam_ig",), "volume": ("wam_sg",)}
-OPTIONS: dict[str, dict[str, Any]] = {"image": {}, "audio": {"rate": 0.2, "obfuscation": "zero"}, "volume": {}}
+OPTIONS: dict[str, dict[str, Any]] = {"image": {}, "audio": {"rate": 0.2}, "volume": {}}
 MOST_SIGNALS = 4
 
 

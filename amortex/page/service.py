@@ -38,7 +38,7 @@ CURVE_SAMPLES = 16
 PREVIEWS = 40  # pictures of a mask on its way
 MOST_STEPS, MOST_LAMBDA = 2000, 1000.0
 
-OBFUSCATIONS = ("gaussian", "zero")
+OBFUSCATIONS = ("default", "zero", "gaussian")
 
 OnEvent = Callable[[dict[str, Any]], None]
 OnStep = Callable[[], None]  # may raise, to end a job
@@ -99,9 +99,9 @@ class Service:
             "steps": requests.integer(request, "steps", 1, MOST_STEPS),
             "rate": requests.number(request, "rate", 1e-4, 1),
         }
-        obfuscation = requests.choice(request, "obfuscation", OBFUSCATIONS, "gaussian")
+        obfuscation = requests.choice(request, "obfuscation", OBFUSCATIONS, "default")
         wanted: dict[str, Any] = {name: options[name] for name in knobs(method) if options[name] is not None}
-        if method != AMORTIZED and obfuscation != "gaussian":  # whose training knows one kind of noise alone
+        if method != AMORTIZED and obfuscation != "default":  # whose training knows one kind of noise alone
             wanted["obfuscation"] = obfuscation
         key, target = requests.text(request, "signal") or "", requests.text(request, "target")
         loaded, signal = self.explainer(method, **wanted), self.signals.tensor(key)

@@ -30,6 +30,11 @@ class Certificate(NamedTuple):
     draws: Tensor  # how many of them there were
     caveats: tuple[str, ...]  # what makes it doubtful, one text per input; empty where nothing does
 
+    def of(self, inputs: Tensor) -> "Certificate":
+        """The same of some of the inputs, by their indices."""
+        parts = {name: values[inputs] for name, values in self._asdict().items() if name != "caveats"}
+        return self._replace(**parts, caveats=tuple(self.caveats[index] for index in inputs.tolist()))
+
     def row(self, index: int) -> dict[str, Any]:
         """The values of one input, as plain values."""
         values = {name: column[index] for name, column in self._asdict().items()}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Domain = Literal["waveform", "mel"]
 MOST_LEVELS = 10
-DEFAULTS_OF_MODALITY = ("value_range", "wavelet", "levels")  # fields that depend on the kind of signals
+DEFAULTS_OF_MODALITY = ("value_range", "wavelet", "levels", "obfuscation")  # fields that depend on the kind of signals
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class Problem:
         wavelet, levels: of the wavelet transform, by default those of the kind of signals; shearlets have as many
             `levels`, and a Fourier transform as many octaves.
         padding: of the wavelet transform.
-        obfuscation: name of what replaces masked coefficients, from `amortex.obfuscations.OBFUSCATIONS`.
+        obfuscation: name of what replaces masked coefficients, from `amortex.obfuscations.OBFUSCATIONS`; by default
+            that of the kind of signals.
         distortion: ``label_l2``, ``label_max``, ``l2`` or ``kl``.
         internal_batch_size: most obfuscated inputs in memory at once.
         batch_invariant: compute each input apart from its batch, so that results agree to the last bit in any batch.
@@ -67,7 +68,7 @@ class Problem:
     wavelet: str | None = None
     levels: int | None = None
     padding: Padding = "zero"
-    obfuscation: str = "gaussian"
+    obfuscation: str | None = None
     distortion: DistortionName = "label_l2"
     internal_batch_size: int = 16
     batch_invariant: bool = False
@@ -103,9 +104,10 @@ class Problem:
         dims = len(classifier.input_size) - 1
         transform = self.build_transform(dims)
         given = None if self.domain == "mel" else self.value_range  # which is that of waveforms
+        obfuscation = build_obfuscation(self.obfuscation or modality_of(dims).obfuscation)
         transform.layout(classifier.input_size[1:])  # refuses what is not exact before anything is written
         return RateDistortion(
-            classifier, transform, build_obfuscation(self.obfuscation), self.distortion, self.internal_batch_size,
+            classifier, transform, obfuscation, self.distortion, self.internal_batch_size,
             self.batch_invariant, given or modality_of(dims).value_range,
         )  # fmt: skip
 

@@ -50,8 +50,10 @@ def asked(options, learned_steps=0):
         ("--method wam", [{**LOST, "probability": 1e-4}],  # it is the class of the highest probability
          ["1 of 1 masks do not keep their class: try --min-retention 0.95 or a higher --rate"]),
         ("--method cartoonx --modality audio", [GOOD, {**GOOD, "kept_class": "frog"}],
-         ["1 of 2 sounds are of another class if what is kept is heard alone: masks hold in noise; --obfuscation zero "
-          "explains what is heard alone"]),
+         ["1 of 2 sounds are of another class if what is kept is heard alone"]),
+        ("--method cartoonx --modality audio --obfuscation gaussian", [{**GOOD, "kept_class": "frog"}],
+         ["1 of 1 sounds are of another class if what is kept is heard alone: masks of --obfuscation fading, the "
+          "default, hold in silence, too"]),
         ("--method cartoonx --modality audio --obfuscation zero", [{**GOOD, "kept_class": "frog"}], []),
         ("--method minimal --target 3", [LOST], ["1 of 1 masks do not reach that class"]),
         ("--max-distortion 0.1", [FULL, GOOD, LOST],

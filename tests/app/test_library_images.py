@@ -35,7 +35,7 @@ def test_contents_of_files_arrays_and_lists_of_tensors_are_images(two_files):
     arrays = [np.asarray(Image.open(path).convert("RGB")) for path in two_files]
     for images in (contents, arrays, list(expected.encoded.image), expected.encoded.image.numpy()):
         assert torch.equal(loaded.explain(images).mask, expected.mask)
-    for image in (contents[1], arrays[1]):
+    for image in (contents[1], io.BytesIO(contents[1]), [io.BytesIO(contents[1])], arrays[1]):
         assert torch.equal(loaded.explain(image).encoded.image, expected.encoded.image[1:])
     floats = [array / 255 for array in arrays]
     assert torch.equal(loaded.explain(floats).mask, expected.mask)

@@ -27,6 +27,19 @@ def test_a_certificate_that_is_saved_has_the_draws_that_were_asked_for(two_files
     assert four.ci_high[0] != explained.certificate(32).ci_high[0]
 
 
+def test_a_result_holds_those_of_its_inputs(two_files, tmp_path):
+    explained = load().explain(two_files)
+    measured = explained.certificate(4)
+    first, second = explained
+    assert first.certificate(4).distortion.tolist() == measured.distortion[:1].tolist()
+    assert second.row(0) == explained.row(1)
+    assert torch.equal(explained[-1].mask, explained.mask[1:])
+    assert repr(explained[::-1]).splitlines() == repr(explained).splitlines()[::-1]
+    assert second.save(tmp_path / "out")[0]["file"] == str(two_files[1])
+    with pytest.raises(IndexError):
+        explained[2]
+
+
 def test_classes_by_index_name_and_for_each_image(two_files):
     loaded = load(class_names=NAMES)
     for target, classes in (("honey", [1, 1]), (3, [3, 3]), (["eel", 0], [4, 0]), (torch.tensor([2, 3]), [2, 3]),

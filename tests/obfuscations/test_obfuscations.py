@@ -12,6 +12,7 @@ from amortex.core.layout import Coefficients
 from amortex.core.noise_streams import NoiseStreams
 from amortex.obfuscations.blur import Blur
 from amortex.obfuscations.constant import Constant, Zero
+from amortex.obfuscations.fading import Fading
 from amortex.obfuscations.gaussian import Gaussian
 from amortex.obfuscations.uniform import Uniform
 from amortex.rate_distortion.pipeline import RateDistortion
@@ -92,6 +93,36 @@ def test_complex_gaussian_noise_is_circular_with_variance_one(smooth_classifier,
     assert unit.real.square().mean().item() == pytest.approx(0.5, abs=0.01)
     assert (unit * unit).mean().abs().item() == pytest.approx(0, abs=0.02)  # no pseudo-variance
     assert unit.abs().pow(4).mean().item() == pytest.approx(2, abs=0.05)  # of a circular Gaussian
+
+
+@pytest.mark.parametrize("transform", [Pixel(), Wavelet("db3", 2)])
+def test_fading_noise_is_gaussian_at_a_level_per_draw_that_all_bands_share(transform, smooth_classifier, images64):
+    rd = RateDistortion(smooth_classifier, transform, Fading())
+    bands = rd.noise(rd.encode(images64), NoiseStreams.of(images64), slice(None), 200)
+    levels = torch.stack([band.flatten(2).square().mean(2).sqrt() for band in bands])  # (bands, B, L)
+    heard = levels[0] > 0
+    assert heard.double().mean().item() == pytest.approx(0.75, abs=0.05)
+    levels = levels[:, heard]
+    assert (levels / levels[0] - 1).abs().max() < 0.25
+    decibels = 20 * levels.mean(0).log10()
+    assert -61 < decibels.min() < decibels.max() < 1
+    assert [decibels.mean().item(), decibels.std().item()] == pytest.approx([-30, 60 / 12**0.5], abs=1.5)
+    unit = bands[0].flatten(2)[heard] / levels[0][:, None]
+    assert unit.pow(4).mean().item() == pytest.approx(3, abs=0.1)
+    quantiles = Fading().to_uniform(bands[0])[heard]
+    assert quantiles.abs().max() <= 1
+    assert quantiles.square().mean().item() == pytest.approx(1 / 3, abs=0.02)
+
+
+def test_fading_noise_is_as_loud_as_the_coefficients_and_around_silence(images64):
+    transform = Wavelet("db3", 2)
+    coefficients = transform(images64)
+    location, scale = Fading().replacement(images64, coefficients, transform)
+    assert location.abs().max() == 0
+    for group in range(3):
+        members = coefficients.layout.group == group
+        loudness = coefficients.flat[:, :, members].square().mean((1, 2)).sqrt()
+        torch.testing.assert_close(scale[:, 0, members], loudness[:, None].expand(-1, int(members.sum())))
 
 
 def test_uniform_unit_noise_fills_its_bounds(smooth_classifier, images64):

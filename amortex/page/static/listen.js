@@ -11,7 +11,7 @@ const PARTS = { original: "The whole sound", kept: "What the mask keeps", droppe
 export function mount(section, site) {
   const root = section.querySelector(".widget");
   const status = statusLine();
-  const state = { signal: site.signals.audio[0].key, obfuscation: "zero" };
+  const state = { signal: site.signals.audio[0].key, obfuscation: "default" };
   const parts = Object.fromEntries(Object.entries(PARTS).map(([name, title]) => [name, {
     picture: emptyPicture("wide", `Spectrogram: ${title.toLowerCase()}`),
     sound: el("audio", { controls: true, preload: "auto", "aria-label": title }), title,
@@ -39,7 +39,7 @@ export function mount(section, site) {
   const buttons = runButtons("Explain", status, run);
   root.append(
     el("div", { class: "controls" }, field("Sound", picker), fileInput("audio", root, picker, status),
-      ...controls.nodes(), site.static ? "" : question("In the certificate, dropped ones become", [["zero", "silence"], ["gaussian", "noise"]],
+      ...controls.nodes(), site.static ? "" : question("In the certificate, dropped ones become", [["default", "faint or loud noise"], ["zero", "silence"], ["gaussian", "loud noise"]],
         (value) => { state.obfuscation = value; }), ...buttons.nodes),
     status.node,
     el("div", { class: "row" }, ...Object.values(parts).map(({ picture, sound, title }) => (
