@@ -18,7 +18,18 @@ from torch import Tensor
 
 Fill = Callable[[Tensor, torch.Generator], object]
 EVALUATION_SEED = 12345
+GOLDEN = (5**0.5 - 1) / 2
 MIN_NUMBERS_PER_THREAD = 2**15  # in a draw; handing a smaller one to a thread costs more than filling it
+
+
+class Draw(torch.Generator):
+    """The generator of a draw, and its `place` in [0, 1): those of successive draws of an input are evenly spread.
+
+    What one number per draw decides (how loud it is, say) is taken from there: then any few draws are a fair sample
+    of it. The places are a golden-ratio sequence, which starts elsewhere in each stream.
+    """
+
+    place: float
 
 
 class NoiseStreams:
@@ -72,19 +83,22 @@ class NoiseStreams:
         if self._buffer.shape != full_shape or self._buffer.dtype != dtype:
             with torch.inference_mode(False):  # the threads that fill it are not in that mode
                 self._buffer = torch.empty(full_shape, dtype=dtype, device=self.device)
-        draws, seeds = list(self._buffer.flatten(0, 1)), []
+        draws, numbers = list(self._buffer.flatten(0, 1)), []
         for index in indices:
             first = self._drawn[index]
             self._drawn[index] += samples
-            seeds += [_mix(self.seeds[index], number) for number in range(first, first + samples)]
+            numbers += [(self.seeds[index], number) for number in range(first, first + samples)]
 
-        def fill_draw(draw: Tensor, seed: int) -> None:
-            fill(draw, torch.Generator(self.device).manual_seed(seed))
+        def fill_draw(draw: Tensor, number: tuple[int, int]) -> None:
+            generator = Draw(self.device)
+            generator.manual_seed(_mix(*number))
+            generator.place = (number[0] / 2**63 + number[1] * GOLDEN) % 1
+            fill(draw, generator)
 
         # a random kernel keeps one CPU core busy, so draws are spread over threads
         threads = torch.get_num_threads()
         parallel = self.device.type == "cpu" and threads > 1 and draws[0].numel() >= MIN_NUMBERS_PER_THREAD
-        list((_pool(threads).map if parallel else map)(fill_draw, draws, seeds))
+        list((_pool(threads).map if parallel else map)(fill_draw, draws, numbers))
         return self._buffer
 
 

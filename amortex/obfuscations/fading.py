@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from amortex.core.layout import Coefficients
+from amortex.core.noise_streams import Draw
 from amortex.obfuscations.base import UNIT_RANGE, Replacement, ValueRange, group_moments
 from amortex.obfuscations.gaussian import Gaussian
 from amortex.transforms.base import Transform
@@ -32,9 +33,9 @@ class Fading(Gaussian):
         return Replacement(torch.zeros_like(mean), (deviation.square() + mean.abs().square()).sqrt())
 
     def noise_(self, out: Tensor, generator: torch.Generator) -> Tensor:
-        u = torch.rand((), generator=generator, device=out.device) / (1 - SILENT)
-        level = 10 ** (-RANGE / 20 * u) * (u < 1)
-        return super().noise_(out, generator).mul_(level)
+        assert isinstance(generator, Draw), "levels are spread over the draws of a stream"
+        u = generator.place / (1 - SILENT)
+        return super().noise_(out, generator).mul_(10 ** (-RANGE / 20 * u) if u < 1 else 0)
 
     def to_uniform(self, noise: Tensor) -> Tensor:
         """As the contract says, of ``(B, L, ...)``; the level of each draw is estimated by its own values."""

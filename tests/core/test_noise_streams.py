@@ -102,3 +102,18 @@ def test_seeds_are_those_of_the_released_explainers():
 def test_signals_of_any_number_of_axes_have_streams_of_their_values(size):
     values = torch.arange(24).reshape(2, 12) / 24
     assert NoiseStreams.of(values.reshape(2, 1, *size)).seeds == NoiseStreams.of(values).seeds
+
+
+def test_places_of_the_draws_are_evenly_spread_from_any_number_on_and_in_any_chunks():
+    streams, chunked = (NoiseStreams.of(torch.rand(3, 1, 4, 4, generator=torch.Generator().manual_seed(1)))
+                        for _ in range(2))  # fmt: skip
+
+    def places(streams, samples):
+        return streams.fill(lambda out, draw: out.fill_(draw.place), slice(None), samples, (1,), torch.float64)[..., 0]
+
+    expected = places(streams, 16).clone()
+    torch.testing.assert_close(torch.cat([places(chunked, count).clone() for count in (3, 8, 5)], 1), expected)
+    assert len(set(expected[:, 0].tolist())) == 3
+    for image in expected:
+        for first in range(9):
+            assert image[first : first + 8].sort().values.diff().max() < 2 / 8
