@@ -173,7 +173,12 @@ class MaskPredictor(nn.Module):
         expected = self.rate_distortion.identity()
         for key, value in expected.items():
             if key != "classifier_input_size" and identity.get(key) != value:
+                ways = "use the one it was trained for, or train another"
+                if key == "obfuscation":
+                    ways = (
+                        f"give that one (--model.problem.obfuscation {identity.get(key)} in train.py), or train another"
+                    )
                 raise InputError(
                     f"this explainer was trained for another {key.replace('_', ' ')} ({identity.get(key)}, here "
-                    f"{value}): use the one it was trained for, or train another"
+                    f"{value}): {ways}"
                 )

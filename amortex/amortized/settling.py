@@ -116,7 +116,9 @@ def _expected_gradient(
     rd: RateDistortion, encoded: EncodedBatch, mask: Tensor, streams: NoiseStreams, images: slice, divergence: float
 ) -> tuple[Tensor, Tensor]:
     layout = encoded.layout
-    mixed = rd.mix(encoded, mask, rd.noise(encoded, streams, images, 1))
+    noise = rd.noise(encoded, streams, images, 1)
+    assert noise is not None
+    mixed = rd.mix(encoded, mask, noise)
     mixed = mixed.map(lambda band: band.detach().requires_grad_())
     with torch.enable_grad():
         outputs = rd.phi(rd.picture(mixed))
@@ -127,6 +129,7 @@ def _expected_gradient(
     assert encoded.scale is not None
     towards = gradient * (encoded.coefficients.flat - layout.join(encoded.location))
     loudness = (gradient * layout.join(encoded.scale)).square()
+    curvature = curvature * rd.obfuscation.variances(noise)
     return distortion, slope[:, None] * towards.sum(1) - curvature[:, None] * (1 - mask) * loudness.sum(1)
 
 

@@ -138,11 +138,12 @@ def hints(options: argparse.Namespace, request: Request, rows: list[Row]) -> Ite
         ways += ["a higher --rate"] * ("rate" in has) + ["a lower --lambda-k"] * ("lambda_k" in has)
         ways += ["--method cartoonx"] * (options.method == AMORTIZED and request.target is not None)
         yield f"{lost} {of_all} masks do not {verb} class" + f": try {' or '.join(ways)}" * bool(ways)
-    alone = sum(row["kept_class"] != row["class_name"] for row in rows if row["retained"])
-    if options.modality == "audio" and alone and options.obfuscation != "zero":  # one listens to what is kept
+    others = [row for row in rows if row["retained"] and row["kept_class"] != row["class_name"]]
+    is_heard = options.modality == "audio" and options.domain != "mel"
+    if is_heard and others and options.obfuscation != "zero":
         in_noise = options.obfuscation not in (None, "fading") and "preset" in has
         way = ": masks of --obfuscation fading, the default, hold in silence, too" * in_noise
-        yield f"{alone} {of_all} sounds are of another class if what is kept is heard alone{way}"
+        yield f"{len(others)} {of_all} sounds are of another class if what is kept is heard alone{way}"
     doubtful = sum(bool(row["caveats"]) for row in rows)
     if doubtful and len(rows) > MOST_LINES:
         yield f"{doubtful} {of_all} certificates are doubtful: the column caveats of {options.out}/summary.csv says why"

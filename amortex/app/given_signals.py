@@ -23,8 +23,8 @@ Signal = Readable | BinaryIO | Image.Image | Array
 Signals = Tensor | Signal | Sequence[Signal] | Sequence[Tensor]
 
 ACCEPTED = {
-    "image": "images are paths, PIL images, contents of image files, arrays (H, W, 3) of bytes or floats in [0, 1], or "
-    "tensors",
+    "image": "images are paths, PIL images, contents of image files, open files, arrays (H, W, 3) of bytes or floats "
+    "in [0, 1], or tensors",
     "audio": "sounds are paths, contents of sound files, arrays (T) or (C, T) of floats in [-1, 1], or tensors",
     "volume": "volumes are paths, contents of .npy or .npz files, arrays (D, H, W), or tensors",
 }
@@ -71,7 +71,7 @@ def _fitted(signals: Sequence[Any], data_config: dict[str, Any], modality: Modal
     """Signals that the reader of the classifier fits to its input, and what their results are named after."""
     reader, tensors, sources = reader_of(data_config), [], []
     for signal in signals:
-        signal = signal.read() if hasattr(signal, "read") else signal
+        signal = _content(signal) if hasattr(signal, "read") else signal
         file = isinstance(signal, str | Path)
         if file or isinstance(signal, bytes):
             tensors.append(reader.load(signal))
@@ -96,6 +96,17 @@ def _fitted(signals: Sequence[Any], data_config: dict[str, Any], modality: Modal
             "one by one (explain.py takes folders of any)"
         )
     return torch.stack(tensors), sources
+
+
+def _content(file: BinaryIO) -> bytes:
+    """What an open file holds from its place on; raises InputError for text, and for what is closed."""
+    try:
+        content = file.read()
+    except ValueError as error:  # a closed file, or a picture that is read as text
+        raise InputError(f"an open file must be readable, and binary as of open(path, 'rb'): {error}") from None
+    if not isinstance(content, bytes):
+        raise InputError("an open file must be binary, as of open(path, 'rb'), not text")
+    return content
 
 
 def _is_single(given: Any, modality: Modality) -> bool:

@@ -129,7 +129,7 @@ def _add_measuring_options(group: Any) -> None:
     group.add_argument(
         "--obfuscation",
         **one_of("obfuscation", OBFUSCATIONS),
-        help="default: gaussian; for sound fading; for minimal images zero",
+        help="default: gaussian; fading for waveforms, zero for minimal images",
     )
     distortions = one_of("distortion", get_args(DistortionName))
     group.add_argument("--distortion", **distortions, default=Problem.distortion, help="default: %(default)s")

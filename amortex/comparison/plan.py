@@ -119,7 +119,9 @@ class Plan:
                 config.seed,
             )
         if "grid" in sections:
-            for study, method in grid_studies(self._grid_method, GRID, protocol):
+            own = self.problem.obfuscation  # the others of the grid are varied from it
+            grid = {**GRID, "obfuscation": list(dict.fromkeys([*GRID["obfuscation"], own]))}
+            for study, method in grid_studies(self._grid_method, grid, protocol):
                 self.grid_methods.append(method)
                 yield study
         if "mistakes" in sections:

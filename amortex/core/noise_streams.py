@@ -16,9 +16,8 @@ from functools import cache, partial
 import torch
 from torch import Tensor
 
-Fill = Callable[[Tensor, torch.Generator], object]
 EVALUATION_SEED = 12345
-GOLDEN = (5**0.5 - 1) / 2
+GOLDEN = (5**0.5 - 1) / 2  # its multiples are the most evenly spread, modulo one
 MIN_NUMBERS_PER_THREAD = 2**15  # in a draw; handing a smaller one to a thread costs more than filling it
 
 
@@ -30,6 +29,9 @@ class Draw(torch.Generator):
     """
 
     place: float
+
+
+Fill = Callable[[Tensor, Draw], object]
 
 
 class NoiseStreams:
@@ -92,7 +94,7 @@ class NoiseStreams:
         def fill_draw(draw: Tensor, number: tuple[int, int]) -> None:
             generator = Draw(self.device)
             generator.manual_seed(_mix(*number))
-            generator.place = (number[0] / 2**63 + number[1] * GOLDEN) % 1
+            generator.place = (_mix(number[0], -1) / 2**63 + number[1] * GOLDEN) % 1
             fill(draw, generator)
 
         # a random kernel keeps one CPU core busy, so draws are spread over threads

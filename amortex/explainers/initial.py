@@ -72,7 +72,7 @@ def _damage(rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams, im
     part, layout = encoded.of(images), encoded.layout
     change = (part.coefficients.flat - layout.join(part.location)).abs().square()
     if part.scale is not None:
-        change = change + layout.join(part.scale).square()
+        change = change + rd.obfuscation.variance * layout.join(part.scale).square()
     mask = part.image.new_full((len(part.image), layout.k), level)
     noisy = rd.obfuscate(part, mask, rd.noise(part, streams, images, 1))[:, 0]
     gradient = class_gradient(rd, noisy, part.target, of_log_probability=True)

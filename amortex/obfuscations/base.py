@@ -1,5 +1,6 @@
 """What replaces the coefficients that a mask throws away: ``v = location + scale * noise``."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor
 
 from amortex.core.layout import Coefficients
 from amortex.core.masks import only_live
+from amortex.core.noise_streams import Draw
 from amortex.transforms.base import Transform
 
 ValueRange = tuple[float, float]  # what signals are clipped to
@@ -31,7 +33,12 @@ class Replacement(NamedTuple):
 
 
 class Obfuscation:
-    """A strategy of obfuscation. Subclasses define `replacement`, random ones also `noise_` and `to_uniform`."""
+    """A strategy of obfuscation. Subclasses define `replacement`, random ones also `noise_` and `to_uniform`.
+
+    Where its unit noise has another `variance` than one, it says so, and `variances` where draws differ in it.
+    """
+
+    variance: float = 1.0  # of unit noise, over all draws
 
     @property
     def name(self) -> str:
@@ -52,8 +59,12 @@ class Obfuscation:
         """
         raise NotImplementedError
 
-    def noise_(self, out: Tensor, generator: torch.Generator) -> Tensor:
-        """Fill `out` in place with unit noise."""
+    def variances(self, noise: Sequence[Tensor]) -> Tensor | float:
+        """The variance of each draw of unit noise, bands ``(B, 1, ...)`` -> ``(B,)``; or of all of them."""
+        return self.variance
+
+    def noise_(self, out: Tensor, generator: Draw) -> Tensor:
+        """Fill `out`, one draw, in place with unit noise."""
         raise NotImplementedError(f"{type(self).__name__} is not random")
 
     def to_uniform(self, noise: Tensor) -> Tensor:

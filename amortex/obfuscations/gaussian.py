@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from amortex.core.layout import Coefficients
-from amortex.core.noise_streams import normal
+from amortex.core.noise_streams import Draw, normal
 from amortex.obfuscations.base import UNIT_RANGE, Obfuscation, Replacement, ValueRange, group_moments
 from amortex.transforms.base import Transform
 
@@ -25,7 +25,7 @@ class Gaussian(Obfuscation):
     ) -> Replacement:
         return group_moments(coefficients, live)
 
-    def noise_(self, out: Tensor, generator: torch.Generator) -> Tensor:
+    def noise_(self, out: Tensor, generator: Draw) -> Tensor:
         return normal(out, generator)
 
     def to_uniform(self, noise: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
 """Uniform noise with the image's own statistics."""
 
-import torch
 from torch import Tensor
 
 from amortex.core.layout import Coefficients
+from amortex.core.noise_streams import Draw
 from amortex.obfuscations.base import UNIT_RANGE, Obfuscation, Replacement, ValueRange, group_moments
 from amortex.transforms.base import Transform
 
@@ -15,6 +15,8 @@ class Uniform(Obfuscation):
     ``+- sigma / sqrt(2)``.
     """
 
+    variance = 1 / 3
+
     def replacement(
         self,
         signal: Tensor,
@@ -25,7 +27,7 @@ class Uniform(Obfuscation):
     ) -> Replacement:
         return group_moments(coefficients, live)
 
-    def noise_(self, out: Tensor, generator: torch.Generator) -> Tensor:
+    def noise_(self, out: Tensor, generator: Draw) -> Tensor:
         return out.uniform_(-1, 1, generator=generator)
 
     def to_uniform(self, noise: Tensor) -> Tensor:

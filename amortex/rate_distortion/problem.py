@@ -45,7 +45,7 @@ class Problem:
             `levels`, and a Fourier transform as many octaves.
         padding: of the wavelet transform.
         obfuscation: name of what replaces masked coefficients, from `amortex.obfuscations.OBFUSCATIONS`; by default
-            that of the kind of signals.
+            that of the kind of signals: for waveforms ``fading``, else ``gaussian``.
         distortion: ``label_l2``, ``label_max``, ``l2`` or ``kl``.
         internal_batch_size: most obfuscated inputs in memory at once.
         batch_invariant: compute each input apart from its batch, so that results agree to the last bit in any batch.

@@ -52,6 +52,7 @@ def test_contents_of_files_arrays_and_lists_of_tensors_are_images(two_files):
         (__file__, "not a readable image"),
         ([3], "not int: of \\(image, label\\) pairs, give the images"),
         ([(Image.new("RGB", (40, 40)), 3)], "not tuple: of \\(image, label\\) pairs"),
+        (io.StringIO("dog.png"), "an open file must be binary, as of open\\(path, 'rb'\\), not text"),
         (b"GIF89a", r"bytes: not a readable image \(UnidentifiedImageError: cannot identify image file\)"),
         (
             np.zeros((2, 40, 40, 3), np.uint8),

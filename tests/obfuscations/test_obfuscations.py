@@ -100,7 +100,7 @@ def test_fading_noise_is_gaussian_at_a_level_per_draw_that_all_bands_share(trans
     rd = RateDistortion(smooth_classifier, transform, Fading())
     bands = rd.noise(rd.encode(images64), NoiseStreams.of(images64), slice(None), 200)
     levels = torch.stack([band.flatten(2).square().mean(2).sqrt() for band in bands])  # (bands, B, L)
-    heard = levels[0] > 0
+    heard = levels[0] > 1e-5
     assert heard.double().mean().item() == pytest.approx(0.75, abs=0.05)
     levels = levels[:, heard]
     torch.testing.assert_close(
@@ -111,9 +111,20 @@ def test_fading_noise_is_gaussian_at_a_level_per_draw_that_all_bands_share(trans
     assert [decibels.mean().item(), decibels.std().item()] == pytest.approx([-30, 60 / 12**0.5], abs=1.5)
     unit = bands[0].flatten(2)[heard] / levels[0][:, None]
     assert unit.pow(4).mean().item() == pytest.approx(3, abs=0.1)
-    quantiles = Fading().to_uniform(bands[0])[heard]
+    quantiles = Fading().to_uniform(bands[0])  # of silent draws, too
     assert quantiles.abs().max() <= 1
     assert quantiles.square().mean().item() == pytest.approx(1 / 3, abs=0.02)
+
+
+@pytest.mark.parametrize("obfuscation", [Gaussian(), Uniform(), Fading()])
+def test_unit_noise_has_the_variance_that_is_said_of_it(obfuscation, smooth_classifier, images64):
+    rd = RateDistortion(smooth_classifier, Wavelet("db3", 2), obfuscation)
+    encoded, streams = rd.encode(images64), NoiseStreams.of(images64)
+    draws = [[band.clone() for band in rd.noise(encoded, streams, slice(None), 1)] for _ in range(256)]
+    measured = torch.stack([torch.cat([band.flatten(1) for band in bands], 1).var(1) for bands in draws])
+    assert measured.mean().item() == pytest.approx(obfuscation.variance, rel=0.03)
+    said = torch.stack([torch.as_tensor(obfuscation.variances(bands)).expand(len(images64)) for bands in draws])
+    torch.testing.assert_close(said.double(), measured, rtol=0.2, atol=1e-9)
 
 
 def test_fading_noise_is_as_loud_as_the_coefficients_and_around_silence(images64):
