@@ -25,8 +25,9 @@ Signals = Tensor | Signal | Sequence[Signal] | Sequence[Tensor]
 ACCEPTED = {
     "image": "images are paths, PIL images, contents of image files, open files, arrays (H, W, 3) of bytes or floats "
     "in [0, 1], or tensors",
-    "audio": "sounds are paths, contents of sound files, arrays (T) or (C, T) of floats in [-1, 1], or tensors",
-    "volume": "volumes are paths, contents of .npy or .npz files, arrays (D, H, W), or tensors",
+    "audio": "sounds are paths, contents of sound files, open files, arrays (T) or (C, T) of floats in [-1, 1], or "
+    "tensors",
+    "volume": "volumes are paths, contents of .npy or .npz files, open files, arrays (D, H, W), or tensors",
 }
 AXES = {1: "T", 2: "H, W", 3: "D, H, W"}
 

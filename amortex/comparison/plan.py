@@ -10,13 +10,13 @@ from amortex.amortized.predictor import MaskPredictor
 from amortex.classifiers.classifier import Classifier
 from amortex.comparison.config import VARIANT_OF, ComparisonConfig, row_name
 from amortex.comparison.effort import effort_studies
+from amortex.comparison.grid import grid_studies
 from amortex.comparison.methods import Method, Shown
 from amortex.comparison.mixture_studies import mixture_study
 from amortex.comparison.mixtures import MIXTURES
 from amortex.comparison.scale_profiles import profile_study
 from amortex.comparison.studies import (
     MetricSuite,
-    grid_studies,
     leakage_study,
     mapped_study,
     native_study,
@@ -34,12 +34,6 @@ from amortex.rate_distortion.problem import Problem
 Built = TypeVar("Built")
 
 SECTION_LAMBDA_K = 5.0  # of the sections but methods and effort: their methods have one row each
-GRID: dict[str, Sequence[Any]] = {
-    "lambda_k": (1.0, 2.5, 5.0, 10.0, 20.0),
-    "obfuscation": ("gaussian", "uniform", "zero", "constant", "blur"),
-    "wavelet": ("haar", "db3", "db8", "sym4", "bior2.2"),
-    "distortion": ("label_l2", "label_max", "l2", "kl"),
-}
 
 
 class Plan:
@@ -119,9 +113,7 @@ class Plan:
                 config.seed,
             )
         if "grid" in sections:
-            own = self.problem.obfuscation  # the others of the grid are varied from it
-            grid = {**GRID, "obfuscation": list(dict.fromkeys([*GRID["obfuscation"], own]))}
-            for study, method in grid_studies(self._grid_method, grid, protocol):
+            for study, method in grid_studies(self._grid_method, self.problem.obfuscation, protocol):
                 self.grid_methods.append(method)
                 yield study
         if "mistakes" in sections:

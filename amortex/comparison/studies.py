@@ -1,7 +1,6 @@
 """What is measured of a batch of images: a study for each row of the tables, except those of the section ``effort``."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -164,25 +163,3 @@ def scale_study(rd: RateDistortion, protocol: Protocol) -> Study:
 
     settings = {"study": "scales", "samples": protocol.samples, **provenance(rd)}
     return Study("scales", "without", columns, evaluate, settings)
-
-
-def grid_studies(
-    method_of: Callable[..., Method | None], grid: dict[str, Sequence[Any]], protocol: Protocol
-) -> Iterator[tuple[Study, Method]]:
-    """A study per setting of CartoonX (Fig. 8): each entry of `grid` is varied alone.
-
-    `method_of` gives None for a setting that the classifier or its signals do not have.
-    """
-    for setting, values in grid.items():
-        for value in values:
-            text = f"{value:g}" if isinstance(value, float) else str(value)
-            method = method_of(name=f"{setting} = {text}", **{setting: value})
-            if method is None:
-                continue
-            metric = OperatingPoint(method.explainer.rate_distortion, method.lambda_k or 0.0, protocol.samples)
-
-            def evaluate(batch: ExplainedBatch, method: Method = method, metric: OperatingPoint = metric) -> Tensor:
-                return metric.evaluate(batch.explain(method).explanation).double()
-
-            settings = {"study": "grid", "samples": protocol.samples, **method.settings}
-            yield Study("grid", method.name, metric.columns, evaluate, settings, shown=method.shown), method
