@@ -3,10 +3,10 @@
     python -m benchmarks amortized FOLDER --explainer EXPLAINER [EXPLAINER ...] --samples 8
 
 Behind the tables of docs/results.md, One pass; `train.py compare` measures masks at one rate, not at the best one for
-each image. A trivial answer is the empty mask, the full mask, or a hard mask that keeps the top share of an ordering
+each input. A trivial answer is the empty mask, the full mask, or a hard mask that keeps the top share of an ordering
 that needs no training: magnitude, coarse levels first, WAM-SG, sensitivity, and what the predictor starts from. The
-distortions that choose among the rates and those that count are measured on different noise. Give photographs that the
-explainers were not trained on.
+distortions that choose among the rates and those that count are measured on different noise. Give photographs, sounds
+or volumes that the explainers were not trained on.
 """
 
 import argparse
@@ -19,33 +19,36 @@ from amortex.amortized.checkpoints import load_predictor
 from amortex.amortized.mask_path import MaskPath
 from amortex.amortized.predictor import MaskPredictor, Prediction
 from amortex.core.masks import energy, top_share
+from amortex.core.modalities import modality_of
 from amortex.core.noise_streams import NoiseStreams
 from amortex.core.process import prepare
 from amortex.explainers.initial import sensitivity
 from amortex.explainers.wam import WAM
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
-from benchmarks.quality import curves, photographs
+from benchmarks.quality import curves, signals
 
 Measured = tuple[Tensor, Tensor, Tensor]  # (B, R) each: rates, distortions that choose among them, those that count
 
 REFINED_LAMBDA_K = 5.0  # of the refined masks
-RATES = (0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
+RATES = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 
 
 @torch.no_grad()
 def main(options: argparse.Namespace) -> None:
     prepare()
-    predictors = [load_predictor(path, input_size=options.size, internal_batch_size=64) for path in options.explainer]
+    size = {} if options.size is None else {"input_size": options.size}
+    predictors = [load_predictor(path, internal_batch_size=64, **size) for path in options.explainer]
     for predictor in predictors[1:]:
         predictor.refuse_others(predictors[0].rate_distortion.identity())
     rd = predictors[0].rate_distortion
-    image = photographs(rd, options.folder, options.images).image
-    print(f"{options.images} photographs, {options.size} px, {options.samples} draws per mask: J (mean rate)\n")
+    chunks = [chunk for batch in signals(rd, options.folder, options.images) for chunk in batch.image.split(8)]
+    shape, noun = " x ".join(map(str, chunks[0].shape[2:])), modality_of(chunks[0].ndim - 2).noun
+    print(f"{options.images} {noun}s of {shape}, {options.samples} draws per mask: J (mean rate)\n")
     print("| answer | " + " | ".join(f"lambda_k = {value:g}" for value in options.lambda_k) + " |")
     print("|---|" + "---|" * len(options.lambda_k))
     answers: dict[str, list[Measured]] = {}
-    for chunk in tqdm(image.split(8), desc="trivial answers", disable=None):
+    for chunk in tqdm(chunks, desc="trivial answers", disable=None):
         prediction = predictors[0](chunk)
         for name, masks in trivial(predictors[0], prediction).items():
             answers.setdefault(name, []).append(measure(rd, prediction.encoded, masks, options.samples))
@@ -53,7 +56,7 @@ def main(options: argparse.Namespace) -> None:
         print_row(name, parts, options.lambda_k, chosen=True)
     for path, predictor in zip(options.explainer, predictors, strict=True):
         answers, predicted = {}, []
-        for chunk in tqdm(image.split(8), desc=path, disable=None):
+        for chunk in tqdm(chunks, desc=path, disable=None):
             prediction = predictor(chunk)
             for name, masks in trained(predictor, prediction).items():
                 answers.setdefault(name, []).append(measure(rd, prediction.encoded, masks, options.samples))

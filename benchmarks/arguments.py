@@ -40,7 +40,9 @@ def convergence(parser: Parser) -> None:
 
 
 def amortized(parser: Parser) -> None:
-    photographs(parser, images=64)
+    parser.add_argument("folder", type=Path, help="holds photographs, sounds or volumes, as the explainers take them")
+    parser.add_argument("--images", type=int, default=64, help="how many of them, evenly spaced in sorted order")
+    parser.add_argument("--size", type=int, help="side of photographs in pixels; by default that of training")
     parser.add_argument("--explainer", required=True, nargs="+", help="checkpoints or releases, for one classifier")
     parser.add_argument("--lambda-k", type=float, nargs="+", default=[1.0, 2.5, 5.0, 10.0], help="sparsity weights")
     parser.add_argument("--samples", type=int, default=16, help="noise draws per mask")

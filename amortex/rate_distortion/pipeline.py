@@ -16,9 +16,10 @@ from amortex.classifiers.data_config import checked_range
 from amortex.core.catalog import check_name
 from amortex.core.errors import InputError
 from amortex.core.layout import Coefficients
+from amortex.core.modalities import modality_of
 from amortex.core.noise_streams import NoiseStreams
+from amortex.obfuscations import build_obfuscation
 from amortex.obfuscations.base import Obfuscation
-from amortex.obfuscations.gaussian import Gaussian
 from amortex.rate_distortion import DistortionName
 from amortex.rate_distortion.chunking import Chunking, Pause, idle, paused
 from amortex.rate_distortion.distortions import DISTORTIONS, label_max
@@ -35,11 +36,11 @@ class RateDistortion(Chunking, nn.Module):
     Arguments:
         classifier: frozen.
         transform: the coefficients that masks are over.
-        obfuscation: what replaces masked coefficients.
+        obfuscation: what replaces masked coefficients; by default that of the modality.
         distortion: ``label_l2``, ``label_max``, ``l2`` or ``kl``. Images whose target is not the predicted class
             are measured by ``label_max`` whatever is asked for: with a probability near 0 to preserve, the empty
             mask would be optimal.
-        value_range: what signals are clipped to: [0, 1] for images and volumes, [-1, 1] for sound.
+        value_range: what signals are clipped to; by default [0, 1] for images and volumes, [-1, 1] for sound.
         internal_batch_size: most obfuscated images that are in memory at once; draws beyond are chunked.
         batch_invariant: compute each image apart from its batch, so that its result is the same in any to the last bit.
             Kernels are chosen by the size of a batch, and hundreds of steps amplify their rounding into other optima.
@@ -57,16 +58,17 @@ class RateDistortion(Chunking, nn.Module):
         distortion: DistortionName = "label_l2",
         internal_batch_size: int = 16,
         batch_invariant: bool = False,
-        value_range: tuple[float, float] = (0.0, 1.0),
+        value_range: tuple[float, float] | None = None,
     ) -> None:
         nn.Module.__init__(self)
         Chunking.__init__(self, internal_batch_size, batch_invariant)
         check_name("distortion", distortion, DISTORTIONS)
+        modality = modality_of(len(classifier.input_size) - 1)
         self.classifier = classifier
-        self.transform = transform or Wavelet(dims=len(classifier.input_size) - 1)
-        self.obfuscation = obfuscation or Gaussian()
+        self.transform = transform or Wavelet(dims=modality.dims)
+        self.obfuscation = obfuscation or build_obfuscation(modality.obfuscation)
         self.distortion = distortion
-        self.value_range = checked_range(value_range, classifier.mean, classifier.std)
+        self.value_range = checked_range(value_range or modality.value_range, classifier.mean, classifier.std)
         if distortion == "kl" and classifier.multi_label:
             raise InputError("kl compares distributions over classes, and several labels have none: use label_l2 or l2")
 

@@ -104,11 +104,11 @@ class Problem:
         dims = len(classifier.input_size) - 1
         transform = self.build_transform(dims)
         given = None if self.domain == "mel" else self.value_range  # which is that of waveforms
-        obfuscation = build_obfuscation(self.obfuscation or modality_of(dims).obfuscation)
+        obfuscation = build_obfuscation(self.obfuscation) if self.obfuscation else None
         transform.layout(classifier.input_size[1:])  # refuses what is not exact before anything is written
         return RateDistortion(
             classifier, transform, obfuscation, self.distortion, self.internal_batch_size,
-            self.batch_invariant, given or modality_of(dims).value_range,
+            self.batch_invariant, given,
         )  # fmt: skip
 
     def build_classifier(self) -> "Classifier":
