@@ -40,8 +40,10 @@ class PassPlan:
         return self.learned + self.settling
 
     @classmethod
-    def of(cls, passes: int, prediction: int) -> "PassPlan":
+    def of(cls, passes: int, prediction: int, telling_draws: int = 1) -> "PassPlan":
         """The plan for so many classifier passes, of which the predicted mask takes `prediction`.
+
+        With less than `telling_draws` to choose by (see `Obfuscation`), nothing is chosen.
 
         Raises:
             InputError: fewer passes than the predicted mask takes.
@@ -52,6 +54,7 @@ class PassPlan:
         if passes < prediction:
             raise InputError(f"passes must be at least {prediction}, which the mask of one pass takes, not {passes}")
         draws = max(1, passes // PASSES_PER_DRAW) if passes >= FEWEST_PASSES_TO_CHOOSE else 0
+        draws = draws if draws >= telling_draws else 0
         steps = (passes - prediction - 2 * draws) // PASSES_OF_A_STEP  # the empty and the refined mask
         if steps - LEARNED_BEFORE_SETTLING < FEWEST_SETTLING_STEPS:
             return cls(steps, 0, draws)
@@ -77,7 +80,9 @@ def plan_for(predictor: MaskPredictor, learned_steps: int | None, passes: int | 
         raise InputError(
             f"this explainer has learned no refinement (configs/experiment/refine.yaml): leave out {given}"
         )
-    return PassPlan(learned_steps) if passes is None else PassPlan.of(passes, predictor.passes)
+    if passes is None:
+        return PassPlan(learned_steps)
+    return PassPlan.of(passes, predictor.passes, predictor.rate_distortion.obfuscation.telling_draws)
 
 
 def refined_masks(

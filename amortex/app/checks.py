@@ -28,6 +28,7 @@ DEFAULTS = vars(build_parser().parse_args([]))  # of all options
 PROBLEM_OPTIONS = tuple(field.name for field in fields(Problem) if field.name in DEFAULTS)
 # ... but for these, which it does not depend on.
 OPEN_OPTIONS = ("input_size", "internal_batch_size", "batch_invariant")
+NAMED_KINDS = ("audio", "volume", "mel")  # in the name of the default folder, so that they do not meet in one
 
 
 def complete(options: argparse.Namespace, spelled: Callable[[str], str] = option_name) -> None:
@@ -57,7 +58,8 @@ def complete(options: argparse.Namespace, spelled: Callable[[str], str] = option
     _check_samples(options, spelled)
     if options.compile and options.method in METHODS and METHODS[options.method].kind == "classical":
         raise InputError(f"{options.method} reads layers, which compiling hides: leave out {spelled('compile')}")
-    options.out = options.out or Path("explanations", options.method)
+    kind = [word for word in (options.modality, options.domain) if word in NAMED_KINDS]
+    options.out = options.out or Path("explanations", "-".join([options.method, *kind]))
 
 
 def _check_samples(options: argparse.Namespace, spelled: Callable[[str], str]) -> None:

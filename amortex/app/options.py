@@ -71,7 +71,11 @@ def add_options(parser: argparse.ArgumentParser) -> Any:
         help="class index or name to explain (index:10 or name:10, where names are numbers); auto: the predicted class "
         "(default)",
     )
-    parser.add_argument("--out", type=named_folder, help="folder for the results; default: explanations/METHOD")
+    parser.add_argument(
+        "--out",
+        type=named_folder,
+        help="folder for the results; default: explanations/METHOD, or METHOD-audio and so on",
+    )
     parser.add_argument("--overwrite", action="store_true", help="forget what the folder holds instead of resuming")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     _add_method_options(parser.add_argument_group("method"))

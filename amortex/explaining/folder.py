@@ -140,9 +140,10 @@ class ResultsFolder(Writer):
     def _refuse_other_settings(self, before: dict[str, Any]) -> None:
         changed = [key for key in {**before, **self.settings} if before.get(key) != self.settings.get(key)]
         if changed:
-            old, new = before.get(changed[0]), self.settings.get(changed[0])
+            told = min(changed, key=lambda key: key.endswith(("decoder", "weights")))  # a digest tells people nothing
+            old, new = before.get(told), self.settings.get(told)
             raise InputError(
-                f"{self.folder} holds results of other settings ({changed[0]} was {old}, now {new}): "
+                f"{self.folder} holds results of other settings ({told} was {old}, now {new}): "
                 "choose another folder, or overwrite it (--overwrite, overwrite=True)"
             )
 

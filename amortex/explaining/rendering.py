@@ -1,10 +1,13 @@
 """Results as lines of text."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 
 from amortex.core.errors import escape
 from amortex.explaining.rows import Row
 from amortex.rate_distortion.certificate import caution, measured
+
+CAUTION_WIDTH = 120  # characters of a line that fit above a panel
 
 
 def summary_line(label: str, row: Row) -> str:
@@ -33,5 +36,5 @@ def title_lines(row: Row, extra: Sequence[str] = ()) -> list[str]:
         name = "distortion" if row["distortion_name"] == "label_l2" else f"distortion ({row['distortion_name']})"
         lines.append(f"{name} {measured(row)}; obfuscation {row['obfuscation']}")
     if row.get("caveats"):
-        lines.append(f"caution: {row['caveats']}")
+        lines += wrap(f"caution: {row['caveats']}", CAUTION_WIDTH)
     return lines

@@ -39,6 +39,7 @@ class Obfuscation:
     """
 
     variance: float = 1.0  # of unit noise, over all draws
+    telling_draws: int = 1  # so many tell which of two masks is better; fewer may all be of one kind
 
     @property
     def name(self) -> str:

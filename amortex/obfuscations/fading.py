@@ -25,6 +25,7 @@ class Fading(Gaussian):
     lose the class in the loudest draws. One can listen to what it keeps, since that alone is in the mixture.
     """
 
+    telling_draws = 4  # from silent to loud
     variance = (1 - SILENT) / (RANGE / 10 * math.log(10))  # of levels that are uniform in decibels; 1e-6 is left out
 
     def replacement(

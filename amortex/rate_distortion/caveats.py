@@ -7,17 +7,20 @@ from amortex.core.noise_streams import NoiseStreams
 from amortex.rate_distortion.encoded_batch import EncodedBatch, class_probability
 from amortex.rate_distortion.pipeline import RateDistortion
 
-EMPTY_SAMPLES = 8  # draws that measure the empty mask, where a mask has hardly any distortion
+EMPTY_SAMPLES = 8  # draws that measure the empty mask, where a mask keeps little or has hardly any distortion
 NEGLIGIBLE = 1e-2  # share of the largest distortion: below it, the class's probability moves by a tenth (label_l2)
 IMPROBABLE = 1e-3  # probability of a class that the input hardly shows
 WEAK = 1e-2  # probability of a predicted class: losing it is a distortion of its square, which looks negligible
 SATURATED = 1 - 1e-6  # probability that is 1 to rounding
 FULL_RATE = 0.9999  # masks above this rate drop nothing
+LOW_RATE = 1e-2  # masks below this rate are compared with the empty one
+HARDLY_BETTER = 0.8  # share of the empty mask's distortion that a mask which shows something stays below
 
 NO_NUMBER = "the classifier's output is not a number: nothing is measured"
 FULL = "the mask is full: it drops nothing, and shows nothing"
 EMPTY = "the mask is empty: it keeps nothing, and shows nothing"
 SATURATION = "the class has probability 1 even where everything is replaced: its outputs are saturated"
+NO_BETTER = "the empty mask is nearly as good (distortion {:.2g}): this one shows hardly anything of the class"
 INDEPENDENT = (
     "the output is nearly the same under the empty mask: under this obfuscation it depends little on the input"
 )
@@ -25,9 +28,13 @@ INDEPENDENT = (
 
 def caveats(rd: RateDistortion, encoded: EncodedBatch, mask: Tensor, distortion: Tensor, seed: int) -> tuple[str, ...]:
     """What makes the certificates of masks ``(B, k)`` with these mean distortions ``(B,)`` doubtful, in words."""
-    p = class_probability(encoded)
-    holds = _empty_mask_holds(rd, encoded, distortion, seed)
-    full, empty = encoded.rate(mask) > FULL_RATE, ~mask.any(1) & ~holds
+    p, rate = class_probability(encoded), encoded.rate(mask)
+    negligible = NEGLIGIBLE * _largest(rd, encoded)
+    compared = (distortion < negligible) | (rate < LOW_RATE)
+    nothing = _empty_mask(rd, encoded, compared, seed)
+    holds = (distortion < negligible) & (nothing < negligible)
+    full, empty = rate > FULL_RATE, ~mask.any(1) & ~holds
+    no_better = compared & (distortion > HARDLY_BETTER * nothing) & ~holds & ~empty
     texts = []
     for index, probability in enumerate(p.tolist()):
         found = list(rd.classifier.caveats)
@@ -35,6 +42,8 @@ def caveats(rd: RateDistortion, encoded: EncodedBatch, mask: Tensor, distortion:
             found.append(NO_NUMBER)
         if holds[index]:
             found.append(SATURATION if probability > SATURATED else INDEPENDENT)
+        if no_better[index]:
+            found.append(NO_BETTER.format(nothing[index].item()))
         if full[index] or empty[index]:
             found.append(FULL if full[index] else EMPTY)
         if probability < (WEAK if bool(encoded.predicted[index]) and rd.distortion == "label_l2" else IMPROBABLE):
@@ -43,16 +52,19 @@ def caveats(rd: RateDistortion, encoded: EncodedBatch, mask: Tensor, distortion:
     return tuple(texts)
 
 
-def _empty_mask_holds(rd: RateDistortion, encoded: EncodedBatch, distortion: Tensor, seed: int) -> Tensor:
-    """Whether the distortion ``(B,)`` of a mask is negligible, and that of the empty mask is, too."""
-    largest = torch.ones_like(distortion)
-    if rd.distortion == "label_l2":  # that of a class of which nothing is left
-        largest = torch.where(encoded.predicted, class_probability(encoded).square(), 1.0)
-    holds = distortion < NEGLIGIBLE * largest
-    indices = holds.nonzero()[:, 0]
+def _largest(rd: RateDistortion, encoded: EncodedBatch) -> Tensor:
+    """The largest distortion ``(B,)`` that a mask can have: with `label_l2` where nothing is left of the class."""
+    p = class_probability(encoded)
+    return torch.where(encoded.predicted & (rd.distortion == "label_l2"), p.square(), 1.0)
+
+
+def _empty_mask(rd: RateDistortion, encoded: EncodedBatch, compared: Tensor, seed: int) -> Tensor:
+    """The distortion ``(B,)`` of the empty mask of those that are `compared` ``(B,)``; infinite for the others."""
+    distortion = class_probability(encoded).new_full(compared.shape, torch.inf)
+    indices = compared.nonzero()[:, 0]
     if len(indices):
         part = encoded.of(indices)
-        empty = torch.zeros(len(indices), encoded.layout.k, dtype=distortion.dtype, device=distortion.device)
+        empty = distortion.new_zeros(len(indices), encoded.layout.k)
         outcome = rd(part, empty, NoiseStreams.evaluation(part.image, seed), EMPTY_SAMPLES)
-        holds[indices] = outcome.distortion.mean(1) < NEGLIGIBLE * largest[indices]
-    return holds
+        distortion[indices] = outcome.distortion.mean(1)
+    return distortion

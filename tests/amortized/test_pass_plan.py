@@ -22,6 +22,12 @@ def test_a_plan_spends_its_passes_and_no_more(passes):
     assert passes - 3 < spent <= passes
 
 
+def test_nothing_is_chosen_by_draws_that_cannot_tell():
+    assert PassPlan.of(252, prediction=4, telling_draws=4) == PassPlan(82)
+    assert PassPlan.of(256, prediction=4, telling_draws=4).draws == 4
+    assert PassPlan.of(64, prediction=4) == PassPlan(19, draws=1)
+
+
 def test_a_plan_needs_the_passes_of_a_prediction():
     with pytest.raises(InputError, match="at least 4"):
         PassPlan.of(3, prediction=4)

@@ -187,6 +187,18 @@ def test_full_and_empty_masks_are_said_to_show_nothing():
     assert certificate.caveats[1:] == ("", EMPTY)
 
 
+def test_a_sparse_mask_that_is_no_better_than_the_empty_one_is_said_to_show_nothing():
+    config = {**CONFIG, "input_size": (1, 16, 16)}
+    rd = RateDistortion(Classifier(FirstPixel(), config, "first pixel"), Pixel())
+    image = torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    image[0, 0, 0, 0] = 0.9
+    keeps_first, keeps_last = torch.eye(256)[[0, -1]]
+    certificate = certify(rd, rd.encode(image.expand(2, -1, -1, -1)), torch.stack([keeps_first, keeps_last]))
+    first, last = certificate.caveats
+    assert first == ""
+    assert "the empty mask is nearly as good (distortion 0." in last
+
+
 def test_outputs_that_are_no_numbers_have_no_retention():
     rd = pipeline(lambda pixel: torch.where(pixel > 0.5, torch.nan, 20 * (pixel - 0.3)))
     image = standardised(1)
