@@ -106,17 +106,24 @@ class Graph(nn.Module):
         return evidence.encoded.probabilities, mask, picture(rd, Explanation(evidence.encoded, mask, mask))
 
 
+def check_onnx() -> None:
+    """Raises InputError if onnx, onnxscript or onnxruntime is missing."""
+    try:
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401, what torch exports with
+    except ImportError as error:
+        raise InputError(f"{error.name} is missing: pip install 'amortex[onnx]'") from error
+
+
 def export_onnx(predictor: MaskPredictor, file: Path) -> None:
     """Write the `Graph` of a predictor for any batch size, and check it against onnxruntime.
 
     Raises:
-        InputError: onnx, onnxscript or onnxruntime is missing, or the file does not compute what the predictor does.
+        InputError: as `check_onnx`; the file does not compute what the predictor does.
     """
-    try:
-        import onnxruntime
-        import onnxscript  # noqa: F401, what torch exports with
-    except ImportError as error:
-        raise InputError(f"{error.name} is missing: pip install 'amortex[onnx]'") from error
+    check_onnx()
+    import onnxruntime
+
     predictor = predictor.cpu().eval()
     image = torch.rand(2, *predictor.rate_distortion.classifier.input_size, generator=torch.Generator().manual_seed(0))
     names = ["image", "rate", *(GradientProbe._fields[:3] if predictor.gradient else ())]

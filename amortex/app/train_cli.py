@@ -99,8 +99,10 @@ def _export(options: argparse.Namespace) -> Callable[[], int]:
 
     def export() -> int:
         from amortex.amortized.checkpoints import load_predictor
-        from amortex.amortized.export import ONNX, export_onnx, push, release
+        from amortex.amortized.export import ONNX, check_onnx, export_onnx, push, release
 
+        if options.onnx:
+            check_onnx()
         for checkpoint in checkpoints:
             load_predictor(checkpoint, options.classifier)  # refused before anything is written
         release(options.checkpoint, options.folder, options.others)

@@ -1,6 +1,7 @@
 """Releases and ONNX files compute what the trained predictor does."""
 
 import json
+import sys
 
 import onnxruntime
 import pytest
@@ -39,6 +40,13 @@ def test_a_release_holds_what_the_checkpoint_does(checkpoint, tmp_path, images, 
     assert torch.equal(*masks)
     settings = json.loads((tmp_path / "release" / CONFIG).read_text())
     assert settings["identity"]["transform_wavelet"] == "db3"
+
+
+def test_without_the_packages_of_onnx_nothing_is_written(checkpoint, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    assert main(["export", str(checkpoint), str(tmp_path / "release"), "--onnx"]) == 2
+    assert "onnxscript is missing: pip install" in capsys.readouterr().err
+    assert not (tmp_path / "release").exists()
 
 
 @pytest.mark.parametrize("gradient", [pytest.param(False, marks=pytest.mark.slow), True])
