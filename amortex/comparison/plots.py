@@ -137,6 +137,9 @@ def operating_point_plot(table: Table, styles: Styles) -> Figure:
     for name, style in styles.items():
         draw_point(axis, table[name]["rate"], table[name]["distortion"], **{**style, "ls": "none", "ms": 5})
     axis.set_xscale("log")
+    low, high = axis.get_xlim()
+    middle = math.sqrt(low * high)
+    axis.set_xlim(min(low, middle / 2), max(high, middle * 2))  # rankings keep nearly the same share
     finish(figure, axis, ("rate of the mask", "distortion"))
     return figure
 
