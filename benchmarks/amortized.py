@@ -43,8 +43,9 @@ def main(options: argparse.Namespace) -> None:
         predictor.refuse_others(predictors[0].rate_distortion.identity())
     rd = predictors[0].rate_distortion
     chunks = [chunk for batch in signals(rd, options.folder, options.images) for chunk in batch.image.split(8)]
-    shape, noun = " x ".join(map(str, chunks[0].shape[2:])), modality_of(chunks[0].ndim - 2).noun
-    print(f"{options.images} {noun}s of {shape}, {options.samples} draws per mask: J (mean rate)\n")
+    shapes = " and ".join(sorted({" x ".join(map(str, chunk.shape[2:])) for chunk in chunks}))
+    noun = modality_of(chunks[0].ndim - 2).noun
+    print(f"{options.images} {noun}s of {shapes}, {options.samples} draws per mask: J (mean rate)\n")
     print("| answer | " + " | ".join(f"lambda_k = {value:g}" for value in options.lambda_k) + " |")
     print("|---|" + "---|" * len(options.lambda_k))
     answers: dict[str, list[Measured]] = {}
@@ -78,7 +79,9 @@ def trivial(predictor: MaskPredictor, prediction: Prediction) -> dict[str, list[
         "WAM-SG": WAM(rd, "smoothgrad").explain(encoded.image).relevance,
         "the predictor before training": predictor.decoder.inputs(prediction.evidence)[0],
     }
-    hard = {name: [top_share(values, rate, energies) for rate in RATES] for name, values in orderings.items()}
+    hard = {
+        name: [top_share(values, rate, energies, encoded.live) for rate in RATES] for name, values in orderings.items()
+    }
     empty = torch.zeros_like(energies)
     return {"empty mask": [empty], "full mask": [empty + 1], **hard}
 
@@ -96,7 +99,7 @@ def trained(predictor: MaskPredictor, prediction: Prediction) -> dict[str, list[
     energies = energy(prediction.encoded.coefficients)
     masks = {
         "amortized": [prediction.mask(rate) for rate in RATES],
-        "amortized, hard": [top_share(prediction.logits, rate, energies) for rate in RATES],
+        "amortized, hard": [top_share(prediction.logits, rate, energies, prediction.encoded.live) for rate in RATES],
     }
     if predictor.decoder.refiner is not None:
         streams = NoiseStreams.of(prediction.encoded.image, stream="refine")
@@ -111,7 +114,7 @@ def trained(predictor: MaskPredictor, prediction: Prediction) -> dict[str, list[
 
 def measure(rd: RateDistortion, encoded: EncodedBatch, masks: list[Tensor], samples: int) -> Measured:
     """Rates and distortions of R masks per image."""
-    rates = torch.stack([mask.mean(1) for mask in masks], 1)
+    rates = torch.stack([encoded.rate(mask) for mask in masks], 1)
     choosing, counting = (curves(rd, encoded, masks, samples, stream) for stream in ("a", "b"))
     return rates, choosing, counting
 

@@ -123,13 +123,8 @@ def _lambda_range(settings: dict[str, Any]) -> tuple[float, float] | None:
 
 
 def as_trained(identity: dict[str, Any]) -> dict[str, Any]:
-    """What a file's identity says instead of its settings.
-
-    The activation, since the settings may leave the choice to the network. And the input size is the classifier's own
-    where it takes sounds of any length: that of training is only how long the parts were that it was trained on.
-    """
-    activation = {"activation": identity["activation"]} if "activation" in identity else {}
-    return {**activation, "input_size": None} if identity.get("classifier_lengths") else activation
+    """The activation of a file's identity, as a setting: its own settings may leave the choice to the network."""
+    return {"activation": identity["activation"]} if "activation" in identity else {}
 
 
 def start_from(predictor: MaskPredictor, path: Path) -> None:

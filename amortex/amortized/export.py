@@ -21,7 +21,7 @@ from amortex.io.files import write_atomically
 ONNX = "explainer.onnx"
 
 
-def release(checkpoint: Path, folder: Path, others: Path | None = None) -> None:
+def release(checkpoint: Path, folder: Path, others: Path | None = None, any_size: bool = False) -> None:
     """Write the averaged weights of a checkpoint (or a release again) into a release folder.
 
     Arguments:
@@ -29,6 +29,7 @@ def release(checkpoint: Path, folder: Path, others: Path | None = None) -> None:
         folder: where the release goes.
         others: a checkpoint that explains classes other than the predicted one; what differs is written. By default
             what a release has for them.
+        any_size: leave the size of inputs to the classifier, instead of that of training.
 
     Raises:
         InputError: a checkpoint is missing, broken or no explainer, or `others` is of another predictor, or has learned
@@ -36,6 +37,8 @@ def release(checkpoint: Path, folder: Path, others: Path | None = None) -> None:
     """
     settings, identity, weights = read(checkpoint)
     differences = read_others(checkpoint, weights) if others is None else _differences(weights, identity, others)
+    if any_size:
+        settings = {**settings, "problem": {**settings["problem"], "input_size": None}}
     folder.mkdir(parents=True, exist_ok=True)
     for file in (ONNX, OTHERS):
         (folder / file).unlink(missing_ok=True)  # of other weights

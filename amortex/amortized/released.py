@@ -5,7 +5,11 @@ from pathlib import Path
 from amortex.io.bundled import ASSETS
 
 
-def released(classifier: str) -> Path | None:
-    """The release folder of the explainer for a classifier with its own weights, or None where there is none."""
+def released(classifier: str, other_classes: bool = False) -> Path | None:
+    """The release folder of the explainer for a classifier with its own weights, or None where there is none.
+
+    With `other_classes` it has learned to explain other classes than the predicted one, too.
+    """
     folder = ASSETS / classifier
-    return folder if (folder / "explainer.json").is_file() else None
+    files = ("explainer.json", *(["others.safetensors"] if other_classes else []))
+    return folder if all((folder / file).is_file() for file in files) else None

@@ -58,8 +58,17 @@ def complete(options: argparse.Namespace, spelled: Callable[[str], str] = option
     _check_samples(options, spelled)
     if options.compile and options.method in METHODS and METHODS[options.method].kind == "classical":
         raise InputError(f"{options.method} reads layers, which compiling hides: leave out {spelled('compile')}")
+
+
+def default_folder(options: argparse.Namespace) -> Path:
+    """The folder for results where none is asked for, when the modality is known."""
     kind = [word for word in (options.modality, options.domain) if word in NAMED_KINDS]
-    options.out = options.out or Path("explanations", "-".join([options.method, *kind]))
+    return Path("explanations", "-".join([options.method, *kind]))
+
+
+def _other_class(options: argparse.Namespace) -> bool:
+    """Whether another class than the predicted one may be asked for."""
+    return getattr(options, "target", "auto") != "auto"
 
 
 def _check_samples(options: argparse.Namespace, spelled: Callable[[str], str]) -> None:
@@ -76,7 +85,10 @@ def _check_samples(options: argparse.Namespace, spelled: Callable[[str], str]) -
 
 
 def _choose_method(options: argparse.Namespace, modality: Modality | None, spelled: Callable[[str], str]) -> None:
-    """Choose the trained explainer where there is one, since it needs the fewest passes, and else CartoonX."""
+    """Choose the trained explainer where there is one, since it needs the fewest passes, and else CartoonX.
+
+    For another class than the predicted one it must have learned to explain such classes.
+    """
     by_name = isinstance(options.classifier, str)
     given = changed_options(options, PROBLEM_OPTIONS)
     defaults = {name: getattr(modality, name) for name in DEFAULTS_OF_MODALITY} if modality else {}
@@ -86,7 +98,7 @@ def _choose_method(options: argparse.Namespace, modality: Modality | None, spell
         and (tuple(value) if isinstance(value, list) else value) != defaults.get(name)
     ]  # fmt: skip
     if options.method in (None, AMORTIZED) and options.explainer is None and by_name and not changed:
-        options.explainer = released(options.classifier)
+        options.explainer = released(options.classifier, other_classes=options.method is None and _other_class(options))
     options.method = options.method or ("cartoonx" if options.explainer is None else AMORTIZED)
     if options.method == AMORTIZED and options.explainer is None:
         classifier = options.classifier if by_name else "a classifier of your own"

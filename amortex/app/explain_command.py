@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from amortex.app.building import device, explainer_from
-from amortex.app.checks import check_files
+from amortex.app.checks import check_files, default_folder
 from amortex.app.options import AMORTIZED, METHOD_OPTIONS
 from amortex.app.recognising import check_dims, sources_of
 from amortex.core.modalities import MODALITIES
@@ -69,12 +69,13 @@ def find_sources(options: argparse.Namespace) -> list[Source]:
 
 
 def build_request(options: argparse.Namespace) -> Request:
-    """The explainer, and what is wanted of it; notes the modality."""
+    """The explainer, and what is wanted of it; notes the modality, and the folder for the results."""
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # our one line instead of its many retries
     sys.path.append(os.getcwd())  # a classifier's class path may lie in the current folder
     explainer = explainer_from(options)
     classifier = explainer.rate_distortion.classifier
     check_dims(options, classifier.name, len(classifier.signal_config["input_size"]) - 1)
+    options.out = options.out or default_folder(options)
     check_files(options)
     target = None if options.target == "auto" else classifier.class_index(options.target)
     explainer = explainer if target is None else explainer.for_target()

@@ -84,6 +84,9 @@ def _export_parser() -> argparse.ArgumentParser:
     parser.add_argument("checkpoint", type=Path, help="a run's checkpoint")
     parser.add_argument("folder", type=Path, help="where the release goes")
     parser.add_argument("--others", type=Path, help="a checkpoint that explains other classes than the predicted one")
+    parser.add_argument(
+        "--any-size", action="store_true", help="explain inputs of the classifier's own size, not of that of training"
+    )
     parser.add_argument("--onnx", action="store_true", help="write explainer.onnx, too (pip install 'amortex[onnx]')")
     parser.add_argument("--push", metavar="REPOSITORY", help="upload the folder to this repository of the hub")
     parser.add_argument("--classifier", help="its class path, if it is not one of timm's: it runs that code")
@@ -105,7 +108,7 @@ def _export(options: argparse.Namespace) -> Callable[[], int]:
             check_onnx()
         for checkpoint in checkpoints:
             load_predictor(checkpoint, options.classifier)  # refused before anything is written
-        release(options.checkpoint, options.folder, options.others)
+        release(options.checkpoint, options.folder, options.others, options.any_size)
         predictor = load_predictor(options.folder, options.classifier)  # what was written can be read
         size = sum(file.stat().st_size for file in options.folder.glob("*.safetensors")) / 2**20
         if options.onnx:

@@ -140,7 +140,8 @@ class ResultsFolder(Writer):
     def _refuse_other_settings(self, before: dict[str, Any]) -> None:
         changed = [key for key in {**before, **self.settings} if before.get(key) != self.settings.get(key)]
         if changed:
-            told = min(changed, key=lambda key: key.endswith(("decoder", "weights")))  # a digest tells people nothing
+            # a digest tells people nothing, and neither does a whole schedule
+            told = min(changed, key=lambda key: key.endswith(("decoder", "weights", "schedule")))
             old, new = before.get(told), self.settings.get(told)
             raise InputError(
                 f"{self.folder} holds results of other settings ({told} was {old}, now {new}): "

@@ -20,7 +20,7 @@ NO_NUMBER = "the classifier's output is not a number: nothing is measured"
 FULL = "the mask is full: it drops nothing, and shows nothing"
 EMPTY = "the mask is empty: it keeps nothing, and shows nothing"
 SATURATION = "the class has probability 1 even where everything is replaced: its outputs are saturated"
-NO_BETTER = "the empty mask is nearly as good (distortion {:.2g}): this one shows hardly anything of the class"
+NO_BETTER = "the empty mask is about as good (distortion {:.2g}): this one shows hardly anything of the class"
 INDEPENDENT = (
     "the output is nearly the same under the empty mask: under this obfuscation it depends little on the input"
 )
@@ -34,7 +34,7 @@ def caveats(rd: RateDistortion, encoded: EncodedBatch, mask: Tensor, distortion:
     nothing = _empty_mask(rd, encoded, compared, seed)
     holds = (distortion < negligible) & (nothing < negligible)
     full, empty = rate > FULL_RATE, ~mask.any(1) & ~holds
-    no_better = compared & (distortion > HARDLY_BETTER * nothing) & ~holds & ~empty
+    no_better = (rate < LOW_RATE) & (distortion > HARDLY_BETTER * nothing) & ~holds & ~empty
     texts = []
     for index, probability in enumerate(p.tolist()):
         found = list(rd.classifier.caveats)

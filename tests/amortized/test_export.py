@@ -42,6 +42,15 @@ def test_a_release_holds_what_the_checkpoint_does(checkpoint, tmp_path, images, 
     assert settings["identity"]["transform_wavelet"] == "db3"
 
 
+def test_a_release_of_any_size_leaves_the_size_to_the_classifier(checkpoint, tmp_path):
+    trained, any_size = tmp_path / "trained", tmp_path / "any"
+    for folder, options in ((trained, ()), (any_size, ("--any-size",))):
+        assert main(["export", str(checkpoint), str(folder), "--classifier", "helpers.networks.TinyNet", *options]) == 0
+    settings = [json.loads((folder / CONFIG).read_text())["settings"] for folder in (trained, any_size)]
+    assert settings[0]["problem"]["input_size"] is not None
+    assert settings[1] == {**settings[0], "problem": {**settings[0]["problem"], "input_size": None}}
+
+
 def test_without_the_packages_of_onnx_nothing_is_written(checkpoint, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     assert main(["export", str(checkpoint), str(tmp_path / "release"), "--onnx"]) == 2

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from amortex.app import explain_command
-from amortex.app.checks import complete
+from amortex.app.checks import complete, default_folder
 from amortex.app.explain_command import MOST_LINES, RowPrinter, hints, print_rows
 from amortex.app.options import build_parser
 
@@ -70,6 +70,7 @@ def asked(options, learned_steps=0):
 def test_hints_fit_what_happened_and_the_method(words, rows, said):
     options = build_parser().parse_args(words.split())
     complete(options)
+    options.out = default_folder(options)
     request = asked(options)
     assert list(hints(options, request, rows)) == said
 

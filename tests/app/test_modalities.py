@@ -1,6 +1,7 @@
 """Sounds and volumes from the command line and the library: the kind is recognised, and all works as for images."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 from PIL import Image
 
 import amortex
-from amortex.app.checks import complete
+from amortex.app.checks import complete, default_folder
 from amortex.app.explain_cli import main
 from amortex.app.options import build_parser
 from amortex.core.errors import InputError
@@ -133,6 +134,21 @@ def test_the_kind_of_signals_is_recognised(signals):
         options(".")
     with pytest.raises(InputError, match="yamnet takes sounds, not images: leave --modality out"):
         options("--classifier", "yamnet", "--modality", "image")
+
+
+def test_another_class_is_explained_by_an_explainer_that_has_learned_to_and_else_by_cartoonx():
+    for modality, method in (("image", "amortized"), ("audio", "cartoonx"), ("volume", "cartoonx")):
+        assert options("--modality", modality).method == "amortized"
+        assert options("--modality", modality, "--target", "1").method == method
+        assert options("--modality", modality, "--target", "1", "--method", "amortized").explainer is not None
+
+
+def test_the_default_folders_of_modalities_are_apart():
+    for words, folder in (
+        ((), "amortized"), (("--modality", "audio"), "amortized-audio"), (("--modality", "volume"), "amortized-volume"),
+        (("--modality", "audio", "--method", "wam", "--domain", "mel"), "wam-audio-mel"),
+    ):  # fmt: skip
+        assert default_folder(options(*words)) == Path("explanations", folder)
 
 
 def test_the_defaults_of_images_are_still_those_of_the_bundled_explainer():
