@@ -100,7 +100,7 @@ class Where(nn.Module):
 def test_of_an_impulse_phases_are_kept_and_magnitudes_are_not():
     click = torch.zeros(1, 1, 64)
     click[..., 21] = 0.9  # all magnitudes are the same, so that their adaptive noise is, too
-    rd = RateDistortion(build_classifier(Where(), (1, 64), "where"), Polar(1), value_range=(-1.0, 1.0))
+    rd = RateDistortion(build_classifier(Where(), (1, 64), "where"), Polar(1), build_obfuscation("gaussian"))
     encoded = rd.encode(click)
     half = encoded.layout.k // 2
     phases, magnitudes = torch.zeros(2, 1, 2 * half)
