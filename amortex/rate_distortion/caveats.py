@@ -29,7 +29,8 @@ INDEPENDENT = (
 def caveats(rd: RateDistortion, encoded: EncodedBatch, mask: Tensor, distortion: Tensor, seed: int) -> tuple[str, ...]:
     """What makes the certificates of masks ``(B, k)`` with these mean distortions ``(B,)`` doubtful, in words."""
     p, rate = class_probability(encoded), encoded.rate(mask)
-    negligible = NEGLIGIBLE * _largest(rd, encoded)
+    predicted = encoded.predicted & (rd.distortion == "label_l2")
+    negligible = NEGLIGIBLE * torch.where(predicted, p.square(), 1.0)  # of a class of which nothing is left
     compared = (distortion < negligible) | (rate < LOW_RATE)
     nothing = _empty_mask(rd, encoded, compared, seed)
     holds = (distortion < negligible) & (nothing < negligible)
@@ -52,15 +53,9 @@ def caveats(rd: RateDistortion, encoded: EncodedBatch, mask: Tensor, distortion:
     return tuple(texts)
 
 
-def _largest(rd: RateDistortion, encoded: EncodedBatch) -> Tensor:
-    """The largest distortion ``(B,)`` that a mask can have: with `label_l2` where nothing is left of the class."""
-    p = class_probability(encoded)
-    return torch.where(encoded.predicted & (rd.distortion == "label_l2"), p.square(), 1.0)
-
-
 def _empty_mask(rd: RateDistortion, encoded: EncodedBatch, compared: Tensor, seed: int) -> Tensor:
     """The distortion ``(B,)`` of the empty mask of those that are `compared` ``(B,)``; infinite for the others."""
-    distortion = class_probability(encoded).new_full(compared.shape, torch.inf)
+    distortion = encoded.probabilities.new_full(compared.shape, torch.inf)
     indices = compared.nonzero()[:, 0]
     if len(indices):
         part = encoded.of(indices)
