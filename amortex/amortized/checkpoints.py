@@ -14,14 +14,13 @@ from amortex.amortized.build import build_predictor
 from amortex.amortized.config import PredictorConfig
 from amortex.amortized.legacy import upgrade_identity, upgrade_settings, upgrade_weights
 from amortex.amortized.predictor import MaskPredictor
+from amortex.amortized.released import CONFIG, OTHERS, WEIGHTS
 from amortex.classifiers.bundled import BUNDLED
 from amortex.classifiers.classifier import Classifier
 from amortex.core.errors import InputError
 from amortex.io.untrusted import refuse_bomb, refuse_objects, refuse_tensors
 from amortex.rate_distortion.problem import Problem
 
-WEIGHTS, CONFIG = "explainer.safetensors", "explainer.json"  # of a release
-OTHERS = "others.safetensors"  # in a release: weights that other classes than the predicted one have instead
 BASE = "explainer"  # in their metadata: the digest of the weights that they belong to, and
 UNROLLED = " unrolled"  # behind it, if they were trained so; safetensors writes several keys in random order
 LOADING = {"checkpoint_path", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"}  # timm's

@@ -6,7 +6,7 @@ from typing import Any
 
 from safetensors.torch import save_file
 
-from amortex.amortized.checkpoints import CONFIG, WEIGHTS
+from amortex.amortized.released import CONFIG, WEIGHTS
 from amortex.training.config import RefinementConfig
 from amortex.training.module import AmortizedTrainingModule
 from helpers.problems import training_module
