@@ -24,9 +24,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from amortex.amortized.checkpoints import WEIGHTS, file_digest, load_predictor
+from amortex.amortized.checkpoints import file_digest, load_predictor
 from amortex.amortized.explainer import Amortized
-from amortex.amortized.released import released
+from amortex.amortized.released import WEIGHTS, released
 from amortex.core.errors import InputError
 from amortex.core.modalities import MODALITIES
 from amortex.core.process import prepare

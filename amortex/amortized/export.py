@@ -9,10 +9,11 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from amortex.amortized.budget import masks_of_rate
-from amortex.amortized.checkpoints import CONFIG, OTHERS, WEIGHTS, Others, read, read_others
+from amortex.amortized.checkpoints import Others, read, read_others
 from amortex.amortized.config import RefinementSchedule
 from amortex.amortized.evidence import GradientProbe, observe
 from amortex.amortized.predictor import MaskPredictor
+from amortex.amortized.released import CONFIG, OTHERS, WEIGHTS
 from amortex.core.errors import InputError, first_line
 from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.base import Explanation, picture

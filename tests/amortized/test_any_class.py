@@ -8,10 +8,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from amortex.amortized.any_target import AnyTarget
-from amortex.amortized.checkpoints import BASE, CONFIG, OTHERS, WEIGHTS, Others, file_digest, load_predictor
+from amortex.amortized.checkpoints import BASE, Others, file_digest, load_predictor
 from amortex.amortized.config import RefinementSchedule
 from amortex.amortized.explainer import Amortized
 from amortex.amortized.export import release as write_again
+from amortex.amortized.released import CONFIG, OTHERS, WEIGHTS
 from amortex.app.train_cli import main
 from amortex.core.errors import InputError
 from helpers.predictors import stirred

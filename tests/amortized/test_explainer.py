@@ -6,9 +6,10 @@ import math
 import pytest
 import torch
 
-from amortex.amortized.checkpoints import CONFIG, load_predictor
+from amortex.amortized.checkpoints import load_predictor
 from amortex.amortized.explainer import Amortized
 from amortex.amortized.predictor import MaskPredictor
+from amortex.amortized.released import CONFIG
 from amortex.classifiers.loading import load_classifier
 from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams

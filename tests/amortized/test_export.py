@@ -7,10 +7,11 @@ import onnxruntime
 import pytest
 import torch
 
-from amortex.amortized.checkpoints import CONFIG, OTHERS, WEIGHTS, load_predictor
+from amortex.amortized.checkpoints import load_predictor
 from amortex.amortized.config import PredictorConfig
 from amortex.amortized.export import ONNX, export_onnx, push
 from amortex.amortized.predictor import MaskPredictor
+from amortex.amortized.released import CONFIG, OTHERS, WEIGHTS
 from amortex.app.train_cli import main
 from amortex.core.errors import InputError
 from amortex.rate_distortion.pipeline import RateDistortion

@@ -7,10 +7,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from amortex.amortized.checkpoints import CONFIG, WEIGHTS, load_predictor
+from amortex.amortized.checkpoints import load_predictor
 from amortex.amortized.export import release
 from amortex.amortized.legacy import upgrade_checkpoint, upgrade_settings, upgrade_weights
 from amortex.amortized.predictor import MaskPredictor
+from amortex.amortized.released import CONFIG, WEIGHTS
 from amortex.core.noise_streams import NoiseStreams
 from helpers.predictors import stirred
 from helpers.problems import tiny_problem

@@ -17,9 +17,10 @@ import yaml
 from huggingface_hub import constants
 from safetensors.torch import save
 
-from amortex.amortized.checkpoints import CONFIG, WEIGHTS, load_predictor
+from amortex.amortized.checkpoints import load_predictor
 from amortex.amortized.config import PredictorConfig
 from amortex.amortized.explainer import Amortized
+from amortex.amortized.released import CONFIG, WEIGHTS
 from amortex.app import explain_cli as cli
 from amortex.app import explain_command, lightning_cli, train_cli
 from amortex.app.options import build_parser

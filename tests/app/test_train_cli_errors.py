@@ -11,7 +11,8 @@ import torch
 import wandb
 from safetensors.torch import save_file
 
-from amortex.amortized.checkpoints import CONFIG, WEIGHTS, load_predictor
+from amortex.amortized.checkpoints import load_predictor
+from amortex.amortized.released import CONFIG, WEIGHTS
 from amortex.app import train_cli
 from amortex.classifiers.loading import load_classifier
 from amortex.core.errors import InputError

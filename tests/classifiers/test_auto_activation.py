@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 import amortex
-from amortex.amortized.checkpoints import CONFIG, load_predictor
+from amortex.amortized.checkpoints import load_predictor
+from amortex.amortized.released import CONFIG
 from amortex.classifiers.loading import load_classifier
 from amortex.core.errors import InputError
 from amortex.rate_distortion.pipeline import RateDistortion
