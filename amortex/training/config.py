@@ -37,8 +37,6 @@ class ObjectiveConfig:
         teacher_steps, teacher_samples, teacher_lr: of the teacher.
         smallest_side: each batch of images is shrunk to a size that is drawn for it, with a shorter side between this
             and the classifier's own: for explainers that are used at several sizes. By default none is.
-        only_curve: train nothing but what distortion is expected at each rate, which the rate for a lambda_k follows
-            from. Masks and learned steps stay as they are, so no gradient passes through the classifier.
 
     Raises:
         InputError: values out of range.
@@ -57,7 +55,6 @@ class ObjectiveConfig:
     teacher_samples: int = 2
     teacher_lr: float = 2e-2
     smallest_side: int | None = None
-    only_curve: bool = False
 
     def __post_init__(self) -> None:
         for low, high in (self.first_rates, self.rates):

@@ -25,7 +25,7 @@ from amortex.io.finding import Source
 from amortex.rate_distortion.problem import Problem
 from amortex.training.config import ObjectiveConfig, OptimizerConfig, RefinementConfig, check_validation, plain_values
 from amortex.training.objective import Objective
-from amortex.training.optimization import apply_config, freeze_untrained, limit_gradient, one_cycle_optimizer
+from amortex.training.optimization import apply_config, limit_gradient, one_cycle_optimizer
 from amortex.training.schedules import running_mean
 from amortex.training.validation import Validation, mean_over_devices
 
@@ -89,7 +89,9 @@ class AmortizedTrainingModule(lightning.LightningModule):
         plain |= {"start": start, "lambda_k": list(lambda_k), "validation_samples": validation_samples, "seed": seed}
         self.save_hyperparameters(plain)  # without `compile`, which belongs to the machine
         self.optimizer_config, self.start, self.seed, self.lambda_k = optimizer, start, seed, tuple(lambda_k)
-        freeze_untrained(self.predictor.decoder, objective, refinement)
+        if refinement.only:
+            for name, parameter in self.predictor.decoder.named_parameters():
+                parameter.requires_grad_(name.startswith("refiner."))
         self.objective = Objective(self.predictor, objective, refinement, self.lambda_k, seed)
         if compile:
             self.predictor.rate_distortion.classifier.compile()

@@ -76,7 +76,7 @@ class Objective:
             measured = {"loss": loss}
         else:
             loss, measured = self.distortion(prediction, rates, numbers)
-        if not self.refinement_config.steps or self.config.only_curve:
+        if not self.refinement_config.steps:
             return loss, measured
         refinement_loss, refinement_measured = self.refinement(prediction, numbers, step)
         return loss + refinement_loss, {**measured, **refinement_measured}

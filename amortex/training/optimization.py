@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from amortex.core.errors import InputError
-from amortex.training.config import ObjectiveConfig, OptimizerConfig, RefinementConfig
+from amortex.training.config import OptimizerConfig
 from amortex.training.schedules import one_cycle
 
 
@@ -20,15 +19,6 @@ def one_cycle_optimizer(
     optimizer = AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)
     cycle = LambdaLR(optimizer, lambda step: one_cycle(step / steps))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
-
-
-def freeze_untrained(decoder: nn.Module, objective: ObjectiveConfig, refinement: RefinementConfig) -> None:
-    """Freeze the weights that these settings leave as they are; raises InputError where they leave all of them."""
-    if refinement.only and objective.only_curve:
-        raise InputError("refinement.only and objective.only_curve each train a part of the network: set one")
-    part = "refiner." if refinement.only else "curve" if objective.only_curve else ""  # how its names begin
-    for name, parameter in decoder.named_parameters():
-        parameter.requires_grad_(name.startswith(part))
 
 
 def apply_config(optimizer: Optimizer, schedule: LambdaLR, config: OptimizerConfig) -> None:

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams
 from amortex.explainers.presets import Preset
 from amortex.explainers.rde import RDE
@@ -67,28 +66,3 @@ def test_other_classes_are_refined_from_masks_of_low_and_high_rates():
     assert len(rates) > 10
     assert 0.009 < rates[0] < 0.03
     assert 0.2 < rates[-1] < 0.41
-
-
-def test_the_expected_distortion_can_be_trained_alone():
-    module = training_module(
-        objective=ObjectiveConfig(only_curve=True, rates=(0.01, 0.9), first_rates=(0.01, 0.9)),
-        refinement=RefinementConfig(steps=1),
-    )
-    images = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    trained = {name for name, weight in module.predictor.decoder.named_parameters() if weight.requires_grad}
-    before = {name: weight.detach().clone() for name, weight in module.predictor.decoder.named_parameters()}
-    optimizer = torch.optim.Adam((w for w in module.parameters() if w.requires_grad), lr=0.02)
-    errors = []
-    for _ in range(30):
-        loss, measured = module.objective(images, [0, 1, 2, 3], progress=1.0, step=0)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        errors.append(measured["curve_error"].item())
-    assert errors[-1] < 0.3 * errors[0]
-    changed = {name for name, w in module.predictor.decoder.named_parameters() if not torch.equal(w, before[name])}
-    assert (
-        changed == trained == {name for name in before if name.split(".")[0] in ("curve", "curve_stem", "curve_head")}
-    )
-    with pytest.raises(InputError, match="each train a part of the network: set one"):
-        training_module(objective=ObjectiveConfig(only_curve=True), refinement=RefinementConfig(steps=1, only=True))
