@@ -28,6 +28,7 @@ DEFAULTS = vars(build_parser().parse_args([]))  # of all options
 PROBLEM_OPTIONS = tuple(field.name for field in fields(Problem) if field.name in DEFAULTS)
 # ... but for these, which it does not depend on.
 OPEN_OPTIONS = ("input_size", "internal_batch_size", "batch_invariant")
+UNTRAINED = "cartoonx"  # the method where there is no trained explainer
 NAMED_KINDS = ("audio", "volume", "mel")  # in the name of the default folder, so that they do not meet in one
 
 
@@ -99,12 +100,17 @@ def _choose_method(options: argparse.Namespace, modality: Modality | None, spell
     ]  # fmt: skip
     if options.method in (None, AMORTIZED) and options.explainer is None and by_name and not changed:
         options.explainer = released(options.classifier, other_classes=options.method is None and _other_class(options))
-    options.method = options.method or ("cartoonx" if options.explainer is None else AMORTIZED)
-    if options.method == AMORTIZED and options.explainer is None:
+    trained_alone = [name for name in METHOD_OPTIONS[AMORTIZED] if name not in METHOD_OPTIONS[UNTRAINED]]
+    wanted = [spelled(name) for name in trained_alone if getattr(options, name) is not None and options.method is None]
+    if options.explainer is None and (options.method == AMORTIZED or wanted):
         classifier = options.classifier if by_name else "a classifier of your own"
+        why = f", which {', '.join(wanted)} is for" if wanted else ""
+        if by_name and released(options.classifier):
+            why = (f" with {', '.join(map(spelled, changed))}" if changed else " and a class of your choice") + why
         raise InputError(
-            f"there is no explainer for {classifier}: train one, and give its file as {spelled('explainer')}"
+            f"there is no explainer for {classifier}{why}: train one, and give its file as {spelled('explainer')}"
         )
+    options.method = options.method or (UNTRAINED if options.explainer is None else AMORTIZED)
     if options.method != AMORTIZED and options.explainer is not None:
         raise InputError(f"{options.method} needs no {spelled('explainer')}: leave one of them out")
 

@@ -51,6 +51,7 @@ def test_a_full_mask_for_want_of_a_sparser_one_is_said(bound, none, release, tmp
     ("arguments", "why"),
     [
         (("--method", "amortized", "--num-classes", 5), "there is no explainer for"),
+        (("--passes", 64), "no explainer for helpers.networks.TinyNet, which --passes is for: train one"),
         (("--explainer", "release", "--method", "cartoonx"), "cartoonx needs no --explainer"),
         (("--explainer", "nowhere"), "nowhere: no such file or folder"),
         (("--explainer", "release", "--num-classes", 7), "another classifier weights"),
@@ -67,3 +68,16 @@ def test_what_does_not_fit_is_refused_with_one_line(arguments, why, release, tmp
     assert why in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--wavelet", "haar", "--passes", "64"), "tf_efficientnet_lite0 with --wavelet, which --passes is for: train"),
+        (("--method", "amortized", "--levels", "3"), "tf_efficientnet_lite0 with --levels: train one"),
+        (("--modality", "volume", "--target", "3", "--passes", "64"), "digits3d and a class of your choice, which"),
+    ],
+)
+def test_what_the_bundled_explainers_were_not_trained_for_is_said(arguments, why, capsys):
+    assert cli.main(list(arguments)) == 2
+    assert f"there is no explainer for {why}" in capsys.readouterr().err
