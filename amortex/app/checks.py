@@ -100,19 +100,38 @@ def _choose_method(options: argparse.Namespace, modality: Modality | None, spell
     ]  # fmt: skip
     if options.method in (None, AMORTIZED) and options.explainer is None and by_name and not changed:
         options.explainer = released(options.classifier, other_classes=options.method is None and _other_class(options))
-    trained_alone = [name for name in METHOD_OPTIONS[AMORTIZED] if name not in METHOD_OPTIONS[UNTRAINED]]
-    wanted = [spelled(name) for name in trained_alone if getattr(options, name) is not None and options.method is None]
-    if options.explainer is None and (options.method == AMORTIZED or wanted):
-        classifier = options.classifier if by_name else "a classifier of your own"
-        why = f", which {', '.join(wanted)} is for" if wanted else ""
-        if by_name and released(options.classifier):
-            why = (f" with {', '.join(map(spelled, changed))}" if changed else " and a class of your choice") + why
-        raise InputError(
-            f"there is no explainer for {classifier}{why}: train one, and give its file as {spelled('explainer')}"
-        )
+    if options.explainer is None:
+        _refuse_what_needs_an_explainer(options, changed, spelled)
     options.method = options.method or (UNTRAINED if options.explainer is None else AMORTIZED)
     if options.method != AMORTIZED and options.explainer is not None:
         raise InputError(f"{options.method} needs no {spelled('explainer')}: leave one of them out")
+
+
+def _refuse_what_needs_an_explainer(
+    options: argparse.Namespace, changed: Sequence[str], spelled: Callable[[str], str]
+) -> None:
+    """Raises InputError where a method or an option asks for a trained explainer, and there is none.
+
+    `changed` are the options by which the problem is another one than that of the bundled explainer.
+    """
+    of_others = {name for method in METHODS for name in METHOD_OPTIONS[method]}
+    alone = [name for name in METHOD_OPTIONS[AMORTIZED] if name not in of_others and options.method is None]
+    wanted = " and ".join(spelled(name) for name in alone if getattr(options, name) is not None)
+    if options.method != AMORTIZED and not wanted:
+        return
+    by_name = isinstance(options.classifier, str)
+    classifier = options.classifier if by_name else "a classifier of your own"
+    out, bundled = f"leave out {wanted}, or " * bool(wanted), by_name and released(options.classifier)
+    if bundled and not changed:
+        raise InputError(
+            f"the explainer of {classifier} has no learned steps for a class of your choice, and {UNTRAINED}, which "
+            f"explains it instead, has no {wanted}: {out}{spelled('target')}"
+        )
+    settings = " with " + " and ".join(map(spelled, changed)) if bundled else ""
+    raise InputError(
+        f"there is no trained explainer for {classifier}{settings}: {out}train one, and give its file as "
+        f"{spelled('explainer')}"
+    )
 
 
 def method_arguments(options: argparse.Namespace, spelled: Callable[[str], str] = option_name) -> dict[str, Any]:

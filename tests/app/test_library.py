@@ -138,8 +138,11 @@ def test_a_module_is_copied_and_left_as_it_is():
             "no explainer at cartoonx: give the method by its name, method='carto",
         ),
         ({"source": ReluNet()}, "source is a checkpoint or a release folder, not ReluNet: give it as classifier="),
-        ({"method": "amortized"}, "there is no explainer for helpers.networks.TinyNet"),
-        ({"method": "amortized", "classifier": ReluNet()}, "there is no explainer for a classifier of your own"),
+        ({"method": "amortized"}, "there is no trained explainer for helpers.networks.TinyNet: train one"),
+        (
+            {"method": "amortized", "classifier": ReluNet()},
+            "there is no trained explainer for a classifier of your own",
+        ),
     ],
 )
 def test_bad_options_get_one_line(arguments, why):
