@@ -11,7 +11,7 @@ from amortex.amortized.blocks import Level, width_at
 from amortex.amortized.config import PredictorConfig
 from amortex.amortized.evidence import Evidence, signals, standardise
 from amortex.amortized.refiner import Hidden, Refiner
-from amortex.core.nd import channels_last, spatial_axes
+from amortex.core.nd import channels_last, spatial_axes, spatial_max
 
 PRIOR_WEIGHT = 0.5  # of the prior beside the damage that the gradient probe finds
 
@@ -99,7 +99,7 @@ class Decoder(nn.Module):
             if level == self.levels:
                 logits[0] = out[:, self.orientations]
             stages.append(above)
-            summary += [above.mean(spatial_axes(self.dims)), above.amax(spatial_axes(self.dims))]
+            summary += [above.mean(spatial_axes(self.dims)), spatial_max(above)]
         flat = layout.join(logits) + self.slope * prior + self.bias[layout.level]
         # detached: what distortion to expect must not shape the masks
         expected = self.curve_stem(statistics) + self.curve_head(torch.cat(summary, 1).detach())

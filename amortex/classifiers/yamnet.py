@@ -17,6 +17,10 @@ NUM_CLASSES = 521
 PATCH, PATCH_HOP = 96, 48  # frames
 # stride and channels of each separable convolution (MobileNet v1)
 SEPARABLE = ((1, 64), (2, 128), (1, 128), (2, 256), (1, 256), (2, 512), *[(1, 512)] * 5, (2, 1024), (1, 1024))
+LAYERS_OF_SEPARABLE = 4
+# separable convolutions up to each feature map that explainers see: of 8, 16 and 32 frames, the last one
+MAPS = (5, 11, len(SEPARABLE))
+COLUMNS = 3  # of the last map of a patch
 SECONDS = 5  # of sounds, unless another length is asked for
 
 
@@ -92,10 +96,42 @@ class YAMNet(nn.Module):
 
     def from_log_mel(self, spectrogram: Tensor) -> Tensor:
         """Logits of log-mel spectrograms ``(B, 1, frames, 64)``; frames behind the last whole patch are left out."""
+        patches, count = self._patches(spectrogram)
+        logits: Tensor = self.head(self.features(patches).mean((2, 3)))
+        return logit_of_mean(logits.unflatten(0, (-1, count)))
+
+    def forward_intermediates(self, x: Tensor, indices: list[int] | None = None) -> tuple[Tensor, list[Tensor]]:
+        """Final features ``(B, 1024, columns)`` of waveforms in the order of time, and maps ``(B, channels, columns)``.
+
+        The maps are the last ones of 8, 16 and 32 frames a column, whose frequencies are channels; patches are averaged
+        where they overlap. `indices` choose some of them.
+        """
+        h, count = self._patches(self.log_mel(x))
+        maps, begin = [], 0
+        for separable in MAPS:
+            end = 2 + LAYERS_OF_SEPARABLE * separable
+            h, begin = self.features[begin:end](h), end
+            maps.append(_on_time_axis(h, count, x.shape[-1]))
+        final = h.mean(3).unflatten(0, (-1, count)).movedim(1, 2).flatten(2)
+        return final[..., _in_time(count)], [
+            maps[index] for index in (range(len(maps)) if indices is None else indices)
+        ]
+
+    def forward_head(self, x: Tensor) -> Tensor:
+        """Logits of final features ``(B, 1024, columns)``."""
+        count = x.shape[2] // COLUMNS
+        patches = x[..., _in_time(count).argsort()].unflatten(2, (count, COLUMNS)).mean(3)
+        return logit_of_mean(self.head(patches.mT))
+
+    def get_classifier(self) -> nn.Linear:
+        """The linear head."""
+        return self.head
+
+    def _patches(self, spectrogram: Tensor) -> tuple[Tensor, int]:
+        """Patches ``(B patches, 1, 96, 64)`` of log-mel spectrograms, and how many each has."""
         patches = spectrogram.unfold(2, PATCH, PATCH_HOP).movedim(2, 1).mT  # (B, patches, 1, 96, 64)
         flat = patches.flatten(0, 1).to(self.head.weight.dtype).contiguous(memory_format=torch.channels_last)
-        logits: Tensor = self.head(self.features(flat).mean((2, 3)))
-        return logit_of_mean(logits.unflatten(0, patches.shape[:2]))
+        return flat, patches.shape[1]
 
     def place_maps(self, maps: Tensor, size: tuple[int, ...]) -> Tensor:
         """Maps of all patches ``(B patches, h, w)`` on the input: ``(B, frames, 64)``, or ``(B, T)`` for a waveform.
@@ -118,6 +154,27 @@ class YAMNet(nn.Module):
         below = position.floor().long().clamp(max=frames - 2)
         rows = placed.mean(2)
         return rows[:, below].lerp(rows[:, below + 1], (position - below).to(rows))
+
+
+def _on_time_axis(maps: Tensor, count: int, samples: int) -> Tensor:
+    """Maps ``(B patches, channels, columns, bands)`` of patches -> ``(B, channels * bands, columns)`` of waveforms."""
+    if maps.shape[2] % 2:  # so that half a patch is a whole number of columns
+        maps = maps.repeat_interleave(2, 2)
+    columns = maps.shape[2]
+    total = columns + (count - 1) * columns // 2
+    patches = maps.movedim(3, 2).flatten(1).unflatten(0, (-1, count)).mT  # (B, channels * bands * columns, patches)
+
+    def overlapped(values: Tensor) -> Tensor:
+        return F.fold(values, (total, 1), (columns, 1), stride=(columns // 2, 1))[..., 0]
+
+    placed = overlapped(patches) / overlapped(patches.new_ones(1, columns, count))
+    return placed[..., : math.ceil(total * samples / padded_length(samples))]
+
+
+def _in_time(count: int) -> Tensor:
+    """The order of the columns of so many patches by the time of their centres."""
+    patch_starts, columns = PATCH_HOP * torch.arange(count), PATCH // COLUMNS * torch.arange(COLUMNS)
+    return (patch_starts[:, None] + columns).flatten().argsort()
 
 
 def padded_length(samples: int) -> int:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from amortex.core.nd import channels_last, local_mean, resize
+from amortex.core.nd import channels_last, local_mean, resize, spatial_max
 
 SIZES = {1: (9,), 2: (9, 7), 3: (5, 7, 6)}
 
@@ -34,3 +34,12 @@ def test_resizing_is_linear_and_does_not_alias(dims):
     checkers = (torch.stack(torch.meshgrid(*[torch.arange(n) for n in size], indexing="ij")).sum(0) % 2).float()
     halved = resize(checkers.expand(1, 1, *size), (8,) * dims)
     torch.testing.assert_close(halved, torch.full_like(halved, 0.5), rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize("channels", [3, 8, 15, 16, 40])
+@pytest.mark.parametrize("dims", [1, 2, 3])
+@pytest.mark.parametrize("innermost", [True, False])
+def test_largest_values_are_those_over_all_positions(channels, dims, innermost):
+    x = torch.randn(2, channels, *(7, 5, 4)[:dims], generator=torch.Generator().manual_seed(0))
+    x = channels_last(x) if innermost else x
+    assert torch.equal(spatial_max(x), x.flatten(2).max(2).values)
