@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from amortex.amortized.build import build_predictor
 from amortex.amortized.config import PredictorConfig
-from amortex.amortized.legacy import upgrade_identity, upgrade_settings, upgrade_weights
+from amortex.amortized.legacy import hide_unseen_features, upgrade_identity, upgrade_settings, upgrade_weights
 from amortex.amortized.predictor import MaskPredictor
 from amortex.amortized.released import CONFIG, OTHERS, WEIGHTS
 from amortex.classifiers.bundled import BUNDLED
@@ -198,6 +198,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, torch.Te
     settings, identity, weights = upgrade_settings(settings), upgrade_identity(identity), upgrade_weights(weights)
     if not all(isinstance(settings.get(group), dict) for group in ("problem", "predictor", "refinement")):
         raise InputError(f"{path} is no amortex explainer: it lacks groups of settings")
+    hide_unseen_features(settings, weights)
     largest = max((size for value in weights.values() for size in value.shape), default=0)
     sizes = [settings["predictor"].get(key) for key in ("width", "condition")]
     if any(isinstance(size, int) and size > largest for size in sizes):

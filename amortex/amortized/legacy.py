@@ -1,4 +1,4 @@
-"""Files of version 0.1 in today's words: settings, identities, and keys and shapes of weights."""
+"""Older files in today's words: settings, identities, and keys and shapes of weights (versions 0.1 to 0.3)."""
 
 from typing import Any
 
@@ -54,6 +54,12 @@ def upgrade_weights(weights: dict[str, Any]) -> dict[str, Any]:
     if CONDITION in renamed:
         renamed[CONDITION] = _sees_steps_left(renamed[CONDITION])
     return renamed
+
+
+def hide_unseen_features(settings: dict[str, Any], weights: dict[str, Any]) -> None:
+    """Settings, in place, of weights that see no feature maps: up to version 0.3 YAMNet showed none."""
+    if not any(".features." in key for key in weights):
+        settings["predictor"]["features"] = False
 
 
 def upgrade_checkpoint(checkpoint: dict[str, Any]) -> None:

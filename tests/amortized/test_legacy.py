@@ -1,5 +1,5 @@
-"""Files of version 0.1 give the same explainers: their settings are flat, their layers have other names, and their
-refiner does not see how many steps are left."""
+"""Older files give the same explainers: settings of version 0.1 are flat, its layers have other names, and its refiner
+does not see how many steps are left."""
 
 import json
 
@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from amortex.amortized.checkpoints import load_predictor
+from amortex.amortized.config import PredictorConfig
 from amortex.amortized.export import release
 from amortex.amortized.legacy import upgrade_checkpoint, upgrade_settings, upgrade_weights
 from amortex.amortized.predictor import MaskPredictor
@@ -115,6 +116,19 @@ def test_old_files_give_the_same_masks_and_are_written_in_todays_format(
     expected = masks(predictor)
     for file in (path, tmp_path / "new"):
         assert torch.equal(masks(load_predictor(file, CLASSIFIER)), expected)
+
+
+def test_weights_without_feature_maps_go_on_without_them(tmp_path, images, identity):
+    """Their classifier showed none when they were trained, and does now."""
+    settings, config = upgrade_settings(OLD_SETTINGS), PredictorConfig(features=False)
+    old = stirred(MaskPredictor(tiny_problem(levels=2).build(), config, refiner=True)).eval()
+    assert settings["predictor"]["features"]
+    save_file(old.decoder.state_dict(), tmp_path / WEIGHTS)
+    (tmp_path / CONFIG).write_text(json.dumps({"settings": settings, "identity": identity}))
+    loaded = load_predictor(tmp_path, CLASSIFIER)
+    assert not loaded.backbone.channels
+    logits = [each(images, streams=NoiseStreams.of(images, stream="look")).logits for each in (loaded, old)]
+    assert torch.equal(*logits)
 
 
 def test_training_goes_on_from_an_old_checkpoint(predictor, weights, identity):
