@@ -116,3 +116,8 @@ def test_sound_measures_the_empty_mask_on_more_draws_and_pictures_as_ever():
         torch.testing.assert_close(empty, expected)
         assert explainer.settings().get("empty_samples", 2) == draws
     assert preset_of("paper", 1) == PRESETS["paper"]  # it has no continuation
+
+
+def test_fast_takes_more_steps_on_sound():
+    assert [preset_of("fast", dims).steps for dims in (1, 2, 3)] == [1600, 800, 800]
+    assert preset_of("converged", 1).steps == PRESETS["converged"].steps
