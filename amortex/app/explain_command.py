@@ -93,7 +93,8 @@ def print_plan(options: argparse.Namespace, request: Request, count: int) -> Non
         modality = MODALITIES[options.modality]
         size += f" {modality.unit}" * (len(classifier.input_size[1:]) == 1)  # a number alone tells little
         noun = modality.noun + ("s" if count > 1 else "")
-        print(f"explaining {count} {noun} by {options.method} at {longest}{size}: {options.out}", flush=True)
+        decided = f"by {options.method}, for {classifier.name} at {longest}{size}"
+        print(f"explaining {count} {noun} {decided}: {options.out}", flush=True)
 
 
 def print_outcome(
@@ -134,11 +135,13 @@ def hints(options: argparse.Namespace, request: Request, rows: list[Row]) -> Ite
     if lost and not bounded:
         verb = "keep their" if request.target is None else "reach that"
         ways = ["more --steps"] * (options.steps is not None)
+        ways += ["a lower --lambda-k"] * ("lambda_k" in has and options.rate is None)
+        ways += ["a higher --rate"] * ("rate" in has)
         ways += ["--passes 64"] * _takes_more_passes(options, request)
         ways += ["--min-retention 0.95"] * (request.target is None)
-        ways += ["a higher --rate"] * ("rate" in has) + ["a lower --lambda-k"] * ("lambda_k" in has)
         ways += ["--method cartoonx"] * (options.method == AMORTIZED and request.target is not None)
-        yield f"{lost} {of_all} masks do not {verb} class" + f": try {' or '.join(ways)}" * bool(ways)
+        elsewhere = ", in another folder (--out)"
+        yield f"{lost} {of_all} masks do not {verb} class" + f": try {' or '.join(ways)}{elsewhere}" * bool(ways)
     others = [row for row in rows if row["retained"] and row["kept_class"] != row["class_name"]]
     is_heard = options.modality == "audio" and options.domain != "mel"
     if is_heard and others and options.obfuscation != "zero":

@@ -21,6 +21,7 @@ HUB_PREFIXES = ("hf-hub:", "hf_hub:", "local-dir:")
 CHANNEL_ARGUMENTS = ("in_chans", "in_channels", "input_channels", "num_channels", "channels")  # of constructors
 CLASS_ARGUMENTS = ("class", "label", "categor", "out_", "output")  # in names of numbers of classes, of constructors
 MAX_LISTED = 4  # names that an error offers
+UNREACHED = ("LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectError")  # what the hub raises where it is not
 
 
 def build_network(
@@ -108,6 +109,11 @@ def _create(name: str, pretrained: bool, arguments: dict[str, Any]) -> nn.Module
     try:
         network: nn.Module = timm.create_model(name, pretrained=pretrained, **arguments)
     except Exception as error:  # timm and the hub raise anything from OSError to RuntimeError
+        if pretrained and type(error).__name__ in UNREACHED:
+            raise InputError(
+                f"the weights of {name} are not on this machine, and the hub cannot be reached: give them as a file, "
+                "or connect to the hub (the weights 'random' show how everything works, and nothing of the classifier)"
+            ) from error
         advice = "give its weights as a file, or connect to the hub" if pretrained else "check its arguments"
         raise InputError(f"cannot build {name}: {reason(error)}; {advice}") from error
     return network

@@ -37,9 +37,13 @@ class Explanation:
 
     @property
     def importance(self) -> Tensor:
-        """What maps and profiles show, ``(B, k)``: the mask where it is soft, the relevance where it is a selection."""
+        """What maps and profiles show, ``(B, k)``: the mask where it is soft, the relevance where it is a selection.
+
+        An empty mask and a full one select nothing, and are shown as they are.
+        """
+        selects = (self.mask == 0).any(1, keepdim=True) & (self.mask == 1).any(1, keepdim=True)
         soft = ((self.mask > 0) & (self.mask < 1)).any(1, keepdim=True)
-        return torch.where(soft, self.mask, self.relevance)
+        return torch.where(selects & ~soft, self.relevance, self.mask)
 
 
 class Explainer(nn.Module, ABC):

@@ -143,8 +143,9 @@ class ResultsFolder(Writer):
             # a digest tells people nothing, and neither does a whole schedule
             told = min(changed, key=lambda key: key.endswith(("decoder", "weights", "schedule")))
             old, new = before.get(told), self.settings.get(told)
+            name = told.removeprefix("explainer_")
             raise InputError(
-                f"{self.folder} holds results of other settings ({told} was {old}, now {new}): "
+                f"{self.folder} holds results of other settings ({name} was {old}, now {new}): "
                 "choose another folder, or overwrite it (--overwrite, overwrite=True)"
             )
 

@@ -20,8 +20,9 @@ class SoundView:
         row = result.row(index)
         lines = title_lines(row, list(result.extra))
         if "kept_class" in row:
-            heard = f"what is kept alone is {row['kept_class']}; {row['class_name']} {row['kept_probability']:.1%}"
-            lines.append(heard)
+            own = f"{row['class_name']} {row['kept_probability']:.1%}"
+            others = "" if row["kept_class"] == row["class_name"] else f"{row['kept_class']}, and "
+            lines.append(f"what is kept alone is {others}{own}")
         return sound_panel(result, index, _rate(result), lines)
 
     def files(self, result: ExplanationResult, index: int) -> dict[str, bytes]:

@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 DEFAULT_RATE = 16000  # samples per second
 RATES = (100, 400_000)  # of files: the filter that resamples grows with the rate
 MOST_CHANNELS = 64
+STEREO = 2  # channels of an array in memory: more are rather several sounds
 NEGLIGIBLE = 0.01  # seconds that are left out without a notice: encoders pad sounds by some
 UNKNOWN_LENGTH = 0x7FFF0000  # and beyond: what programs write that do not know the length of a sound yet
 HALF_LENGTH = 10  # of SciPy's filter, in periods of the lower rate
@@ -53,10 +54,14 @@ class SoundReader:
         Raises:
             InputError: it has other axes, is empty, or has values outside [-1, 1].
         """
-        if signal.ndim not in (1, 2) or not signal.size:
+        if signal.ndim not in (1, 2):
             raise InputError(f"a sound has the axes (T) or (C, T), not {signal.shape}")
+        if not signal.size:
+            raise InputError(f"an array of no samples is no sound: its shape is {signal.shape}")
         if signal.ndim == 2 and signal.shape[0] > min(MOST_CHANNELS, signal.shape[1]):
             raise InputError(f"a sound has the axes (C, T), and {signal.shape} seems to be (T, C): give its transpose")
+        if signal.ndim == 2 and len(signal) > STEREO and len(signal) != self.channels:
+            raise InputError(f"a sound of {len(signal)} channels in memory is not mixed: several sounds are a list")
         if signal.dtype.kind == "i" and signal.dtype.itemsize in (2, 4):
             signal = signal / -float(np.iinfo(signal.dtype).min)
         if not np.issubdtype(signal.dtype, np.floating):

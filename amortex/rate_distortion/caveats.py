@@ -13,7 +13,8 @@ IMPROBABLE = 1e-3  # probability of a class that the input hardly shows
 WEAK = 1e-2  # probability of a predicted class: losing it is a distortion of its square, which looks negligible
 SATURATED = 1 - 1e-6  # probability that is 1 to rounding
 FULL_RATE = 0.9999  # masks above this rate drop nothing
-LOW_RATE = 1e-2  # masks below this rate are compared with the empty one
+LOW_RATE = 1e-2  # masks below this rate are compared with the empty one, and so are those ...
+LARGE = 0.5  # ... with more than this share of the largest distortion
 HARDLY_BETTER = 0.8  # share of the empty mask's distortion that a mask which shows something stays below
 
 NO_NUMBER = "the classifier's output is not a number: nothing is measured"
@@ -21,6 +22,7 @@ FULL = "the mask is full: it drops nothing, and shows nothing"
 EMPTY = "the mask is empty: it keeps nothing, and shows nothing"
 SATURATION = "the class has probability 1 even where everything is replaced: its outputs are saturated"
 NO_BETTER = "the empty mask is about as good (distortion {:.2g}): this one shows hardly anything of the class"
+WORSE = "the empty mask is better (distortion {:.2g}): this one shows hardly anything of the class"
 INDEPENDENT = (
     "the output is nearly the same under the empty mask: under this obfuscation it depends little on the input"
 )
@@ -30,12 +32,13 @@ def caveats(rd: RateDistortion, encoded: EncodedBatch, mask: Tensor, distortion:
     """What makes the certificates of masks ``(B, k)`` with these mean distortions ``(B,)`` doubtful, in words."""
     p, rate = class_probability(encoded), encoded.rate(mask)
     predicted = encoded.predicted & (rd.distortion == "label_l2")
-    negligible = NEGLIGIBLE * torch.where(predicted, p.square(), 1.0)  # of a class of which nothing is left
-    compared = (distortion < negligible) | (rate < LOW_RATE)
+    largest = torch.where(predicted, p.square(), 1.0)  # of a class of which nothing is left
+    negligible = NEGLIGIBLE * largest
+    compared = (distortion < negligible) | (rate < LOW_RATE) | (distortion > LARGE * largest)
     nothing = _empty_mask(rd, encoded, compared, seed)
     holds = (distortion < negligible) & (nothing < negligible)
     full, empty = rate > FULL_RATE, ~mask.any(1) & ~holds
-    no_better = (rate < LOW_RATE) & (distortion > HARDLY_BETTER * nothing) & ~holds & ~empty
+    no_better = (distortion > HARDLY_BETTER * nothing) & ~holds & ~empty & ~full
     texts = []
     for index, probability in enumerate(p.tolist()):
         found = list(rd.classifier.caveats)
@@ -44,7 +47,8 @@ def caveats(rd: RateDistortion, encoded: EncodedBatch, mask: Tensor, distortion:
         if holds[index]:
             found.append(SATURATION if probability > SATURATED else INDEPENDENT)
         if no_better[index]:
-            found.append(NO_BETTER.format(nothing[index].item()))
+            text = NO_BETTER if nothing[index] > HARDLY_BETTER * distortion[index] else WORSE
+            found.append(text.format(nothing[index].item()))
         if full[index] or empty[index]:
             found.append(FULL if full[index] else EMPTY)
         if probability < (WEAK if bool(encoded.predicted[index]) and rd.distortion == "label_l2" else IMPROBABLE):

@@ -199,3 +199,15 @@ def test_an_unreachable_hub_is_told_in_one_line(monkeypatch):
     with pytest.raises(InputError, match=r"cannot build resnet18: .*cannot reach the hub; give its weights") as caught:
         load_classifier("resnet18")
     assert "\n" not in str(caught.value)
+
+
+def test_weights_that_are_not_there_and_no_hub_are_told_in_plain_words(monkeypatch):
+    class LocalEntryNotFoundError(OSError):
+        pass
+
+    def offline(*arguments, **more):
+        raise LocalEntryNotFoundError("An error happened while trying to locate the file on the Hub and we cannot ...")
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    with pytest.raises(InputError, match=r"^the weights of resnet18 are not on this machine, and the hub"):
+        load_classifier("resnet18")

@@ -101,8 +101,8 @@ def test_torn_lines_and_lost_masks_are_made_again(three, out):
 @pytest.mark.parametrize(
     ("other", "named"),
     [
-        (("--lambda-k", 7), "explainer_lambda_k was 5.0, now 7.0"),
-        (("--seed", 1), "explainer_seed was 0, now 1"),
+        (("--lambda-k", 7), "lambda_k was 5.0, now 7.0"),
+        (("--seed", 1), "seed was 0, now 1"),
         (("--target", 0), "asked_target was auto, now 0"),
         (("--model-args", '{"width": 6}'), "model_args was {}, now {'width': 6}"),
         (("--model-args", '{"sharpness": 2}'), "model_args was {}, now {'sharpness': 2}"),

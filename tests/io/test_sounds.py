@@ -109,7 +109,7 @@ def test_arrays_are_at_the_rate_of_the_classifier():
     np.testing.assert_array_equal(reader()(samples)[0], samples.astype(np.float32))
     np.testing.assert_allclose(reader()((samples * 32768).astype(np.int16))[0], samples, atol=1 / 32768)
     for wrong in (3 * samples, np.full(9, np.nan), samples.astype(complex), np.zeros((2, 2, 2)), np.zeros(0)):
-        with pytest.raises(InputError, match=r"a sound has|not finite"):
+        with pytest.raises(InputError, match=r"a sound has|not finite|no samples"):
             reader()(wrong)
 
 
@@ -190,6 +190,12 @@ def test_a_classifier_that_does_not_say_its_rate_gets_a_notice_once_files_are_re
     load.load(tmp_path / "a.wav")
     load.give_notices()
     assert "resampled to 16000 Hz" in caplog.text
+
+
+def test_several_sounds_are_not_taken_for_channels():
+    with pytest.raises(InputError, match="a sound of 3 channels in memory is not mixed: several sounds are a list"):
+        reader()(noise(LENGTH, 3).T)
+    assert reader()(noise(LENGTH, 2).T).shape == reader(3)(noise(LENGTH, 3).T)[:1].shape
 
 
 def test_arrays_with_their_channels_last_are_refused():
