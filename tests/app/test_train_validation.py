@@ -78,8 +78,9 @@ def test_the_closing_line_agrees_with_a_comparison_on_the_same_images(folder, ca
     assert closing == pytest.approx({**means, "images": 3}, rel=1e-4)
     best = min(("random_wavelets", "magnitude", "sensitivity"), key=means.__getitem__)
     assert "at lambda_k = 5 on 3 validation images" in line
-    assert f"this explainer {means['explainer']:.3f} ({means['explainer_best']:.3f} at its best rates)" in line
-    assert f"best trivial ordering {means[best]:.3f} ({best}, at its best rates)" in line
+    assert f"this explainer {means['explainer']:.3f} (hard masks in its order at their best rates: " in line
+    assert f"best rates: {means['explainer_best']:.3f}), " in line
+    assert f"those in the best trivial order {means[best]:.3f} ({best}), " in line
     assert f"empty mask {means['empty']:.3f}, CartoonX fast {means['cartoonx']:.3f} (measured in" in line
 
 

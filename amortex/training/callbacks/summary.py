@@ -67,8 +67,9 @@ class Objectives:
         images = f"{self.images} validation image{'s' * (self.images > 1)}"
         line = (
             f"objective at lambda_k = {self.lambda_k:g} on {images}: this explainer {self.explainer:.3f} "
-            f"({self.explainer_best:.3f} at its best rates), best trivial ordering {ordering:.3f} "
-            f"({name}, at its best rates), empty mask {self.empty:.3f}, CartoonX {PRESET} {self.cartoonx:.3f} "
+            f"(hard masks in its order at their best rates: {self.explainer_best:.3f}), "
+            f"those in the best trivial order {ordering:.3f} ({name}), "
+            f"empty mask {self.empty:.3f}, CartoonX {PRESET} {self.cartoonx:.3f} "
             f"(measured in {self.seconds:.0f} s; {OFF})"
         )
         baselines = {f"the ordering {name}": ordering, "the empty mask": self.empty}
