@@ -140,7 +140,7 @@ def hints(options: argparse.Namespace, request: Request, rows: list[Row]) -> Ite
         ways += ["--passes 64"] * _takes_more_passes(options, request)
         ways += ["--min-retention 0.95"] * (request.target is None)
         ways += ["--method cartoonx"] * (options.method == AMORTIZED and request.target is not None)
-        elsewhere = ", in another folder (--out)"
+        elsewhere = ", with another --out"
         yield f"{lost} {of_all} masks do not {verb} class" + f": try {' or '.join(ways)}{elsewhere}" * bool(ways)
     others = [row for row in rows if row["retained"] and row["kept_class"] != row["class_name"]]
     is_heard = options.modality == "audio" and options.domain != "mel"

@@ -202,7 +202,7 @@ def test_rows_are_printed_as_they_come(tmp_path, monkeypatch, capsys):
     printed = []
 
     def write(*arguments, **options):
-        printed.append(capsys.readouterr().out.count("rate "))
+        printed.append(capsys.readouterr().out.count(", rate "))
         return original(*arguments, **options)
 
     original, folder = batch.write_input, photographs(tmp_path / "in", *(f"{number}.png" for number in range(3)))
@@ -210,5 +210,5 @@ def test_rows_are_printed_as_they_come(tmp_path, monkeypatch, capsys):
     arguments = [str(folder), "--classifier", "helpers.networks.TinyNet", *TINY, "--out", str(tmp_path / "out")]
     arguments.remove("--quiet")
     assert main([*arguments, "--method", "wam", "--batch-size", "1"]) == 0
-    printed.append(capsys.readouterr().out.count("rate "))
+    printed.append(capsys.readouterr().out.count(", rate "))
     assert printed == [0, 1, 1, 1]  # before each file is written, those since the one before
