@@ -130,6 +130,8 @@ def draw_scales(axis: Axes, title: str, profile: Tensor, labels: Sequence[str], 
     else:
         axis.set_xlabel("level, coarse to fine", fontsize=8.5, color=INK)
         _plain(axis)
+    if not any(shares):  # of an empty mask: no axis that is centred on zero
+        (axis.set_xlim if across else axis.set_ylim)(0, 95)  # with room for the labels beside
 
 
 def draw_histogram(axis: Axes, title: str, values: Tensor) -> None:

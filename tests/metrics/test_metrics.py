@@ -158,13 +158,15 @@ def test_a_class_is_neither_kept_nor_lost_where_outputs_are_no_numbers(rd):
     )
 
 
-def test_one_empty_mask_does_not_hide_the_profiles_of_others(rd, images):
+def test_soft_empty_and_full_masks_are_shown_as_they_are_and_selections_by_their_relevance(rd, images):
     explanation = explanation_of(rd, images)
-    soft = torch.full_like(explanation.mask, 0.3)
-    soft[0] = 0
-    importance = replace(explanation, mask=soft).importance
-    assert torch.equal(importance[0], explanation.relevance[0])
-    assert torch.equal(importance[1:], soft[1:])
+    mask = torch.full_like(explanation.mask, 0.3)
+    mask[0], mask[1] = 0, 1
+    assert torch.equal(replace(explanation, mask=mask).importance, mask)
+    mask[0, 0], mask[1, 0] = 1, 0
+    importance = replace(explanation, mask=mask).importance
+    assert torch.equal(importance[:2], explanation.relevance[:2])
+    assert torch.equal(importance[2:], mask[2:])
 
 
 def test_seeds_belong_to_images(images):
