@@ -70,6 +70,9 @@ class Backbone(nn.Module):
         # of a transformer the tokens of the positions, which follow the others
         size = maps[-1].shape[2:]
         embedding = final if final.ndim == image.ndim else final[:, -size.numel() :].mT.unflatten(2, size)
+        network: Any = self.classifier.model
+        if hasattr(network, "place_final"):
+            embedding = network.place_final(embedding, image.shape[-1])
         if self.head is None or embedding.shape[1] != self.head.shape[1]:
             return Features(logits, tuple(maps), None, None)
         return Features(logits, tuple(maps), embedding, self.head.to(embedding))

@@ -12,7 +12,13 @@ from safetensors.torch import load_file
 
 from amortex.amortized.build import build_predictor
 from amortex.amortized.config import PredictorConfig
-from amortex.amortized.legacy import hide_unseen_features, upgrade_identity, upgrade_settings, upgrade_weights
+from amortex.amortized.legacy import (
+    hide_unseen_features,
+    sees_features,
+    upgrade_identity,
+    upgrade_settings,
+    upgrade_weights,
+)
 from amortex.amortized.predictor import MaskPredictor
 from amortex.amortized.released import CONFIG, OTHERS, WEIGHTS
 from amortex.classifiers.bundled import BUNDLED
@@ -138,7 +144,9 @@ def start_from(predictor: MaskPredictor, path: Path) -> None:
     mismatched = [key for key in untrained if key in weights and weights[key].shape != untrained[key].shape]
     missing = [key for key in untrained if key not in weights and not key.startswith("refiner.")]
     if mismatched or missing:
-        raise InputError(f"{path} is built otherwise ({(mismatched + missing)[0]}): train without start")
+        blind = sees_features(untrained) and not sees_features(weights)
+        way = ", or with --model.predictor.features false, as it was trained" * blind
+        raise InputError(f"{path} is built otherwise ({(mismatched + missing)[0]}): train without start{way}")
     predictor.decoder.load_state_dict({**untrained, **{key: weights[key] for key in untrained if key in weights}})
 
 

@@ -1,4 +1,4 @@
-"""Older files in today's words: settings, identities, and keys and shapes of weights (versions 0.1 to 0.3)."""
+"""Older files in today's words: settings, identities, and keys and shapes of weights."""
 
 from typing import Any
 
@@ -57,9 +57,14 @@ def upgrade_weights(weights: dict[str, Any]) -> dict[str, Any]:
 
 
 def hide_unseen_features(settings: dict[str, Any], weights: dict[str, Any]) -> None:
-    """Settings, in place, of weights that see no feature maps: up to version 0.3 YAMNet showed none."""
-    if not any(".features." in key for key in weights):
+    """Settings, in place, of weights that see no feature maps: YAMNet showed none at first."""
+    if not sees_features(weights):
         settings["predictor"]["features"] = False
+
+
+def sees_features(weights: dict[str, Any]) -> bool:
+    """Whether a decoder with such weights reads feature maps."""
+    return any(".features." in key for key in weights)
 
 
 def upgrade_checkpoint(checkpoint: dict[str, Any]) -> None:

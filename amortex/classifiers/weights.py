@@ -112,7 +112,7 @@ def _create(name: str, pretrained: bool, arguments: dict[str, Any]) -> nn.Module
         if pretrained and type(error).__name__ in UNREACHED:
             raise InputError(
                 f"the weights of {name} are not on this machine, and the hub cannot be reached: give them as a file, "
-                "or connect to the hub (the weights 'random' show how everything works, and nothing of the classifier)"
+                "or connect to the hub (untrained ones, 'random', try the program out: what they explain means nothing)"
             ) from error
         advice = "give its weights as a file, or connect to the hub" if pretrained else "check its arguments"
         raise InputError(f"cannot build {name}: {reason(error)}; {advice}") from error

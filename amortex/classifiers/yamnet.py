@@ -17,10 +17,8 @@ NUM_CLASSES = 521
 PATCH, PATCH_HOP = 96, 48  # frames
 # stride and channels of each separable convolution (MobileNet v1)
 SEPARABLE = ((1, 64), (2, 128), (1, 128), (2, 256), (1, 256), (2, 512), *[(1, 512)] * 5, (2, 1024), (1, 1024))
-LAYERS_OF_SEPARABLE = 4
-# separable convolutions up to each feature map that explainers see: of 8, 16 and 32 frames, the last one
-MAPS = (5, 11, len(SEPARABLE))
-COLUMNS = 3  # of the last map of a patch
+LAYERS_TO_MAP = 22  # up to the feature map that explainers see: five separable convolutions, 8 frames a column
+COLUMNS = 3  # of the final features of a patch
 SECONDS = 5  # of sounds, unless another length is asked for
 
 
@@ -101,27 +99,29 @@ class YAMNet(nn.Module):
         return logit_of_mean(logits.unflatten(0, (-1, count)))
 
     def forward_intermediates(self, x: Tensor, indices: list[int] | None = None) -> tuple[Tensor, list[Tensor]]:
-        """Final features ``(B, 1024, columns)`` of waveforms in the order of time, and maps ``(B, channels, columns)``.
+        """Final features ``(B, 1024, 3 patches)`` of waveforms, and a map ``(B, 2048, columns)`` on their axis.
 
-        The maps are the last ones of 8, 16 and 32 frames a column, whose frequencies are channels; patches are averaged
-        where they overlap. `indices` choose some of them.
+        The map has a column for 8 frames, and its frequencies are channels. `indices` may leave it out.
         """
-        h, count = self._patches(self.log_mel(x))
-        maps, begin = [], 0
-        for separable in MAPS:
-            end = 2 + LAYERS_OF_SEPARABLE * separable
-            h, begin = self.features[begin:end](h), end
-            maps.append(_on_time_axis(h, count, x.shape[-1]))
-        final = h.mean(3).unflatten(0, (-1, count)).movedim(1, 2).flatten(2)
-        return final[..., _in_time(count)], [
-            maps[index] for index in (range(len(maps)) if indices is None else indices)
-        ]
+        patches, count = self._patches(self.log_mel(x))
+        h = self.features[:LAYERS_TO_MAP](patches)
+        maps = [_on_time_axis(h, count, x.shape[-1])]
+        final = self.features[LAYERS_TO_MAP:](h).mean(3).unflatten(0, (-1, count)).movedim(1, 2).flatten(2)
+        return final, [maps[index] for index in (range(len(maps)) if indices is None else indices)]
 
     def forward_head(self, x: Tensor) -> Tensor:
-        """Logits of final features ``(B, 1024, columns)``."""
-        count = x.shape[2] // COLUMNS
-        patches = x[..., _in_time(count).argsort()].unflatten(2, (count, COLUMNS)).mean(3)
+        """Logits of final features ``(B, 1024, 3 patches)``."""
+        patches = x.unflatten(2, (-1, COLUMNS)).mean(3)
         return logit_of_mean(self.head(patches.mT))
+
+    def place_final(self, final: Tensor, samples: int) -> Tensor:
+        """Final features ``(B, 1024, 3 patches)`` on the axis of waveforms, ``(B, 1024, columns)``."""
+        count = final.shape[2] // COLUMNS
+        if count == 1:
+            return final
+        patches = final.unflatten(2, (count, COLUMNS)).movedim(2, 1).flatten(0, 1)
+        halves = patches.repeat_interleave(2, 2)[..., None]  # so that half a patch is a whole number of columns
+        return _on_time_axis(halves, count, samples)
 
     def get_classifier(self) -> nn.Linear:
         """The linear head."""
@@ -157,9 +157,10 @@ class YAMNet(nn.Module):
 
 
 def _on_time_axis(maps: Tensor, count: int, samples: int) -> Tensor:
-    """Maps ``(B patches, channels, columns, bands)`` of patches -> ``(B, channels * bands, columns)`` of waveforms."""
-    if maps.shape[2] % 2:  # so that half a patch is a whole number of columns
-        maps = maps.repeat_interleave(2, 2)
+    """Maps ``(B patches, channels, columns, bands)`` of patches -> ``(B, channels * bands, columns)`` of waveforms.
+
+    Patches are averaged where they overlap, by half, and what is beyond the waveform's end is left out.
+    """
     columns = maps.shape[2]
     total = columns + (count - 1) * columns // 2
     patches = maps.movedim(3, 2).flatten(1).unflatten(0, (-1, count)).mT  # (B, channels * bands * columns, patches)
@@ -169,12 +170,6 @@ def _on_time_axis(maps: Tensor, count: int, samples: int) -> Tensor:
 
     placed = overlapped(patches) / overlapped(patches.new_ones(1, columns, count))
     return placed[..., : math.ceil(total * samples / padded_length(samples))]
-
-
-def _in_time(count: int) -> Tensor:
-    """The order of the columns of so many patches by the time of their centres."""
-    patch_starts, columns = PATCH_HOP * torch.arange(count), PATCH // COLUMNS * torch.arange(COLUMNS)
-    return (patch_starts[:, None] + columns).flatten().argsort()
 
 
 def padded_length(samples: int) -> int:

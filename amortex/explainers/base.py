@@ -41,7 +41,8 @@ class Explanation:
 
         An empty mask and a full one select nothing, and are shown as they are.
         """
-        selects = (self.mask == 0).any(1, keepdim=True) & (self.mask == 1).any(1, keepdim=True)
+        dropped = (self.mask == 0) if self.encoded.live is None else (self.mask == 0) & self.encoded.live
+        selects = dropped.any(1, keepdim=True) & (self.mask == 1).any(1, keepdim=True)
         soft = ((self.mask > 0) & (self.mask < 1)).any(1, keepdim=True)
         return torch.where(selects & ~soft, self.relevance, self.mask)
 

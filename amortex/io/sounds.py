@@ -61,7 +61,9 @@ class SoundReader:
         if signal.ndim == 2 and signal.shape[0] > min(MOST_CHANNELS, signal.shape[1]):
             raise InputError(f"a sound has the axes (C, T), and {signal.shape} seems to be (T, C): give its transpose")
         if signal.ndim == 2 and len(signal) > STEREO and len(signal) != self.channels:
-            raise InputError(f"a sound of {len(signal)} channels in memory is not mixed: several sounds are a list")
+            raise InputError(
+                f"a sound of {len(signal)} channels in memory is not mixed: give their mean, or a list of sounds"
+            )
         if signal.dtype.kind == "i" and signal.dtype.itemsize in (2, 4):
             signal = signal / -float(np.iinfo(signal.dtype).min)
         if not np.issubdtype(signal.dtype, np.floating):

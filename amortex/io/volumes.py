@@ -90,7 +90,7 @@ class VolumeReader:
             if len(values) != 1 and not (colours and self.channels == 1):
                 raise InputError(
                     f"{name} has {len(values)} channels, the classifier takes {self.channels}: several volumes are a "
-                    "list, or a file for each"
+                    "list, or a file for each, and a clip has its channels last"
                 )
             values = values.mean(0, keepdim=True).expand(self.channels, *values.shape[1:])
         self.volumes += 1

@@ -48,7 +48,7 @@ def draw(service: Service, request: Request, on_step: OnStep) -> dict[str, Any]:
     outcome = rd(encoded, mask, streams, CERTIFICATE_SAMPLES if certify else STROKE_SAMPLES, on_step)
     doubts: tuple[str, ...] = ("",)  # looking for them may take further passes: not while somebody draws
     if certify:
-        doubts = caveats(rd, encoded, mask, outcome.distortion.mean(1), EVALUATION_SEED)
+        doubts = caveats(rd, encoded, mask, outcome, EVALUATION_SEED)
     with torch.no_grad():
         noise = rd.noise(encoded, NoiseStreams.evaluation(encoded.image, EVALUATION_SEED + draw), slice(None), 1)
         shown = rd.obfuscate(encoded, mask, noise)[0, 0]

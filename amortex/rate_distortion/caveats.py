@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from amortex.core.noise_streams import NoiseStreams
-from amortex.rate_distortion.encoded_batch import EncodedBatch, class_probability
+from amortex.rate_distortion.encoded_batch import EncodedBatch, Outcome, class_probability
 from amortex.rate_distortion.pipeline import RateDistortion
 
 EMPTY_SAMPLES = 8  # draws that measure the empty mask, where a mask keeps little or has hardly any distortion
@@ -13,8 +13,7 @@ IMPROBABLE = 1e-3  # probability of a class that the input hardly shows
 WEAK = 1e-2  # probability of a predicted class: losing it is a distortion of its square, which looks negligible
 SATURATED = 1 - 1e-6  # probability that is 1 to rounding
 FULL_RATE = 0.9999  # masks above this rate drop nothing
-LOW_RATE = 1e-2  # masks below this rate are compared with the empty one, and so are those ...
-LARGE = 0.5  # ... with more than this share of the largest distortion
+LOW_RATE = 1e-2  # masks below this rate are compared with the empty one
 HARDLY_BETTER = 0.8  # share of the empty mask's distortion that a mask which shows something stays below
 
 NO_NUMBER = "the classifier's output is not a number: nothing is measured"
@@ -22,23 +21,25 @@ FULL = "the mask is full: it drops nothing, and shows nothing"
 EMPTY = "the mask is empty: it keeps nothing, and shows nothing"
 SATURATION = "the class has probability 1 even where everything is replaced: its outputs are saturated"
 NO_BETTER = "the empty mask is about as good (distortion {:.2g}): this one shows hardly anything of the class"
-WORSE = "the empty mask is better (distortion {:.2g}): this one shows hardly anything of the class"
+WORSE = f"the empty mask is better (distortion {{:.2g}} in {EMPTY_SAMPLES} draws)"
 INDEPENDENT = (
     "the output is nearly the same under the empty mask: under this obfuscation it depends little on the input"
 )
 
 
-def caveats(rd: RateDistortion, encoded: EncodedBatch, mask: Tensor, distortion: Tensor, seed: int) -> tuple[str, ...]:
-    """What makes the certificates of masks ``(B, k)`` with these mean distortions ``(B,)`` doubtful, in words."""
+def caveats(rd: RateDistortion, encoded: EncodedBatch, mask: Tensor, outcome: Outcome, seed: int) -> tuple[str, ...]:
+    """What makes the certificates of masks ``(B, k)`` with such outcomes doubtful, in words."""
+    distortion = outcome.distortion.mean(1)
+    retained = rd.classifier.decides(outcome.probabilities, encoded.target, encoded.highest)
     p, rate = class_probability(encoded), encoded.rate(mask)
     predicted = encoded.predicted & (rd.distortion == "label_l2")
-    largest = torch.where(predicted, p.square(), 1.0)  # of a class of which nothing is left
-    negligible = NEGLIGIBLE * largest
-    compared = (distortion < negligible) | (rate < LOW_RATE) | (distortion > LARGE * largest)
+    negligible = NEGLIGIBLE * torch.where(predicted, p.square(), 1.0)  # of a class of which nothing is left
+    doubted = (rate < LOW_RATE) | (encoded.predicted & ~retained)  # may be no better than the empty mask
+    compared = (distortion < negligible) | doubted
     nothing = _empty_mask(rd, encoded, compared, seed)
     holds = (distortion < negligible) & (nothing < negligible)
     full, empty = rate > FULL_RATE, ~mask.any(1) & ~holds
-    no_better = (distortion > HARDLY_BETTER * nothing) & ~holds & ~empty & ~full
+    no_better = doubted & (distortion > HARDLY_BETTER * nothing) & ~holds & ~empty & ~full
     texts = []
     for index, probability in enumerate(p.tolist()):
         found = list(rd.classifier.caveats)

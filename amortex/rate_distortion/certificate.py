@@ -63,7 +63,7 @@ def certify(
         A mask with a retention of at least delta is a delta-relevant set (Waeldchen et al., JAIR 2021).
     """
     outcome = rd(encoded, mask, NoiseStreams.evaluation(encoded.image, seed), samples, pause)
-    return summarise(rd, encoded, outcome, caveats(rd, encoded, mask, outcome.distortion.mean(1), seed))
+    return summarise(rd, encoded, outcome, caveats(rd, encoded, mask, outcome, seed))
 
 
 def summarise(rd: RateDistortion, encoded: EncodedBatch, outcome: Outcome, doubts: tuple[str, ...]) -> Certificate:

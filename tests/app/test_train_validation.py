@@ -80,7 +80,7 @@ def test_the_closing_line_agrees_with_a_comparison_on_the_same_images(folder, ca
     assert "at lambda_k = 5 on 3 validation images" in line
     assert f"this explainer {means['explainer']:.3f} (hard masks in its order at their best rates: " in line
     assert f"best rates: {means['explainer_best']:.3f}), " in line
-    assert f"those in the best trivial order {means[best]:.3f} ({best}), " in line
+    assert f"hard masks in the best trivial order {means[best]:.3f} ({best}), " in line
     assert f"empty mask {means['empty']:.3f}, CartoonX fast {means['cartoonx']:.3f} (measured in" in line
 
 

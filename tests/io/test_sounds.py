@@ -193,7 +193,7 @@ def test_a_classifier_that_does_not_say_its_rate_gets_a_notice_once_files_are_re
 
 
 def test_several_sounds_are_not_taken_for_channels():
-    with pytest.raises(InputError, match="a sound of 3 channels in memory is not mixed: several sounds are a list"):
+    with pytest.raises(InputError, match="a sound of 3 channels in memory is not mixed: give their mean, or a list"):
         reader()(noise(LENGTH, 3).T)
     assert reader()(noise(LENGTH, 2).T).shape == reader(3)(noise(LENGTH, 3).T)[:1].shape
 

@@ -84,6 +84,16 @@ def test_a_sparse_mask_that_is_no_better_than_the_empty_one_is_said_to_show_noth
     assert "the empty mask is better (distortion 0." in last
 
 
+def test_a_rich_mask_is_compared_with_the_empty_one_where_it_loses_a_predicted_class():
+    rd, image = pipeline(lambda pixel: 8 * (pixel - 0.5)), torch.full((1, 1, 4, 4), 0.1)
+    image[0, 0, 0, 0] = 0.9
+    drops_first, drops_last = 1 - torch.eye(16)[[0]], 1 - torch.eye(16)[[-1]]
+    assert certify(rd, rd.encode(image), drops_first).caveats[0].startswith("the empty mask is about as good")
+    assert certify(rd, rd.encode(image), drops_last).caveats == ("",)
+    other = rd.encode(image, torch.tensor([0]))  # no mask makes it the most probable class
+    assert certify(rd, other, drops_last).caveats == ("",)
+
+
 def test_outputs_that_are_no_numbers_have_no_retention():
     rd = pipeline(lambda pixel: torch.where(pixel > 0.5, torch.nan, 20 * (pixel - 0.3)))
     image = standardised(1)

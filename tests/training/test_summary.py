@@ -45,7 +45,8 @@ def measured(monkeypatch):
 def test_the_line_says_how_good_the_explainer_is_and_what_to_do():
     assert str(GOOD) == (
         "objective at lambda_k = 2.5 on 4 validation images: this explainer 0.212 (hard masks in its order at their "
-        "best rates: 0.200), those in the best trivial order 0.381 (magnitude), empty mask 0.640, CartoonX fast 0.101 "
+        "best rates: 0.200), hard masks in the best trivial order 0.381 (magnitude), empty mask 0.640, "
+        "CartoonX fast 0.101 "
         "(measured in 38 s; --summary.images 0 leaves this out)"
     )
     worse = str(replace(GOOD, explainer=0.7, explainer_best=0.4))

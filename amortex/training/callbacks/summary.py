@@ -68,7 +68,7 @@ class Objectives:
         line = (
             f"objective at lambda_k = {self.lambda_k:g} on {images}: this explainer {self.explainer:.3f} "
             f"(hard masks in its order at their best rates: {self.explainer_best:.3f}), "
-            f"those in the best trivial order {ordering:.3f} ({name}), "
+            f"hard masks in the best trivial order {ordering:.3f} ({name}), "
             f"empty mask {self.empty:.3f}, CartoonX {PRESET} {self.cartoonx:.3f} "
             f"(measured in {self.seconds:.0f} s; {OFF})"
         )
