@@ -25,6 +25,9 @@ class Features(NamedTuple):
 class Backbone(nn.Module):
     """Reads a classifier's feature pyramid (timm's `forward_intermediates`); black boxes have an empty one.
 
+    A network whose final features do not lie on the input's axes, such as those of overlapping patches, puts them there
+    by ``place_final(final, length)``.
+
     Arguments:
         classifier: any classifier; it stays as it is.
         use_features: if False, the classifier is treated as a black box.
