@@ -15,6 +15,7 @@ from amortex.app.checks import check_value_range
 from amortex.core.errors import InputError
 from amortex.core.modalities import Modality, modality_of
 from amortex.io.finding import Source
+from amortex.io.members import has_colours_last
 from amortex.io.readers import Readable, reader_of
 from amortex.rate_distortion.pipeline import RateDistortion
 
@@ -79,6 +80,8 @@ def _fitted(signals: Sequence[Any], data_config: dict[str, Any], modality: Modal
         elif modality.dims == 2 and (isinstance(signal, Image.Image) or _is_single(signal, modality)):
             tensors.append(reader(signal if isinstance(signal, Image.Image) else Image.fromarray(_as_bytes(signal))))
         elif modality.dims != 2 and isinstance(signal, np.ndarray):
+            if modality.dims == 3:
+                _refuse_several(signal, data_config["input_size"][0])
             tensors.append(reader(signal))
         else:
             hint = f": of ({modality.noun}, label) pairs, give the {modality.noun}s"
@@ -97,6 +100,16 @@ def _fitted(signals: Sequence[Any], data_config: dict[str, Any], modality: Modal
             "one by one (explain.py takes folders of any)"
         )
     return torch.stack(tensors), sources
+
+
+def _refuse_several(volume: Array, channels: int) -> None:
+    """Raises InputError for an array of four axes that is rather several volumes than one of other channels."""
+    several = volume.ndim == 4 and len(volume) not in (1, channels) and not has_colours_last(volume.shape)
+    if several:
+        raise InputError(
+            f"{_described(volume)} has {len(volume)} channels, the classifier takes {channels}: several volumes are a "
+            "list, and a clip has its channels last"
+        )
 
 
 def _content(file: BinaryIO) -> bytes:

@@ -80,18 +80,13 @@ class VolumeReader:
             raise InputError(f"{name}: a volume has the axes (D, H, W) or (C, D, H, W), not {array.shape}")
         if array.dtype.kind not in "biuf":
             raise InputError(f"{name}: a volume holds numbers, not {array.dtype}")
-        given = array.shape
-        if array.ndim == VOLUME_DIMS + 1 and has_colours_last(given):
+        if array.ndim == VOLUME_DIMS + 1 and has_colours_last(array.shape):
             array = np.moveaxis(array, -1, 0)
         values = torch.from_numpy(self._unit(array, name))
         values = values[None] if array.ndim == VOLUME_DIMS else values
         if len(values) != self.channels:
-            colours = array.ndim == VOLUME_DIMS + 1 and has_colours_last(given)
-            if len(values) != 1 and not (colours and self.channels == 1):
-                raise InputError(
-                    f"{name} has {len(values)} channels, the classifier takes {self.channels}: several volumes are a "
-                    "list, or a file for each, and a clip has its channels last"
-                )
+            if 1 not in (len(values), self.channels):
+                raise InputError(f"{name} has {len(values)} channels, the classifier takes {self.channels}")
             values = values.mean(0, keepdim=True).expand(self.channels, *values.shape[1:])
         self.volumes += 1
         return resize(values[None], self.size)[0].clamp(0, 1).contiguous()

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -165,3 +166,11 @@ def test_an_explainer_can_be_loaded_in_inference_mode(images):
     with torch.inference_mode():
         loaded = load("cartoonx", steps=2)
     assert torch.equal(loaded.explain(images).mask, expected.mask)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_several_volumes_are_not_taken_for_channels_of_one(count):
+    explainer = amortex.load_explainer(modality="volume", method="wam", device="cpu")
+    with pytest.raises(InputError, match=f"has {count} channels, the classifier takes 1: several volumes are a list"):
+        explainer.explain(np.zeros((count, 8, 8, 8), np.float32))
+    assert len(explainer.explain([np.eye(8, dtype=np.float32)[None].repeat(8, 0)] * 2).row(1)) > 0
