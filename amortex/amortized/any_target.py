@@ -24,19 +24,17 @@ class AnyTarget(Explainer):
 
     def _start(self, image: Tensor, target: Tensor | None, on_step: OnStep) -> Explanation:
         classifier, parts = self.rate_distortion.classifier, []
-        with classifier.count_passes(len(image)) as counter:
-            encoded = self.rate_distortion.encode(image, target)
-            groups = [(self.predicted, encoded.predicted), (self.other, ~encoded.predicted)]
-            chosen = [(explainer, of.nonzero()[:, 0]) for explainer, of in groups if bool(of.any())]
-            for explainer, indices in chosen:
-                with classifier.passes_for(indices, of=len(image)):
-                    part = explainer._start(image[indices], encoded.target[indices], lambda step, mask: None)
-                parts.append((part.mask, part.relevance))
+        encoded = self.rate_distortion.encode(image, target)
+        groups = [(self.predicted, encoded.predicted), (self.other, ~encoded.predicted)]
+        chosen = [(explainer, of.nonzero()[:, 0]) for explainer, of in groups if bool(of.any())]
+        for explainer, indices in chosen:
+            with classifier.passes_for(indices, of=len(image)):
+                part = explainer._start(image[indices], encoded.target[indices], lambda step, mask: None)
+            parts.append((part.mask, part.relevance))
         places = torch.cat([indices for _, indices in chosen]).argsort()
         mask, relevance = (torch.cat(values)[places] for values in zip(*parts, strict=True))
         on_step(1, mask)
-        passes = counter.per_image.to(image.device, torch.float32)
-        return Explanation(encoded, mask, relevance, extra={"passes": passes})
+        return Explanation(encoded, mask, relevance)
 
     def _explain(self, encoded: EncodedBatch, streams: NoiseStreams, on_step: OnStep) -> Explanation:
         raise NotImplementedError("amortized explainers start from inputs, whose features they need")

@@ -2,7 +2,6 @@
 
 import logging
 import math
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -144,9 +143,7 @@ class Amortized(Explainer):
         if self.rate_distortion.batch_invariant and len(image) > 1:
             return self._one_by_one(image, target, on_step)
         streams = NoiseStreams.of(image, self.seed, "look") if self.predictor.gradient else None
-        with self.rate_distortion.classifier.count_passes(len(image)) as counter:
-            explanation = self._finish(self.predictor(image, target, streams), on_step)
-        return replace(explanation, extra={"passes": counter.per_image.to(image.device, torch.float32)})
+        return self._finish(self.predictor(image, target, streams), on_step)
 
     def _one_by_one(self, image: Tensor, target: Tensor | None, on_step: OnStep) -> Explanation:
         """Apart from each other: the decoder's libraries, too, choose their kernels by the size of the batch."""
@@ -157,10 +154,9 @@ class Amortized(Explainer):
             chunk = slice(index, index + 1)
             with self.rate_distortion.classifier.passes_for(chunk, of=len(image)):
                 parts.append(self._start(image[chunk], target_class, report))
-        mask, relevance, passes = (
-            torch.cat(values) for values in zip(*((p.mask, p.relevance, p.extra["passes"]) for p in parts), strict=True)
-        )
-        return Explanation(self.rate_distortion.encode(image, target), mask, relevance, extra={"passes": passes})
+        mask, relevance = (torch.cat(values) for values in zip(*((p.mask, p.relevance) for p in parts), strict=True))
+        with self.rate_distortion.classifier.uncounted():  # each part has its class
+            return Explanation(self.rate_distortion.encode(image, target), mask, relevance)
 
     def _explain(self, encoded: EncodedBatch, streams: NoiseStreams, on_step: OnStep) -> Explanation:
         raise NotImplementedError("an amortized explainer starts from inputs, whose features it needs")

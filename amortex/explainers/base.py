@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ class Explanation:
         mask: ``(B, k)`` in [0, 1].
         relevance: ``(B, k)``, non-negative: the order of the entries.
         signed: ``(B, k)``, signed attribution summed over channels, where the method has signs.
-        extra: further results per image, ``(B,)`` each.
+        extra: further results per image, ``(B,)`` each; of every method ``passes``, the classifier passes it took.
     """
 
     encoded: EncodedBatch
@@ -78,7 +78,10 @@ class Explainer(nn.Module, ABC):
         with torch.inference_mode(False):  # gradients are needed, whatever mode the caller is in
             image = image.clone() if image.is_inference() else image
             target = target.clone() if target is not None and target.is_inference() else target
-            return self._start(image, target, on_step or (lambda step, mask: None))
+            with self.rate_distortion.classifier.count_passes(len(image)) as counter:
+                explanation = self._start(image, target, on_step or (lambda step, mask: None))
+        passes = counter.per_image.to(image.device, torch.float32)
+        return replace(explanation, extra={**explanation.extra, "passes": passes})
 
     def _start(self, image: Tensor, target: Tensor | None, on_step: OnStep) -> Explanation:
         encoded = self.rate_distortion.encode(image, target)

@@ -11,10 +11,10 @@ Row = dict[str, Any]
 COLUMNS = (
     "file", "target", "class_name", "probability", "method", "preset", "lambda_k", "rate", "distortion",
     "ci_low", "ci_high", "retained", "retention", "retention_low", "retention_high",
-    "kept_class", "kept_probability", "seconds", "seed", "mask", "caveats", "error",
+    "kept_class", "kept_probability", "passes", "seconds", "seed", "mask", "caveats", "error",
 )  # fmt: skip
 # rows of earlier versions lack these, and still are results, which must not be overwritten unasked
-LATER = {"retention", "retention_low", "retention_high", "kept_class", "kept_probability", "caveats"}
+LATER = {"retention", "retention_low", "retention_high", "kept_class", "kept_probability", "passes", "caveats"}
 
 
 def read_rows(file: Path) -> Iterator[Row]:

@@ -14,6 +14,11 @@ from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.rate_distortion.problem import Problem
 
 STEPS, CLASSLESS = 6, ("random_pixels", "random_wavelets", "magnitude")  # the class does not matter to these
+GRADIENT = 1 + 2  # passes forward and backward
+PASSES = {  # one tells the class
+    "magnitude": 1, "saliency": 1 + GRADIENT, "wam": 1 + GRADIENT, "wam_sg": 1 + 25 * GRADIENT,
+    "pixel_rde": 1 + STEPS * 2 * GRADIENT,
+}  # fmt: skip
 
 
 def explainer_of(method: str, classifier, seed: int = 0, obfuscation=None) -> Explainer:
@@ -48,6 +53,7 @@ def test_method_contract(method, classifier, images):
     assert (explanation.relevance >= 0).all()
     assert explanation.signed is None or explanation.signed.shape == (3, k)
     assert all(values.shape == (3,) for values in explanation.extra.values())
+    assert explanation.extra["passes"].tolist() == [PASSES.get(method, explanation.extra["passes"][0])] * 3
     assert torch.equal(explanation.encoded.target, classifier(images).argmax(1))
     drawn = picture(explainer.rate_distortion, explanation)
     assert drawn.shape == (3, 1, 32, 32)

@@ -18,7 +18,7 @@ FAST = ("--steps", "3", "--samples", "1")
 COLUMNS = (
     "file", "target", "class_name", "probability", "method", "preset", "lambda_k", "rate", "distortion",
     "ci_low", "ci_high", "retained", "retention", "retention_low", "retention_high",
-    "kept_class", "kept_probability", "seconds", "seed", "mask", "caveats", "error",
+    "kept_class", "kept_probability", "passes", "seconds", "seed", "mask", "caveats", "error",
 )  # fmt: skip
 
 
