@@ -24,12 +24,17 @@ def plot(rows: Sequence[Row], empty: float) -> Figure:
     return figure
 
 
+def shown(name: str) -> str:
+    """The name of a curve, as people write it."""
+    return "bundled explainer" if name == "amortized" else f"CartoonX, {name}"
+
+
 def draw(axis: Axes, rows: Sequence[Row], empty: float) -> None:
     """A line per preset."""
     for index, name in enumerate(dict.fromkeys(row["preset"] for row in rows)):
         passes, objective = zip(*((row["passes"], row["J"]) for row in rows if row["preset"] == name), strict=True)
         colour, marker, line = COLOURS[index % len(COLOURS)], "os^v"[index % 4], ("-", "--", "-.", ":")[index % 4]
-        axis.plot(passes, objective, line, color=colour, marker=marker, ms=4, label=name)
+        axis.plot(passes, objective, line, color=colour, marker=marker, ms=4, label=shown(name))
     axis.axhline(empty, color="#777777", lw=1, ls=":", label="empty mask")
     axis.set(xscale="log", yscale="log", xlabel="classifier passes per signal", ylabel="J = D + $\\lambda k$ R")
     axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
