@@ -5,8 +5,9 @@
 Behind the tables of docs/results.md, One pass; `train.py compare` measures masks at one rate, not at the best one for
 each input. A trivial answer is the empty mask, the full mask, or a hard mask that keeps the top share of an ordering
 that needs no training: magnitude, coarse levels first, WAM-SG, sensitivity, and what the predictor starts from. The
-distortions that choose among the rates and those that count are measured on different noise. Give photographs, sounds
-or volumes that the explainers were not trained on.
+distortions that choose among the rates and those that count are measured on different noise. J is the
+mean over the inputs with its 95 % bootstrap interval. Give photographs, sounds or volumes that the explainers were not
+trained on.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from amortex.core.noise_streams import NoiseStreams
 from amortex.core.process import prepare
 from amortex.explainers.initial import sensitivity
 from amortex.explainers.wam import WAM
+from amortex.metrics.base import ImageMean, bootstrap_seeds
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
 from benchmarks.quality import curves, signals
@@ -45,7 +47,8 @@ def main(options: argparse.Namespace) -> None:
     chunks = [chunk for batch in signals(rd, options.folder, options.images) for chunk in batch.image.split(8)]
     shapes = " and ".join(sorted({" x ".join(map(str, chunk.shape[2:])) for chunk in chunks}))
     noun = modality_of(chunks[0].ndim - 2).noun
-    print(f"{options.images} {noun}s of {shapes}, {options.samples} draws per mask: J (mean rate)\n")
+    seeds = [seed for chunk in chunks for seed in bootstrap_seeds(chunk)]
+    print(f"{options.images} {noun}s of {shapes}, {options.samples} draws per mask: J [95 % interval] (mean rate)\n")
     print("| answer | " + " | ".join(f"lambda_k = {value:g}" for value in options.lambda_k) + " |")
     print("|---|" + "---|" * len(options.lambda_k))
     answers: dict[str, list[Measured]] = {}
@@ -54,7 +57,7 @@ def main(options: argparse.Namespace) -> None:
         for name, masks in trivial(predictors[0], prediction).items():
             answers.setdefault(name, []).append(measure(rd, prediction.encoded, masks, options.samples))
     for name, parts in answers.items():
-        print_row(name, parts, options.lambda_k, chosen=True)
+        print_row(name, parts, options.lambda_k, seeds, chosen=True)
     for path, predictor in zip(options.explainer, predictors, strict=True):
         answers, predicted = {}, []
         for chunk in tqdm(chunks, desc=path, disable=None):
@@ -64,8 +67,8 @@ def main(options: argparse.Namespace) -> None:
             masks = [prediction.mask(prediction.rate_for(value)) for value in options.lambda_k]
             predicted.append(measure(rd, prediction.encoded, masks, options.samples))
         for name, parts in answers.items():
-            print_row(f"{name}: {path}", parts, options.lambda_k, chosen=True)
-        print_row(f"amortized, rate predicted: {path}", predicted, options.lambda_k, chosen=False)
+            print_row(f"{name}: {path}", parts, options.lambda_k, seeds, chosen=True)
+        print_row(f"amortized, rate predicted: {path}", predicted, options.lambda_k, seeds, chosen=False)
 
 
 def trivial(predictor: MaskPredictor, prediction: Prediction) -> dict[str, list[Tensor]]:
@@ -119,7 +122,7 @@ def measure(rd: RateDistortion, encoded: EncodedBatch, masks: list[Tensor], samp
     return rates, choosing, counting
 
 
-def print_row(name: str, parts: list[Measured], lambdas: list[float], chosen: bool) -> None:
+def print_row(name: str, parts: list[Measured], lambdas: list[float], seeds: list[int], chosen: bool) -> None:
     """A row of the table; without `chosen` the columns are the masks for each of the `lambdas`."""
     rates, choosing, counting = (torch.cat(part) for part in zip(*parts, strict=True))
     cells = []
@@ -128,5 +131,7 @@ def print_row(name: str, parts: list[Measured], lambdas: list[float], chosen: bo
         if not chosen:
             best = torch.full_like(best, index)
         rate, distortion = rates.gather(1, best), counting.gather(1, best)
-        cells.append(f"{(distortion + value * rate).mean():.3f} ({rate.mean():.1%})")
+        objective = ImageMean(["J"])
+        objective.update(distortion + value * rate, seeds)
+        cells.append(f"{objective.compute()['J']} ({rate.mean():.1%})")
     print(f"| {name} | " + " | ".join(cells) + " |", flush=True)

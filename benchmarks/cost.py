@@ -26,8 +26,8 @@ from amortex.rate_distortion.problem import Problem
 from amortex.training.config import ObjectiveConfig
 from amortex.training.module import AmortizedTrainingModule
 from benchmarks.timing import (
-    Comparison,
     Work,
+    compare,
     forward,
     forward_backward,
     images,
@@ -35,6 +35,7 @@ from benchmarks.timing import (
     print_header,
     print_row,
     repeated,
+    seconds,
     side_by_side,
     timm_network,
     training_passes,
@@ -42,6 +43,7 @@ from benchmarks.timing import (
 from benchmarks.training import Loss, training_step
 
 CARTOONX_STEPS = 2000
+CARTOONX_REPEATS = 3
 
 
 def main(options: argparse.Namespace) -> None:
@@ -62,7 +64,7 @@ def main(options: argparse.Namespace) -> None:
             passes = training_passes(model, inputs, ObjectiveConfig().masks, informed)
             print_row(f"{variant}: training step of 8, over {bare}", side_by_side(step, passes, options.repeats))
             if informed:
-                refinement(explainer, model, bare, options.size)
+                refinement(explainer, model, bare, options.size, options.repeats)
         teacher(explainer, variant, options.size, options.steps)
 
 
@@ -78,21 +80,22 @@ def explanations(explainer: Amortized, model: nn.Module, variant: str, bare: str
         print_row(f"{variant}: explain {count}, over a forward pass of {bare}", row)
 
 
-def refinement(explainer: Amortized, model: nn.Module, bare: str, size: int, steps: int = 10) -> None:
+def refinement(explainer: Amortized, model: nn.Module, bare: str, size: int, repeats: int, steps: int = 10) -> None:
     """A CartoonX step: what an explanation takes longer with `steps` of them, divided by their number."""
     image, draws = images(1, size), images(2, size)
     refined = Amortized(explainer.predictor, finetune_steps=steps)
     passes = repeated(partial(forward_backward, model, draws), steps)
-    whole = side_by_side(lambda: refined.explain(image), passes, repeats=3)
-    first = side_by_side(lambda: explainer.explain(image), lambda: None, repeats=3).seconds
-    step, bare_step = (whole.seconds - first) / steps, whole.bare_seconds / steps
-    print_row(f"one refinement step, L = 2, over {bare}", Comparison(step, bare_step, step / bare_step))
+    first = side_by_side(lambda: explainer.explain(image), lambda: None, repeats).seconds
+    explain = lambda: refined.explain(image)  # noqa: E731
+    explain(), passes()
+    times = [(seconds(explain) - first, seconds(passes)) for _ in range(repeats)]
+    print_row(f"one refinement step, L = 2, over {bare}", compare([(a / steps, b / steps) for a, b in times]))
 
 
 def teacher(explainer: Amortized, variant: str, size: int, steps: int) -> None:
     image = images(1, size)
     cartoonx = RDE(explainer.rate_distortion, preset=Preset("benchmark", steps, 16, 1e-3, "constant"))
-    timed = side_by_side(lambda: cartoonx.explain(image), one_pass(explainer, image), repeats=2)
-    whole = timed.seconds / steps * CARTOONX_STEPS
-    row = Comparison(whole, timed.bare_seconds, whole / timed.bare_seconds)
-    print_row(f"CartoonX, {CARTOONX_STEPS} steps, L = 16, over one pass, {variant}", row)
+    explain, bare = lambda: cartoonx.explain(image), one_pass(explainer, image)
+    explain(), bare()
+    times = [(seconds(explain) / steps * CARTOONX_STEPS, seconds(bare)) for _ in range(CARTOONX_REPEATS)]
+    print_row(f"CartoonX, {CARTOONX_STEPS} steps, L = 16, over one pass, {variant}", compare(times))

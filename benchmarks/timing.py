@@ -14,11 +14,13 @@ Work = Callable[[], object]
 
 
 class Comparison(NamedTuple):
-    """Median seconds of two pieces of work, and the median of their ratios."""
+    """Median seconds of two pieces of work; the median of their ratios, the lowest and the highest."""
 
     seconds: float
     bare_seconds: float
     ratio: float
+    lowest: float
+    highest: float
 
 
 def seconds(work: Work) -> float:
@@ -47,8 +49,10 @@ def side_by_side(work: Work, bare: Work, repeats: int) -> Comparison:
 def compare(times: Sequence[tuple[float, float]]) -> Comparison:
     """Medians of pairs of seconds, and of their ratios."""
     work, bare = zip(*times, strict=True)
-    ratios = (pair[0] / pair[1] for pair in times)
-    return Comparison(statistics.median(work), statistics.median(bare), statistics.median(ratios))
+    ratios = [pair[0] / pair[1] for pair in times]
+    return Comparison(
+        statistics.median(work), statistics.median(bare), statistics.median(ratios), min(ratios), max(ratios)
+    )
 
 
 def images(count: int, size: int) -> Tensor:
@@ -97,9 +101,10 @@ def machine() -> str:
 
 def print_header() -> None:
     """The head of the table that `print_row` goes on with."""
-    print("| work | amortex (ms) | bare (ms) | ratio |\n|---|---|---|---|")
+    print("| work | amortex (ms) | bare (ms) | ratio [lowest, highest] |\n|---|---|---|---|")
 
 
 def print_row(work: str, row: Comparison) -> None:
-    """A row of a Markdown table: work, milliseconds of it and of the bare work, ratio."""
-    print(f"| {work} | {row.seconds * 1e3:.1f} | {row.bare_seconds * 1e3:.1f} | {row.ratio:.2f} |", flush=True)
+    """A row of a Markdown table: work, milliseconds of it and of the bare work, their ratio and its range."""
+    ratio = f"{row.ratio:.2f} [{row.lowest:.2f}, {row.highest:.2f}]"
+    print(f"| {work} | {row.seconds * 1e3:.1f} | {row.bare_seconds * 1e3:.1f} | {ratio} |", flush=True)

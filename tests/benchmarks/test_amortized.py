@@ -13,7 +13,7 @@ def test_a_trained_explainer_beside_answers_that_need_no_training(capsys):
     main(["amortized", folder, "--images", "2", "--explainer", release, "--lambda-k", "2.5", "--samples", "2"])
     text = capsys.readouterr().out
     assert text.startswith("2 volumes of 16 x 16 x 16, 2 draws per mask")
-    rows = re.findall(r"^\| (.+?) \| ([\d.]+) \(([\d.]+)%\) \|$", text, re.MULTILINE)
+    rows = re.findall(r"^\| (.+?) \| ([\d.]+) \[[\d., ]+\] \(([\d.]+)%\) \|$", text, re.MULTILINE)
     found = {name.removesuffix(f": {release}"): (float(value), float(rate)) for name, value, rate in rows}
     assert found["empty mask"][1] == 0
     assert found["full mask"] == (2.5, 100)

@@ -89,7 +89,7 @@ def test_a_command_that_fails_is_no_measurement():
 
 def test_ratios_are_medians_of_ratios_within_a_turn():
     assert ratio([1, 4, 9], [1, 2, 3]) == 2
-    assert compare([(1, 1), (4, 2), (9, 3)]) == (4, 2, 2)
+    assert compare([(1, 1), (4, 2), (9, 3)]) == (4, 2, 2, 1, 3)
 
 
 def test_both_pieces_of_work_take_turns():
