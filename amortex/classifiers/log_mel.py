@@ -20,6 +20,7 @@ class LogMel(nn.Module):
 
     Attributes:
         value_range: silence, and what no waveform in [-1, 1] exceeds.
+        frequencies: the centres of the bands, in Hz, rising.
 
     References:
         features.py of https://github.com/tensorflow/models/tree/master/research/audioset/yamnet
@@ -35,6 +36,7 @@ class LogMel(nn.Module):
         # of samples in [-1, 1]: by Parseval half of all energies sum to at most FFT / 2 times that of the window
         loudest = (FFT / 2 * self.window.square().sum()).sqrt() * self.mel.norm(dim=0).max()
         self.value_range = math.log(OFFSET), math.log(float(loudest) + OFFSET)
+        self.frequencies = tuple((700 * (band_edges()[1:-1] / 1127).expm1()).tolist())
 
     def forward(self, waveform: Tensor) -> Tensor:
         dtype = torch.promote_types(waveform.dtype, torch.float32)
@@ -48,15 +50,22 @@ class LogMel(nn.Module):
 def mel_matrix() -> Tensor:
     """Weights ``(257, 64)`` of frequencies in mel bands, in float64: ``tf.signal.linear_to_mel_weight_matrix``.
 
-    Bands are triangles on HTK's mel scale, ``1127 log(1 + f / 700)``. The frequency zero is in none.
+    Bands are triangles on the mel scale, each from the centre of the one below to that of the one above. The frequency
+    zero is in none.
     """
-
-    def mel(hertz: Tensor) -> Tensor:
-        return 1127 * torch.log1p(hertz / 700)
-
     frequencies = mel(torch.linspace(0, SAMPLE_RATE / 2, FFT // 2 + 1, dtype=torch.float64))[:, None]
-    low, high = mel(torch.tensor([LOWEST, HIGHEST], dtype=torch.float64)).tolist()
-    edges = torch.linspace(low, high, BANDS + 2, dtype=torch.float64)
+    edges = band_edges()
     lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
     rising, falling = (frequencies - lower) / (centre - lower), (upper - frequencies) / (upper - centre)
     return F.pad(torch.minimum(rising, falling).clamp(min=0)[1:], (0, 0, 1, 0))
+
+
+def band_edges() -> Tensor:
+    """The lower end of the lowest band, the centres of all, and the upper end of the highest, in mel, ``(66,)``."""
+    low, high = mel(torch.tensor([LOWEST, HIGHEST], dtype=torch.float64)).tolist()
+    return torch.linspace(low, high, BANDS + 2, dtype=torch.float64)
+
+
+def mel(hertz: Tensor) -> Tensor:
+    """HTK's mel scale, ``1127 log(1 + f / 700)``."""
+    return 1127 * torch.log1p(hertz / 700)

@@ -1,5 +1,6 @@
 """Classifiers of sound behind their front end: the log-mel spectrogram is what is explained, as an image is."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -32,6 +33,7 @@ class FrontEnd(nn.Module):
 
     Attributes:
         frame_seconds: from one frame to the next, by the network's `log_mel_hop` in samples; None without that.
+        frequencies: of the bands in Hz, rising, which the network has as `log_mel_frequencies`; None without that.
 
     Raises:
         InputError: when called, values outside of [-1, 1].
@@ -44,6 +46,7 @@ class FrontEnd(nn.Module):
         self.low, self.high = self._measured() if known is None else known
         hop: int | None = getattr(classifier.model, "log_mel_hop", None)
         self.frame_seconds = None if hop is None else hop / sample_rate(classifier.data_config)
+        self.frequencies: Sequence[float] | None = getattr(classifier.model, "log_mel_frequencies", None)
 
     @torch.no_grad()
     def forward(self, waveform: Tensor) -> Tensor:

@@ -70,6 +70,7 @@ class YAMNet(nn.Module):
         }
         self.front_end = LogMel()
         self.log_mel_range, self.log_mel_hop = self.front_end.value_range, HOP
+        self.log_mel_frequencies = self.front_end.frequencies
         layers, channels = [create_conv2d(1, 32, 3, stride=2, padding="same", bias=True), nn.ReLU()], 32
         for stride, width in SEPARABLE:
             layers += [

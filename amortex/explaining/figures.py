@@ -20,6 +20,7 @@ COLOURS = (ACCENT, "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0000
 TITLE_LINE = 0.185  # inches
 GREY: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1}
 HEAT: dict[str, Any] = {"cmap": "magma", "vmin": 0, "vmax": 1}
+OCTAVES = (250, 500, 1000, 2000, 4000, 8000, 16000)  # in Hz, what a spectrogram's axis shows
 
 
 def is_ranked(mask: Tensor, relevance: Tensor) -> bool:
@@ -95,18 +96,32 @@ def turn(axis: Axes) -> None:
         axis.set(xlim=(-0.5, width - 0.5), ylim=(-0.5, height - 0.5), aspect="auto")
 
 
-def label_seconds(axis: Axes, frame_seconds: float) -> None:
-    """Have the frames of a picture that was turned labelled in seconds, of which each takes `frame_seconds`."""
-    from matplotlib.ticker import MaxNLocator
+def label_spectrogram(axis: Axes, frame_seconds: float | None, frequencies: Sequence[float] | None) -> None:
+    """Label a picture that was turned in seconds and in kHz.
 
-    end = axis.get_xlim()[1] + 0.5
-    seconds = [tick for tick in MaxNLocator(5).tick_values(0, end * frame_seconds) if tick <= end * frame_seconds]
-    axis.set_xticks([tick / frame_seconds - 0.5 for tick in seconds], [f"{tick:.3g}" for tick in seconds])
-    axis.set_axis_on()  # but for its frame, and the other direction
+    Arguments:
+        axis: of the picture, which is left as it is where neither is known.
+        frame_seconds: from one frame to the next.
+        frequencies: the centres of the bands in Hz, rising.
+    """
+    if frame_seconds is None and frequencies is None:
+        return
+    axis.set_axis_on()  # but for its frame
     axis.spines[:].set_visible(False)
-    axis.set_yticks([])
+    axis.set(xticks=[], yticks=[])
     axis.tick_params(length=2, labelsize=7.5, colors=INK, pad=1)
-    axis.set_xlabel("seconds", fontsize=8.5, color=INK, labelpad=0)
+    if frame_seconds is not None:
+        from matplotlib.ticker import MaxNLocator
+
+        end = frame_seconds * (axis.get_xlim()[1] + 0.5)
+        seconds = [tick for tick in MaxNLocator(5).tick_values(0, end) if tick <= end]
+        axis.set_xticks([tick / frame_seconds - 0.5 for tick in seconds], [f"{tick:.3g}" for tick in seconds])
+        axis.set_xlabel("seconds", fontsize=8.5, color=INK, labelpad=0)
+    if frequencies is not None:
+        octaves = [hertz for hertz in OCTAVES if frequencies[0] <= hertz <= frequencies[-1]]
+        places = np.interp(octaves, frequencies, np.arange(len(frequencies)))
+        axis.set_yticks(places, [f"{hertz / 1000:g}" for hertz in octaves])
+        axis.set_title(f"{axis.get_title()} (kHz)", fontsize=9.5, color=INK)
 
 
 def draw_scales(axis: Axes, title: str, profile: Tensor, labels: Sequence[str], across: bool = False) -> None:

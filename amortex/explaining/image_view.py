@@ -21,11 +21,11 @@ class ImageView:
     def draw(self, result: ExplanationResult, index: int) -> "Figure":
         from amortex.explaining.plots import panel
 
-        encoded = result.encoded
+        encoded, front_end = result.encoded, result.rate_distortion.classifier.front_end
         return panel(
             encoded.image[index].cpu(), result.picture[index].cpu(), result.mask[index].cpu(),
             result.importance[index].cpu(), encoded.layout, title_lines(result.row(index), list(result.extra)),
-            _is_spectrogram(result), getattr(result.rate_distortion.classifier.front_end, "frame_seconds", None),
+            _is_spectrogram(result), getattr(front_end, "frame_seconds", None), getattr(front_end, "frequencies", None),
         )  # fmt: skip
 
     def files(self, result: ExplanationResult, index: int) -> dict[str, bytes]:

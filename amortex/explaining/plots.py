@@ -23,7 +23,7 @@ from amortex.explaining.figures import (
     draw_picture,
     draw_scales,
     is_ranked,
-    label_seconds,
+    label_spectrogram,
     turn,
     write_title,
 )  # fmt: skip
@@ -87,6 +87,7 @@ def panel(
     title: Sequence[str],
     spectrogram: bool = False,
     frame_seconds: float | None = None,
+    frequencies: Sequence[float] | None = None,
 ) -> Figure:
     """Image, explanation, mask and importance per scale, side by side.
 
@@ -98,10 +99,12 @@ def panel(
         title: lines above the panel; the first is set in bold.
         spectrogram: whether the image is one, ``(1, frames, bands)``: time is drawn to the right, frequency upwards.
         frame_seconds: from one frame of a spectrogram to the next, if it is known.
+        frequencies: of its bands in Hz, if they are known.
     """
     height = 3.48 + TITLE_LINE * len(title)  # in inches
     figure = Figure(figsize=(12, height), dpi=150)
-    grid = {"left": 0.012, "right": 0.985, "bottom": 0.385 / height, "top": 3.08 / height, "wspace": 0.2}
+    left = 0.012 if frequencies is None else 0.024
+    grid = {"left": left, "right": 0.985, "bottom": 0.385 / height, "top": 3.08 / height, "wspace": 0.2}
     axes = figure.subplots(1, 4, gridspec_kw=grid)
     colours = image if len(image) == 3 else image.mean(0, keepdim=True)
     name = "Log-mel spectrogram" if spectrogram else "Image"
@@ -113,8 +116,8 @@ def panel(
     if spectrogram:
         for axis in axes[:3]:
             turn(axis)
-        for axis in axes[:2] if frame_seconds else ():
-            label_seconds(axis, frame_seconds or 1.0)
+        for axis in axes[:2]:
+            label_spectrogram(axis, frame_seconds, frequencies)
     levels = int(layout.level.max())
     if levels:
         profile = scale_profile(relevance[None], layout.level.cpu(), levels)[0]

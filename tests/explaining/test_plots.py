@@ -126,6 +126,12 @@ def test_spectrograms_run_to_the_right_and_upwards():
         assert places["0"] == -0.5  # where the first frame begins
         assert places["4"] == 7.5  # after eight of them
         assert axis.get_xlim() == (-0.5, 8.5)
+        assert not len(axis.get_yticks())
+    bands = (200.0, 1000.0, 3000.0, 5000.0)
+    (axis,) = panel(frames, frames / 2, mask, mask, layout, ["title"], spectrogram=True, frequencies=bands).axes[:1]
+    places = {label.get_text(): label.get_position()[1] for label in axis.get_yticklabels()}
+    assert places.keys() == {"0.25", "0.5", "1", "2", "4"}
+    assert (places["1"], places["2"], places["4"]) == (1, 1.5, 2.5)
 
 
 @pytest.mark.parametrize("size", [(6, 8), (5, 7), (7, 4)])
