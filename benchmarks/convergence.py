@@ -8,8 +8,8 @@ Behind docs/results.md, The optimiser, benchmarks/results/convergence.csv and do
 backward 3, per signal and noise draw. `--presets` takes names, with changes after colons: ``converged:steps=4000``. The
 few passes that measure the empty mask once per signal are not counted. `--passes` are budgets of the trained explainer
 that comes with the classifier, whose curve has the name ``amortized``; an empty `--presets` leaves CartoonX out. J is
-the mean over the signals with its 95 % bootstrap interval; `retained` is the share whose mean output keeps the class. A
-run that was stopped goes on where its table in `--out` ends.
+the mean over the signals with its 95 % bootstrap interval; `retained` is the share whose mean output keeps the class.
+Last come ratios to the last preset. A run that was stopped goes on where its table in `--out` ends.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from amortex.explainers.presets import PRESETS, Preset, preset_of
 from amortex.explainers.rde import RDE
 from amortex.io.bundled import bundled_folder
 from amortex.io.files import write_atomically
-from amortex.metrics.base import ImageMean, bootstrap_seeds
+from amortex.metrics.base import ImageMean, bootstrap_seeds, bootstrap_weights, ratio_interval
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.rate_distortion.problem import Problem
@@ -81,6 +81,8 @@ def main(options: argparse.Namespace) -> None:
         for passes in options.passes:
             if ("amortized", lambda_k, passes) not in known:
                 add([trained(rd, batches, seeds, lambda_k, passes, options.samples)])
+    if presets:
+        print_ratios([row for row in rows if row["lambda_k"] in options.lambda_k], presets[-1], seeds)
     if options.out:
         plot(rows, empty).savefig(options.out / "convergence.png")
 
@@ -94,6 +96,20 @@ def print_row(row: Row) -> None:
     print(f"| {row['preset']} | {row['lambda_k']:g} | {row['passes']} | {row['J']:.4f} "
           f"[{row['J_low']:.4f}, {row['J_high']:.4f}] | {row['distortion']:.4f} | {row['rate']:.4f} | "
           f"{row['retained']:.2f} |", flush=True)  # fmt: skip
+
+
+def print_ratios(rows: Sequence[Row], preset: Preset, seeds: Sequence[int]) -> None:
+    """J at the ends of all curves over that at the end of a preset's, on the same signals in each replicate."""
+    weights = torch.stack([bootstrap_weights(seed) for seed in seeds])  # (B, 1 + replicates)
+    ends = {(row["preset"], row["lambda_k"], row["budget"]): row for row in rows}  # the last of each
+    sums = {
+        key: weights.new_tensor([float(j) for j in row["J_per_image"].split()]) @ weights for key, row in ends.items()
+    }
+    print(f"\n| preset | lambda_k | passes | J over that of {preset.name} |\n|---|---|---|---|")
+    for key, row in ends.items():
+        reference = sums[preset.name, row["lambda_k"], preset.steps]
+        ratio = ratio_interval(sums[key], reference, len(seeds))
+        print(f"| {row['preset']} | {row['lambda_k']:g} | {row['passes']} | {ratio} |")
 
 
 def evaluated(rd: RateDistortion, batches: Batches, masks: Sequence[Tensor], samples: int) -> Measured:

@@ -155,8 +155,8 @@ class Amortized(Explainer):
             with self.rate_distortion.classifier.passes_for(chunk, of=len(image)):
                 parts.append(self._start(image[chunk], target_class, report))
         mask, relevance = (torch.cat(values) for values in zip(*((p.mask, p.relevance) for p in parts), strict=True))
-        with self.rate_distortion.classifier.uncounted():  # each part has its class
-            return Explanation(self.rate_distortion.encode(image, target), mask, relevance)
+        probabilities = torch.cat([part.encoded.probabilities for part in parts])
+        return Explanation(self.rate_distortion.encode(image, target, probabilities), mask, relevance)
 
     def _explain(self, encoded: EncodedBatch, streams: NoiseStreams, on_step: OnStep) -> Explanation:
         raise NotImplementedError("an amortized explainer starts from inputs, whose features it needs")

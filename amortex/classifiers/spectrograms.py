@@ -33,7 +33,7 @@ class FrontEnd(nn.Module):
 
     Attributes:
         frame_seconds: from one frame to the next, by the network's `log_mel_hop` in samples; None without that.
-        frequencies: of the bands in Hz, rising, which the network has as `log_mel_frequencies`; None without that.
+        frequencies: centres of the bands in Hz, which the network has as `log_mel_frequencies`; None without that.
 
     Raises:
         InputError: when called, values outside of [-1, 1].
@@ -94,7 +94,8 @@ def on_spectrograms(classifier: Classifier) -> Classifier:
     is returned as it is.
 
     Raises:
-        InputError: it is no classifier of sound, or its network has no `log_mel` and `from_log_mel`.
+        InputError: it is no classifier of sound, or its network has no `log_mel` and `from_log_mel`, or frequencies
+            of other bands.
     """
     if classifier.data_config.get("domain") == "mel":
         return classifier
@@ -108,10 +109,17 @@ def on_spectrograms(classifier: Classifier) -> Classifier:
         )
     front_end = FrontEnd(classifier)
     waveform = torch.zeros(1, *classifier.input_size, device=classifier.mean.device)
+    size = tuple(front_end(waveform).shape[1:])
+    if front_end.frequencies is not None and (
+        len(front_end.frequencies) != size[-1] or sorted(front_end.frequencies) != list(front_end.frequencies)
+    ):
+        raise InputError(
+            f"log_mel_frequencies of {classifier.name} must be the centres of its {size[-1]} bands in Hz, rising"
+        )
     # what the network sees is spectrogram * (high - low) + low
     span = front_end.high - front_end.low
     config = {
-        "input_size": tuple(front_end(waveform).shape[1:]), "mean": (-front_end.low / span,), "std": (1 / span,),
+        "input_size": size, "mean": (-front_end.low / span,), "std": (1 / span,),
         "domain": "mel",
     }  # fmt: skip
     behind = Classifier(

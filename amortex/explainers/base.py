@@ -79,9 +79,19 @@ class Explainer(nn.Module, ABC):
             image = image.clone() if image.is_inference() else image
             target = target.clone() if target is not None and target.is_inference() else target
             with self.rate_distortion.classifier.count_passes(len(image)) as counter:
-                explanation = self._start(image, target, on_step or (lambda step, mask: None))
-        passes = counter.per_image.to(image.device, torch.float32)
-        return replace(explanation, extra={**explanation.extra, "passes": passes})
+                explanation = self._start(image, target, self._reporting(on_step))
+            passes = counter.per_image.to(image.device, torch.float32)
+            return replace(explanation, extra={**explanation.extra, "passes": passes})
+
+    def _reporting(self, on_step: OnStep | None) -> OnStep:
+        """Calls `on_step`, if it is one; passes that it makes are not the method's."""
+
+        def report(step: int, mask: Tensor) -> None:
+            if on_step is not None:
+                with self.rate_distortion.classifier.uncounted():
+                    on_step(step, mask)
+
+        return report
 
     def _start(self, image: Tensor, target: Tensor | None, on_step: OnStep) -> Explanation:
         encoded = self.rate_distortion.encode(image, target)

@@ -54,7 +54,7 @@ def guided(classifier: Classifier) -> Iterator[None]:
 
     hooks = [m.register_forward_hook(pass_positive) for m in leaves(classifier.model) if isinstance(m, RELUS)]
     try:
-        with torch.enable_grad():
+        with torch.enable_grad(), classifier.uncounted():
             probe = torch.full((1, *classifier.input_size), 0.5, device=classifier.mean.device).requires_grad_()
             relus = sum(node.name().startswith(RELU_NODES) for node in nodes(classifier(probe)))
         if relus != calls or not calls:
@@ -129,7 +129,7 @@ def relevance_propagation(classifier: Classifier, image: Tensor, target: Tensor)
     without_rule = sorted({type(m).__name__ for m in leaves(classifier.model) if not isinstance(m, known)})
     if without_rule:
         raise InputError(f"LRP has no rule for these layers of {classifier.name}: {', '.join(without_rule)}")
-    with torch.enable_grad():
+    with torch.enable_grad(), classifier.uncounted():
         made = classifier.forward_normalised(classifier.normalise(image[:1]).detach().requires_grad_())
     names = {node.name() for node in nodes(made) if not is_scaling(node)}
     unknown = sorted(name.rstrip("0123456789").removesuffix("Backward") for name in names if not name.startswith(RULED))

@@ -121,7 +121,7 @@ def label_spectrogram(axis: Axes, frame_seconds: float | None, frequencies: Sequ
         octaves = [hertz for hertz in OCTAVES if frequencies[0] <= hertz <= frequencies[-1]]
         places = np.interp(octaves, frequencies, np.arange(len(frequencies)))
         axis.set_yticks(places, [f"{hertz / 1000:g}" for hertz in octaves])
-        axis.set_title(f"{axis.get_title()} (kHz)", fontsize=9.5, color=INK)
+        axis.set_ylabel("kHz", fontsize=8.5, color=INK, labelpad=0)
 
 
 def draw_scales(axis: Axes, title: str, profile: Tensor, labels: Sequence[str], across: bool = False) -> None:

@@ -103,7 +103,7 @@ def panel(
     """
     height = 3.48 + TITLE_LINE * len(title)  # in inches
     figure = Figure(figsize=(12, height), dpi=150)
-    left = 0.012 if frequencies is None else 0.024
+    left = 0.012 if frequencies is None else 0.034
     grid = {"left": left, "right": 0.985, "bottom": 0.385 / height, "top": 3.08 / height, "wspace": 0.2}
     axes = figure.subplots(1, 4, gridspec_kw=grid)
     colours = image if len(image) == 3 else image.mean(0, keepdim=True)

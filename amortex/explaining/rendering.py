@@ -30,7 +30,10 @@ def title_lines(row: Row, extra: Sequence[str] = ()) -> list[str]:
         method += f", $\\alpha$ = {row['alpha']:g}"
     method += f"    rate {row['rate']:.2%}"
     for key in extra:
-        method += f"    {row[key]:.0f} {key}" if key == "passes" else f"    {key} {row[key]:.2%}"
+        if key == "passes":
+            method += f"    {row[key]:.0f} pass{'' if row[key] == 1 else 'es'}"
+        else:
+            method += f"    {key} {row[key]:.2%}"
     lines = [f"{row['class_name']}  ({row['probability']:.1%})", method]
     if "distortion" in row:
         name = "distortion" if row["distortion_name"] == "label_l2" else f"distortion ({row['distortion_name']})"

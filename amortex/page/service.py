@@ -114,16 +114,14 @@ class Service:
         def report(step: int, mask: Tensor) -> None:
             nonlocal away
             started = time.perf_counter()
-            with self.classifier.uncounted():
-                on_step()
+            on_step()
             if encoded is not None and (step % every == 0 or step == 1):
                 shown = {"picture": png_url(self._kept(rd, encoded, mask)[0])} if self.modality == "image" else {}
                 rate = float(encoded.rate(mask)[0])
                 on_event({"event": "progress", "step": step, "steps": steps, "rate": rate, **shown})
             away += time.perf_counter() - started
 
-        with self.classifier.count_passes(1) as counter:
-            result = loaded.explain(signal, target, report)
+        result = loaded.explain(signal, target, report)
         on_step()
         result = replace(result, seconds=result.seconds - away)
         result.certificate(pause=on_step)
@@ -132,7 +130,7 @@ class Service:
             "event": "result",
             "row": result.row(0),
             "summary": repr(result).partition(": ")[2],
-            "passes": counter.total,
+            "passes": result.extra["passes"].item(),
             "result": repr(name),
             "mask": mask_layout(result),
             **VIEWS[self.modality](result),

@@ -103,7 +103,7 @@ def test_a_gradient_that_is_no_number_is_an_error(two_files, tmp_path):
 
 def test_one_pass_is_a_count_in_the_title(two_files):
     explained = load(rate=0.1).explain(two_files[0])
-    assert title_lines({**explained.row(0), "passes": 1.0}, ["passes"])[1].endswith("1 passes")
+    assert title_lines({**explained.row(0), "passes": 1.0}, ["passes"])[1].endswith("    1 pass")
 
 
 def test_what_is_saved_is_what_explain_py_writes(two_files, tmp_path):

@@ -45,6 +45,24 @@ def test_a_network_may_say_what_its_range_is():
     assert (front_end.low, front_end.high) == (math.log(0.01), 4.0)
 
 
+def test_a_network_may_say_where_its_bands_are():
+    network = ToyMel()
+    assert on_spectrograms(load_classifier(network)).front_end.frequencies is None
+    network.log_mel_frequencies = tuple(range(100, 900, 100))
+    assert on_spectrograms(load_classifier(network)).front_end.frequencies == network.log_mel_frequencies
+    for wrong in (tuple(range(100, 800, 100)), tuple(range(800, 0, -100))):
+        network.log_mel_frequencies = wrong
+        with pytest.raises(InputError, match="must be the centres of its 8 bands in Hz, rising"):
+            on_spectrograms(load_classifier(network))
+
+
+def test_a_tone_at_the_centre_of_a_band_is_loudest_there():
+    front_end, time = LogMel(), torch.arange(400) / 16000
+    for band in (5, 30, 60):
+        tone = torch.sin(2 * torch.pi * front_end.frequencies[band] * time)
+        assert front_end(tone[None, None])[0, 0, 0].argmax() == band
+
+
 def test_no_sound_exceeds_the_range_of_the_log_mel_spectrogram():
     front_end, time = LogMel(), torch.arange(4000) / 16000
     low, high = front_end.value_range

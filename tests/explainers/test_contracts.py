@@ -15,9 +15,14 @@ from amortex.rate_distortion.problem import Problem
 
 STEPS, CLASSLESS = 6, ("random_pixels", "random_wavelets", "magnitude")  # the class does not matter to these
 GRADIENT = 1 + 2  # passes forward and backward
-PASSES = {  # one tells the class
-    "magnitude": 1, "saliency": 1 + GRADIENT, "wam": 1 + GRADIENT, "wam_sg": 1 + 25 * GRADIENT,
-    "pixel_rde": 1 + STEPS * 2 * GRADIENT,
+RDE_STEPS = STEPS * 2 * GRADIENT
+PASSES = {  # besides the one that tells the class
+    "cartoonx": RDE_STEPS, "pixel_rde": RDE_STEPS, "fourier_rde": RDE_STEPS, "polar_rde": RDE_STEPS,
+    "shearletx": RDE_STEPS, "waveletx": RDE_STEPS, "wam": GRADIENT, "wam_sg": 25 * GRADIENT, "wam_ig": 51 * GRADIENT,
+    "minimal": 3 * STEPS, "minimal_static": 203, "saliency": GRADIENT, "smoothgrad": 10 * GRADIENT,
+    "integrated_gradients": 100 * GRADIENT, "guided_backprop": GRADIENT, "guided_gradcam": 2 * GRADIENT,
+    "gradcam": GRADIENT, "gradcam_pp": GRADIENT, "lrp": GRADIENT, "lime": 500, "sensitivity": 4 * GRADIENT,
+    "random_wavelets": 0, "random_pixels": 0, "magnitude": 0,
 }  # fmt: skip
 
 
@@ -53,7 +58,7 @@ def test_method_contract(method, classifier, images):
     assert (explanation.relevance >= 0).all()
     assert explanation.signed is None or explanation.signed.shape == (3, k)
     assert all(values.shape == (3,) for values in explanation.extra.values())
-    assert explanation.extra["passes"].tolist() == [PASSES.get(method, explanation.extra["passes"][0])] * 3
+    assert explanation.extra["passes"].tolist() == [1 + PASSES[method]] * 3
     assert torch.equal(explanation.encoded.target, classifier(images).argmax(1))
     drawn = picture(explainer.rate_distortion, explanation)
     assert drawn.shape == (3, 1, 32, 32)
