@@ -102,6 +102,8 @@ def _choose_method(options: argparse.Namespace, modality: Modality | None, spell
         options.explainer = released(options.classifier, other_classes=options.method is None and _other_class(options))
     if options.explainer is None:
         _refuse_what_needs_an_explainer(options, changed, spelled)
+        if options.method is None and by_name and released(options.classifier):
+            options.untrained_for = changed or ["target"]
     options.method = options.method or (UNTRAINED if options.explainer is None else AMORTIZED)
     if options.method != AMORTIZED and options.explainer is not None:
         raise InputError(f"{options.method} needs no {spelled('explainer')}: leave one of them out")

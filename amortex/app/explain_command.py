@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from amortex.app.building import device, explainer_from
 from amortex.app.checks import check_files, default_folder
+from amortex.app.keywords import option_name
 from amortex.app.options import AMORTIZED, METHOD_OPTIONS
 from amortex.app.recognising import check_dims, sources_of
 from amortex.core.modalities import MODALITIES
@@ -93,8 +94,13 @@ def print_plan(options: argparse.Namespace, request: Request, count: int) -> Non
         modality = MODALITIES[options.modality]
         size += f" {modality.unit}" * (len(classifier.input_size[1:]) == 1)  # a number alone tells little
         noun = modality.noun + ("s" if count > 1 else "")
-        decided = f"by {options.method}, for {classifier.name} at {longest}{size}"
+        weights = " (weights of its constructor)" if classifier.weights == "auto" else ""
+        decided = f"by {options.method}, for {classifier.name}{weights} at {longest}{size}"
         print(f"explaining {count} {noun} {decided}: {options.out}", flush=True)
+        if reason := getattr(options, "untrained_for", ()):
+            given = " and ".join(map(option_name, reason))
+            steps = f"{options.method} takes {request.explainer.steps:,} steps instead"
+            print(f"the bundled explainer was not trained for {given}: {steps}", flush=True)
 
 
 def print_outcome(
@@ -128,12 +134,17 @@ def hints(options: argparse.Namespace, request: Request, rows: list[Row]) -> Ite
     if short:  # the search has shown it, but on other draws
         yield f"{short} {of_all} certificates do not show that retention: compare the intervals"
     lost_rows = [row for row in rows if not row["retained"]]
-    absent = sum(request.target is not None and row["probability"] < IMPROBABLE for row in lost_rows)
+    absent = [row for row in lost_rows if request.target is not None and row["probability"] < IMPROBABLE]
     if absent and not bounded:
-        yield f"{absent} {of_all} inputs hardly show that class to the classifier: there may be nothing of it to find"
-    lost = len(lost_rows) - absent
+        shows = "inputs hardly show" if len(absent) > 1 else "input hardly shows"
+        yield f"{len(absent)} {of_all} {shows} that class to the classifier: there may be nothing of it to find"
+    lost = len(lost_rows) - len(absent)
     if lost and not bounded:
-        verb = "keep their" if request.target is None else "reach that"
+        verb = "do not keep their" if request.target is None else "do not reach that"
+        where = ""
+        if lost == 1:
+            verb = "does not keep its" if request.target is None else "does not reach that"
+            where = " ({})".format(*(row["file"] for row in lost_rows if row not in absent))
         ways = ["more --steps"] * (options.steps is not None)
         ways += ["a lower --lambda-k"] * ("lambda_k" in has and options.rate is None)
         ways += ["a higher --rate"] * ("rate" in has)
@@ -141,7 +152,7 @@ def hints(options: argparse.Namespace, request: Request, rows: list[Row]) -> Ite
         ways += ["--min-retention 0.95"] * (request.target is None)
         ways += ["--method cartoonx"] * (options.method == AMORTIZED and request.target is not None)
         elsewhere = ", with another --out"
-        yield f"{lost} {of_all} masks do not {verb} class" + f": try {' or '.join(ways)}{elsewhere}" * bool(ways)
+        yield f"{lost} {of_all} masks {verb} class{where}" + f": try {' or '.join(ways)}{elsewhere}" * bool(ways)
     others = [row for row in rows if row["retained"] and row["kept_class"] != row["class_name"]]
     is_heard = options.modality == "audio" and options.domain != "mel"
     if is_heard and others and options.obfuscation != "zero":

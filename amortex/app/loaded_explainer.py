@@ -74,6 +74,9 @@ class LoadedExplainer:
     def attribute(self, images: Signals, target: Target = None) -> Tensor:
         """Captum's signature: a non-negative map of relevance, ``(B, C, *size)``; all channels are equal.
 
+        Relevance is what `explain` calls importance, summed over the bands that reach a place. So 1 is one coefficient
+        there that is kept in full. Maps are not normalised, and say nothing of how good the mask is: `explain` warns.
+
         Raises:
             InputError: as `explain`.
         """

@@ -33,7 +33,7 @@ def with_near_option(message: str, options: Iterable[str]) -> str:
         return message
     names = [option.removeprefix("--") for option in options if option.startswith("--")]
     name = ".".join(filter(None, (found["group"], found["name"])))
-    near = difflib.get_close_matches(name, names, n=1)
+    near = [known for known in names if known.endswith(f".{name}")] or difflib.get_close_matches(name, names, n=1)
     return message + (f"; did you mean {found['dashes'] or ''}{near[0]}?" if near else "")
 
 

@@ -9,12 +9,22 @@ from typing import Any
 
 Row = dict[str, Any]
 COLUMNS = (
-    "file", "target", "class_name", "probability", "method", "preset", "lambda_k", "rate", "distortion",
-    "ci_low", "ci_high", "retained", "retention", "retention_low", "retention_high",
+    "file", "target", "class_name", "probability", "predicted", "method", "preset", "lambda_k", "rate",
+    "distortion_name", "distortion", "ci_low", "ci_high", "retained", "retention", "retention_low", "retention_high",
     "kept_class", "kept_probability", "passes", "seconds", "seed", "mask", "caveats", "error",
 )  # fmt: skip
 # rows of earlier versions lack these, and still are results, which must not be overwritten unasked
-LATER = {"retention", "retention_low", "retention_high", "kept_class", "kept_probability", "passes", "caveats"}
+LATER = {
+    "retention",
+    "retention_low",
+    "retention_high",
+    "kept_class",
+    "kept_probability",
+    "passes",
+    "predicted",
+    "distortion_name",
+    "caveats",
+}
 
 
 def read_rows(file: Path) -> Iterator[Row]:

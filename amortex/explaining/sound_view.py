@@ -21,8 +21,8 @@ class SoundView:
         lines = title_lines(row, list(result.extra))
         if "kept_class" in row:
             own = f"{row['class_name']} {row['kept_probability']:.1%}"
-            other = "" if row["kept_class"] == row["class_name"] else f"{row['kept_class']}; of the class "
-            lines.append(f"what is kept alone is {other}{own}")
+            other = f"{row['kept_class']} {result.alone[index].max():.1%}, "
+            lines.append(f"what is kept alone: {other * (row['kept_class'] != row['class_name'])}{own}")
         return sound_panel(result, index, _rate(result), lines)
 
     def files(self, result: ExplanationResult, index: int) -> dict[str, bytes]:

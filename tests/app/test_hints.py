@@ -10,6 +10,7 @@ from amortex.app.explain_command import MOST_LINES, RowPrinter, hints, print_row
 from amortex.app.options import build_parser
 
 GOOD = {
+    "file": "a.png",
     "probability": 0.9,
     "class_name": "crow",
     "kept_class": "crow",
@@ -23,6 +24,7 @@ LOST = {**GOOD, "retained": False, "retention": 0.2, "retention_low": 0.1}
 SHORT = {**GOOD, "retention": 0.97, "retention_low": 0.92}
 ABSENT = {**LOST, "probability": 1e-6}
 FULL = {**GOOD, "rate": 1.0}
+UNKEPT, UNREACHED = (f"masks does not {verb} class (a.png)" for verb in ("keep its", "reach that"))
 DOUBTFUL = {**GOOD, "caveats": "its outputs are saturated"}
 
 
@@ -36,31 +38,33 @@ def asked(options, learned_steps=0):
     [
         ("--method cartoonx", [GOOD], []),
         ("--method cartoonx", [GOOD, LOST],
-         ["1 of 2 masks do not keep their class: try a lower --lambda-k or --min-retention 0.95, with another --out"]),
+         [f"1 of 2 {UNKEPT}: try a lower --lambda-k or --min-retention 0.95, with another --out"]),
+        ("--method wam", [LOST, LOST],
+         ["2 of 2 masks do not keep their class: try a higher --rate or --min-retention 0.95, with another --out"]),
         ("--method wam", [LOST],
-         ["1 of 1 masks do not keep their class: try a higher --rate or --min-retention 0.95, with another --out"]),
+         [f"1 of 1 {UNKEPT}: try a higher --rate or --min-retention 0.95, with another --out"]),
         ("--method minimal", [LOST],
-         ["1 of 1 masks do not keep their class: try --min-retention 0.95, with another --out"]),
+         [f"1 of 1 {UNKEPT}: try --min-retention 0.95, with another --out"]),
         ("", [LOST],
-         ["1 of 1 masks do not keep their class: try a lower --lambda-k or a higher --rate or --min-retention 0.95, "
+         [f"1 of 1 {UNKEPT}: try a lower --lambda-k or a higher --rate or --min-retention 0.95, "
           "with another --out"]),
         ("--target 3", [LOST, GOOD],
-         ["1 of 2 masks do not reach that class: try a lower --lambda-k or a higher --rate or --method cartoonx, with "
+         [f"1 of 2 {UNREACHED}: try a lower --lambda-k or a higher --rate or --method cartoonx, with "
           "another --out"]),
         ("--method cartoonx --target 3", [LOST],
-         ["1 of 1 masks do not reach that class: try a lower --lambda-k, with another --out"]),
+         [f"1 of 1 {UNREACHED}: try a lower --lambda-k, with another --out"]),
         ("--method wam --target 3", [ABSENT, LOST, ABSENT],
          ["2 of 3 inputs hardly show that class to the classifier: there may be nothing of it to find",
-          "1 of 3 masks do not reach that class: try a higher --rate, with another --out"]),
+          f"1 of 3 {UNREACHED}: try a higher --rate, with another --out"]),
         ("--method wam", [{**LOST, "probability": 1e-4}],  # it is the class of the highest probability
-         ["1 of 1 masks do not keep their class: try a higher --rate or --min-retention 0.95, with another --out"]),
+         [f"1 of 1 {UNKEPT}: try a higher --rate or --min-retention 0.95, with another --out"]),
         ("--method cartoonx --modality audio", [GOOD, {**GOOD, "kept_class": "frog"}],
          ["1 of 2 sounds are of another class if what is kept is heard alone"]),
         ("--method cartoonx --modality audio --obfuscation gaussian", [{**GOOD, "kept_class": "frog"}],
          ["1 of 1 sounds are of another class if what is kept is heard alone: masks of --obfuscation fading, the "
           "default, hold in silence, too"]),
         ("--method cartoonx --modality audio --obfuscation zero", [{**GOOD, "kept_class": "frog"}], []),
-        ("--method minimal --target 3", [LOST], ["1 of 1 masks do not reach that class"]),
+        ("--method minimal --target 3", [LOST], [f"1 of 1 {UNREACHED}"]),
         ("--max-distortion 0.1", [FULL, GOOD, LOST],
          ["no mask of those tried holds that bound for 1 of 3: theirs are full"]),
         ("--method wam --min-retention 0.95", [SHORT, GOOD],

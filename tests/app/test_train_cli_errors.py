@@ -131,6 +131,7 @@ def test_wandb_that_nobody_asked_for_says_nothing(folder, capfd):
     [
         (("fit", "--model.problem.clasifier", "x"), "did you mean --model.problem.classifier?"),
         (("fit", "--data.trian=x"), "did you mean --data.train?"),
+        (("compare", "--out", "x"), "did you mean --model.out?"),
         (("fit", "--config", "model.yaml"), "did you mean model.problem.classifier?"),
         (("compare", "--config", "model.yaml"), "did you mean model.problem.classifier?"),
         (("compare", "--config", "modle.yaml"), "did you mean model.sections?"),

@@ -16,8 +16,8 @@ TINY = (
 )  # fmt: skip
 FAST = ("--steps", "3", "--samples", "1")
 COLUMNS = (
-    "file", "target", "class_name", "probability", "method", "preset", "lambda_k", "rate", "distortion",
-    "ci_low", "ci_high", "retained", "retention", "retention_low", "retention_high",
+    "file", "target", "class_name", "probability", "predicted", "method", "preset", "lambda_k", "rate",
+    "distortion_name", "distortion", "ci_low", "ci_high", "retained", "retention", "retention_low", "retention_high",
     "kept_class", "kept_probability", "passes", "seconds", "seed", "mask", "caveats", "error",
 )  # fmt: skip
 
