@@ -1,8 +1,6 @@
 """`explain.py` from end to end: every method, what is written, repeatability."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +18,6 @@ from amortex.io.images import Preprocess
 from amortex.transforms.shearlet import Shearlet
 from helpers.explaining import FAST, TINY, explain, flat_mask, mask_file, rows
 from helpers.photographs import photographs
-from helpers.training import ROOT
 
 OPTIMISED = ("cartoonx", "pixel_rde", "fourier_rde", "polar_rde", "shearletx", "waveletx")
 QUICK = {  # options that keep a method quick
@@ -153,32 +150,6 @@ def test_results_below_the_inputs_are_not_explained(two):
     for _ in range(2):
         assert explain(two, "--out", two, *FAST) == 0
         assert len(rows(two)) == 3
-
-
-@pytest.mark.parametrize("method", ["amortized", "cartoonx"])
-def test_the_bundled_photographs_are_explained_from_any_folder(method, tmp_path, monkeypatch, capsys):
-    options = ["--input-size", "64", "--certificate-samples", "2", "--device", "cpu", "--no-panels"]
-    if method == "amortized":  # the default, by the script
-        command = [sys.executable, ROOT / "explain.py", *options]
-        run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert run.returncode == 0, run.stderr
-        printed = run.stdout
-    else:
-        monkeypatch.chdir(tmp_path)
-        assert main([*options, "--method", method, *FAST]) == 0
-        printed = capsys.readouterr().out
-    explained = rows(tmp_path / "explanations" / method)
-    lost = method == "amortized" and not all(row["retained"] for row in explained)  # which a last line says
-    assert printed.splitlines()[-1 - lost] == f"2 explained: explanations/{method}"
-    assert [row["file"] for row in explained] == ["chelsea.png", "coffee.png"]
-
-
-def test_why_the_bundled_explainer_does_not_explain_is_said(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    small = ["--input-size", "64", "--certificate-samples", "2", "--device", "cpu", "--no-panels"]
-    assert main([*small, "--distortion", "l2", *FAST]) == 0
-    reason = "the bundled explainer was not trained for --distortion: cartoonx takes 3 steps instead"
-    assert capsys.readouterr().out.splitlines()[1] == reason
 
 
 def test_a_mask_that_keeps_the_class_in_most_draws_can_be_asked_for(two, tmp_path, capsys):
