@@ -26,6 +26,7 @@ from amortex.rate_distortion.problem import Problem
 from amortex.training.config import ObjectiveConfig
 from amortex.training.module import AmortizedTrainingModule
 from benchmarks.timing import (
+    Comparison,
     Work,
     compare,
     forward,
@@ -94,8 +95,8 @@ def refinement(explainer: Amortized, model: nn.Module, bare: str, size: int, rep
 def teacher(explainer: Amortized, variant: str, size: int, steps: int) -> None:
     image = images(1, size)
     cartoonx = RDE(explainer.rate_distortion, preset=Preset("benchmark", steps, 16, 1e-3, "constant"))
-    explain, bare = lambda: cartoonx.explain(image), one_pass(explainer, image)
-    explain(), bare()
-    times = [(seconds(explain) / steps * CARTOONX_STEPS, seconds(bare)) for _ in range(CARTOONX_REPEATS)]
+    timed = side_by_side(partial(cartoonx.explain, image), one_pass(explainer, image), CARTOONX_REPEATS)
+    scale = CARTOONX_STEPS / steps
+    row = Comparison(timed.seconds * scale, timed.bare_seconds, *(ratio * scale for ratio in timed[2:]))
     name = f"CartoonX, {CARTOONX_STEPS} steps, L = 16, over one pass, {variant} ({CARTOONX_REPEATS} repeats)"
-    print_row(name, compare(times))
+    print_row(name, row)
