@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from benchmarks.processes import ROOT, threads
 from benchmarks.quickstart import alone_and_beside
+from benchmarks.timing import with_range
 
 
 def main(options: argparse.Namespace) -> None:
@@ -27,12 +28,12 @@ def main(options: argparse.Namespace) -> None:
                 bar.set_description(f"{place}: {text}")
                 times[place, text].append(alone_and_beside(places[place], settings[text], options.steps, options.loops))
                 bar.update()
-    print(f"seconds of a training step, median of {options.repeats} runs of {options.steps} steps\n")
+    print(f"seconds of a training step, median of {options.repeats} runs of {options.steps} steps [lowest, highest]\n")
     print(f"| checkout | setting | alone | beside {options.loops} | beside / alone | alone / first row |")
     print("|---|---|---|---|---|---|")
     first = [alone for alone, _ in times[cases[0]]]
     for (place, text), pairs in times.items():
         alone, beside = (statistics.median(column) for column in zip(*pairs, strict=True))
-        slowdown = statistics.median(beside / alone for alone, beside in pairs)
-        cost = statistics.median(pair[0] / base for pair, base in zip(pairs, first, strict=True))
-        print(f"| {place} | {text} | {alone:.3f} | {beside:.3f} | {slowdown:.2f} | {cost:.2f} |")
+        slowdown = with_range([beside / alone for alone, beside in pairs])
+        cost = with_range([pair[0] / base for pair, base in zip(pairs, first, strict=True)])
+        print(f"| {place} | {text} | {alone:.3f} | {beside:.3f} | {slowdown} | {cost} |")

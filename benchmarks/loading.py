@@ -9,7 +9,6 @@ one thread, so that the figures are per core.
 
 import argparse
 import logging
-import statistics
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from amortex.data.packing import pack
 from amortex.io.finding import find_files
 from amortex.rate_distortion.problem import Problem
 from amortex.training.module import AmortizedTrainingModule
-from benchmarks.timing import machine, seconds
+from benchmarks.timing import machine, seconds, with_range
 
 BATCH = 8
 PACKED_SIZE = 256
@@ -49,10 +48,11 @@ def main(options: argparse.Namespace) -> None:
             module = AmortizedTrainingModule(Problem(input_size=size))
             config, count = module.data_config, len(sources) - 1
             memory = batches(links, size, config, cache_gib=8.0)
-            rates = [loaded(batches(links, size, config), count), loaded(batches(tar, size, config), count)]
             loaded(memory, count)
-            rates += [loaded(memory, count), used(module, size)]
-            print(f"| {size} px | " + " | ".join(f"{rate:.0f}" for rate in rates) + " |", flush=True)
+            ways = [batches(links, size, config), batches(tar, size, config), memory]
+            rounds = [[loaded(way, count) for way in ways] for _ in range(REPEATS)]
+            rates = [*zip(*rounds, strict=True), used(module, size)]
+            print(f"| {size} px | " + " | ".join(with_range(rate, digits=0) for rate in rates) + " |", flush=True)
 
 
 def batches(source: Path, size: int, config: dict[str, Any], cache_gib: float = 0.0) -> Iterator[Any]:
@@ -71,7 +71,7 @@ def loaded(source: Iterator[Any], count: int) -> float:
     return count // BATCH * BATCH / (time.perf_counter() - start)
 
 
-def used(module: AmortizedTrainingModule, size: int) -> float:
+def used(module: AmortizedTrainingModule, size: int) -> list[float]:
     """Images per second of training steps: the losses and their gradients."""
     image = torch.rand(BATCH, 3, size, size)
 
@@ -79,4 +79,4 @@ def used(module: AmortizedTrainingModule, size: int) -> float:
         module.objective(image, list(range(BATCH)), progress=0.5, step=0)[0].backward()
 
     step()
-    return BATCH / statistics.median(seconds(step) for _ in range(REPEATS))
+    return [BATCH / seconds(step) for _ in range(REPEATS)]

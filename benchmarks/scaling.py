@@ -24,7 +24,7 @@ from amortex.explainers.presets import Preset
 from amortex.explainers.rde import RDE
 from amortex.rate_distortion.problem import Problem
 from amortex.training.module import AmortizedTrainingModule
-from benchmarks.timing import Work, machine, seconds
+from benchmarks.timing import Work, machine, seconds, with_range
 from benchmarks.training import Loss, training_step
 
 BATCH = 8
@@ -43,7 +43,7 @@ def work(rank: int, options: argparse.Namespace, meeting: str) -> None:
     torch.manual_seed(0)
     if rank == 0:
         print(f"{machine()}, {options.size} px, {options.repeats} repeats\n")
-        print("| work | one alone (ms) | both (ms) | ratio |\n|---|---|---|---|", flush=True)
+        print("| work | one alone (ms) | both (ms) | ratio [lowest, highest] |\n|---|---|---|---|", flush=True)
     problem = Problem(options.classifier, "random", input_size=options.size, internal_batch_size=64)
     module = AmortizedTrainingModule(problem)
     image = torch.rand(BATCH, 3, options.size, options.size, generator=torch.Generator().manual_seed(rank))
@@ -57,7 +57,7 @@ def work(rank: int, options: argparse.Namespace, meeting: str) -> None:
 
 
 def measure(rank: int, name: str, alone: Work, together: Work, repeats: int) -> None:
-    """Print a row of the table: seconds alone and together, and the median ratio of throughputs."""
+    """Print a row of the table: seconds alone and together, and the ratio of throughputs."""
     times = []
     for repeat in range(repeats + 1):
         distributed.barrier()
@@ -69,5 +69,5 @@ def measure(rank: int, name: str, alone: Work, together: Work, repeats: int) -> 
             times.append((single, both.item()))
     if rank == 0:
         medians = [statistics.median(column) for column in zip(*times, strict=True)]
-        ratio = statistics.median(single / both for single, both in times)
-        print(f"| {name} | {medians[0] * 1e3:.0f} | {medians[1] * 1e3:.0f} | {ratio:.2f} |", flush=True)
+        ratio = with_range([single / both for single, both in times])
+        print(f"| {name} | {medians[0] * 1e3:.0f} | {medians[1] * 1e3:.0f} | {ratio} |", flush=True)

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 import amortex
 from benchmarks.processes import ROOT, script, seconds
+from benchmarks.timing import with_range
 
 CERTIFICATE_DRAWS = 64
 HELP, TORCH, BARE, EXPLANATION, PANELS = (
@@ -50,10 +51,10 @@ def main(options: argparse.Namespace) -> None:
           f"{CERTIFICATE_DRAWS} draws\n")  # fmt: skip
     print("| command | seconds | over import torch |\n|---|---|---|")
     for name, values in times.items():
-        print(f"| {name} | {statistics.median(values):.2f} | {ratio(values, times[TORCH]):.3f} |")
+        print(f"| {name} | {statistics.median(values):.2f} | {ratio(values, times[TORCH])} |")
     print()
     for name, base, aim in AIMS:
-        print(f"{name} over {base}: {ratio(times[name], times[base]):.3f}" + (f" (aim: {aim})" if aim else ""))
+        print(f"{name} over {base}: {ratio(times[name], times[base])}" + (f" (aim: {aim})" if aim else ""))
 
 
 def bundled_photograph() -> Path:
@@ -105,6 +106,6 @@ def alternate(given: Mapping[str, Command], repeats: int) -> dict[str, list[floa
     return times
 
 
-def ratio(values: Sequence[float], base: Sequence[float]) -> float:
-    """Median of the ratios within a turn."""
-    return statistics.median(value / other for value, other in zip(values, base, strict=True))
+def ratio(values: Sequence[float], base: Sequence[float]) -> str:
+    """Median of the ratios within a turn, and their range."""
+    return with_range([value / other for value, other in zip(values, base, strict=True)], digits=3)

@@ -55,6 +55,11 @@ def compare(times: Sequence[tuple[float, float]]) -> Comparison:
     )
 
 
+def with_range(values: Sequence[float], digits: int = 2) -> str:
+    """Median of values, the lowest and the highest, as the tables have them."""
+    return f"{statistics.median(values):.{digits}f} [{min(values):.{digits}f}, {max(values):.{digits}f}]"
+
+
 def images(count: int, size: int) -> Tensor:
     """Random images ``(B, 3, H, W)`` in the memory layout of the classifiers."""
     return torch.rand(count, 3, size, size).contiguous(memory_format=torch.channels_last)
