@@ -2,7 +2,6 @@
 
 import json
 import logging
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from amortex.amortized.checkpoints import load_predictor
-from amortex.classifiers.classifier import Classifier
 from amortex.classifiers.folder_labels import FolderLabels
 from amortex.classifiers.size_notice import size_notice
 from amortex.comparison.cache import ResultCache
@@ -23,6 +21,7 @@ from amortex.comparison.mistakes import Mistakes
 from amortex.comparison.mixtures import Partners
 from amortex.comparison.plan import Plan
 from amortex.comparison.report import ComparisonResults, write_report
+from amortex.comparison.scale_profiles import build_classifiers
 from amortex.comparison.signal_gallery import write_signals
 from amortex.comparison.stopwatch import Stopwatch
 from amortex.comparison.study import Measurements
@@ -174,21 +173,22 @@ class Comparison(lightning.LightningModule):
                     self.gallery |= write_signals(self.folder, mixed, of_section, signals, section, classes)
 
     def on_test_epoch_end(self) -> None:
-        tables, gaps, break_evens = self.tables.compute(), self.tables.gaps(), self.tables.break_evens()
         unreadable = getattr(cast(Any, self.trainer).datamodule, "left_out", {})
         noun = modality_of(len(self.data_config["input_size"]) - 1).noun
         left_out = {**{name: f"not a readable {noun} ({why})" for name, why in unreadable.items()}, **self.failed}
         unavailable, failed, galleries = map(gather, (self.unavailable, left_out, self.gallery))
         mistakes = gather(self.mistakes.findings) if self.mistakes is not None else []
+        reasons = {key: reason for part in unavailable for key, reason in part.items()}
+        tables, gaps, break_evens = self.tables.compute(), self.tables.gaps(), self.tables.break_evens()
+        leaders = self.tables.leaders(without=reasons)
         if not self.trainer.is_global_zero:
             return
-        reasons = {key: reason for part in unavailable for key, reason in part.items()}
         for section, name in reasons:  # what other batches or devices found is no mean over the images
             table = tables.get(section, {})
             table[name] = dict.fromkeys(table.get(name, {}), Interval(torch.nan, torch.nan, torch.nan, 0))
         results = ComparisonResults(
             tables, gaps, break_evens, reasons, {name: why for part in failed for name, why in part.items()},
-            [text for _, text in sorted(entry for part in galleries for entry in part.items())], mistakes,
+            [text for _, text in sorted(entry for part in galleries for entry in part.items())], leaders, mistakes,
         )  # fmt: skip
         context = Context(self.problem, self.config, self.plan.shown, self.classifier)
         write_report(self.folder, results, context, self.stopwatch)
@@ -196,19 +196,6 @@ class Comparison(lightning.LightningModule):
             for rank in range(self.trainer.world_size):
                 file.write(self._image_rows(rank).read_text(encoding="utf-8"))
                 self._image_rows(rank).unlink()
-
-
-def build_classifiers(config: ComparisonConfig, problem: Problem, classifier: Classifier) -> dict[str, Classifier]:
-    """The classifiers of the section ``robustness``, by name; their inputs are those of the compared classifier.
-
-    Raises:
-        InputError: one of them cannot be built.
-    """
-    if "robustness" not in config.sections:
-        return {}
-    alike = replace(problem, input_size=list(classifier.input_size))
-    fields = (config.classifiers or {}).items()
-    return {name: replace(alike, **changes).build_classifier() for name, changes in fields}
 
 
 def gather(value: Any) -> list[Any]:

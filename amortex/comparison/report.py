@@ -8,8 +8,9 @@ from pathlib import Path
 from amortex.comparison import plots
 from amortex.comparison.config import ComparisonConfig
 from amortex.comparison.context import Context
-from amortex.comparison.formats import as_csv, as_markdown
+from amortex.comparison.formats import as_csv, as_markdown, cell
 from amortex.comparison.headings import FURTHER_HEADINGS, GAP_HEADING, HEADINGS, Heading
+from amortex.comparison.leaders import Leader
 from amortex.comparison.mistakes import Findings, mistake_texts, mistakes_csv
 from amortex.comparison.page import as_page
 from amortex.comparison.protocol_text import protocol_text
@@ -33,6 +34,7 @@ class ComparisonResults:
         unavailable: section and method -> why it cannot explain this classifier.
         failed: name of an image that was left out -> why.
         gallery: paragraphs about single images.
+        leaders: the best rows.
         mistakes: what each process found of misclassified ones; none without the section.
     """
 
@@ -42,6 +44,7 @@ class ComparisonResults:
     unavailable: dict[tuple[str, str], str]
     failed: dict[str, str]
     gallery: list[str]
+    leaders: Sequence[Leader] = ()
     mistakes: Sequence[Findings] = ()
 
     @property
@@ -66,6 +69,7 @@ def write_report(folder: Path, results: ComparisonResults, context: Context, sto
     parts = [
         "# Comparison of explanations",
         protocol_text(results.images, context),
+        *leader_texts(results.leaders, labels_of(context), context.noun),
         *variant_texts(context.config),
         *result_texts(results, context),
         *(figure_text(name) for name in figures if name not in further),
@@ -84,6 +88,23 @@ def write_report(folder: Path, results: ComparisonResults, context: Context, sto
 def labels_of(context: Context) -> dict[str, str]:
     """Row -> what people read."""
     return {name: shown.label for name, shown in context.shown.items()}
+
+
+def leader_texts(found: Sequence[Leader], labels: Mapping[str, str], noun: str) -> Iterator[str]:
+    """The best row by each measure, and which others are as good for all that can be told."""
+    if not found:
+        return
+    yield "## In short"
+    yield (
+        f"As good are rows that these {noun}s cannot tell from the best one: zero is in the 95 % interval of the mean "
+        f"difference, {noun} by {noun}. The best of many rows looks a little better than it is."
+    )
+    lines = ["| measure | best | as good |", "|---|---|---|"]
+    for leader in found:
+        name, *others = (labels.get(row, row) for row in (leader.row, *leader.equals))
+        end = "highest" if leader.highest else "lowest"
+        lines.append(f"| {leader.measure} ({end}) | {name}: {cell(leader.value)} | {', '.join(others) or 'none'} |")
+    yield "\n".join(lines)
 
 
 def figure_text(name: str) -> str:

@@ -1,8 +1,12 @@
 """Scales that explanations lie at, and how several classifiers differ in them (WAM, Figure 10)."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
+from amortex.classifiers.classifier import Classifier
+from amortex.comparison.config import ComparisonConfig
 from amortex.comparison.explained_batch import ExplainedBatch
 from amortex.comparison.methods import Method
 from amortex.comparison.study import Study
@@ -10,6 +14,20 @@ from amortex.core.errors import InputError
 from amortex.core.masks import scale_profile
 from amortex.explainers.base import Explanation
 from amortex.rate_distortion.pipeline import RateDistortion
+from amortex.rate_distortion.problem import Problem
+
+
+def build_classifiers(config: ComparisonConfig, problem: Problem, classifier: Classifier) -> dict[str, Classifier]:
+    """The classifiers of the section ``robustness``, by name; their inputs are those of the compared classifier.
+
+    Raises:
+        InputError: one of them cannot be built.
+    """
+    if "robustness" not in config.sections:
+        return {}
+    alike = replace(problem, input_size=list(classifier.input_size))
+    fields = (config.classifiers or {}).items()
+    return {name: replace(alike, **changes).build_classifier() for name, changes in fields}
 
 
 def scale_columns(rd: RateDistortion) -> tuple[str, ...]:

@@ -1,13 +1,15 @@
 """Means (and medians) over all images: the tables of a comparison, and what takes two rows: ratios, differences."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import nn
 
 from amortex.comparison.config import ComparisonConfig, row_name
 from amortex.comparison.effort import OBJECTIVE, TEACHER
+from amortex.comparison.headings import HEADINGS
+from amortex.comparison.leaders import Compared, Leader, leaders
 from amortex.comparison.study import Measurements, Study
 from amortex.core.errors import InputError
 from amortex.metrics import AmortizationGap, BreakEven, ImageMean, Interval
@@ -91,6 +93,21 @@ class ComparisonTables(nn.Module):
     def gaps(self) -> Table:
         """Row of the section ``effort`` -> ``gap`` and ``median_ratio``."""
         return {name: gap.compute() for name, gap in self._gaps.items()}
+
+    def leaders(self, without: Collection[tuple[str, str]] = ()) -> list[Leader]:
+        """The best rows of the methods, and of each budget of passes; `without` some, by section and name."""
+        columns: dict[str, dict[str, Compared]] = {}
+        for study, mean in zip(self.studies, self._means, strict=True):
+            if study.section == "native" and ("native", study.name) not in without:
+                intervals = mean.compute()
+                for column, means in mean.replicates().items():
+                    columns.setdefault(column, {})[study.name] = Compared(intervals[column], means)
+        for name, gap in self._gaps.items():
+            if "@" in name and ("effort", name) not in without:
+                compared = Compared(gap.compute()["gap"], gap.replicates()["gap"])
+                columns.setdefault(f"gap@{name.rpartition('@')[2]}", {})[name] = compared
+        shown = (*HEADINGS["native"].at(self.config.rates).columns, *(column for column in columns if "gap@" in column))
+        return list(leaders(columns, shown))
 
     def break_evens(self) -> dict[str, Interval]:
         """Trained explainer -> images after which its training has paid for itself."""

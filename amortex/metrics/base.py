@@ -95,6 +95,12 @@ class ImageMean(Metric):
             intervals |= {name: median_interval(v, times) for name, v in zip(self.medians, values.T, strict=True)}
         return intervals
 
+    def replicates(self) -> dict[str, Tensor]:
+        """By column, the mean and its replicates, ``(1 + replicates,)``, on all devices. Those of two metrics over the
+        same images belong together, and their differences have the interval of the difference."""
+        with self.sync_context():
+            return dict(zip(self.columns, (self.total / self.weight).T, strict=True))
+
 
 class ExplanationMetric(ImageMean, ABC):
     """An `ImageMean` of what `evaluate` finds in explanations. Subclasses set the columns and implement `evaluate`."""

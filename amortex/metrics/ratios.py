@@ -46,6 +46,11 @@ class AmortizationGap(ImageMean):
         median = median if self.histogram.sum() else torch.nan
         return {"gap": gap, "median_ratio": Interval(median, torch.nan, torch.nan, gap.images)}
 
+    def replicates(self) -> dict[str, Tensor]:
+        """Of the ``gap`` alone."""
+        with self.sync_context():
+            return {"gap": self.total[:, 0] / self.total[:, 1]}
+
 
 class BreakEven(ImageMean):
     """After how many images training has paid for itself: training time over the mean time saved per image.
