@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,6 +38,7 @@ DEFAULT_PROBLEM = Problem(internal_batch_size=64)  # a constant, since the comma
 # a trained explainer is measured as the comparison measures, not as its file says
 MEASURED_ALIKE = ("wavelet", "levels", "padding", "obfuscation", "distortion", "internal_batch_size")
 
+LONG = 10.0  # seconds of a batch for one row after which its name is printed, since the bar counts batches alone
 NOT_FINITE = "the classifier's output is not finite"
 SILENT = "nothing but digital silence"
 
@@ -134,10 +136,14 @@ class Comparison(lightning.LightningModule):
         for study in self.plan.studies:
             key = (study.section, study.name)
             if key not in self.unavailable:
+                start = time.perf_counter()
                 try:
                     measurements[key] = study.measure(batch)
                 except InputError as error:  # this method cannot explain this classifier
                     self.unavailable[key] = str(error)
+                if (seconds := time.perf_counter() - start) > LONG:
+                    label = self.plan.shown[study.name].label if study.name in self.plan.shown else study.name
+                    self.print(f"{study.section}, {label}: {len(batch.signal)} in {seconds:.0f} s")
         return measurements
 
     def _write_rows(self, names: list[str], measurements: dict[tuple[str, str], Measurements]) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from amortex.app import train_cli
 from amortex.classifiers.loading import load_classifier
-from amortex.comparison import Comparison
+from amortex.comparison import Comparison, module
 from amortex.comparison.cache import ResultCache
 from amortex.comparison.config import Protocol
 from amortex.comparison.explained_batch import ExplainedBatch
@@ -47,11 +47,13 @@ def test_a_report_and_a_rerun_from_the_cache(folder, capsys):
     assert first == {file.name: file.read_bytes() for file in (folder / "report").glob("*.csv")}
 
 
-def test_methods_are_compared_with_a_reference_image_by_image(folder):
+def test_methods_are_compared_with_a_reference_image_by_image(folder, monkeypatch, capsys):
+    monkeypatch.setattr(module, "LONG", 0.0)
     names = "[random_wavelets, magnitude]"
     conciseness = ("--model.metrics", "[conciseness]", "--model.sections", "[methods]")
     assert compare("--model.methods", names, "--model.reference", "random_wavelets", *conciseness) == 0
     report = (folder / "report/report.md").read_text()
+    assert "native, Magnitude: 2 in " in capsys.readouterr().out  # what takes long is told while it goes on
     assert "Differences to the reference" in report
     native, differences = (table(folder / "report", name) for name in ("native", "differences"))
     for column in ("cp_pixels", "cp_coefficients", "cp_entropy", "hallucination"):
