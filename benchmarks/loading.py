@@ -35,7 +35,7 @@ def main(options: argparse.Namespace) -> None:
     logging.disable()
     torch.set_num_threads(1)
     sources = list(find_files([str(options.folder)]))[: options.images]
-    print(f"{machine()}; {len(sources)} images of {options.folder.name}\n")
+    print(f"{machine()}; {len(sources)} images of {options.folder.name}; medians of {REPEATS} [lowest, highest]\n")
     print(f"| images per second and core | folder | packed ({PACKED_SIZE} px) | memory | a training step uses |")
     print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as temporary:

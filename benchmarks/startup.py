@@ -49,7 +49,7 @@ def main(options: argparse.Namespace) -> None:
         times = alternate(commands(photograph, folder, size, gradients), options.repeats)
     print(f"median of {options.repeats} turns; an explanation takes {gradients} gradients at {size} px and "
           f"{CERTIFICATE_DRAWS} draws\n")  # fmt: skip
-    print("| command | seconds | over import torch |\n|---|---|---|")
+    print("| command | seconds | over import torch [lowest, highest] |\n|---|---|---|")
     for name, values in times.items():
         print(f"| {name} | {statistics.median(values):.2f} | {ratio(values, times[TORCH])} |")
     print()

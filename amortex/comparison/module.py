@@ -38,7 +38,7 @@ DEFAULT_PROBLEM = Problem(internal_batch_size=64)  # a constant, since the comma
 # a trained explainer is measured as the comparison measures, not as its file says
 MEASURED_ALIKE = ("wavelet", "levels", "padding", "obfuscation", "distortion", "internal_batch_size")
 
-LONG = 10.0  # seconds of a batch for one row after which its name is printed, since the bar counts batches alone
+LONG = 10.0  # seconds that a row takes for its first batch, from which on this is printed: the bar counts batches alone
 NOT_FINITE = "the classifier's output is not finite"
 SILENT = "nothing but digital silence"
 
@@ -75,6 +75,7 @@ class Comparison(lightning.LightningModule):
         self.stopwatch, self.folder = Stopwatch(), Path(self.config.out)
         self.unavailable = dict(self.plan.unavailable)  # section and row -> why
         self.failed: dict[str, str] = {}  # name of an image -> why it is left out
+        self.told: set[tuple[str, str]] = set()  # rows of which it is known how long they take
         self.gallery: dict[str, str] = {}  # what the report shows of images
         self.partners: Partners | None = None
         self.mistakes: Mistakes | None = None  # of the section of that name
@@ -83,6 +84,11 @@ class Comparison(lightning.LightningModule):
     def data_config(self) -> dict[str, Any]:
         """Of the signals that the classifier takes; the data module needs it."""
         return self.classifier.signal_config
+
+    @property
+    def noun(self) -> str:
+        """What is compared: images, sounds or volumes."""
+        return modality_of(len(self.data_config["input_size"]) - 1).noun
 
     def on_test_start(self) -> None:
         dataset = cast(Any, self.trainer.test_dataloaders).dataset
@@ -141,9 +147,10 @@ class Comparison(lightning.LightningModule):
                     measurements[key] = study.measure(batch)
                 except InputError as error:  # this method cannot explain this classifier
                     self.unavailable[key] = str(error)
-                if (seconds := time.perf_counter() - start) > LONG:
+                if (seconds := time.perf_counter() - start) > LONG and key not in self.told:
+                    self.told.add(key)
                     label = self.plan.shown[study.name].label if study.name in self.plan.shown else study.name
-                    self.print(f"{study.section}, {label}: {len(batch.signal)} in {seconds:.0f} s")
+                    self.print(f"{label} ({study.section}): {len(batch.signal)} {self.noun}s took {seconds:.0f} s")
         return measurements
 
     def _write_rows(self, names: list[str], measurements: dict[tuple[str, str], Measurements]) -> None:
@@ -180,8 +187,7 @@ class Comparison(lightning.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         unreadable = getattr(cast(Any, self.trainer).datamodule, "left_out", {})
-        noun = modality_of(len(self.data_config["input_size"]) - 1).noun
-        left_out = {**{name: f"not a readable {noun} ({why})" for name, why in unreadable.items()}, **self.failed}
+        left_out = {**{name: f"not a readable {self.noun} ({why})" for name, why in unreadable.items()}, **self.failed}
         unavailable, failed, galleries = map(gather, (self.unavailable, left_out, self.gallery))
         mistakes = gather(self.mistakes.findings) if self.mistakes is not None else []
         reasons = {key: reason for part in unavailable for key, reason in part.items()}

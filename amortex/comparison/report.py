@@ -96,14 +96,16 @@ def leader_texts(found: Sequence[Leader], labels: Mapping[str, str], noun: str) 
         return
     yield "## In short"
     yield (
-        f"As good are rows that these {noun}s cannot tell from the best one: zero is in the 95 % interval of the mean "
-        f"difference, {noun} by {noun}. The best of many rows looks a little better than it is."
+        f"As good are rows that these {noun}s cannot tell from the best one, by differences {noun} by {noun}: with a "
+        f"probability of about 95 % no row is left out by chance. Rows without a value for some {noun}s do not count. "
+        "Rates are of each method's own entries, be they pixels or coefficients. The best of many rows looks a "
+        "little better than it is. What is measured is explained below."
     )
     lines = ["| measure | best | as good |", "|---|---|---|"]
     for leader in found:
         name, *others = (labels.get(row, row) for row in (leader.row, *leader.equals))
         end = "highest" if leader.highest else "lowest"
-        lines.append(f"| {leader.measure} ({end}) | {name}: {cell(leader.value)} | {', '.join(others) or 'none'} |")
+        lines.append(f"| {leader.measure} ({end}) | {name}: {cell(leader.value)} | {'; '.join(others) or 'none'} |")
     yield "\n".join(lines)
 
 

@@ -96,15 +96,18 @@ class ComparisonTables(nn.Module):
 
     def leaders(self, without: Collection[tuple[str, str]] = ()) -> list[Leader]:
         """The best rows of the methods, and of each budget of passes; `without` some, by section and name."""
+        variants = (self.config.variants or {}).values()
+        one_objective = len(self.config.lambda_k) == 1 and not any("lambda_k" in changes for changes in variants)
         columns: dict[str, dict[str, Compared]] = {}
         for study, mean in zip(self.studies, self._means, strict=True):
             if study.section == "native" and ("native", study.name) not in without:
                 intervals = mean.compute()
-                for column, means in mean.replicates().items():
-                    columns.setdefault(column, {})[study.name] = Compared(intervals[column], means)
+                for column, replicates in mean.replicates().items():
+                    if one_objective or column != "best_objective":  # which is lower where lambda_k is
+                        columns.setdefault(column, {})[study.name] = Compared(intervals[column], *replicates)
         for name, gap in self._gaps.items():
             if "@" in name and ("effort", name) not in without:
-                compared = Compared(gap.compute()["gap"], gap.replicates()["gap"])
+                compared = Compared(gap.compute()["gap"], *gap.replicates()["gap"])
                 columns.setdefault(f"gap@{name.rpartition('@')[2]}", {})[name] = compared
         shown = (*HEADINGS["native"].at(self.config.rates).columns, *(column for column in columns if "gap@" in column))
         return list(leaders(columns, shown))

@@ -95,11 +95,15 @@ class ImageMean(Metric):
             intervals |= {name: median_interval(v, times) for name, v in zip(self.medians, values.T, strict=True)}
         return intervals
 
-    def replicates(self) -> dict[str, Tensor]:
-        """By column, the mean and its replicates, ``(1 + replicates,)``, on all devices. Those of two metrics over the
-        same images belong together, and their differences have the interval of the difference."""
+    def replicates(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """By column, without those of medians, the mean and its replicates, and their weights, ``(1 + replicates,)``.
+
+        Metrics over the same images have the same weights. Then their replicates belong together, and the differences
+        of these are replicates of the mean difference, image by image.
+        """
         with self.sync_context():
-            return dict(zip(self.columns, (self.total / self.weight).T, strict=True))
+            columns = zip(self.columns, self.total.T, self.weight.T, strict=True)
+            return {name: (total / weight, weight) for name, total, weight in columns if name not in self.medians}
 
 
 class ExplanationMetric(ImageMean, ABC):

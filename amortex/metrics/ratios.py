@@ -46,10 +46,10 @@ class AmortizationGap(ImageMean):
         median = median if self.histogram.sum() else torch.nan
         return {"gap": gap, "median_ratio": Interval(median, torch.nan, torch.nan, gap.images)}
 
-    def replicates(self) -> dict[str, Tensor]:
-        """Of the ``gap`` alone."""
+    def replicates(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Of J of the method alone, as ``gap``: the teacher's, which divides it, is the same for all methods."""
         with self.sync_context():
-            return {"gap": self.total[:, 0] / self.total[:, 1]}
+            return {"gap": (self.total[:, 0] / self.weight[:, 0], self.weight[:, 0])}
 
 
 class BreakEven(ImageMean):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from amortex.app import train_cli
 from amortex.classifiers.loading import load_classifier
-from amortex.comparison import Comparison, module
+from amortex.comparison import Comparison, leaders, module
 from amortex.comparison.cache import ResultCache
 from amortex.comparison.config import Protocol
 from amortex.comparison.explained_batch import ExplainedBatch
@@ -53,8 +53,9 @@ def test_methods_are_compared_with_a_reference_image_by_image(folder, monkeypatc
     conciseness = ("--model.metrics", "[conciseness]", "--model.sections", "[methods]")
     assert compare("--model.methods", names, "--model.reference", "random_wavelets", *conciseness) == 0
     report = (folder / "report/report.md").read_text()
-    assert "native, Magnitude: 2 in " in capsys.readouterr().out  # what takes long is told while it goes on
+    assert "Magnitude (native): 2 images took " in capsys.readouterr().out  # what takes long is told while it goes on
     assert "Differences to the reference" in report
+    assert "## In short" not in report  # three images are too few
     native, differences = (table(folder / "report", name) for name in ("native", "differences"))
     for column in ("cp_pixels", "cp_coefficients", "cp_entropy", "hallucination"):
         means = [float(native[row, column]["mean"]) for row in ("magnitude", "random_wavelets")]
@@ -62,16 +63,21 @@ def test_methods_are_compared_with_a_reference_image_by_image(folder, monkeypatc
     assert {row for row, _ in differences} == {"magnitude"}
 
 
-def test_orders_are_measured_at_the_rates_that_are_asked_for(folder):
+def test_orders_are_measured_at_the_rates_that_are_asked_for(folder, monkeypatch):
+    monkeypatch.setattr(leaders, "FEWEST_IMAGES", 2)
     chosen = ("--model.methods", "[magnitude]", "--model.metrics", "[noise_out]", "--model.sections", "[methods]")
     assert compare(*chosen, "--model.rates", "[0.1, 0.6]") == 0
     columns = {column for _, column in table(folder / "report", "native")}
     assert {name for name in columns if "@" in name} == {
         f"out_{kind}@{rate}" for kind in ("l2", "label_l2", "retained") for rate in (0.1, 0.6)
     }
-    distortion = ("--model.methods", "[magnitude]", "--model.metrics", "[distortion]", "--model.sections", "[methods]")
+    names = "[magnitude, random_wavelets]"
+    distortion = ("--model.methods", names, "--model.metrics", "[distortion]", "--model.sections", "[methods]")
     assert compare(*distortion, "--model.rates", "[0.1, 0.6]") == 0
-    assert "| l2@0.1 | l2@0.6 | retained@0.1 | retained@0.6 |" in (folder / "report/report.md").read_text()
+    report = (folder / "report/report.md").read_text()
+    assert "| l2@0.1 | l2@0.6 | retained@0.1 | retained@0.6 |" in report
+    for rate in ("0.1", "0.6"):
+        assert f"| output distance at a rate of {rate} (lowest) |" in report.split("## Each method")[0]
     assert {"out_l2_area", "out_l2_log_area"} <= columns
 
 
