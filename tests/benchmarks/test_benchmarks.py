@@ -88,7 +88,7 @@ def test_a_command_that_fails_is_no_measurement():
 
 
 def test_ratios_are_medians_of_ratios_within_a_turn():
-    assert ratio([1, 4, 9], [1, 2, 3]) == 2
+    assert ratio([1, 4, 9], [1, 2, 3]) == "2.000 [1.000, 3.000]"
     assert compare([(1, 1), (4, 2), (9, 3)]) == (4, 2, 2, 1, 3)
 
 
