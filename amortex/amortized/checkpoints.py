@@ -14,13 +14,13 @@ from amortex.amortized.build import build_predictor
 from amortex.amortized.config import PredictorConfig
 from amortex.amortized.legacy import (
     hide_unseen_features,
-    sees_features,
     upgrade_identity,
     upgrade_settings,
     upgrade_weights,
 )
 from amortex.amortized.predictor import MaskPredictor
 from amortex.amortized.released import CONFIG, OTHERS, WEIGHTS
+from amortex.amortized.widening import sees_features, widened
 from amortex.classifiers.bundled import BUNDLED
 from amortex.classifiers.classifier import Classifier
 from amortex.core.errors import InputError
@@ -135,18 +135,20 @@ def as_trained(identity: dict[str, Any]) -> dict[str, Any]:
 def start_from(predictor: MaskPredictor, path: Path) -> None:
     """Give a predictor the weights of a checkpoint or release; a refiner that those have not stays untrained.
 
+    Where the predictor sees features and those weights none, it begins to see them.
+
     Raises:
         InputError: they belong to another classifier or transform, or to a predictor that is built otherwise.
     """
     _, identity, weights = read(path)
     predictor.refuse_others(identity)
     untrained = predictor.decoder.state_dict()
+    if sees_features(untrained) and not sees_features(weights):
+        weights = widened(weights, predictor.decoder)
     mismatched = [key for key in untrained if key in weights and weights[key].shape != untrained[key].shape]
     missing = [key for key in untrained if key not in weights and not key.startswith("refiner.")]
     if mismatched or missing:
-        blind = sees_features(untrained) and not sees_features(weights)
-        way = ", or with --model.predictor.features false, as it was trained" * blind
-        raise InputError(f"{path} is built otherwise ({(mismatched + missing)[0]}): train without start{way}")
+        raise InputError(f"{path} is built otherwise ({(mismatched + missing)[0]}): train without start")
     predictor.decoder.load_state_dict({**untrained, **{key: weights[key] for key in untrained if key in weights}})
 
 

@@ -5,6 +5,8 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional as F
 
+from amortex.amortized.widening import sees_features
+
 DECODERS = ("predictor.decoder.", "average.module.")  # in a checkpoint: the weights and their running mean
 DECODER = {"describe": "embed", "expect": "curve_stem", "refine": "curve_head"}
 CONDITION = "refiner.embed.0.weight"  # (condition, condition + numbers of where refinement is)
@@ -60,11 +62,6 @@ def hide_unseen_features(settings: dict[str, Any], weights: dict[str, Any]) -> N
     """Settings, in place, of weights that see no feature maps: YAMNet showed none at first."""
     if not sees_features(weights):
         settings["predictor"]["features"] = False
-
-
-def sees_features(weights: dict[str, Any]) -> bool:
-    """Whether a decoder with such weights reads feature maps."""
-    return any(".features." in key for key in weights)
 
 
 def upgrade_checkpoint(checkpoint: dict[str, Any]) -> None:
