@@ -18,11 +18,12 @@ def mixture_study(section: str, method: Method, protocol: Protocol) -> Study:
     """A method on mixtures, asked for the class of the clean signals.
 
     Columns: those of `InsertionDeletion`, of `MaskedIn` and, where no front end is between the signals that are mixed
-    and what is explained, of `Separation` for the explanation of the mixture; ``rank_correlation`` of its relevance
+    and what is explained, and the transform is linear, of `Separation` for the explanation of the mixture; ``rank_correlation`` of its relevance
     with that of the clean signal, within levels; and ``probability``, that of the class on the mixture.
     """
     rd, for_target = method.explainer.rate_distortion, method.for_target()
-    separation = Separation(rd) if rd.classifier.data_config is rd.classifier.signal_config else None
+    separable = rd.transform.linear and rd.classifier.data_config is rd.classifier.signal_config
+    separation = Separation(rd) if separable else None
     metrics = [InsertionDeletion(rd, protocol.insertion_steps), MaskedIn(rd), MaskedIn(rd, share=None)]
     columns = (*(separation.columns if separation else ()), *columns_of(metrics), MOVED, PROBABILITY)
 
@@ -34,8 +35,8 @@ def mixture_study(section: str, method: Method, protocol: Protocol) -> Study:
         clean = batch.clean.explain(method).explanation
         explanation = batch.explain(for_target, clean.encoded.target).explanation
         with batch.stopwatch.section(f"measuring: {method.shown.label}"):
-            level = clean.encoded.layout.level
-            moved = functional.spearman_within_levels(clean.relevance, explanation.relevance, level).nanmean(1)
+            level, live = clean.encoded.layout.level, _live_in_both(clean.encoded.live, explanation.encoded.live)
+            moved = functional.spearman_within_levels(clean.relevance, explanation.relevance, level, live).nanmean(1)
             values = [separation.evaluate(explanation, batch.target)] if separation else []
             values += [metric.evaluate(explanation) for metric in metrics]
             values += [moved[:, None], class_probability(explanation.encoded)[:, None]]
@@ -44,3 +45,10 @@ def mixture_study(section: str, method: Method, protocol: Protocol) -> Study:
     settings = {"study": section, "insertion_steps": protocol.insertion_steps, **method.settings,
                 "mixed": for_target.settings}  # fmt: skip
     return Study(section, method.name, columns, evaluate, settings, medians_of(metrics), mixed, method.shown)
+
+
+def _live_in_both(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+    """Which entries are live in a signal and in its mixture; all are of what knows no digital silence."""
+    if a is None or b is None:
+        return b if a is None else a
+    return a & b

@@ -151,7 +151,8 @@ class ExplanationResult(Explanation):
     def _unconverged(self, row: Row) -> str:
         """What tells that an optimised mask is not: its rate alone costs more than the empty mask can."""
         bounded = self.rate_distortion.distortion in ("label_l2", "label_max")  # by 1
-        if not (row["preset"] and bounded and row["lambda_k"] * row["rate"] > 1):
+        chosen = "explainer_min_retention" in self.settings  # whose rate is not that of an optimum
+        if chosen or not (row["preset"] and bounded and row["lambda_k"] * row["rate"] > 1):
             return ""
         return f"not converged: lambda_k x rate is {row['lambda_k'] * row['rate']:.2g}, above 1; give it more steps"
 

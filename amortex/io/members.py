@@ -101,6 +101,8 @@ def read_array(file: Readable) -> "NDArray[Any]":
             raise InputError(f"{path}: a volume has 3 axes (D, H, W), not {shape}")
         if not prod(shape):
             raise InputError(f"{path} is empty: it is refused")
+        if header.dtype.kind not in "biuf":  # a text of any length counts as one value
+            raise InputError(f"{path}: a volume holds numbers, not {header.dtype}")
         if many and index is None:
             index = 0 if shape[0] == 1 else None
             if index is None:

@@ -110,7 +110,12 @@ class SoundReader:
             raise InputError(f"{name} {where} digital silence: all samples are zero, and there is nothing to explain")
         self.read_files = True
         self.clipped += bool(np.abs(samples).max() > 1)
-        return self._resampled(samples.clip(-1, 1), rate), frames / rate
+        resampled = self._resampled(samples.clip(-1, 1), rate)
+        if not resampled.any():
+            raise InputError(
+                f"{name}: its channels cancel each other, so their mean is silence: give one of them alone"
+            )
+        return resampled, frames / rate
 
     def give_notices(self) -> None:
         """One notice each of a rate that is assumed, of the sounds that were cut, and of those that were clipped."""

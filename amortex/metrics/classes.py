@@ -81,9 +81,9 @@ class Sanity(ImageMean):
 
     def evaluate(self, original: Explanation, randomised: Sequence[Explanation]) -> Tensor:
         """``(B, stages)``."""
-        level = original.encoded.layout.level
+        level, live = original.encoded.layout.level, original.encoded.live
         columns = []
         for explanation in randomised:
-            correlation = functional.spearman_within_levels(original.relevance, explanation.relevance, level)
+            correlation = functional.spearman_within_levels(original.relevance, explanation.relevance, level, live)
             columns.append(correlation.nanmean(1))
         return torch.stack(columns, 1)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from amortex.core.errors import InputError
 from amortex.explainers.base import Explanation, check_share
 from amortex.metrics import functional
 from amortex.metrics.base import ExplanationMetric, ImageMean, bootstrap_seeds
@@ -55,6 +56,9 @@ class Separation(ImageMean):
         rd: over the transform that the explanations are over.
         shares: of the entries that are kept.
 
+    Raises:
+        InputError: the transform is not linear, so what is kept of a mixture is no sum.
+
     >>> metric = Separation(rd, shares=(0.1,))
     >>> metric.update(explanation, explanation.encoded.image)  # without corruption
     >>> print(metric.compute()["target_energy@0.1"])
@@ -65,6 +69,8 @@ class Separation(ImageMean):
         kept = (*(check_share(share, "share") for share in shares), None)
         columns = [f"{name}@{_kept_name(share)}" for name in functional.SEPARATION_MEASURES for share in kept]
         super().__init__(columns)
+        if not rd.transform.linear:
+            raise InputError(f"{type(rd.transform).__name__} is not linear: what masks keep of a mixture is no sum")
         self.rd, self.shares = rd, kept
 
     def update(self, explanation: Explanation, target: Tensor) -> None:  # type: ignore[override]

@@ -33,17 +33,20 @@ class AmortizationGap(ImageMean):
     def update(self, objective: Tensor, teacher: Tensor, seeds: Sequence[int]) -> None:  # type: ignore[override]
         """Add J of the method and of the teacher, ``(B, lambdas)`` each."""
         self.accumulate(functional.complete_pairs(objective.mean(1), teacher.mean(1)), seeds)
-        ratios = (objective / teacher).flatten()
-        decades = ratios[ratios.isfinite()].log10() + HISTOGRAM_DECADES
+        ratios = objective / teacher
+        decades = ratios[ratios.isfinite().all(1)].flatten().log10() + HISTOGRAM_DECADES
         bins = (decades / (2 * HISTOGRAM_DECADES) * HISTOGRAM_BINS).long().clamp(0, HISTOGRAM_BINS - 1)
         self.histogram += torch.bincount(bins, minlength=HISTOGRAM_BINS).to(self.histogram)
 
     def compute(self) -> dict[str, Interval]:
         """``gap`` and ``median_ratio``."""
         gap = ratio_interval(self.total[:, 0], self.total[:, 1], int(self.weight[0, 0]))
-        middle = torch.searchsorted(self.histogram.cumsum(0), self.histogram.sum() / 2)
-        median = 10 ** ((middle.item() + 0.5) / HISTOGRAM_BINS * 2 * HISTOGRAM_DECADES - HISTOGRAM_DECADES)
-        median = median if self.histogram.sum() else torch.nan
+        counts, half = self.histogram.cumsum(0), self.histogram.sum() / 2
+        middle = torch.stack(
+            [torch.searchsorted(counts, half, right=right) for right in (False, True)]
+        )  # of even counts
+        decades = (middle + 0.5) / HISTOGRAM_BINS * 2 * HISTOGRAM_DECADES - HISTOGRAM_DECADES
+        median = (10**decades).mean().item() if half else torch.nan
         return {"gap": gap, "median_ratio": Interval(median, torch.nan, torch.nan, gap.images)}
 
     def replicates(self) -> dict[str, tuple[Tensor, Tensor]]:
@@ -78,11 +81,15 @@ class BreakEven(ImageMean):
         """``images``."""
         means = self.total / self.weight
         images = functional.break_even(self.training_seconds, means[:, 0], means[:, 1])
-        replicates = images[1:].nan_to_num(torch.inf, torch.inf)
-        # the nearest replicates: some may never break even, and nothing can be interpolated between infinities
-        bounds = replicates.quantile(means.new_tensor([0.025, 0.975]), interpolation="nearest")
-        low, high = bounds.tolist()
-        return {"images": Interval(images[0].item(), low, high, int(self.weight[0, 0]))}
+        count, replicates = int(self.weight[0, 0]), images[1:][self.weight[1:, 0] > 0]
+        low, high = torch.nan, torch.nan
+        if count > 1:
+            # the nearest replicates: some may never break even, and nothing can be interpolated between infinities
+            quantiles = means.new_tensor([0.025, 0.975])
+            low, high = (
+                replicates.nan_to_num(torch.inf, torch.inf).quantile(quantiles, interpolation="nearest").tolist()
+            )
+        return {"images": Interval(images[0].item(), low, high, count)}
 
 
 class ExplanationTime(ImageMean):

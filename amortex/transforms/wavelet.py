@@ -146,18 +146,20 @@ class Wavelet(Transform):
         """
         key = (name, channels, like.dtype, like.device)
         if key not in self._kernels:
-            dense, memory_format = dense_kernel(self._masters[name], channels, self.dims), MEMORY_FORMATS[self.dims]
-            dense, phases = (
-                kernel.to(like.dtype).to(like.device).contiguous(memory_format=memory_format)
-                for kernel in (dense, phase_kernel(dense))
-            )
+            with torch.inference_mode(False):  # they outlive that mode
+                dense, memory_format = dense_kernel(self._masters[name], channels, self.dims), MEMORY_FORMATS[self.dims]
+                dense, phases = (
+                    kernel.to(like.dtype).to(like.device).contiguous(memory_format=memory_format)
+                    for kernel in (dense, phase_kernel(dense))
+                )
             self._kernels[key] = dense, phases
         return self._kernels[key]
 
     def _filters(self, name: str, like: Tensor) -> Tensor:
         key = (name, like.dtype, like.device)
         if key not in self._rounded:
-            self._rounded[key] = self._masters[name].to(like.dtype).to(like.device)
+            with torch.inference_mode(False):
+                self._rounded[key] = self._masters[name].to(like.dtype).to(like.device)
         return self._rounded[key]
 
     def analyse(self, low: Tensor) -> tuple[Tensor, ...]:

@@ -1,6 +1,7 @@
 """Results of signals with one to three axes: rows, mask files, and what is written beside them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,14 @@ def test_a_row_says_what_the_kept_part_is_alone(dims):
         row = result.row(index)
         assert row["kept_class"] == "abcde"[int(probabilities[index].argmax())]
         assert row["kept_probability"] == pytest.approx(probabilities[index, row["target"]].item(), abs=1e-6)
+
+
+@pytest.mark.parametrize(("settings", "said"), [({}, True), ({"explainer_min_retention": 0.95}, False)])
+def test_a_rate_that_was_chosen_for_the_retention_is_not_called_unconverged(settings, said):
+    result = result_of(2)
+    result = replace(result, settings={**result.settings, **settings})
+    row = {"preset": "fast", "lambda_k": 20.0, "rate": 0.2}
+    assert bool(result._unconverged(row)) == said
 
 
 def test_results_say_what_they_are():

@@ -166,6 +166,14 @@ def test_headers_that_claim_terabytes_are_refused(tmp_path):
             reader().load(tmp_path / file)
 
 
+@pytest.mark.parametrize("values", ["a" * 10**6, 1j])
+def test_what_is_no_number_is_refused_before_it_is_read(tmp_path, values, monkeypatch):
+    np.savez_compressed(tmp_path / "a.npz", x=np.full((1, 2, 2), values))
+    monkeypatch.setattr(np, "frombuffer", None)
+    with pytest.raises(InputError, match=r"a\.npz: a volume holds numbers, not"):
+        reader().load(tmp_path / "a.npz")
+
+
 def test_damaged_archives_end_in_one_line():
     buffer, random = io.BytesIO(), np.random.default_rng(1)
     np.savez_compressed(buffer, x=volume(), y=np.arange(3))

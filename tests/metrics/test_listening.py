@@ -12,6 +12,7 @@ from amortex.explainers.base import Explanation
 from amortex.metrics import ImageMean, MaskedIn, Separation, functional
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms.pixel import Pixel
+from amortex.transforms.polar import Polar
 from amortex.transforms.wavelet import Wavelet
 from helpers.classifiers import build_classifier
 from helpers.signals import signal_pipeline, signals
@@ -181,6 +182,11 @@ def test_separation_by_brute_force(dims):
     assert not nothing["target_dominates"].any()
     alone = functional.separation(rd, encoded, mask, 0.9 * mixture)  # the corruption is a ninth of the target
     assert alone["target_dominates"].all()
+
+
+def test_what_is_kept_of_a_mixture_needs_a_linear_transform():
+    with pytest.raises(InputError, match="Polar is not linear"):
+        Separation(signal_pipeline(1, Polar(3)))
 
 
 def test_shares_out_of_range_are_refused(linear):

@@ -135,6 +135,17 @@ def test_rank_correlation_within_levels_matches_scipy():
         assert correlation.item() == pytest.approx(stats.spearmanr(a[0, on].numpy(), b[0, on].numpy()).statistic)
 
 
+def test_rank_correlation_leaves_out_what_is_not_live():
+    a, b = (torch.randn(3, 40, generator=torch.Generator().manual_seed(s)) for s in (0, 1))
+    level, live = torch.arange(40) // 20, torch.ones(3, 40, dtype=torch.bool)
+    live[1, 5:] = False  # nothing of the second level
+    a, b = a * live, b * live
+    found = functional.spearman_within_levels(a, b, level, live)
+    torch.testing.assert_close(found[[0, 2]], functional.spearman_within_levels(a, b, level)[[0, 2]])
+    assert found[1, 0].item() == pytest.approx(stats.spearmanr(a[1, :5].numpy(), b[1, :5].numpy()).statistic)
+    assert found[1, 1].isnan()
+
+
 @pytest.mark.parametrize("redundant", [False, True])
 def test_conciseness_of_the_whole_image_is_one_and_it_hallucinates_nothing(redundant, rd, tiny_classifier, images):
     rd = RateDistortion(tiny_classifier, Shearlet(2)) if redundant else rd

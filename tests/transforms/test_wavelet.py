@@ -195,3 +195,13 @@ def test_spatial_map_puts_an_entry_where_its_basis_function_has_its_energy(wavel
             energy = transform.inverse(unit)[0, 0].square()
             assert centre(transform.spatial_map(entry, unit)[0]) == pytest.approx(centre(energy), abs=0.2)
         first += torch.Size(band.shape).numel()
+
+
+@pytest.mark.parametrize("wavelet", [SHORT, LONG])
+def test_one_that_was_first_used_in_inference_mode_still_has_gradients(wavelet):
+    transform, x = Wavelet(wavelet, 2), noise(1, 1, 64, 64, dtype=torch.float32)
+    with torch.inference_mode():
+        transform.inverse(transform(x))
+    x.requires_grad_()
+    transform.inverse(transform(x)).square().sum().backward()
+    torch.testing.assert_close(x.grad, 2 * x.detach(), rtol=1e-3, atol=1e-3)

@@ -54,19 +54,23 @@ def pearson(a: Tensor, b: Tensor) -> Tensor:
     return torch.where(norms > 0, (a * b).sum(-1) / norms, torch.nan)
 
 
-def spearman_within_levels(a: Tensor, b: Tensor, level: Tensor) -> Tensor:
+def spearman_within_levels(a: Tensor, b: Tensor, level: Tensor, live: Tensor | None = None) -> Tensor:
     """Rank correlation of two relevances ``(B, k)`` within each level of the entries ``(k,)``, ``(B, levels)``.
 
-    Over all entries at once any two explanations correlate, because levels do. Ties share their mean rank.
+    Over all entries at once any two explanations correlate, because levels do. Ties share their mean rank. Entries that
+    are not `live` ``(B, k)`` are left out: any two explanations have zeros there. NaN where there is nothing to rank.
 
     >>> a, level = torch.tensor([[1.0, 2.0, 3.0, 9.0, 8.0]]), torch.tensor([0, 0, 0, 1, 1])
     >>> spearman_within_levels(a, a.square(), level).round(decimals=3).tolist()
     [[1.0, 1.0]]
     """
+    ranked = torch.ones_like(a, dtype=torch.bool) if live is None else live
     columns = []
     for index in level.unique():
-        entries = level == index
-        columns.append(pearson(mean_ranks(a[:, entries]), mean_ranks(b[:, entries])))
+        here = level == index
+        triples = zip(a[:, here], b[:, here], ranked[:, here], strict=True)
+        rows = [pearson(mean_ranks(x[None, kept]), mean_ranks(y[None, kept])) for x, y, kept in triples]
+        columns.append(torch.cat(rows))
     return torch.stack(columns, 1)
 
 
