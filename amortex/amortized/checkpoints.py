@@ -189,7 +189,8 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, torch.Te
         raise InputError(f"cannot read an explainer from {path}: {error}") from error
     except Exception as error:  # unpickling refuses code and damage with many exception types, and obscure words
         raise InputError(
-            f"cannot read an explainer from {path}: it is none, is damaged, or holds more than plain values"
+            f"cannot read an explainer from {path}: it is none, is damaged, or holds more than plain values; give a "
+            "checkpoint (last.ckpt of a run) or a folder that train.py export wrote"
         ) from error
     try:
         if not isinstance(content, dict):

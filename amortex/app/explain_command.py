@@ -24,6 +24,7 @@ from amortex.io.finding import Source
 from amortex.rate_distortion.caveats import FULL_RATE, IMPROBABLE
 
 MOST_LINES = 20  # inputs that are reported one by one
+TOY = MODALITIES["volume"].classifier  # which knows little of the volumes that people bring
 
 
 def explain_inputs(options: argparse.Namespace) -> int:
@@ -94,7 +95,8 @@ def print_plan(options: argparse.Namespace, request: Request, count: int) -> Non
         modality = MODALITIES[options.modality]
         size += f" {modality.unit}" * (len(classifier.input_size[1:]) == 1)  # a number alone tells little
         noun = modality.noun + ("s" if count > 1 else "")
-        weights = " (weights of its constructor)" if classifier.weights == "auto" else ""
+        toy = f" ({TOY} knows the digits 0 to 9 alone)" if classifier.name == TOY and options.inputs else ""
+        weights = " (no weights given: those of its constructor)" if classifier.weights == "auto" else toy
         decided = f"by {options.method}, for {classifier.name}{weights} at {longest}{size}"
         print(f"explaining {count} {noun} {decided}: {options.out}", flush=True)
         if reason := getattr(options, "untrained_for", ()):

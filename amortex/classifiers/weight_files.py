@@ -149,9 +149,10 @@ def _refuse_other_classes(network: nn.Module, state: State, source: str, advice:
     lengths = {(own[:1], given[:1]) for own, given in other.values() if own[1:] == given[1:]}
     if len(lengths) == 1 and all(key.rpartition(".")[0] == last and a[1:] == b[1:] for key, (a, b) in other.items()):
         ((own, given),) = lengths
+        number = f"={given[0]}" if advice.endswith("num_classes") else ""
         raise InputError(
             f"the weights of {source} are of {given[0]} classes, and {type(network).__name__} was built for {own[0]}: "
-            f"{advice}"
+            f"{advice}{number}"
         )
 
 

@@ -17,9 +17,10 @@ MOVED, PROBABILITY = "rank_correlation", "probability"
 def mixture_study(section: str, method: Method, protocol: Protocol) -> Study:
     """A method on mixtures, asked for the class of the clean signals.
 
-    Columns: those of `InsertionDeletion`, of `MaskedIn` and, where no front end is between the signals that are mixed
-    and what is explained, and the transform is linear, of `Separation` for the explanation of the mixture; ``rank_correlation`` of its relevance
-    with that of the clean signal, within levels; and ``probability``, that of the class on the mixture.
+    Columns: those of `InsertionDeletion`, of `MaskedIn` and of `Separation` for the explanation of the mixture, but of
+    the last only where the transform is linear, and no front end is between the signals that are mixed and what is
+    explained; ``rank_correlation`` of its relevance with that of the clean signal, within levels; and ``probability``,
+    that of the class on the mixture.
     """
     rd, for_target = method.explainer.rate_distortion, method.for_target()
     separable = rd.transform.linear and rd.classifier.data_config is rd.classifier.signal_config

@@ -127,7 +127,7 @@ def test_panels_and_a_report_are_the_default(two, tmp_path, capsys):
     assert main(arguments) == 0
     start, *report = capsys.readouterr().out.splitlines()
     assert start.startswith(
-        "explaining 2 images by cartoonx, for helpers.networks.TinyNet (weights of its constructor)"
+        "explaining 2 images by cartoonx, for helpers.networks.TinyNet (no weights given: those of its constructor)"
     )
     assert len(report) == 3
     assert report[-1] == f"2 explained: {tmp_path / 'out'}"

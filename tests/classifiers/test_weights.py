@@ -187,7 +187,7 @@ def test_the_number_of_classes_that_a_line_names_fits(tmp_path):
     torch.save(networks.TinyNet(num_classes=7).state_dict(), tmp_path / "seven.pth")
     given = {"weights": str(tmp_path / "seven.pth"), "input_size": 32}
     assert load_classifier("helpers.networks.Renamed", model_args={"classes": 7}, **given).num_classes == 7
-    with pytest.raises(InputError, match=r"of 7 classes, and TinyNet was built for 5: give num_classes$"):
+    with pytest.raises(InputError, match=r"of 7 classes, and TinyNet was built for 5: give num_classes=7$"):
         load_classifier("helpers.networks.TinyNet", **given)
 
 

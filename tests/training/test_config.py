@@ -3,7 +3,10 @@
 import pytest
 
 from amortex.core.errors import InputError
+from amortex.rate_distortion.problem import Problem
 from amortex.training.config import ObjectiveConfig, OptimizerConfig, RefinementConfig, check_validation, plain_values
+from amortex.training.module import AmortizedTrainingModule
+from helpers.networks import TinyNet
 
 
 @pytest.mark.parametrize(
@@ -45,3 +48,8 @@ def test_learned_refinement_needs_positive_sparsity_weights():
 
 def test_tuples_become_lists():
     assert plain_values({"a": (1, (2, 3)), "b": "text"}) == {"a": [1, [2, 3]], "b": "text"}
+
+
+def test_a_module_is_no_classifier_that_a_checkpoint_could_name():
+    with pytest.raises(InputError, match="of your own, give its class path and its weights"):
+        AmortizedTrainingModule(Problem(classifier=TinyNet()))
