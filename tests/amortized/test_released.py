@@ -27,7 +27,7 @@ def predictor():
 
 
 def test_it_is_small_and_has_a_card(predictor):
-    assert sum(file.stat().st_size for file in ASSETS.rglob("*") if file.is_file()) < 16 * 2**20
+    assert sum(file.stat().st_size for file in ASSETS.rglob("*") if file.is_file()) < 20 * 2**20
     assert DEFAULT_CLASSIFIER in (ASSETS / "CARD.md").read_text(encoding="utf-8")
     assert predictor.rate_distortion.classifier.name == DEFAULT_CLASSIFIER
     assert predictor.decoder.refiner is not None
