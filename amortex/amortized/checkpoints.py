@@ -135,7 +135,7 @@ def as_trained(identity: dict[str, Any]) -> dict[str, Any]:
 def start_from(predictor: MaskPredictor, path: Path) -> None:
     """Give a predictor the weights of a checkpoint or release; a refiner that those have not stays untrained.
 
-    Where the predictor sees features and those weights none, it begins to see them.
+    Where the predictor sees the classifier's features and those weights none, it begins to see them.
 
     Raises:
         InputError: they belong to another classifier or transform, or to a predictor that is built otherwise.
@@ -143,7 +143,7 @@ def start_from(predictor: MaskPredictor, path: Path) -> None:
     _, identity, weights = read(path)
     predictor.refuse_others(identity)
     untrained = predictor.decoder.state_dict()
-    if sees_features(untrained) and not sees_features(weights):
+    if predictor.config.encoder is None and sees_features(untrained) and not sees_features(weights):
         weights = widened(weights, predictor.decoder)
     mismatched = [key for key in untrained if key in weights and weights[key].shape != untrained[key].shape]
     missing = [key for key in untrained if key not in weights and not key.startswith("refiner.")]

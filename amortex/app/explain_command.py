@@ -24,7 +24,7 @@ from amortex.io.finding import Source
 from amortex.rate_distortion.caveats import FULL_RATE, IMPROBABLE
 
 MOST_LINES = 20  # inputs that are reported one by one
-TOY = MODALITIES["volume"].classifier  # which knows little of the volumes that people bring
+DIGITS = "digits3d"  # the default of volumes, which knows little of those that people bring
 
 
 def explain_inputs(options: argparse.Namespace) -> int:
@@ -95,8 +95,9 @@ def print_plan(options: argparse.Namespace, request: Request, count: int) -> Non
         modality = MODALITIES[options.modality]
         size += f" {modality.unit}" * (len(classifier.input_size[1:]) == 1)  # a number alone tells little
         noun = modality.noun + ("s" if count > 1 else "")
-        toy = f" ({TOY} knows the digits 0 to 9 alone)" if classifier.name == TOY and options.inputs else ""
-        weights = " (no weights given: those of its constructor)" if classifier.weights == "auto" else toy
+        weights = " (no weights given: those of its constructor)" if classifier.weights == "auto" else ""
+        if options.inputs and (classifier.name, classifier.weights) == (DIGITS, "embedded"):
+            weights = " (which knows only the digits 0 to 9)"
         decided = f"by {options.method}, for {classifier.name}{weights} at {longest}{size}"
         print(f"explaining {count} {noun} {decided}: {options.out}", flush=True)
         if reason := getattr(options, "untrained_for", ()):

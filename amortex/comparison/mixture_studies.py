@@ -17,10 +17,10 @@ MOVED, PROBABILITY = "rank_correlation", "probability"
 def mixture_study(section: str, method: Method, protocol: Protocol) -> Study:
     """A method on mixtures, asked for the class of the clean signals.
 
-    Columns: those of `InsertionDeletion`, of `MaskedIn` and of `Separation` for the explanation of the mixture, but of
-    the last only where the transform is linear, and no front end is between the signals that are mixed and what is
-    explained; ``rank_correlation`` of its relevance with that of the clean signal, within levels; and ``probability``,
-    that of the class on the mixture.
+    Columns: those of `InsertionDeletion` and of `MaskedIn` for the explanation of the mixture; those of `Separation`
+    where the transform is linear, and no front end lies between the signals that are mixed and what is explained;
+    ``rank_correlation`` of its relevance with that of the clean signal, within levels; and ``probability``, that of the
+    class on the mixture.
     """
     rd, for_target = method.explainer.rate_distortion, method.for_target()
     separable = rd.transform.linear and rd.classifier.data_config is rd.classifier.signal_config
@@ -49,7 +49,7 @@ def mixture_study(section: str, method: Method, protocol: Protocol) -> Study:
 
 
 def _live_in_both(a: Tensor | None, b: Tensor | None) -> Tensor | None:
-    """Which entries are live in a signal and in its mixture; all are of what knows no digital silence."""
+    """Which entries are live both in a signal and in its mixture; None where neither tells, so all are."""
     if a is None or b is None:
         return b if a is None else a
     return a & b

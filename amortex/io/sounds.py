@@ -19,6 +19,7 @@ DEFAULT_RATE = 16000  # samples per second
 RATES = (100, 400_000)  # of files: the filter that resamples grows with the rate
 MOST_CHANNELS = 64
 STEREO = 2  # channels of an array in memory: more are rather several sounds
+CANCELLED = 1e-3  # of the loudest channel: if less is left of all in their mean, it is no mix of them
 NEGLIGIBLE = 0.01  # seconds that are left out without a notice: encoders pad sounds by some
 UNKNOWN_LENGTH = 0x7FFF0000  # and beyond: what programs write that do not know the length of a sound yet
 HALF_LENGTH = 10  # of SciPy's filter, in periods of the lower rate
@@ -108,14 +109,10 @@ class SoundReader:
         if not samples.any():
             where = "holds" if samples.shape[1] >= frames else f"begins with {samples.shape[1] / rate:.3g} s of"
             raise InputError(f"{name} {where} digital silence: all samples are zero, and there is nothing to explain")
+        mixed = self._mixed(samples.clip(-1, 1), name)
         self.read_files = True
         self.clipped += bool(np.abs(samples).max() > 1)
-        resampled = self._resampled(samples.clip(-1, 1), rate)
-        if not resampled.any():
-            raise InputError(
-                f"{name}: its channels cancel each other, so their mean is silence: give one of them alone"
-            )
-        return resampled, frames / rate
+        return self._resampled(mixed, rate), frames / rate
 
     def give_notices(self) -> None:
         """One notice each of a rate that is assumed, of the sounds that were cut, and of those that were clipped."""
@@ -138,9 +135,21 @@ class SoundReader:
         seconds = length / self.rate + HALF_LENGTH / min(rate, self.rate)
         return math.ceil(seconds * rate) + 1
 
-    def _resampled(self, samples: NDArray[Any], rate: int) -> NDArray[Any]:
+    def _mixed(self, samples: NDArray[Any], name: str) -> NDArray[Any]:
+        """As many channels as the classifier takes, or one.
+
+        Raises:
+            InputError: next to nothing is left of several channels in their mean.
+        """
+        if samples.shape[0] in (1, self.channels):
+            return samples
+        mixed: NDArray[Any] = samples.mean(0, keepdims=True)
+        if np.abs(mixed).max() < CANCELLED * np.abs(samples).max():
+            raise InputError(f"{name}: its channels cancel each other: give one of them alone")
+        return mixed
+
+    def _resampled(self, mixed: NDArray[Any], rate: int) -> NDArray[Any]:
         """``(C', T')`` at the classifier's rate."""
-        mixed = samples if samples.shape[0] == self.channels else samples.mean(0, keepdims=True)
         if rate == self.rate:
             return mixed
         from scipy.signal import resample_poly
@@ -159,8 +168,7 @@ class SoundReader:
         """``(C', T')`` with as many channels and samples as the classifier takes."""
         if not np.isfinite(samples).all():
             raise InputError(f"{name} holds values that are not finite")
-        if samples.shape[0] not in (1, self.channels):
-            samples = samples.mean(0, keepdims=True)
+        samples = self._mixed(samples, name)
         self.sounds += 1
         if seconds >= self.length / self.rate + NEGLIGIBLE:
             self.cut, self.longest = self.cut + 1, max(self.longest, seconds)

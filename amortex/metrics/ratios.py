@@ -33,7 +33,7 @@ class AmortizationGap(ImageMean):
     def update(self, objective: Tensor, teacher: Tensor, seeds: Sequence[int]) -> None:  # type: ignore[override]
         """Add J of the method and of the teacher, ``(B, lambdas)`` each."""
         self.accumulate(functional.complete_pairs(objective.mean(1), teacher.mean(1)), seeds)
-        ratios = objective / teacher
+        ratios = objective / teacher  # an image that lacks one of them counts for nothing, as in the gap
         decades = ratios[ratios.isfinite().all(1)].flatten().log10() + HISTOGRAM_DECADES
         bins = (decades / (2 * HISTOGRAM_DECADES) * HISTOGRAM_BINS).long().clamp(0, HISTOGRAM_BINS - 1)
         self.histogram += torch.bincount(bins, minlength=HISTOGRAM_BINS).to(self.histogram)
@@ -42,9 +42,8 @@ class AmortizationGap(ImageMean):
         """``gap`` and ``median_ratio``."""
         gap = ratio_interval(self.total[:, 0], self.total[:, 1], int(self.weight[0, 0]))
         counts, half = self.histogram.cumsum(0), self.histogram.sum() / 2
-        middle = torch.stack(
-            [torch.searchsorted(counts, half, right=right) for right in (False, True)]
-        )  # of even counts
+        # the two middle ratios, which are one unless their number is even
+        middle = torch.stack([torch.searchsorted(counts, half, right=upper) for upper in (False, True)])
         decades = (middle + 0.5) / HISTOGRAM_BINS * 2 * HISTOGRAM_DECADES - HISTOGRAM_DECADES
         median = (10**decades).mean().item() if half else torch.nan
         return {"gap": gap, "median_ratio": Interval(median, torch.nan, torch.nan, gap.images)}

@@ -15,7 +15,10 @@ from amortex.classifiers.loading import load_classifier
 from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams
 from amortex.rate_distortion.pipeline import RateDistortion
+from amortex.transforms.wavelet import Wavelet
+from helpers.classifiers import build_classifier
 from helpers.predictors import stirred
+from helpers.signals import SIZES, PyramidNet, signals
 
 NAMES = ("resnet18", "digits3d", "yamnet")  # with linear heads, of images, volumes and sounds
 
@@ -59,12 +62,39 @@ def test_what_is_new_to_it_has_no_effect_at_first_and_can_be_learned(rate_distor
     torch.testing.assert_close(logits, before.logits, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(hidden.condition, before.hidden.condition)
     logits.square().sum().backward()
-    new = [p for name, p in seeing.decoder.named_parameters() if ".features.1." in name or name == "embed.0.weight"]
-    assert all(parameter.grad.abs().amax() > 0 for parameter in new)
+    maps = [parameter for name, parameter in seeing.decoder.named_parameters() if ".features.1." in name]
+    assert all(parameter.grad.any() for parameter in maps)
+    assert seeing.decoder.embed[0].weight.grad[:, blind.decoder.embed[0].in_features :].any()
+    assert all(stage.stem.weight.grad[:, -2:].any() for stage in seeing.decoder.stages)  # of class maps
 
 
-@pytest.mark.parametrize("change", [{"width": 16}, {"gradient": False}])
+def test_without_a_linear_head_logits_stay_as_they_are(monkeypatch, tmp_path):
+    monkeypatch.delattr(PyramidNet, "get_classifier")
+    classifier = build_classifier(PyramidNet(2), SIZES[2], "pyramid")
+    rd = RateDistortion(classifier, Wavelet("haar", 2))
+    blind = at_random(rd, features=False)
+    written(blind, tmp_path)
+    seeing = MaskPredictor(rd, PredictorConfig(width=8), refiner=True).eval()
+    start_from(seeing, tmp_path)
+    image = signals(2)
+    before, after = (each(image, streams=NoiseStreams.of(image, stream="look")) for each in (blind, seeing))
+    assert after.evidence.activation is None
+    assert after.evidence.features.maps
+    torch.testing.assert_close(after.logits, before.logits, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "change", [{"width": 16}, {"gradient": False}, {"condition": 32}, {"encoder": "convnext_atto"}]
+)
 def test_one_that_is_built_otherwise_is_refused(rate_distortion, change, tmp_path):
+    if "encoder" in change and rate_distortion.classifier.name != "resnet18":
+        pytest.skip("encoders are for images")
     written(at_random(rate_distortion, features=False), tmp_path)
     with pytest.raises(InputError, match="is built otherwise"):
         start_from(MaskPredictor(rate_distortion, PredictorConfig(**{"width": 8, **change}), refiner=True), tmp_path)
+
+
+def test_a_gradient_that_is_new_is_refused(rate_distortion, tmp_path):
+    written(at_random(rate_distortion, features=False, gradient=False), tmp_path)
+    with pytest.raises(InputError, match="is built otherwise"):
+        start_from(MaskPredictor(rate_distortion, PredictorConfig(width=8), refiner=True), tmp_path)

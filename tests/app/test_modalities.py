@@ -218,3 +218,10 @@ def test_height_and_width_alone_are_no_input_size(classifier):
     options = build_parser().parse_args(["--method", "wam", "--input-size", "64", "48", *classifier])
     with pytest.raises(InputError, match=r"the channels, too: 3 64 48 for images"):
         complete(options)
+
+
+@pytest.mark.parametrize(("own", "said"), [((), True), (("--weights", "random"), False)])
+def test_the_classifier_of_digits_is_said_to_know_no_more(signals, own, said, capsys):
+    request = ("volume/a.npy", "--classifier", "digits3d", *own, "--method", "wam", "--no-panels", "--out", "digits")
+    assert main([*request, "--certificate-samples", "2"]) == 0
+    assert ("digits3d (which knows only the digits 0 to 9)" in capsys.readouterr().out) == said

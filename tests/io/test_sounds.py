@@ -181,11 +181,14 @@ def test_files_of_nothing_but_silence_are_refused(tmp_path):
     assert load.read(file, 18000)[0].any()
 
 
-def test_channels_that_cancel_each_other_are_refused(tmp_path):
+@pytest.mark.parametrize("subtype", ["FLOAT", "PCM_16"])
+def test_channels_that_cancel_each_other_are_refused(tmp_path, subtype):
     left = noise(9000)[:, 0]
-    soundfile.write(tmp_path / "a.wav", np.stack([left, -left], 1), 16000, subtype="FLOAT")
+    soundfile.write(tmp_path / "a.wav", np.stack([left, -left], 1), 16000, subtype=subtype)
     with pytest.raises(InputError, match=r"a\.wav: its channels cancel each other"):
         reader().load(tmp_path / "a.wav")
+    with pytest.raises(InputError, match="the sound: its channels cancel each other"):
+        reader()(np.stack([left, -left]).astype(np.float32))
 
 
 def test_a_classifier_that_does_not_say_its_rate_gets_a_notice_once_files_are_read(tmp_path, caplog):

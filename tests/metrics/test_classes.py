@@ -7,10 +7,13 @@ from amortex.amortized.config import PredictorConfig
 from amortex.amortized.explainer import Amortized
 from amortex.amortized.predictor import MaskPredictor
 from amortex.classifiers.loading import load_classifier
+from amortex.explainers.baselines import Ordering
 from amortex.explainers.wam import WAM
 from amortex.metrics import ClassLeakage, Sanity, cascading_randomisation, other_classes
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms.wavelet import Wavelet
+from helpers.classifiers import build_classifier
+from helpers.signals import ToySound
 
 
 def test_leakage_is_of_other_classes_and_sanity_falls(tiny_classifier, images):
@@ -32,6 +35,16 @@ def test_leakage_is_of_other_classes_and_sanity_falls(tiny_classifier, images):
     same.update(predicted, [predicted])
     assert same.compute()["same"].mean == pytest.approx(1.0)
     assert torch.equal(predicted.relevance, wam.explain(images).relevance)  # the classifier itself is left alone
+
+
+def test_digital_silence_does_not_make_explanations_alike():
+    sound = torch.zeros(1, 1, 2000)
+    sound[..., :300] = torch.rand(300, generator=torch.Generator().manual_seed(0)) - 0.5
+    classifier = build_classifier(ToySound(), (1, 2000), "toy")
+    rd = RateDistortion(classifier, Wavelet("db6", 4, dims=1), value_range=(-1.0, 1.0))
+    one, other = (Ordering(rd, "random", seed=seed).explain(sound) for seed in (0, 1))
+    assert not one.encoded.live.all()
+    assert Sanity(["other"]).evaluate(one, [other]).abs().item() < 0.3
 
 
 def test_randomised_classifiers_have_no_head_left_that_predictors_read():

@@ -32,9 +32,9 @@ def test_silent_ends_go_before_the_loudest_five_seconds_are_chosen(script, tmp_p
     assert len(script.read(tmp_path / "b.wav")) == pytest.approx(16000, abs=2 * script.FRAME)
 
 
-@pytest.mark.parametrize("samples", [np.zeros(16000), noise(0.1, 16000)])
+@pytest.mark.parametrize("samples", [np.zeros(16000), noise(0.1, 16000), np.full(16000, np.nan)])
 def test_silence_and_clicks_are_left_out(script, tmp_path, samples):
-    soundfile.write(tmp_path / "a.wav", samples, 16000)
+    soundfile.write(tmp_path / "a.wav", samples, 16000, subtype="FLOAT")
     assert script.read(tmp_path / "a.wav") is None
 
 

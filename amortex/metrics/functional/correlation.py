@@ -64,14 +64,17 @@ def spearman_within_levels(a: Tensor, b: Tensor, level: Tensor, live: Tensor | N
     >>> spearman_within_levels(a, a.square(), level).round(decimals=3).tolist()
     [[1.0, 1.0]]
     """
-    ranked = torch.ones_like(a, dtype=torch.bool) if live is None else live
-    columns = []
-    for index in level.unique():
-        here = level == index
-        triples = zip(a[:, here], b[:, here], ranked[:, here], strict=True)
-        rows = [pearson(mean_ranks(x[None, kept]), mean_ranks(y[None, kept])) for x, y, kept in triples]
-        columns.append(torch.cat(rows))
-    return torch.stack(columns, 1)
+    if live is not None:
+        rows = zip(a, b, live, strict=True)
+        return torch.cat(
+            [_within_levels(x[None, kept], y[None, kept], level[kept], level.unique()) for x, y, kept in rows]
+        )
+    return _within_levels(a, b, level, level.unique())
+
+
+def _within_levels(a: Tensor, b: Tensor, level: Tensor, levels: Tensor) -> Tensor:
+    on = [level == index for index in levels]
+    return torch.stack([pearson(mean_ranks(a[:, here]), mean_ranks(b[:, here])) for here in on], 1)
 
 
 def mean_ranks(values: Tensor) -> Tensor:
