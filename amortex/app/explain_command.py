@@ -95,10 +95,10 @@ def print_plan(options: argparse.Namespace, request: Request, count: int) -> Non
         modality = MODALITIES[options.modality]
         size += f" {modality.unit}" * (len(classifier.input_size[1:]) == 1)  # a number alone tells little
         noun = modality.noun + ("s" if count > 1 else "")
-        weights = " (no weights given: those of its constructor)" if classifier.weights == "auto" else ""
+        remark = " (no weights given: those of its constructor)" if classifier.weights == "auto" else ""
         if options.inputs and (classifier.name, classifier.weights) == (DIGITS, "embedded"):
-            weights = " (which knows only the digits 0 to 9)"
-        decided = f"by {options.method}, for {classifier.name}{weights} at {longest}{size}"
+            remark = " (which knows only the digits 0 to 9)"
+        decided = f"by {options.method}, for {classifier.name}{remark} at {longest}{size}"
         print(f"explaining {count} {noun} {decided}: {options.out}", flush=True)
         if reason := getattr(options, "untrained_for", ()):
             given = " and ".join(map(option_name, reason))

@@ -84,10 +84,8 @@ class BreakEven(ImageMean):
         low, high = torch.nan, torch.nan
         if count > 1:
             # the nearest replicates: some may never break even, and nothing can be interpolated between infinities
-            quantiles = means.new_tensor([0.025, 0.975])
-            low, high = (
-                replicates.nan_to_num(torch.inf, torch.inf).quantile(quantiles, interpolation="nearest").tolist()
-            )
+            quantiles, finite_or_never = means.new_tensor([0.025, 0.975]), replicates.nan_to_num(torch.inf, torch.inf)
+            low, high = finite_or_never.quantile(quantiles, interpolation="nearest").tolist()
         return {"images": Interval(images[0].item(), low, high, count)}
 
 

@@ -82,11 +82,12 @@ def group_moments(coefficients: Coefficients, live: Tensor | None = None) -> Rep
     layout, flat = coefficients.layout, coefficients.flat
     membership = layout.membership
 
-    def mean(values: Tensor) -> Tensor:  # (B, C, k) -> (B, 1, k), constant within a group
-        groups = only_live(values.mean(1), live) @ membership.to(values.dtype) / size
-        return groups.index_select(1, layout.group)[:, None]
-
     with torch.autocast(flat.device.type, enabled=False):
         size = (membership.sum(0) if live is None else live.to(membership) @ membership).clamp(min=1)
+
+        def mean(values: Tensor) -> Tensor:  # (B, C, k) -> (B, 1, k), constant within a group
+            groups = only_live(values.mean(1), live) @ membership.to(values.dtype) / size
+            return groups.index_select(1, layout.group)[:, None]
+
         location = mean(flat)
         return Replacement(location, mean((flat - location).abs().square()).sqrt())

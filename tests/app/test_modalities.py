@@ -1,7 +1,6 @@
-"""Sounds and volumes from the command line and the library: the kind is recognised, and all works as for images."""
+"""Sounds and volumes from the command line and the library: all works as for images."""
 
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +9,7 @@ import torch
 from PIL import Image
 
 import amortex
-from amortex.app.checks import complete, default_folder
 from amortex.app.explain_cli import main
-from amortex.app.options import build_parser
 from amortex.core.errors import InputError
 from helpers.explaining import rows
 from helpers.signals import ToySound
@@ -26,21 +23,6 @@ LIBRARY = {
     "audio": {"classifier": "helpers.signals.ToySound", "input_size": (1, 800), "levels": 2, "wavelet": "haar"},
     "volume": {"classifier": "helpers.signals.ToyVolume", "input_size": (1, 8, 8, 8), "levels": 2},
 }
-
-
-@pytest.fixture
-def signals(tmp_path, monkeypatch):
-    """The current folder: two sounds and two volumes, and a bad file of both."""
-    random = np.random.default_rng(0)
-    for name in ("a", "b"):
-        (tmp_path / "audio").mkdir(exist_ok=True)
-        (tmp_path / "volume").mkdir(exist_ok=True)
-        soundfile.write(tmp_path / f"audio/{name}.wav", random.uniform(-0.4, 0.4, 800), 16000, "FLOAT")
-        np.save(tmp_path / f"volume/{name}.npy", random.random((8, 8, 8), np.float32))
-    (tmp_path / "audio/bad.flac").write_text("no sound")
-    (tmp_path / "volume/bad.npz").write_text("no volume")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def explain(modality, *arguments, method="wam"):
@@ -107,56 +89,6 @@ def test_each_volume_of_an_archive_has_its_row(signals):
     assert (signals / "out/many_x_1_kept.npy").is_file()
 
 
-def options(*words: str):
-    parsed = build_parser().parse_args(list(words))
-    complete(parsed)
-    return parsed
-
-
-def test_the_kind_of_signals_is_recognised(signals):
-    Image.new("RGB", (8, 8)).save("c.png")
-    for words, modality, classifier in (
-        ((), "image", "tf_efficientnet_lite0"),
-        (("c.png",), "image", "tf_efficientnet_lite0"),
-        (("audio",), "audio", "yamnet"),
-        (("volume/a.npy",), "volume", "digits3d"),
-        (("--modality", "audio"), "audio", "yamnet"),
-        (("--classifier", "digits3d"), "volume", "digits3d"),
-        (("--classifier", "moving_digits"), None, "moving_digits"),  # the network tells
-        ((".", "--modality", "volume"), "volume", "digits3d"),
-        (("audio", "--classifier", "some.module.Class"), "audio", "some.module.Class"),
-        (("--classifier", "some.module.Class", "--input-size", "1", "100"), "audio", "some.module.Class"),
-        (("--classifier", "some.module.Class"), None, "some.module.Class"),
-    ):
-        chosen = options("--method", "cartoonx", *words)
-        assert (chosen.modality, chosen.classifier) == (modality, classifier), words
-    with pytest.raises(InputError, match="1 image and 3 sounds and 3 volumes: choose with --modality"):
-        options(".")
-    with pytest.raises(InputError, match="yamnet takes sounds, not images: leave --modality out"):
-        options("--classifier", "yamnet", "--modality", "image")
-
-
-def test_another_class_is_explained_by_an_explainer_that_has_learned_to_and_else_by_cartoonx():
-    for modality, method in (("image", "amortized"), ("audio", "cartoonx"), ("volume", "cartoonx")):
-        assert options("--modality", modality).method == "amortized"
-        assert options("--modality", modality, "--target", "1").method == method
-        assert options("--modality", modality, "--target", "1", "--method", "amortized").explainer is not None
-
-
-def test_the_default_folders_of_modalities_are_apart():
-    for words, folder in (
-        ((), "amortized"), (("--modality", "audio"), "amortized-audio"), (("--modality", "volume"), "amortized-volume"),
-        (("--modality", "audio", "--method", "wam", "--domain", "mel"), "wam-audio-mel"),
-    ):  # fmt: skip
-        assert default_folder(options(*words)) == Path("explanations", folder)
-
-
-def test_the_defaults_of_images_are_still_those_of_the_bundled_explainer():
-    given = ("--wavelet", "db3", "--levels", "5", "--value-range", "0", "1")
-    assert options().method == options(*given).method == "amortized"
-    assert options("--wavelet", "db4").method == "cartoonx"
-
-
 def test_a_default_of_images_is_taken_where_it_is_given_for_sound():
     db3 = amortex.load_explainer(method="wam", **{**LIBRARY["audio"], "wavelet": "db3"})
     assert db3.explainer.rate_distortion.transform.wavelet == "db3"
@@ -204,24 +136,3 @@ def test_notebooks_play_sounds_and_show_volumes(signals):
 def test_no_length_of_a_sound_is_far_from_training_where_the_classifier_takes_any(caplog):
     amortex.load_explainer(modality="audio", method="wam", input_size=[1, 400_000], device="cpu")
     assert not caplog.messages
-
-
-@pytest.mark.parametrize(("words", "modality"), [("1 16000", "audio"), ("3 64 48", "image"), ("1 8 8 8", "volume")])
-def test_an_input_size_tells_the_kind_of_signals(words, modality):
-    options = build_parser().parse_args(["--method", "wam", "--input-size", *words.split()])
-    complete(options)
-    assert options.modality == modality
-
-
-@pytest.mark.parametrize("classifier", [[], ["--classifier", "resnet18"]])
-def test_height_and_width_alone_are_no_input_size(classifier):
-    options = build_parser().parse_args(["--method", "wam", "--input-size", "64", "48", *classifier])
-    with pytest.raises(InputError, match=r"the channels, too: 3 64 48 for images"):
-        complete(options)
-
-
-@pytest.mark.parametrize(("own", "said"), [((), True), (("--weights", "random"), False)])
-def test_the_classifier_of_digits_is_said_to_know_no_more(signals, own, said, capsys):
-    request = ("volume/a.npy", "--classifier", "digits3d", *own, "--method", "wam", "--no-panels", "--out", "digits")
-    assert main([*request, "--certificate-samples", "2"]) == 0
-    assert ("digits3d (which knows only the digits 0 to 9)" in capsys.readouterr().out) == said

@@ -1,21 +1,17 @@
 """Sounds to train on: trimmed, resampled, cut to their loudest part; each once, and never those that amortex brings."""
 
-import importlib.util
 import sys
 
 import numpy as np
 import pytest
 import soundfile
 
-from helpers.training import ROOT
+from helpers.scripts import load_script
 
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("collect_sounds", ROOT / "scripts/collect_sounds.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("collect_sounds")
 
 
 def noise(seconds: float, rate: int, seed: int = 0) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Adversarial training: the attack finds the worst image of the ball, and both networks of a seed are written."""
 
-import importlib.util
 import sys
 
 import pytest
@@ -10,15 +9,12 @@ from torch.nn import functional as F
 
 from amortex.classifiers.loading import load_classifier
 from helpers.photographs import photographs
-from helpers.training import ROOT
+from helpers.scripts import load_script
 
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("train_robust", ROOT / "scripts/train_robust.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("train_robust")
 
 
 def test_the_attack_on_a_linear_network_is_the_worst_of_the_ball(script):

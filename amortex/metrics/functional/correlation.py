@@ -64,12 +64,11 @@ def spearman_within_levels(a: Tensor, b: Tensor, level: Tensor, live: Tensor | N
     >>> spearman_within_levels(a, a.square(), level).round(decimals=3).tolist()
     [[1.0, 1.0]]
     """
-    if live is not None:
-        rows = zip(a, b, live, strict=True)
-        return torch.cat(
-            [_within_levels(x[None, kept], y[None, kept], level[kept], level.unique()) for x, y, kept in rows]
-        )
-    return _within_levels(a, b, level, level.unique())
+    levels = level.unique()
+    if live is None:
+        return _within_levels(a, b, level, levels)
+    rows = zip(a, b, live, strict=True)
+    return torch.cat([_within_levels(x[None, kept], y[None, kept], level[kept], levels) for x, y, kept in rows])
 
 
 def _within_levels(a: Tensor, b: Tensor, level: Tensor, levels: Tensor) -> Tensor:
