@@ -108,7 +108,7 @@ def trained(predictor: MaskPredictor, prediction: Prediction) -> dict[str, list[
         streams = NoiseStreams.of(prediction.encoded.image, stream="refine")
         steps = predictor.schedule.default_steps
         refined = predictor.refine(prediction, REFINED_LAMBDA_K, steps, streams)
-        path = MaskPath(predictor.rate_distortion, prediction, refined, hard=False)
+        path = MaskPath(predictor, prediction, refined, hard=False)
         masks[f"amortized, {steps} learned steps"] = [
             path.mask(energies.new_full((len(energies),), rate)) for rate in RATES
         ]

@@ -53,6 +53,7 @@ def monotone(parser: Parser) -> None:
     parser.add_argument("--explainer", help="a checkpoint or a release, instead of the one that comes with amortex")
     parser.add_argument("--learned-steps", type=int, help="0 for masks of one pass; by default as many as explain.py")
     parser.add_argument("--samples", type=int, default=64, help="noise draws per mask")
+    parser.add_argument("--adam", action="store_true", help="densification paths by Adam, also where steps are learned")
 
 
 def peers(parser: Parser) -> None:

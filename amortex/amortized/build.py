@@ -33,4 +33,6 @@ def build_predictor(
     refinement = refinement or {}
     rate_distortion, schedule = problem.build(classifier), RefinementSchedule.trained_by(refinement)
     with float32_by_default():
-        return MaskPredictor(rate_distortion, config, refinement.get("steps", 0) > 0, schedule)
+        learns = (refinement.get(key, 0) > 0 for key in ("steps", "path_steps"))
+        refiner, path = learns
+        return MaskPredictor(rate_distortion, config, refiner, schedule, path)

@@ -20,7 +20,6 @@ from amortex.amortized.legacy import (
 )
 from amortex.amortized.predictor import MaskPredictor
 from amortex.amortized.released import CONFIG, OTHERS, WEIGHTS
-from amortex.amortized.widening import sees_features, widened
 from amortex.classifiers.bundled import BUNDLED
 from amortex.classifiers.classifier import Classifier
 from amortex.core.errors import InputError
@@ -130,26 +129,6 @@ def _lambda_range(settings: dict[str, Any]) -> tuple[float, float] | None:
 def as_trained(identity: dict[str, Any]) -> dict[str, Any]:
     """The activation of a file's identity, as a setting: its own settings may leave the choice to the network."""
     return {"activation": identity["activation"]} if "activation" in identity else {}
-
-
-def start_from(predictor: MaskPredictor, path: Path) -> None:
-    """Give a predictor the weights of a checkpoint or release; a refiner that those have not stays untrained.
-
-    Where the predictor sees the classifier's features and those weights none, it begins to see them.
-
-    Raises:
-        InputError: they belong to another classifier or transform, or to a predictor that is built otherwise.
-    """
-    _, identity, weights = read(path)
-    predictor.refuse_others(identity)
-    untrained = predictor.decoder.state_dict()
-    if predictor.config.encoder is None and sees_features(untrained) and not sees_features(weights):
-        weights = widened(weights, predictor.decoder)
-    mismatched = [key for key in untrained if key in weights and weights[key].shape != untrained[key].shape]
-    missing = [key for key in untrained if key not in weights and not key.startswith("refiner.")]
-    if mismatched or missing:
-        raise InputError(f"{path} is built otherwise ({(mismatched + missing)[0]}): train without start")
-    predictor.decoder.load_state_dict({**untrained, **{key: weights[key] for key in untrained if key in weights}})
 
 
 def refuse_code(settings: dict[str, Any], named: str | None, path: str | Path) -> None:

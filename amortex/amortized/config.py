@@ -161,6 +161,8 @@ class PathConfig:
         standard_errors: how many are added to a measured rise.
         rounds: most rounds of further steps, as long as distortion rises.
         restart_lr: learning rate of the first step of each.
+        learned_steps: most steps of explainers that have learned them, instead of Adam.
+        settled: running distortion along the path below which these end early.
         focus: how much more weight rates have there up to which distortion rises.
 
     Raises:
@@ -185,6 +187,8 @@ class PathConfig:
     rounds: int = 5
     restart_lr: float = 0.04
     focus: float = 8
+    learned_steps: int = 6
+    settled: float = 0.01
 
     def __post_init__(self) -> None:
         if len(self.measured_rates) != len(self.rates) + 1:

@@ -10,7 +10,9 @@ from torch.nn import functional as F
 from amortex.amortized.blocks import Level, width_at
 from amortex.amortized.config import PredictorConfig
 from amortex.amortized.evidence import Evidence, signals, standardise
-from amortex.amortized.refiner import Hidden, Refiner
+from amortex.amortized.learned_path import MidpointRefiner
+from amortex.amortized.moves import Hidden
+from amortex.amortized.refiner import Refiner
 from amortex.core.nd import channels_last, spatial_axes, spatial_max
 
 PRIOR_WEIGHT = 0.5  # of the prior beside the damage that the gradient probe finds
@@ -27,7 +29,8 @@ class Decoder(nn.Module):
         config: of the predictor: whether there is a gradient probe, and the sizes of the network.
         rates: number of rates at which distortion is predicted.
         encoder: makes the feature maps instead of the classifier.
-        refiner: whether there is a `Refiner`, too.
+        refiner: whether there is a `Refiner`, too,
+        path: and a `MidpointRefiner`.
     """
 
     def __init__(
@@ -41,11 +44,13 @@ class Decoder(nn.Module):
         rates: int,
         encoder: nn.Module | None = None,
         refiner: bool = False,
+        path: bool = False,
     ) -> None:
         super().__init__()
         width, condition = config.width, config.condition
         self.encoder = encoder
         self.refiner = Refiner(levels, dims, width, condition) if refiner else None
+        self.path = MidpointRefiner(levels, dims, width, condition) if path else None
         self.levels, self.dims, self.orientations = levels, dims, 2**dims - 1
         # for each level, from 1, the map whose stride is nearest to its own, on a log scale
         distances = [[abs(math.log2(stride) - level) for stride in strides] for level in range(1, levels + 1)]
@@ -95,12 +100,12 @@ class Decoder(nn.Module):
             known = given[level] if level < self.levels else torch.cat([given[level], given[0]], 1)
             feature_map = maps[self.sources[level - 1]] if maps else None
             out, above = stage(channels_last(known), feature_map, above, condition, layout.size, level)
-            logits[level] = out[:, : self.orientations]
+            logits[level] = out[:, : self.orientations] + self.bias[level]
             if level == self.levels:
-                logits[0] = out[:, self.orientations]
+                logits[0] = out[:, self.orientations] + self.bias[0]
             stages.append(above)
             summary += [above.mean(spatial_axes(self.dims)), spatial_max(above)]
-        flat = layout.join(logits) + self.slope * prior + self.bias[layout.level]
+        flat = layout.join(logits) + self.slope * prior
         # detached: what distortion to expect must not shape the masks
         expected = self.curve_stem(statistics) + self.curve_head(torch.cat(summary, 1).detach())
         return flat, self.curve(F.hardswish(expected)), Hidden(condition, tuple(stages))

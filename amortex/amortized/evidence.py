@@ -82,16 +82,19 @@ def probe(
     is worth keeping, because that silences noise.
     """
     chunks = rd.chunks(len(encoded.image))
-    probes = [_probe(rd, encoded.of(images), mask[images], streams, images, mask_gradient) for images in chunks]
+    probes = []
+    for images in chunks:
+        part = encoded.of(images)
+        probes.append(probe_draws(rd, part, mask[images], rd.noise(part, streams, images, 1), mask_gradient))
     parts = zip(*(part if mask_gradient else part[:-1] for part in probes), strict=True)
     return GradientProbe(*(torch.cat(part) for part in parts))
 
 
-def _probe(
-    rd: RateDistortion, encoded: EncodedBatch, mask: Tensor, streams: NoiseStreams, images: slice, mask_gradient: bool
+def probe_draws(
+    rd: RateDistortion, encoded: EncodedBatch, mask: Tensor, noise: tuple[Tensor, ...] | None, mask_gradient: bool
 ) -> GradientProbe:
+    """`probe` with this unit noise per band, ``(B, 1, C, *positions)``, in one batch."""
     layout = encoded.layout
-    noise = rd.noise(encoded, streams, images, 1)
     with torch.enable_grad():
         leaf = mask.detach().requires_grad_()
         with torch.set_grad_enabled(mask_gradient):

@@ -165,9 +165,7 @@ class Amortized(Explainer):
         encoded, schedule, refined = prediction.encoded, self.predictor.schedule, None
         if self.learned_steps:
             refined = refined_masks(self.predictor, prediction, self.lambda_k, self.plan, self.seed, on_step)
-        path = MaskPath(
-            self.rate_distortion, prediction, refined, self.hard, self.seed, self.path_config, self.selection, schedule
-        )
+        path = MaskPath(self.predictor, prediction, refined, self.hard, self.seed, self.path_config, self.selection)
         if refined is not None and not (self.hard or self._rate_is_asked_for):
             mask = refined.masked_fill(refined < schedule.prune_threshold, 0)
         else:

@@ -20,6 +20,7 @@ from amortex.explainers.base import Explanation, picture
 from amortex.io.files import write_atomically
 
 ONNX = "explainer.onnx"
+PATH = "path."  # prefix of the weights that take the steps of densification paths
 
 
 def release(checkpoint: Path, folder: Path, others: Path | None = None, any_size: bool = False) -> None:
@@ -28,8 +29,8 @@ def release(checkpoint: Path, folder: Path, others: Path | None = None, any_size
     Arguments:
         checkpoint: a run's checkpoint.
         folder: where the release goes.
-        others: a checkpoint that explains classes other than the predicted one; what differs is written. By default
-            what a release has for them.
+        others: a checkpoint that explains classes other than the predicted one, or a release with weights for these;
+            what differs is written. By default what a release has for them.
         any_size: leave the size of inputs to the classifier, instead of that of training.
 
     Raises:
@@ -55,16 +56,18 @@ def release(checkpoint: Path, folder: Path, others: Path | None = None, any_size
 def _differences(weights: dict[str, Tensor], identity: dict[str, Any], others: Path) -> Others:
     """The weights of `others` that are not those of a release."""
     settings, its_identity, its_weights = read(others)
-    schedule = RefinementSchedule.trained_by(settings["refinement"])
-    if not schedule.any_target:
+    schedule, apart = RefinementSchedule.trained_by(settings["refinement"]), read_others(others, its_weights)
+    if apart is None and not schedule.any_target:
         raise InputError(f"{others} was trained for predicted classes alone: train it with refinement.other_targets")
+    paths = {key: value for key, value in weights.items() if key.startswith(PATH)}  # for predicted classes alone
+    its_weights = {**paths, **its_weights, **({} if apart is None else apart.weights)}
     shapes, its_shapes = ({key: value.shape for key, value in each.items()} for each in (weights, its_weights))
     if shapes != its_shapes or {**identity, "classifier_input_size": None} != {
         **its_identity, "classifier_input_size": None
     }:  # fmt: skip
         raise InputError(f"{others} is of another predictor, or of another classifier or transform")
     changed = {key: value.contiguous() for key, value in its_weights.items() if not torch.equal(value, weights[key])}
-    return Others(changed, schedule.unrolled)
+    return Others(changed, schedule.unrolled if apart is None else apart.unrolled)
 
 
 def push(folder: Path, repository: str) -> None:

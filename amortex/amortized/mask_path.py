@@ -1,18 +1,20 @@
 """Masks of every rate for a batch, and the rates among them that measurements choose."""
 
 import math
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from amortex.amortized.budget import masks_through
-from amortex.amortized.config import PathConfig, RefinementSchedule
+from amortex.amortized.config import PathConfig
+from amortex.amortized.learned_path import PathBatch, learned_midpoints
 from amortex.amortized.path_optimizer import optimal_midpoints, path_start
-from amortex.amortized.predictor import Prediction
+from amortex.amortized.predictor import MaskPredictor, Prediction
 from amortex.core.masks import energy, log_spaced_rates, top_share
 from amortex.explainers.presets import SelectionConfig
 from amortex.explainers.rate_search import Bound, lowest_rate, measure
-from amortex.rate_distortion.pipeline import RateDistortion
+from amortex.rate_distortion.encoded_batch import EncodedBatch
 
 
 class MaskPath:
@@ -21,30 +23,31 @@ class MaskPath:
     A densification path is computed lazily, once per input, when a mask on it is first asked for.
 
     Arguments:
-        rd: of the prediction.
+        predictor: whose masks they are.
         prediction: of one pass.
         refined: refined masks ``(B, k)``, if there are any.
         hard: masks keep exactly the top share of the entries.
         seed: of the run.
         config: of densification paths.
         selection: how measurements choose a rate.
-        schedule: of the refinement.
+        decoder: weights (averaged ones) that stand in for the predictor's.
     """
 
     def __init__(
         self,
-        rd: RateDistortion,
+        predictor: MaskPredictor,
         prediction: Prediction,
         refined: Tensor | None,
         hard: bool,
         seed: int = 0,
         config: PathConfig | None = None,
         selection: SelectionConfig | None = None,
-        schedule: RefinementSchedule | None = None,
+        decoder: nn.Module | None = None,
     ) -> None:
-        self.rd, self.prediction, self.refined, self.hard, self.seed = rd, prediction, refined, hard, seed
+        self.rd, self.tie_break_weight = predictor.rate_distortion, predictor.schedule.tie_break_weight
+        self.prediction, self.refined, self.hard, self.seed = prediction, refined, hard, seed
+        self.learned: Any = (decoder or predictor.decoder).path
         self.config, self.selection = config or PathConfig(), selection or SelectionConfig()
-        self.tie_break_weight = (schedule or RefinementSchedule()).tie_break_weight
         self.encoded = prediction.encoded
         if refined is not None:
             self._start = path_start(refined.float(), self.config, self.encoded.live)
@@ -67,9 +70,18 @@ class MaskPath:
         if len(indices):
             encoded = self.encoded.of(indices)
             with self.rd.classifier.passes_for(indices, of=len(needed)):
-                midpoint = optimal_midpoints(self.rd, encoded, self._start[indices], self.config, self.seed)
+                midpoint = self._midpoints(encoded, indices)
             self._midpoint[indices], self._optimized = midpoint, self._optimized | needed
         return masks_through(refined, rate, self._start, self._midpoint, live=self.encoded.live)
+
+    def _midpoints(self, encoded: EncodedBatch, indices: Tensor) -> Tensor:
+        """Midpoints ``(N, k)`` of some of the inputs."""
+        start = self._start[indices]
+        if self.learned is None or not self.config.learned_steps:
+            return optimal_midpoints(self.rd, encoded, start, self.config, self.seed)
+        evidence, hidden = self.prediction.evidence, self.prediction.hidden
+        paths = PathBatch(encoded, evidence.contrast[indices], hidden.of(indices), start)
+        return learned_midpoints(self.learned, self.rd, paths, self.config, self.seed)
 
     @property
     def order(self) -> Tensor:

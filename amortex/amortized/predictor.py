@@ -13,7 +13,8 @@ from amortex.amortized.config import PredictorConfig, RefinementSchedule
 from amortex.amortized.decoder import Decoder
 from amortex.amortized.encoder import Encoder
 from amortex.amortized.evidence import Evidence, observe, probe
-from amortex.amortized.refiner import Hidden, initial_state, probed_distortion
+from amortex.amortized.moves import Hidden
+from amortex.amortized.refiner import initial_state, probed_distortion
 from amortex.amortized.rescue import Rescue
 from amortex.amortized.sparsity_weights import weight_of_learned_steps
 from amortex.core.errors import InputError
@@ -67,7 +68,8 @@ class MaskPredictor(nn.Module):
     Arguments:
         rate_distortion: classifier and wavelet transform, of signals, images or volumes.
         config: how it is built.
-        refiner: whether to learn refinement, too.
+        refiner: whether to learn refinement, too,
+        path: and steps of densification paths.
         schedule: how steps of learned refinement follow each other.
 
     Raises:
@@ -80,6 +82,7 @@ class MaskPredictor(nn.Module):
         config: PredictorConfig | None = None,
         refiner: bool = False,
         schedule: RefinementSchedule | None = None,
+        path: bool = False,
     ) -> None:
         super().__init__()
         self.config = config = config or PredictorConfig()
@@ -95,7 +98,7 @@ class MaskPredictor(nn.Module):
         maps = self.backbone if encoder is None else encoder
         self.decoder = Decoder(
             transform.levels, transform.dims, maps.channels, maps.strides, self.backbone.head_size, config,
-            len(CURVE_RATES), encoder, refiner,
+            len(CURVE_RATES), encoder, refiner, path,
         )  # fmt: skip
 
     @property

@@ -3,11 +3,10 @@
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from amortex.amortized.blocks import Level, width_at
 from amortex.amortized.evidence import Evidence, GradientProbe, signals
-from amortex.core.nd import channels_last
+from amortex.amortized.moves import Hidden, Moves
 from amortex.rate_distortion.distortions import label_l2_slope, target_probability
 from amortex.rate_distortion.encoded_batch import EncodedBatch
 
@@ -15,13 +14,6 @@ RECENT_MEMORY = 0.7  # decay of the running mean over the last probes
 LONGEST_SPAN = 16  # probes that the long running mean is over: a single draw says little of an entry
 LARGEST_LOGIT = 12.0
 SIGNALS_PER_ENTRY, NUMBERS_PER_INPUT = 12, 9  # what the network sees
-
-
-class Hidden(NamedTuple):
-    """What the decoder knows of an input beside its logits."""
-
-    condition: Tensor  # (B, condition)
-    stages: tuple[Tensor, ...]  # (B, width, *positions), coarse to fine
 
 
 class State(NamedTuple):
@@ -38,47 +30,27 @@ class State(NamedTuple):
         return self.logits.sigmoid()
 
 
-class Refiner(nn.Module):
+class Refiner(Moves):
     """A learned optimiser of masks: (state, gradient probe there) -> state.
 
     A gradient-based optimiser knows the past gradients of an entry. This one also knows its neighbours, the coarser
     levels, the classifier's features, the sparsity weight and the probability that is left of the class. All steps
-    share the weights. Like the decoder, it is convolutional.
+    share the weights.
 
     Arguments:
-        levels: number of wavelet levels J.
-        dims: number of spatial axes.
-        width: of the decoder.
-        condition: size of the decoder's vector, and of the one that modulates the levels here.
+        levels, dims, width, condition: see `Moves`.
 
     References:
         Andrychowicz et al., Learning to learn by gradient descent by gradient descent, NeurIPS 2016.
     """
 
     def __init__(self, levels: int, dims: int, width: int = 32, condition: int = 64) -> None:
-        super().__init__()
-        self.levels, self.dims, self.orientations = levels, dims, 2**dims - 1
-        self.embed = nn.Sequential(
-            nn.Linear(condition + NUMBERS_PER_INPUT, condition), nn.Hardswish(), nn.Linear(condition, condition),
-            nn.LayerNorm(condition),
-        )  # fmt: skip
-        self.stages = nn.ModuleList()
-        above = 0
-        for level in range(levels, 0, -1):
-            entries, deep = self.orientations + (level == levels), width_at(level, width)
-            inner = max(deep // 2, 16)
-            given = SIGNALS_PER_ENTRY * entries + deep
-            self.stages.append(Level(dims, inner, entries, given, 0, above, condition, 2 * inner, 1))
-            above = inner
-        self.shift = nn.Linear(condition, levels + 1)  # of the low-pass, and of each level: these settle the rate
-        nn.init.zeros_(self.shift.weight)
-        nn.init.zeros_(self.shift.bias)
+        super().__init__(SIGNALS_PER_ENTRY, NUMBERS_PER_INPUT, levels, dims, width, condition)
 
     def forward(
         self, evidence: Evidence, hidden: Hidden, lambda_k: Tensor, state: State, probe: GradientProbe
     ) -> State:
         """The state after one step, for sparsity weights `lambda_k` ``(B,)`` above 0."""
-        layout = evidence.encoded.layout
         mask = state.mask
         latest = torch.stack([*signals(probe, evidence.encoded.live), marginal_gain(evidence.encoded, probe)], 1)
         recent = torch.lerp(latest, state.recent, RECENT_MEMORY if state.step else 0.0)
@@ -91,17 +63,7 @@ class Refiner(nn.Module):
             *long[:, :2].unbind(1), *gains.unbind(1),
         )  # fmt: skip
         numbers = progress_numbers(evidence, lambda_k, mask, probe, state)
-        condition = self.embed(torch.cat([hidden.condition, numbers], 1))
-        # orientations become channels
-        given = [band.flatten(1, -1 - self.dims) for band in layout.split(torch.stack(known, 1))]
-        moves, above = [mask] * (self.levels + 1), None
-        for stage, level, deep in zip(self.stages, range(self.levels, 0, -1), hidden.stages, strict=True):
-            here = [given[level], deep] if level < self.levels else [given[level], given[0], deep]
-            out, above = stage(channels_last(torch.cat(here, 1)), None, above, condition, layout.size, level)
-            moves[level] = out[:, : self.orientations]
-            if level == self.levels:
-                moves[0] = out[:, self.orientations]
-        move = layout.join(moves) + self.shift(condition)[:, layout.level]
+        move = self.move(known, numbers, hidden, evidence.encoded.layout)
         logits = (state.logits + move).clamp(-LARGEST_LOGIT, LARGEST_LOGIT)
         return State(logits, recent, long, state.step + 1, state.steps)
 

@@ -83,7 +83,7 @@ def _export_parser() -> argparse.ArgumentParser:
     parser = OneLineParser(prog="train.py export", description="Write a release of a trained explainer.")
     parser.add_argument("checkpoint", type=Path, help="a run's checkpoint")
     parser.add_argument("folder", type=Path, help="where the release goes")
-    parser.add_argument("--others", type=Path, help="a checkpoint that explains other classes than the predicted one")
+    parser.add_argument("--others", type=Path, help="a checkpoint or release for other classes than the predicted one")
     parser.add_argument(
         "--any-size", action="store_true", help="explain inputs of the classifier's own size, not of that of training"
     )

@@ -85,6 +85,8 @@ class RefinementConfig:
             them wins alone. Their number is log-uniform between `fewest_steps` and `steps`.
         fewest_steps: of unrolled refinement.
         other_targets: share of the inputs that are explained for another probable class, so that steps know these.
+        path_steps: learned steps of densification paths per image and training step. With any, nothing else is trained;
+            the other settings are those that the refiner was trained with.
 
     Raises:
         InputError: values out of range.
@@ -98,6 +100,12 @@ class RefinementConfig:
     unrolled: bool = False
     fewest_steps: int = 4
     other_targets: float = 0.0
+    path_steps: int = 0
+
+    @property
+    def trained(self) -> str:
+        """Prefix of the weights of the decoder that are trained."""
+        return "path." if self.path_steps else "refiner." if self.only else ""
 
     def __post_init__(self) -> None:
         low, high = self.initial_rates
@@ -106,7 +114,12 @@ class RefinementConfig:
         require(0 < self.min_schedule <= 1, "min_schedule", "above 0 and at most 1")
         require(0 <= self.other_targets <= 1, "other_targets", "in [0, 1]")
         needed = "at least 0, and above it for the other settings of refinement"
-        require(self.steps >= (self.only or self.unrolled or self.other_targets > 0), "refinement.steps", needed)
+        require(self.path_steps >= 0, "path_steps", "at least 0")
+        require(
+            self.steps >= (self.only or self.unrolled or self.other_targets > 0 or self.path_steps > 0),
+            "refinement.steps",
+            needed,
+        )
         fewest = f"at least 1, and at most refinement.steps ({self.steps})"
         require(not self.unrolled or 1 <= self.fewest_steps <= self.steps, "refinement.fewest_steps", fewest)
 

@@ -12,11 +12,11 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 
 from amortex.amortized.build import build_predictor
-from amortex.amortized.checkpoints import start_from
 from amortex.amortized.config import PredictorConfig
 from amortex.amortized.explainer import Amortized
 from amortex.amortized.legacy import upgrade_checkpoint
 from amortex.amortized.predictor import MaskPredictor, Prediction
+from amortex.amortized.starting import start_from
 from amortex.core.errors import InputError
 from amortex.explaining.batch import Request
 from amortex.explaining.distributed import explain_shared
@@ -89,9 +89,8 @@ class AmortizedTrainingModule(lightning.LightningModule):
         plain |= {"start": start, "lambda_k": list(lambda_k), "validation_samples": validation_samples, "seed": seed}
         self.save_hyperparameters(plain)  # without `compile`, which belongs to the machine
         self.optimizer_config, self.start, self.seed, self.lambda_k = optimizer, start, seed, tuple(lambda_k)
-        if refinement.only:
-            for name, parameter in self.predictor.decoder.named_parameters():
-                parameter.requires_grad_(name.startswith("refiner."))
+        for name, parameter in self.predictor.decoder.named_parameters():
+            parameter.requires_grad_(name.startswith(refinement.trained))
         self.objective = Objective(self.predictor, objective, refinement, self.lambda_k, seed)
         if compile:
             self.predictor.rate_distortion.classifier.compile()
@@ -109,9 +108,8 @@ class AmortizedTrainingModule(lightning.LightningModule):
 
     def setup(self, stage: str) -> None:
         """Begin with the weights of `start`, unless a run is resumed."""
-        if stage != "fit" or not self.start or self.trainer.ckpt_path:
-            return
-        start_from(self.predictor, Path(self.start))
+        if stage == "fit" and not self.trainer.ckpt_path:
+            start_from(self.predictor, self.start)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         steps = self.trainer.max_steps

@@ -12,6 +12,7 @@ from amortex.explainers.rde import RDE
 from amortex.rate_distortion.distortions import surrogate
 from amortex.training.config import ObjectiveConfig, RefinementConfig
 from amortex.training.input_sizes import InputSizes
+from amortex.training.paths import PathLoss
 from amortex.training.refinement import Refinement
 from amortex.training.targets import drawn_targets
 
@@ -49,6 +50,7 @@ class Objective:
         self.predictor, self.config, self.lambda_k, self.seed = predictor, config, lambda_k, seed
         self.refinement_config = refinement
         self.refinement = Refinement(predictor, refinement, lambda_k, seed)
+        self.paths = PathLoss(predictor, refinement.path_steps, seed)
         self.sizes = InputSizes(predictor, config.smallest_side, seed)
 
     def __call__(self, image: Tensor, numbers: list[int], progress: float, step: int) -> Loss:
@@ -66,8 +68,10 @@ class Objective:
             with torch.no_grad():
                 probabilities = self.predictor.rate_distortion.phi(image)
             target = drawn_targets(probabilities, self.refinement_config.other_targets, numbers, self.seed)
-        with torch.set_grad_enabled(not self.refinement_config.only):
+        with torch.set_grad_enabled(not self.refinement_config.trained):
             prediction = self.predictor(image, target, streams)
+        if self.refinement_config.path_steps:
+            return self.paths(prediction, numbers)
         if self.refinement_config.only:
             return self.refinement(prediction, numbers, step)
         rates = self.rates(numbers, progress).to(image.device)

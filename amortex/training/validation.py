@@ -7,15 +7,19 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from amortex.amortized.config import PathConfig
+from amortex.amortized.mask_path import MaskPath
 from amortex.amortized.predictor import CURVE_RATES, MaskPredictor, Prediction
 from amortex.core.noise_streams import NoiseStreams
 from amortex.metrics.functional import best_objective
 from amortex.rate_distortion.encoded_batch import Outcome
 
+PATH_LAMBDA_K = 5.0  # of the refined masks that densification paths start from
+
 
 @dataclass(frozen=True)
 class Validation:
-    """Measures the masks that a predictor makes with given weights.
+    """Measures the masks that a predictor makes with given weights: those that are trained.
 
     Arguments:
         predictor: the network, whose own weights are left out.
@@ -38,6 +42,8 @@ class Validation:
     @property
     def names(self) -> list[str]:
         """Of the measurements."""
+        if self.decoder.path is not None:
+            return ["val/rises", "val/objective"]
         kinds = ["rate", "distortion", "objective", "best_objective", "retained"]
         kinds += ["refined"] if self.refinement_steps else []
         by_weight = [f"val/{kind}_{value:g}" for value in self.lambda_k for kind in kinds]
@@ -45,6 +51,8 @@ class Validation:
 
     def __call__(self, prediction: Prediction) -> dict[str, Tensor]:
         """Measurements by name, ``(B,)`` each."""
+        if self.decoder.path is not None:
+            return self.of_paths(prediction)
         draws = torch.stack([self.outcome(prediction, prediction.mask(rate)).distortion for rate in CURVE_RATES], 1)
         distortions = draws.mean(2)
         measured = {
@@ -68,6 +76,16 @@ class Validation:
         objectives = [measured[f"val/{name}_{value:g}"] for value in self.lambda_k]
         measured["val/objective"] = torch.stack(objectives).mean(0)
         return measured
+
+    def of_paths(self, prediction: Prediction) -> dict[str, Tensor]:
+        """Mean distortion along densification paths, and whether it rises."""
+        refined = self.refined_mask(prediction, PATH_LAMBDA_K)
+        path = MaskPath(self.predictor, prediction, refined, hard=False, seed=self.seed, decoder=self.decoder)
+        rates = prediction.logits.new_tensor(PathConfig().measured_rates)
+        masks = [path.mask(rate.expand(len(refined))) for rate in rates]
+        distortions = torch.stack([self.distortion(prediction, mask)[0] for mask in masks], 1)
+        rises = (distortions.diff(dim=1) > self.rise_threshold).any(1)
+        return {"val/rises": rises.float(), "val/objective": distortions.mean(1)}
 
     def refined_mask(self, prediction: Prediction, lambda_k: float) -> Tensor:
         """Mask ``(B, k)`` after the learned steps for a sparsity weight."""

@@ -13,15 +13,10 @@ from amortex.amortized.config import RefinementSchedule
 from amortex.amortized.explainer import Amortized
 from amortex.amortized.export import release as write_again
 from amortex.amortized.released import CONFIG, OTHERS, WEIGHTS
-from amortex.app.train_cli import main
 from amortex.core.errors import InputError
 from helpers.predictors import stirred
 from helpers.releases import write_release
-from helpers.training import fit, versions
-
-
-def export(*arguments):
-    return main(["export", *map(str, arguments)])
+from helpers.training import export, fit, versions
 
 
 def second_classes(predictor, images):

@@ -28,7 +28,7 @@ def predictor(tiny_classifier):
 
 def test_rates_that_alone_cost_too_much_are_not_measured(predictor, images):
     classifier = predictor.rate_distortion.classifier
-    path = MaskPath(predictor.rate_distortion, predictor(images), None, hard=False)
+    path = MaskPath(predictor, predictor(images), None, hard=False)
     with classifier.count_passes(3) as counter:
         chosen = path.best_rate(1e3)
     assert torch.equal(chosen, path.rates()[:, 0])
@@ -62,7 +62,7 @@ class OfRates(Bound):
 
 
 def test_a_bound_is_confirmed_where_it_held_at_first(predictor, images):
-    path = MaskPath(predictor.rate_distortion, predictor(images[:1]), None, hard=False)
+    path = MaskPath(predictor, predictor(images[:1]), None, hard=False)
     rates, bound = path.rates()[0], OfRates(promising=(3, 9), held=(4, 9))
     with predictor.rate_distortion.classifier.count_passes(1) as counter:
         assert path.lowest_rate(bound).item() == rates[9].item()
@@ -83,7 +83,7 @@ def test_how_rates_are_selected_is_a_setting(predictor, images):
 def test_a_path_is_computed_once_and_for_the_images_that_need_it(predictor, images):
     rd, prediction = predictor.rate_distortion, predictor(images)
     refined = torch.tensor([0.02, 0.2, 0.6])[:, None].repeat(1, prediction.logits.shape[1])
-    path = MaskPath(rd, prediction, refined, hard=False)
+    path = MaskPath(predictor, prediction, refined, hard=False)
     masks, counts = {}, []
     with rd.classifier.count_passes(3) as counter:
         for rate, computed in ((0.05, []), (1.0, []), (0.1, [0]), (0.3, [0, 1]), (0.8, [0, 1]), (0.1, [0, 1])):
@@ -127,7 +127,7 @@ def test_the_first_mask_breaks_the_ties_of_refined_ones(predictor, images):
     prediction = predictor(images, streams=NoiseStreams.of(images, stream="look"))
     retained = torch.arange(prediction.logits.shape[1]) % 10 == 0
     refined = torch.where(retained, 0.9, 6e-6).repeat(3, 1)
-    mask = MaskPath(predictor.rate_distortion, prediction, refined, hard=True).mask(torch.full((3,), 0.4))
+    mask = MaskPath(predictor, prediction, refined, hard=True).mask(torch.full((3,), 0.4))
     assert mask[:, retained].all()
     logits, ties = prediction.logits[:, ~retained], mask[:, ~retained]
     lowest_kept = logits.masked_fill(ties == 0, torch.inf).amin(1)

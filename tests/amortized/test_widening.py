@@ -7,10 +7,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from amortex.amortized.checkpoints import start_from
 from amortex.amortized.config import PredictorConfig
 from amortex.amortized.predictor import MaskPredictor
 from amortex.amortized.released import CONFIG, WEIGHTS
+from amortex.amortized.starting import start_from
 from amortex.classifiers.loading import load_classifier
 from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams

@@ -38,6 +38,11 @@ def fit(
     return train_cli.main([str(text) for text in command])
 
 
+def export(*arguments: object) -> int:
+    """`train.py export`; its exit status."""
+    return train_cli.main(["export", *map(str, arguments)])
+
+
 def last_checkpoint(run: Path) -> Path:
     return run / "checkpoints/last.ckpt"
 

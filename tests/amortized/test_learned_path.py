@@ -1,0 +1,108 @@
+"""Learned steps of densification paths: what their probes see, how midpoints move, and when steps end."""
+
+import pytest
+import torch
+
+from amortex.amortized.budget import raise_to
+from amortex.amortized.config import PathConfig, PredictorConfig
+from amortex.amortized.explainer import Amortized
+from amortex.amortized.learned_path import PathBatch, initial_path_state, learned_midpoints, probe_path
+from amortex.amortized.predictor import MaskPredictor, Prediction
+from amortex.core.noise_streams import NoiseStreams
+from amortex.rate_distortion.distortions import of_class
+from amortex.rate_distortion.pipeline import RateDistortion
+from amortex.transforms.wavelet import Wavelet
+from helpers.predictors import stirred
+
+CONFIG = PathConfig()
+
+
+@pytest.fixture
+def predictor(tiny_classifier):
+    torch.manual_seed(0)
+    rd = RateDistortion(tiny_classifier, Wavelet("haar", 2))
+    return stirred(MaskPredictor(rd, PredictorConfig(width=8), refiner=True, path=True)).eval()
+
+
+def paths_of(prediction: Prediction) -> PathBatch:
+    """From random masks of 20 % of the entries."""
+    random = torch.rand(prediction.logits.shape, generator=torch.Generator().manual_seed(5))
+    return PathBatch(prediction.encoded, prediction.evidence.contrast, prediction.hidden, (random < 0.2).float())
+
+
+def test_the_midpoint_has_its_rate_and_keeps_the_start(predictor, images):
+    paths = paths_of(predictor(images))
+    even = paths.midpoint(torch.zeros_like(paths.start), CONFIG)
+    torch.testing.assert_close(even, raise_to(paths.start, CONFIG.midpoint_rate))
+    logits = torch.randn(paths.start.shape, generator=torch.Generator().manual_seed(6))
+    midpoint = paths.midpoint(logits, CONFIG)
+    torch.testing.assert_close(midpoint.mean(1), torch.full((3,), CONFIG.midpoint_rate))
+    assert (midpoint >= paths.start).all()
+    assert (midpoint <= 1).all()
+    dropped = paths.start[0] == 0
+    assert torch.equal(logits[0, dropped].argsort(), midpoint[0, dropped].argsort())
+
+
+def test_a_probe_finds_the_gradient_of_the_distortion_along_the_path(predictor, images):
+    """Against autograd through the path and the classifier, with the same draws at the same rates."""
+    rd, prediction = predictor.rate_distortion, predictor(images)
+    encoded, paths = prediction.encoded, paths_of(prediction)
+    midpoint = paths.midpoint(torch.zeros_like(paths.start), CONFIG)
+    rd.internal_batch_size = 8  # chunks of two inputs and one
+    probe = probe_path(rd, paths, midpoint, NoiseStreams.of(images, stream="way"), CONFIG)
+    noise = rd.noise(encoded, NoiseStreams.of(images, stream="way"), slice(None), len(CONFIG.rates))
+    leaf, p = midpoint.clone().requires_grad_(), of_class(encoded.probabilities, encoded.target)
+    q = []
+    for draw, rate in enumerate(CONFIG.rates):
+        mask = raise_to(paths.start, rate, leaf)
+        outputs = rd.outputs(encoded, mask, tuple(band[:, draw : draw + 1] for band in noise))
+        q.append(of_class(outputs[:, 0], encoded.target))
+    distortion = (torch.stack(q, 1) - p[:, None]).square().mean(1)
+    (gradient,) = torch.autograd.grad(distortion.sum(), leaf)
+    torch.testing.assert_close(probe.probability, torch.stack(q, 1).detach())
+    torch.testing.assert_close(probe.distortion, distortion.detach())
+    torch.testing.assert_close(probe.gain, -gradient * encoded.entries, rtol=1e-3, atol=1e-5)
+
+
+def test_untrained_steps_move_nothing_and_stirred_ones_do(predictor, images):
+    rd, prediction = predictor.rate_distortion, predictor(images)
+    paths, config = paths_of(prediction), PathConfig(settled=0.0)
+    even = initial_path_state(paths, config).midpoint
+    refiner = MaskPredictor(rd, PredictorConfig(width=8), refiner=True, path=True).decoder.path
+    torch.testing.assert_close(learned_midpoints(refiner, rd, paths, config), even, rtol=0, atol=1e-6)
+    moved = learned_midpoints(predictor.decoder.path, rd, paths, config)
+    assert (moved - even).abs().amax(1).min() > 0.01
+    torch.testing.assert_close(moved.mean(1), torch.full((3,), config.midpoint_rate))
+    reseeded = learned_midpoints(predictor.decoder.path, rd, paths, config, seed=1)
+    assert (reseeded - moved).abs().max() > 1e-4
+
+
+def test_steps_end_where_the_distortion_is_small(predictor, images):
+    rd, prediction = predictor.rate_distortion, predictor(images)
+    paths, count = paths_of(prediction), 3 * len(CONFIG.rates)
+    with rd.classifier.count_passes(3) as counter:
+        every = learned_midpoints(predictor.decoder.path, rd, paths, PathConfig(settled=0.0))
+    assert counter.per_image.tolist() == [count * CONFIG.learned_steps] * 3
+    first = initial_path_state(paths, CONFIG).midpoint
+    probed = probe_path(rd, paths, first, NoiseStreams.of(images, 0, "way 0"), CONFIG).distortion
+    low, middle, high = probed.argsort().tolist()
+    config = PathConfig(settled=(probed[low] + probed[middle]).item() / 2)
+    with rd.classifier.count_passes(3) as counter:
+        some = learned_midpoints(predictor.decoder.path, rd, paths, config)
+    assert counter.per_image[low] == count
+    assert counter.per_image[middle] > count
+    assert (some[low] - every[low]).abs().max() > 1e-4
+    goes_on = [index for index in (middle, high) if counter.per_image[index] == count * CONFIG.learned_steps]
+    assert goes_on
+    torch.testing.assert_close(some[goes_on], every[goes_on], rtol=0, atol=1e-4)
+
+
+def test_an_explainer_takes_them_for_rates_beyond_the_refined_one(predictor, images):
+    config = PathConfig(settled=0.0)
+    explainer = Amortized(predictor, rate=0.4, learned_steps=2, path_config=config)
+    together, alone = explainer.explain(images), explainer.explain(images[1:2])
+    assert together.extra["passes"].tolist() == [4 + 3 * 2 + 3 * len(config.rates) * config.learned_steps] * 3
+    torch.testing.assert_close(alone.mask[0], together.mask[1], rtol=0, atol=1e-3)
+    torch.testing.assert_close(together.mask.mean(1), torch.full((3,), 0.4), rtol=1e-3, atol=0)
+    adam = Amortized(predictor, rate=0.4, learned_steps=2, path_config=PathConfig(learned_steps=0))
+    assert (adam.explain(images).extra["passes"] > together.extra["passes"]).all()
