@@ -102,6 +102,8 @@ def test_paths_are_learned_on_top_of_learned_refinement(folder, capsys):
     assert "refinement.steps must be" in told(capsys)
     assert fit(*options, steps=2) == 2
     assert "give it with model.start" in told(capsys)
+    assert fit(*options, "--model.start", first, steps=2, panels=True) == 2
+    assert "leave out PanelLogger" in told(capsys)
     other = ("--model.refinement.unrolled", "true", "--model.refinement.fewest_steps", 1)
     assert fit(*options, *other, "--model.start", first, steps=2) == 2
     assert "was trained with refinement.unrolled False: give the same" in told(capsys)

@@ -47,7 +47,7 @@ class PanelLogger(Callback):
         lambda_k: sparsity weight whose masks are shown; one of those that the module validates.
 
     Raises:
-        InputError: in `setup`, if the module does not validate `lambda_k`.
+        InputError: in `setup`, if the module does not validate `lambda_k`, or no predicted masks at all.
     """
 
     def __init__(self, images: int = 4, lambda_k: float = 2.5) -> None:
@@ -55,7 +55,10 @@ class PanelLogger(Callback):
         self.history: list[dict[str, float]] = []
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        validated = cast(AmortizedTrainingModule, pl_module).lambda_k
+        module = cast(AmortizedTrainingModule, pl_module)
+        if module.predictor.decoder.path is not None:
+            raise InputError("steps of paths leave the masks of panels as they are: leave out PanelLogger")
+        validated = module.lambda_k
         if self.lambda_k not in validated:
             raise InputError(f"the panels show lambda_k {self.lambda_k:g}, which is not validated: {validated}")
 
