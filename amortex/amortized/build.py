@@ -33,6 +33,5 @@ def build_predictor(
     refinement = refinement or {}
     rate_distortion, schedule = problem.build(classifier), RefinementSchedule.trained_by(refinement)
     with float32_by_default():
-        learns = (refinement.get(key, 0) > 0 for key in ("steps", "path_steps"))
-        refiner, path = learns
+        refiner, path = (refinement.get(steps, 0) > 0 for steps in ("steps", "path_steps"))
         return MaskPredictor(rate_distortion, config, refiner, schedule, path)

@@ -9,6 +9,8 @@ from amortex.core.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
+REFINER_WEIGHTS, PATH_WEIGHTS = "refiner.", "path."  # prefixes of those of the decoder that take learned steps
+
 
 @dataclass(frozen=True)
 class PredictorConfig:
@@ -139,7 +141,7 @@ class RefinementSchedule:
 
 @dataclass(frozen=True)
 class PathConfig:
-    """How the midpoint of a densification path is optimised (see `PathOptimizer`).
+    """How the midpoint of a densification path is optimised: by learned steps, or by Adam (see `PathOptimizer`).
 
     Arguments:
         start_rate: all entries rise evenly up to this rate, so that masks of lower rates need no optimisation.
@@ -166,7 +168,7 @@ class PathConfig:
         focus: how much more weight rates have there up to which distortion rises.
 
     Raises:
-        InputError: not one more of `measured_rates` than of `rates`.
+        InputError: not one more of `measured_rates` than of `rates`; `learned_steps` below 0.
     """
 
     start_rate: float = 0.06
@@ -193,3 +195,5 @@ class PathConfig:
     def __post_init__(self) -> None:
         if len(self.measured_rates) != len(self.rates) + 1:
             raise InputError("a path is measured at one rate more than its steps draw noise at")
+        if self.learned_steps < 0:
+            raise InputError(f"learned_steps of a path must be at least 0, not {self.learned_steps}")

@@ -100,12 +100,12 @@ class Decoder(nn.Module):
             known = given[level] if level < self.levels else torch.cat([given[level], given[0]], 1)
             feature_map = maps[self.sources[level - 1]] if maps else None
             out, above = stage(channels_last(known), feature_map, above, condition, layout.size, level)
-            logits[level] = out[:, : self.orientations] + self.bias[level]
+            logits[level] = out[:, : self.orientations]
             if level == self.levels:
-                logits[0] = out[:, self.orientations] + self.bias[0]
+                logits[0] = out[:, self.orientations]
             stages.append(above)
             summary += [above.mean(spatial_axes(self.dims)), spatial_max(above)]
-        flat = layout.join(logits) + self.slope * prior
+        flat = layout.join(logits) + self.slope * prior + self.bias[layout.level]
         # detached: what distortion to expect must not shape the masks
         expected = self.curve_stem(statistics) + self.curve_head(torch.cat(summary, 1).detach())
         return flat, self.curve(F.hardswish(expected)), Hidden(condition, tuple(stages))
@@ -116,7 +116,7 @@ class Decoder(nn.Module):
         prior = evidence.prior
         known = [evidence.contrast]
         if evidence.probe is not None:
-            damage, effect = signals(evidence.probe, evidence.encoded.live)
+            damage, effect = signals(evidence.probe.damage, evidence.probe.effect, evidence.encoded.live)
             known += [damage, effect]
             prior = standardise(damage + PRIOR_WEIGHT * prior, evidence.encoded.live)
         # the same for all orientations

@@ -118,12 +118,11 @@ def probe_draws(
     return GradientProbe(damage, effect, log_probability, gradients[-1].nan_to_num(0, 0, 0) if mask_gradient else None)
 
 
-def signals(probe: GradientProbe, live: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """What networks see of damage and effect, ``(B, k)`` each.
+def signals(damage: Tensor, effect: Tensor, live: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """What networks see of the damage and effect of a `GradientProbe`, ``(B, k)`` each.
 
     The damage is on a log scale, and standardised; the effect is in units of its root mean square, and compressed.
     """
-    damage, effect = probe.damage, probe.effect
     damage = standardise((damage + 1e-4 * rate(damage, live)[:, None] + 1e-20).log(), live)
     signed = effect / rate(effect.square(), live)[:, None].add(1e-20).sqrt()
     return damage, signed.sign() * (1 + signed.abs()).log()  # log1p is nine times slower on a CPU

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from amortex.amortized.budget import masks_of_rate
 from amortex.amortized.checkpoints import Others, read, read_others
-from amortex.amortized.config import RefinementSchedule
+from amortex.amortized.config import PATH_WEIGHTS, RefinementSchedule
 from amortex.amortized.evidence import GradientProbe, observe
 from amortex.amortized.predictor import MaskPredictor
 from amortex.amortized.released import CONFIG, OTHERS, WEIGHTS
@@ -20,7 +20,6 @@ from amortex.explainers.base import Explanation, picture
 from amortex.io.files import write_atomically
 
 ONNX = "explainer.onnx"
-PATH = "path."  # prefix of the weights that take the steps of densification paths
 
 
 def release(checkpoint: Path, folder: Path, others: Path | None = None, any_size: bool = False) -> None:
@@ -59,8 +58,11 @@ def _differences(weights: dict[str, Tensor], identity: dict[str, Any], others: P
     schedule, apart = RefinementSchedule.trained_by(settings["refinement"]), read_others(others, its_weights)
     if apart is None and not schedule.any_target:
         raise InputError(f"{others} was trained for predicted classes alone: train it with refinement.other_targets")
-    paths = {key: value for key, value in weights.items() if key.startswith(PATH)}  # for predicted classes alone
-    its_weights = {**paths, **its_weights, **({} if apart is None else apart.weights)}
+    its_weights |= {} if apart is None else apart.weights
+    its_weights = {  # paths are for predicted classes alone
+        **{key: value for key, value in its_weights.items() if not key.startswith(PATH_WEIGHTS)},
+        **{key: value for key, value in weights.items() if key.startswith(PATH_WEIGHTS)},
+    }
     shapes, its_shapes = ({key: value.shape for key, value in each.items()} for each in (weights, its_weights))
     if shapes != its_shapes or {**identity, "classifier_input_size": None} != {
         **its_identity, "classifier_input_size": None

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from amortex.amortized.budget import masks_of_rate, raise_to
 from amortex.amortized.config import PathConfig
-from amortex.amortized.evidence import GradientProbe, probe_draws, signals
+from amortex.amortized.evidence import probe_draws, signals
 from amortex.amortized.moves import Hidden, Moves
-from amortex.core.masks import rate
+from amortex.core.masks import only_live, rate
 from amortex.core.noise_streams import NoiseStreams
 from amortex.rate_distortion.distortions import of_class
 from amortex.rate_distortion.encoded_batch import EncodedBatch
@@ -18,7 +18,7 @@ from amortex.rate_distortion.pipeline import RateDistortion
 MEMORY = 0.6  # decay of running means over the last steps
 GAIN_SCALE = 3.0  # marginal gains below it are seen in proportion, those above on a log scale
 LARGEST_LOGIT = 6.0  # of entries of the midpoint: all of them can still move
-RATES = len(PathConfig().rates)  # along the path, that the network is made for
+RATES = 4  # along the path, that the network is made for
 SIGNALS_PER_ENTRY, NUMBERS_PER_INPUT = 14, 5 + 2 * RATES
 
 
@@ -35,11 +35,18 @@ class PathBatch(NamedTuple):
         return PathBatch(self.encoded.of(images), self.contrast[images], self.hidden.of(images), self.start[images])
 
     def midpoint(self, logits: Tensor, config: PathConfig) -> Tensor:
-        """Masks ``(B, k)`` of the midpoint's rate, none below the start's: `logits` ``(B, k)`` say what comes back."""
-        live = self.encoded.live
+        """Masks ``(B, k)`` of the midpoint's rate, none below the start's: `logits` ``(B, k)`` say what comes back.
+
+        The gradient is that at a fixed rate: what one entry wins, the others lose.
+        """
+        live, aim = self.encoded.live, config.midpoint_rate
         below = rate(self.start, live)
-        returning = masks_of_rate(logits, (config.midpoint_rate - below) / (1 - below).clamp(min=1e-6), live=live)
-        return raise_to(self.start, config.midpoint_rate, self.start + (1 - self.start) * returning, live=live)
+        returning = masks_of_rate(logits, (aim - below) / (1 - below).clamp(min=1e-6), live=live)
+        midpoint = self.start + (1 - self.start) * returning  # of about that rate, as the start is not even
+        mean = rate(midpoint, live)
+        back = ((mean - aim) / (mean - below).clamp(min=1e-6)).clamp(0, 1)[:, None]
+        forth = ((aim - mean) / (1 - mean).clamp(min=1e-6)).clamp(0, 1)[:, None]
+        return torch.lerp(torch.lerp(midpoint, self.start, back), only_live(torch.ones_like(midpoint), live), forth)
 
 
 class PathState(NamedTuple):
@@ -83,8 +90,7 @@ class MidpointRefiner(Moves):
     def forward(self, paths: PathBatch, state: PathState, probe: PathProbe, config: PathConfig) -> PathState:
         """The state after one step."""
         encoded = paths.encoded
-        gradient = GradientProbe(probe.damage, probe.effect, probe.probability.log())
-        latest = torch.stack([*signals(gradient, encoded.live), probe.gain], 1)
+        latest = torch.stack([*signals(probe.damage, probe.effect, encoded.live), probe.gain], 1)
         recent = torch.lerp(latest, state.recent, MEMORY if state.step else 0.0)
         long = torch.lerp(state.long, latest, 1 / (state.step + 1))
         gains = torch.stack([latest[:, 2], recent[:, 2], long[:, 2]], 1)
@@ -128,27 +134,32 @@ def probe_path(
 def _probe(
     rd: RateDistortion, paths: PathBatch, midpoint: Tensor, streams: NoiseStreams, images: slice, config: PathConfig
 ) -> PathProbe:
-    encoded, count = paths.encoded, len(config.rates)
-    noise = rd.noise(encoded, streams, images, count)
-    if noise is not None:
-        noise = tuple(band.flatten(0, 1)[:, None] for band in noise)
-    repeated, rates = encoded.repeat(count), midpoint.new_tensor(config.rates)
-    start, through = (part.repeat_interleave(count, 0) for part in (paths.start, midpoint))
-    mask = raise_to(start, rates.repeat(len(midpoint)), through, live=repeated.live)
-    probe = probe_draws(rd, repeated, mask, noise, mask_gradient=True)
-    probability = probe.log_probability.exp().view(-1, count)
-    miss = probability - of_class(encoded.probabilities, encoded.target)[:, None]
-    below = rate(paths.start, encoded.live)[:, None]
-    middle = config.midpoint_rate
-    # how far masks of these rates move with the midpoint
-    share = torch.where(rates < middle, (rates - below) / (middle - below).clamp(min=1e-6), (1 - rates) / (1 - middle))
-    assert probe.mask_gradient is not None
-    slope = 2 * miss * probability * share.clamp(0, 1)
-    damage, effect, gradient = (
-        values.unflatten(0, (-1, count)) for values in (probe.damage, probe.effect, probe.mask_gradient)
-    )
-    gain = -(slope[:, :, None] * gradient).mean(1) * encoded.entries
-    return PathProbe(damage.mean(1), effect.mean(1), gain, probability, miss.square().mean(1))
+    encoded, below, middle = paths.encoded, rate(paths.start, paths.encoded.live)[:, None], config.midpoint_rate
+    most, parts = rd.draws_at_once(len(midpoint)), []
+    for first in range(0, len(config.rates), most):
+        rates = midpoint.new_tensor(config.rates[first : first + most])
+        count = len(rates)
+        noise = rd.noise(encoded, streams, images, count)
+        if noise is not None:
+            noise = tuple(band.flatten(0, 1)[:, None] for band in noise)
+        repeated = encoded.repeat(count)
+        start, through = (part.repeat_interleave(count, 0) for part in (paths.start, midpoint))
+        mask = raise_to(start, rates.repeat(len(midpoint)), through, live=repeated.live)
+        probe = probe_draws(rd, repeated, mask, noise, mask_gradient=True)
+        assert probe.mask_gradient is not None
+        damage, effect, gradient, probability = (
+            values.unflatten(0, (-1, count))
+            for values in (probe.damage, probe.effect, probe.mask_gradient, probe.log_probability.exp())
+        )
+        # how far masks of these rates move with the midpoint
+        rising, falling = (rates - below) / (middle - below).clamp(min=1e-6), (1 - rates) / (1 - middle)
+        share = torch.where(rates < middle, rising, falling).clamp(0, 1)
+        miss = probability - of_class(encoded.probabilities, encoded.target)[:, None]
+        gain = -(2 * miss * probability * share)[:, :, None] * gradient * encoded.entries
+        parts.append((damage.sum(1), effect.sum(1), gain.sum(1), probability, miss.square()))
+    damages, effects, gains, probabilities, distortions = zip(*parts, strict=True)
+    damage, effect, gain = (torch.stack(sums).sum(0) / len(config.rates) for sums in (damages, effects, gains))
+    return PathProbe(damage, effect, gain, torch.cat(probabilities, 1), torch.cat(distortions, 1).mean(1))
 
 
 @torch.no_grad()

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from amortex.amortized.budget import masks_through
 from amortex.amortized.config import PathConfig
-from amortex.amortized.learned_path import PathBatch, learned_midpoints
+from amortex.amortized.learned_path import RATES, PathBatch, learned_midpoints
 from amortex.amortized.path_optimizer import optimal_midpoints, path_start
 from amortex.amortized.predictor import MaskPredictor, Prediction
+from amortex.core.errors import InputError
 from amortex.core.masks import energy, log_spaced_rates, top_share
 from amortex.explainers.presets import SelectionConfig
 from amortex.explainers.rate_search import Bound, lowest_rate, measure
@@ -31,6 +32,9 @@ class MaskPath:
         config: of densification paths.
         selection: how measurements choose a rate.
         decoder: weights (averaged ones) that stand in for the predictor's.
+
+    Raises:
+        InputError: learned steps are to take other rates than they are for.
     """
 
     def __init__(
@@ -48,6 +52,9 @@ class MaskPath:
         self.prediction, self.refined, self.hard, self.seed = prediction, refined, hard, seed
         self.learned: Any = (decoder or predictor.decoder).path
         self.config, self.selection = config or PathConfig(), selection or SelectionConfig()
+        self.learns = self.learned is not None and self.config.learned_steps > 0
+        if self.learns and len(self.config.rates) != RATES:
+            raise InputError(f"learned steps of a path are for {RATES} rates: give learned_steps=0 for others")
         self.encoded = prediction.encoded
         if refined is not None:
             self._start = path_start(refined.float(), self.config, self.encoded.live)
@@ -77,11 +84,11 @@ class MaskPath:
     def _midpoints(self, encoded: EncodedBatch, indices: Tensor) -> Tensor:
         """Midpoints ``(N, k)`` of some of the inputs."""
         start = self._start[indices]
-        if self.learned is None or not self.config.learned_steps:
+        if not self.learns:
             return optimal_midpoints(self.rd, encoded, start, self.config, self.seed)
         evidence, hidden = self.prediction.evidence, self.prediction.hidden
-        paths = PathBatch(encoded, evidence.contrast[indices], hidden.of(indices), start)
-        return learned_midpoints(self.learned, self.rd, paths, self.config, self.seed)
+        paths = PathBatch(encoded, evidence.contrast[indices], hidden.of(indices), start.to(encoded.image))
+        return learned_midpoints(self.learned, self.rd, paths, self.config, self.seed).to(start)
 
     @property
     def order(self) -> Tensor:

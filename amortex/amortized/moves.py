@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from amortex.amortized.blocks import Level, width_at
 from amortex.core.layout import Layout
-from amortex.core.nd import channels_last, expand_dims
+from amortex.core.nd import channels_last
 
 
 class Hidden(NamedTuple):
@@ -62,12 +62,12 @@ class Moves(nn.Module):
         condition = self.embed(torch.cat([hidden.condition, numbers], 1))
         # orientations become channels
         given = [band.flatten(1, -1 - self.dims) for band in layout.split(torch.stack(tuple(known), 1))]
-        shift = expand_dims(self.shift(condition), self.dims)
         moves, above = [known[0]] * (self.levels + 1), None
         for stage, level, deep in zip(self.stages, range(self.levels, 0, -1), hidden.stages, strict=True):
             here = [given[level], deep] if level < self.levels else [given[level], given[0], deep]
             out, above = stage(channels_last(torch.cat(here, 1)), None, above, condition, layout.size, level)
-            moves[level] = out[:, : self.orientations] + shift[:, level : level + 1]
+            moves[level] = out[:, : self.orientations]
             if level == self.levels:
-                moves[0] = out[:, self.orientations] + shift[:, 0]
-        return layout.join(moves)
+                moves[0] = out[:, self.orientations]
+        shift: Tensor = self.shift(condition)
+        return layout.join(moves) + shift[:, layout.level]

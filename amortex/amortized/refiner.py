@@ -52,7 +52,9 @@ class Refiner(Moves):
     ) -> State:
         """The state after one step, for sparsity weights `lambda_k` ``(B,)`` above 0."""
         mask = state.mask
-        latest = torch.stack([*signals(probe, evidence.encoded.live), marginal_gain(evidence.encoded, probe)], 1)
+        latest = torch.stack(
+            [*signals(probe.damage, probe.effect, evidence.encoded.live), marginal_gain(evidence.encoded, probe)], 1
+        )
         recent = torch.lerp(latest, state.recent, RECENT_MEMORY if state.step else 0.0)
         long = torch.lerp(state.long, latest, 1 / min(state.step + 1, LONGEST_SPAN))
         # an entry whose gain is its cost is at about 1/2

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from amortex.amortized.checkpoints import read
-from amortex.amortized.config import RefinementSchedule
+from amortex.amortized.config import PATH_WEIGHTS, REFINER_WEIGHTS, RefinementSchedule
 from amortex.amortized.predictor import MaskPredictor
 from amortex.amortized.widening import sees_features, widened
 from amortex.core.errors import InputError
 
-LEARNED_LATER = ("refiner.", "path.")  # prefixes of weights that may stay untrained
+LEARNED_LATER = (REFINER_WEIGHTS, PATH_WEIGHTS)  # these may stay untrained
 
 
 def start_from(predictor: MaskPredictor, start: str | Path | None) -> None:
@@ -28,15 +28,20 @@ def start_from(predictor: MaskPredictor, start: str | Path | None) -> None:
     predictor.refuse_others(identity)
     untrained = predictor.decoder.state_dict()
     if predictor.decoder.path is not None:
-        if not any(key.startswith("refiner.") for key in weights):
+        if not any(key.startswith(REFINER_WEIGHTS) for key in weights):
             raise InputError(f"{start} has learned no refinement, on top of which path_steps are learned")
-        unrolled = RefinementSchedule.trained_by(settings["refinement"]).unrolled
-        if predictor.schedule.unrolled != unrolled:
-            raise InputError(f"the refiner of {start} was trained with refinement.unrolled {unrolled}: give the same")
+        if predictor.schedule != RefinementSchedule.trained_by(settings["refinement"]):
+            raise InputError(
+                f"the refiner of {start} was trained with other settings of refinement: give its unrolled and "
+                "other_targets"
+            )
     if predictor.config.encoder is None and sees_features(untrained) and not sees_features(weights):
         weights = widened(weights, predictor.decoder)
     mismatched = [key for key in untrained if key in weights and weights[key].shape != untrained[key].shape]
     missing = [key for key in untrained if key not in weights and not key.startswith(LEARNED_LATER)]
     if mismatched or missing:
-        raise InputError(f"{start} is built otherwise ({(mismatched + missing)[0]}): train without start")
+        raise InputError(
+            f"{start} is built otherwise ({(mismatched + missing)[0]}): give its settings of the predictor, or train "
+            "without start"
+        )
     predictor.decoder.load_state_dict({**untrained, **{key: weights[key] for key in untrained if key in weights}})

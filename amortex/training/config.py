@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from amortex.amortized.config import PATH_WEIGHTS, REFINER_WEIGHTS
 from amortex.core.errors import InputError
 
 
@@ -105,7 +106,7 @@ class RefinementConfig:
     @property
     def trained(self) -> str:
         """Prefix of the weights of the decoder that are trained."""
-        return "path." if self.path_steps else "refiner." if self.only else ""
+        return PATH_WEIGHTS if self.path_steps else REFINER_WEIGHTS if self.only else ""
 
     def __post_init__(self) -> None:
         low, high = self.initial_rates

@@ -64,7 +64,7 @@ class Objective:
         """
         image = self.sizes(image, step)
         streams, target = NoiseStreams.numbered(numbers, self.seed, "look", image.device), None
-        if self.refinement_config.other_targets:
+        if self.refinement_config.other_targets and not self.refinement_config.path_steps:
             with torch.no_grad():
                 probabilities = self.predictor.rate_distortion.phi(image)
             target = drawn_targets(probabilities, self.refinement_config.other_targets, numbers, self.seed)

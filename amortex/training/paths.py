@@ -48,11 +48,11 @@ class PathLoss:
         encoded = prediction.encoded
         start = path_start(refined, config, encoded.live)
         paths = PathBatch(encoded, prediction.evidence.contrast, prediction.hidden, start)
-        has_path = (encoded.rate(start) < config.midpoint_rate).to(start)
+        has_path = (encoded.predicted & (encoded.rate(start) < config.midpoint_rate)).to(start)
         state = initial_path_state(paths, config)
         streams = NoiseStreams.numbered(numbers, self.seed, "path", device)
         latest = probe_path(rd, paths, state.midpoint, streams, config)
-        loss, distortions = torch.zeros((), device=device), [latest.distortion.mean()]
+        loss, distortions = torch.zeros((), device=device), [latest.distortion]
         weights = [((step + 1) / self.steps) ** STEP_WEIGHT_POWER for step in range(self.steps)]
         for weight in weights:
             state = checkpoint(refiner, paths, state, latest, config, use_reentrant=False, preserve_rng_state=False)
@@ -60,9 +60,7 @@ class PathLoss:
             gradient = -latest.gain / encoded.entries
             scale = weight / sum(weights) / TYPICAL_DISTORTION
             loss = loss + scale * (has_path * (state.midpoint * gradient).sum(1)).mean()
-            distortions.append(latest.distortion.mean())
-        return loss, {
-            "path_first": distortions[0],
-            "path_middle": distortions[self.steps // 2],
-            "path_last": distortions[-1],
-        }
+            distortions.append(latest.distortion)
+        places = {"path_first": 0, "path_middle": self.steps // 2, "path_last": self.steps}
+        inputs = has_path.sum().clamp(min=1)
+        return loss, {name: (has_path * distortions[place]).sum() / inputs for name, place in places.items()}

@@ -68,7 +68,7 @@ class Validation:
             measured[f"val/best_objective_{value:g}"] = best_objective(CURVE_RATES, draws, value)
             measured[f"val/retained_{value:g}"] = retained.float()
             if self.refinement_steps:
-                mask = self.refined_mask(prediction, value)
+                mask = self.refined_mask(prediction, value, self.refinement_steps)
                 measured[f"val/refined_{value:g}"] = self.distortion(prediction, mask)[
                     0
                 ] + value * prediction.encoded.rate(mask)
@@ -79,7 +79,7 @@ class Validation:
 
     def of_paths(self, prediction: Prediction) -> dict[str, Tensor]:
         """Mean distortion along densification paths, and whether it rises."""
-        refined = self.refined_mask(prediction, PATH_LAMBDA_K)
+        refined = self.refined_mask(prediction, PATH_LAMBDA_K, self.predictor.schedule.default_steps)
         path = MaskPath(self.predictor, prediction, refined, hard=False, seed=self.seed, decoder=self.decoder)
         rates = prediction.logits.new_tensor(PathConfig().measured_rates)
         masks = [path.mask(rate.expand(len(refined))) for rate in rates]
@@ -87,10 +87,10 @@ class Validation:
         rises = (distortions.diff(dim=1) > self.rise_threshold).any(1)
         return {"val/rises": rises.float(), "val/objective": distortions.mean(1)}
 
-    def refined_mask(self, prediction: Prediction, lambda_k: float) -> Tensor:
-        """Mask ``(B, k)`` after the learned steps for a sparsity weight."""
+    def refined_mask(self, prediction: Prediction, lambda_k: float, steps: int) -> Tensor:
+        """Mask ``(B, k)`` after so many learned steps for a sparsity weight."""
         streams = NoiseStreams.of(prediction.encoded.image, self.seed, "refine")
-        return self.predictor.refine(prediction, lambda_k, self.refinement_steps, streams, decoder=self.decoder)
+        return self.predictor.refine(prediction, lambda_k, steps, streams, decoder=self.decoder)
 
     def distortion(self, prediction: Prediction, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Mean distortion ``(B,)``, and whether the class is retained."""

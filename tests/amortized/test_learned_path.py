@@ -1,5 +1,7 @@
 """Learned steps of densification paths: what their probes see, how midpoints move, and when steps end."""
 
+import copy
+
 import pytest
 import torch
 
@@ -8,7 +10,9 @@ from amortex.amortized.config import PathConfig, PredictorConfig
 from amortex.amortized.explainer import Amortized
 from amortex.amortized.learned_path import PathBatch, initial_path_state, learned_midpoints, probe_path
 from amortex.amortized.predictor import MaskPredictor, Prediction
+from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams
+from amortex.obfuscations import build_obfuscation
 from amortex.rate_distortion.distortions import of_class
 from amortex.rate_distortion.pipeline import RateDistortion
 from amortex.transforms.wavelet import Wavelet
@@ -43,13 +47,39 @@ def test_the_midpoint_has_its_rate_and_keeps_the_start(predictor, images):
     assert torch.equal(logits[0, dropped].argsort(), midpoint[0, dropped].argsort())
 
 
-def test_a_probe_finds_the_gradient_of_the_distortion_along_the_path(predictor, images):
+@pytest.mark.parametrize("start_rate", [0.05, 0.35])
+@pytest.mark.parametrize("soft", [False, True])
+def test_the_midpoint_has_the_gradient_at_its_rate(predictor, images, start_rate, soft):
+    """Against central differences, along a direction in which all that comes back would rise, and along another."""
+    paths, generator = paths_of(predictor(images)), torch.Generator().manual_seed(7)
+    random = torch.rand(paths.start.shape, generator=generator, dtype=torch.float64)
+    start = random ** (1 / start_rate - 1) if soft else (random < start_rate).double()
+    paths = paths._replace(start=start)
+    logits, wave = (torch.randn(start.shape, generator=generator, dtype=torch.float64) for _ in range(2))
+    weights = 1 + 0.1 * wave  # nearly what a larger mask would win
+    leaf = logits.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad((paths.midpoint(leaf, CONFIG) * weights).sum(), leaf)
+    torch.testing.assert_close(paths.midpoint(logits, CONFIG).mean(1), torch.full((3,), 0.5, dtype=torch.float64))
+    for direction in (1 - paths.start, wave):
+        step = 1e-5 * direction
+        values = [(paths.midpoint(logits + sign * step, CONFIG) * weights).sum(1) for sign in (1, -1)]
+        expected = (values[0] - values[1]) / 2e-5
+        torch.testing.assert_close((gradient * direction).sum(1), expected, rtol=2e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("internal_batch_size", [1, 3, 8, 64])
+def test_a_probe_finds_the_gradient_of_the_distortion_along_the_path(tiny_classifier, images, internal_batch_size):
     """Against autograd through the path and the classifier, with the same draws at the same rates."""
-    rd, prediction = predictor.rate_distortion, predictor(images)
+    rd = RateDistortion(tiny_classifier, Wavelet("haar", 2))
+    prediction = MaskPredictor(rd, PredictorConfig(width=8), path=True)(images)
     encoded, paths = prediction.encoded, paths_of(prediction)
     midpoint = paths.midpoint(torch.zeros_like(paths.start), CONFIG)
-    rd.internal_batch_size = 8  # chunks of two inputs and one
+    rd.internal_batch_size = internal_batch_size
+    sizes = []
+    handle = rd.classifier.model.register_forward_hook(lambda module, given, output: sizes.append(len(output)))
     probe = probe_path(rd, paths, midpoint, NoiseStreams.of(images, stream="way"), CONFIG)
+    handle.remove()
+    assert max(sizes) <= internal_batch_size
     noise = rd.noise(encoded, NoiseStreams.of(images, stream="way"), slice(None), len(CONFIG.rates))
     leaf, p = midpoint.clone().requires_grad_(), of_class(encoded.probabilities, encoded.target)
     q = []
@@ -106,3 +136,32 @@ def test_an_explainer_takes_them_for_rates_beyond_the_refined_one(predictor, ima
     torch.testing.assert_close(together.mask.mean(1), torch.full((3,), 0.4), rtol=1e-3, atol=0)
     adam = Amortized(predictor, rate=0.4, learned_steps=2, path_config=PathConfig(learned_steps=0))
     assert (adam.explain(images).extra["passes"] > together.extra["passes"]).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_other_precisions(dtype, predictor, images):
+    if dtype == torch.float64:
+        predictor, images = copy.deepcopy(predictor).double(), images.double()
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        explanation = Amortized(predictor, rate=0.4, learned_steps=2).explain(images)
+    assert (explanation.extra["passes"] > 4 + 3 * 2).any()
+    torch.testing.assert_close(explanation.mask.mean(1).float(), torch.full((3,), 0.4), rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("obfuscation", ["zero", "blur"])
+def test_obfuscations_without_noise(obfuscation, tiny_classifier, images):
+    rd = RateDistortion(tiny_classifier, Wavelet("haar", 2), build_obfuscation(obfuscation))
+    predictor = stirred(MaskPredictor(rd, PredictorConfig(width=8), refiner=True, path=True)).eval()
+    mask = Amortized(predictor, rate=0.7, learned_steps=2).explain(images).mask
+    torch.testing.assert_close(mask.mean(1), torch.full((3,), 0.7), rtol=1e-3, atol=0)
+
+
+def test_other_rates_and_numbers_of_steps_are_refused_or_taken_by_adam(predictor, images):
+    config = {"rates": (0.2, 0.5), "measured_rates": (0.1, 0.2, 0.5), "steps": 2, "averaged_steps": 1, "rounds": 0}
+    explain = Amortized(predictor, rate=0.4, learned_steps=2, path_config=PathConfig(**config)).explain
+    with pytest.raises(InputError, match=r"for 4 rates: give learned_steps=0"):
+        explain(images)
+    adam = Amortized(predictor, rate=0.4, learned_steps=2, path_config=PathConfig(**config, learned_steps=0))
+    assert adam.explain(images).extra["passes"].max() >= 4 + 3 * 2 + 2 * 2 * 3
+    with pytest.raises(InputError, match="at least 0, not -1"):
+        PathConfig(learned_steps=-1)

@@ -55,10 +55,20 @@ def test_two_steps_have_the_gradient_of_the_distortions_that_they_lead_to(predic
     ]
     loss, measured = PathLoss(predictor, 2)(prediction, NUMBERS)
     torch.testing.assert_close(loss, sum(parts) / TYPICAL_DISTORTION)
-    torch.testing.assert_close(measured["path_last"], probes[2].distortion.mean())
+    torch.testing.assert_close(measured["path_last"], probes[2].distortion[has_path].mean())
     weights = list(refiner.parameters())
     gradients, expected = (torch.autograd.grad(value, weights) for value in (loss, sum(parts) / TYPICAL_DISTORTION))
     torch.testing.assert_close(gradients, expected, rtol=1e-3, atol=1e-6)
+
+
+def test_classes_that_are_not_predicted_have_no_part_in_it(predictor, images):
+    with torch.no_grad():
+        streams = NoiseStreams.numbered(NUMBERS, 0, "look")
+        target = predictor.rate_distortion.phi(images).argmin(1)
+        prediction = predictor(images, target, streams)
+    loss, measured = PathLoss(predictor, 2)(prediction, NUMBERS)
+    assert loss == 0
+    assert measured["path_last"] == 0
 
 
 def test_it_learns_to_lower_the_distortion_along_the_path(tiny_classifier, images):
@@ -94,9 +104,9 @@ def test_paths_are_learned_on_top_of_learned_refinement(folder, capsys):
     predictor = load_predictor(last_checkpoint(run), classifier="helpers.networks.TinyNet")
     image = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     config = PathConfig(settled=0.0)
-    explanation = Amortized(predictor, rate=0.6, learned_steps=1, path_config=config).explain(image)
+    explainer = Amortized(predictor, lambda_k=10.0, rate=0.6, learned_steps=1, path_config=config)
     steps = 3 * len(config.rates) * config.learned_steps
-    assert explanation.extra["passes"].tolist() in ([4 + 3 + steps] * 2, [4 + 3] * 2)
+    assert explainer.explain(image).extra["passes"].tolist() == [4 + 3 + steps] * 2
     capsys.readouterr()
     assert fit("--model.refinement.path_steps", 2, steps=2) == 2
     assert "refinement.steps must be" in told(capsys)
@@ -106,7 +116,10 @@ def test_paths_are_learned_on_top_of_learned_refinement(folder, capsys):
     assert "leave out PanelLogger" in told(capsys)
     other = ("--model.refinement.unrolled", "true", "--model.refinement.fewest_steps", 1)
     assert fit(*options, *other, "--model.start", first, steps=2) == 2
-    assert "was trained with refinement.unrolled False: give the same" in told(capsys)
+    assert "was trained with other settings of refinement" in told(capsys)
+    others = ("--model.refinement.other_targets", 0.5)
+    assert fit(*options, *others, "--model.start", first, steps=2) == 2
+    assert "give its unrolled and other_targets" in told(capsys)
     others = ("--model.refinement.only", "true", "--model.refinement.other_targets", 1.0, "--model.start", first)
     assert fit(*options[:2], *others, steps=2, every=2) == 0
     written = ("--classifier", "helpers.networks.TinyNet")

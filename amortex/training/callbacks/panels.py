@@ -56,8 +56,11 @@ class PanelLogger(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         module = cast(AmortizedTrainingModule, pl_module)
-        if module.predictor.decoder.path is not None:
-            raise InputError("steps of paths leave the masks of panels as they are: leave out PanelLogger")
+        if module.predictor.decoder.path is not None and stage in ("fit", "validate"):
+            raise InputError(
+                "steps of paths leave the masks of panels as they are: leave out PanelLogger, as "
+                "configs/experiment/path.yaml does"
+            )
         validated = module.lambda_k
         if self.lambda_k not in validated:
             raise InputError(f"the panels show lambda_k {self.lambda_k:g}, which is not validated: {validated}")
