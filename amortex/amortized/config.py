@@ -163,7 +163,7 @@ class PathConfig:
         standard_errors: how many are added to a measured rise.
         rounds: most rounds of further steps, as long as distortion rises.
         restart_lr: learning rate of the first step of each.
-        learned_steps: most steps of explainers that have learned them, instead of Adam.
+        learned_steps: most steps of explainers that have learned them, instead of the first round of Adam.
         settled: running distortion along the path below which these end early.
         focus: how much more weight rates have there up to which distortion rises.
 

@@ -9,6 +9,7 @@ from amortex.amortized.budget import masks_of_rate, raise_to
 from amortex.amortized.config import PathConfig
 from amortex.amortized.evidence import probe_draws, signals
 from amortex.amortized.moves import Hidden, Moves
+from amortex.amortized.path_optimizer import Learned
 from amortex.core.masks import only_live, rate
 from amortex.core.noise_streams import NoiseStreams
 from amortex.rate_distortion.distortions import of_class
@@ -165,20 +166,20 @@ def _probe(
 @torch.no_grad()
 def learned_midpoints(
     refiner: MidpointRefiner, rd: RateDistortion, paths: PathBatch, config: PathConfig, seed: int = 0
-) -> Tensor:
-    """Midpoints ``(B, k)`` after the learned steps of the paths. Where the distortion is small, steps end early."""
+) -> Learned:
+    """Midpoints after the learned steps of the paths. Where the distortion is small, steps end early."""
     images = torch.arange(len(paths.start), device=paths.start.device)
     state = initial_path_state(paths, config)
-    midpoint = state.midpoint.clone()
+    midpoint, distortion = state.midpoint.clone(), state.distortion.clone()
     for step in range(config.learned_steps):
         streams = NoiseStreams.of(paths.encoded.image, seed, f"way {step}")
         with rd.classifier.passes_for(images, of=len(midpoint)):
             probe = probe_path(rd, paths, state.midpoint, streams, config)
         state = refiner(paths, state, probe, config)
-        midpoint[images] = state.midpoint
+        midpoint[images], distortion[images] = state.midpoint, state.distortion
         rising = (state.distortion > config.settled).nonzero()[:, 0]
         if not len(rising):
             break
         if len(rising) < len(images):
             images, paths, state = images[rising], paths.of(rising), state.of(rising)
-    return midpoint
+    return Learned(midpoint, distortion)

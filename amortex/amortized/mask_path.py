@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from amortex.amortized.budget import masks_through
 from amortex.amortized.config import PathConfig
 from amortex.amortized.learned_path import RATES, PathBatch, learned_midpoints
-from amortex.amortized.path_optimizer import optimal_midpoints, path_start
+from amortex.amortized.path_optimizer import Learned, optimal_midpoints, path_start
 from amortex.amortized.predictor import MaskPredictor, Prediction
 from amortex.core.errors import InputError
 from amortex.core.masks import energy, log_spaced_rates, top_share
@@ -84,11 +84,13 @@ class MaskPath:
     def _midpoints(self, encoded: EncodedBatch, indices: Tensor) -> Tensor:
         """Midpoints ``(N, k)`` of some of the inputs."""
         start = self._start[indices]
-        if not self.learns:
-            return optimal_midpoints(self.rd, encoded, start, self.config, self.seed)
-        evidence, hidden = self.prediction.evidence, self.prediction.hidden
-        paths = PathBatch(encoded, evidence.contrast[indices], hidden.of(indices), start.to(encoded.image))
-        return learned_midpoints(self.learned, self.rd, paths, self.config, self.seed).to(start)
+        learned = None
+        if self.learns:
+            evidence, hidden = self.prediction.evidence, self.prediction.hidden
+            paths = PathBatch(encoded, evidence.contrast[indices], hidden.of(indices), start.to(encoded.image))
+            steps = learned_midpoints(self.learned, self.rd, paths, self.config, self.seed)
+            learned = Learned(*(part.to(start) for part in steps))
+        return optimal_midpoints(self.rd, encoded, start, self.config, self.seed, learned)
 
     @property
     def order(self) -> Tensor:

@@ -26,8 +26,20 @@ def path_start(mask: Tensor, config: PathConfig, live: Tensor | None = None) -> 
     return raise_to(mask, config.start_rate, live=live)
 
 
+class Learned(NamedTuple):
+    """Where learned steps lead, instead of the first round of Adam."""
+
+    midpoint: Tensor  # (B, k)
+    distortion: Tensor  # (B,), running mean along the path
+
+
 def optimal_midpoints(
-    rd: RateDistortion, encoded: EncodedBatch, start: Tensor, config: PathConfig, seed: int = 0
+    rd: RateDistortion,
+    encoded: EncodedBatch,
+    start: Tensor,
+    config: PathConfig,
+    seed: int = 0,
+    learned: Learned | None = None,
 ) -> Tensor:
     """Masks ``(B, k)`` that the paths from `start` ``(B, k)`` to the full mask lead through.
 
@@ -35,11 +47,14 @@ def optimal_midpoints(
     kept instead of a sparsity weight. No entry falls below `start`. Where distortion may still rise, rounds of further
     steps follow; each is kept if distortion rises less. Each input has its own optimiser and noise. Beside others in a
     batch it is the same up to rounding, which may decide about a round.
+
+    Where steps are `learned`, these stand in for the first round.
     """
     midpoints = []
     for images in rd.chunks(len(start), len(config.rates)):
         with rd.classifier.passes_for(images, of=len(start)):
-            midpoints.append(PathOptimizer(rd, encoded.of(images), start[images], config, seed).optimize())
+            first = None if learned is None else Learned(*(part[images] for part in learned))
+            midpoints.append(PathOptimizer(rd, encoded.of(images), start[images], config, seed).optimize(first))
     return torch.cat(midpoints)
 
 
@@ -59,17 +74,19 @@ class PathOptimizer(NamedTuple):
     def streams(self, stream: str) -> NoiseStreams:
         return NoiseStreams.of(self.encoded.image, self.seed, stream)
 
-    def optimize(self) -> Tensor:
+    def optimize(self, learned: Learned | None = None) -> Tensor:
         """See `optimal_midpoints`."""
         config = self.config
-        equal = self.start.new_ones(len(self.start), len(config.rates))
-        midpoint = raise_to(self.start, config.midpoint_rate, live=self.encoded.live)
-        midpoint, running_distortion = self.steps(midpoint, equal, config.lr, self.streams("way"))
+        if learned is None:
+            equal = self.start.new_ones(len(self.start), len(config.rates))
+            even = raise_to(self.start, config.midpoint_rate, live=self.encoded.live)
+            learned = Learned(*self.steps(even, equal, config.lr, self.streams("way")))
+        midpoint, running_distortion = learned
         distortion = torch.zeros_like(midpoint[:, : len(config.measured_rates)])
         rise = torch.zeros_like(running_distortion)
         # where distortion is small along the path, it rose nowhere (docs/research_log.md)
         images = (running_distortion > config.rise).nonzero()[:, 0]
-        if len(images):
+        if len(images) and config.rounds:
             with self.rd.classifier.passes_for(images, of=len(self.start)):
                 distortion[images], rise[images] = self.of(images).measure(midpoint[images])
         for number in range(config.rounds):

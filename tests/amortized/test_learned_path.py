@@ -9,6 +9,7 @@ from amortex.amortized.budget import raise_to
 from amortex.amortized.config import PathConfig, PredictorConfig
 from amortex.amortized.explainer import Amortized
 from amortex.amortized.learned_path import PathBatch, initial_path_state, learned_midpoints, probe_path
+from amortex.amortized.path_optimizer import PathOptimizer, optimal_midpoints
 from amortex.amortized.predictor import MaskPredictor, Prediction
 from amortex.core.errors import InputError
 from amortex.core.noise_streams import NoiseStreams
@@ -99,11 +100,11 @@ def test_untrained_steps_move_nothing_and_stirred_ones_do(predictor, images):
     paths, config = paths_of(prediction), PathConfig(settled=0.0)
     even = initial_path_state(paths, config).midpoint
     refiner = MaskPredictor(rd, PredictorConfig(width=8), refiner=True, path=True).decoder.path
-    torch.testing.assert_close(learned_midpoints(refiner, rd, paths, config), even, rtol=0, atol=1e-6)
-    moved = learned_midpoints(predictor.decoder.path, rd, paths, config)
+    torch.testing.assert_close(learned_midpoints(refiner, rd, paths, config).midpoint, even, rtol=0, atol=1e-6)
+    moved = learned_midpoints(predictor.decoder.path, rd, paths, config).midpoint
     assert (moved - even).abs().amax(1).min() > 0.01
     torch.testing.assert_close(moved.mean(1), torch.full((3,), config.midpoint_rate))
-    reseeded = learned_midpoints(predictor.decoder.path, rd, paths, config, seed=1)
+    reseeded = learned_midpoints(predictor.decoder.path, rd, paths, config, seed=1).midpoint
     assert (reseeded - moved).abs().max() > 1e-4
 
 
@@ -111,14 +112,15 @@ def test_steps_end_where_the_distortion_is_small(predictor, images):
     rd, prediction = predictor.rate_distortion, predictor(images)
     paths, count = paths_of(prediction), 3 * len(CONFIG.rates)
     with rd.classifier.count_passes(3) as counter:
-        every = learned_midpoints(predictor.decoder.path, rd, paths, PathConfig(settled=0.0))
+        every = learned_midpoints(predictor.decoder.path, rd, paths, PathConfig(settled=0.0)).midpoint
     assert counter.per_image.tolist() == [count * CONFIG.learned_steps] * 3
     first = initial_path_state(paths, CONFIG).midpoint
     probed = probe_path(rd, paths, first, NoiseStreams.of(images, 0, "way 0"), CONFIG).distortion
     low, middle, high = probed.argsort().tolist()
     config = PathConfig(settled=(probed[low] + probed[middle]).item() / 2)
     with rd.classifier.count_passes(3) as counter:
-        some = learned_midpoints(predictor.decoder.path, rd, paths, config)
+        some, distortion = learned_midpoints(predictor.decoder.path, rd, paths, config)
+    assert distortion[low] == pytest.approx(probed[low].item())
     assert counter.per_image[low] == count
     assert counter.per_image[middle] > count
     assert (some[low] - every[low]).abs().max() > 1e-4
@@ -128,13 +130,13 @@ def test_steps_end_where_the_distortion_is_small(predictor, images):
 
 
 def test_an_explainer_takes_them_for_rates_beyond_the_refined_one(predictor, images):
-    config = PathConfig(settled=0.0)
+    config = PathConfig(settled=0.0, rounds=0)
     explainer = Amortized(predictor, rate=0.4, learned_steps=2, path_config=config)
     together, alone = explainer.explain(images), explainer.explain(images[1:2])
     assert together.extra["passes"].tolist() == [4 + 3 * 2 + 3 * len(config.rates) * config.learned_steps] * 3
     torch.testing.assert_close(alone.mask[0], together.mask[1], rtol=0, atol=1e-3)
     torch.testing.assert_close(together.mask.mean(1), torch.full((3,), 0.4), rtol=1e-3, atol=0)
-    adam = Amortized(predictor, rate=0.4, learned_steps=2, path_config=PathConfig(learned_steps=0))
+    adam = Amortized(predictor, rate=0.4, learned_steps=2, path_config=PathConfig(learned_steps=0, rounds=0))
     assert (adam.explain(images).extra["passes"] > together.extra["passes"]).all()
 
 
@@ -165,3 +167,21 @@ def test_other_rates_and_numbers_of_steps_are_refused_or_taken_by_adam(predictor
     assert adam.explain(images).extra["passes"].max() >= 4 + 3 * 2 + 2 * 2 * 3
     with pytest.raises(InputError, match="at least 0, not -1"):
         PathConfig(learned_steps=-1)
+
+
+def test_adam_goes_on_where_distortion_still_rises(predictor, images):
+    """As without learned steps: a round counts only if it rises less, so that what is learned is never worse."""
+    prediction = predictor(images)
+    paths, config = paths_of(prediction), PathConfig(settled=0.0, rise=1e-6, rounds=1, samples=8)
+    rd, encoded = predictor.rate_distortion, prediction.encoded
+    learned = learned_midpoints(predictor.decoder.path, rd, paths, config)
+    with rd.classifier.count_passes(3) as counter:
+        midpoint = optimal_midpoints(rd, encoded, paths.start, config, learned=learned)
+    measured = len(config.measured_rates) * config.samples
+    assert counter.per_image.tolist() == [2 * measured + 3 * len(config.rates) * config.steps] * 3
+    optimizer = PathOptimizer(rd, encoded, paths.start, config)
+    before, after = (optimizer.measure(each)[1] for each in (learned.midpoint, midpoint))
+    assert (after <= before + 1e-6).all()
+    changed = (midpoint - learned.midpoint).abs().amax(1) > 1e-4
+    assert torch.equal(changed, after < before - 1e-6)
+    assert torch.equal(optimal_midpoints(rd, encoded, paths.start, PathConfig(rounds=0), learned=learned), learned[0])

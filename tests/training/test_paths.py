@@ -103,7 +103,7 @@ def test_paths_are_learned_on_top_of_learned_refinement(folder, capsys):
     assert metrics(run, "val/objective")
     predictor = load_predictor(last_checkpoint(run), classifier="helpers.networks.TinyNet")
     image = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    config = PathConfig(settled=0.0)
+    config = PathConfig(settled=0.0, rounds=0)
     explainer = Amortized(predictor, lambda_k=10.0, rate=0.6, learned_steps=1, path_config=config)
     steps = 3 * len(config.rates) * config.learned_steps
     assert explainer.explain(image).extra["passes"].tolist() == [4 + 3 + steps] * 2
