@@ -141,7 +141,7 @@ class RefinementSchedule:
 
 @dataclass(frozen=True)
 class PathConfig:
-    """How the midpoint of a densification path is optimised: by learned steps, or by Adam (see `PathOptimizer`).
+    """How the midpoint of a densification path is optimised: by learned steps, if any, and Adam (see `PathOptimizer`).
 
     Arguments:
         start_rate: all entries rise evenly up to this rate, so that masks of lower rates need no optimisation.
@@ -163,9 +163,9 @@ class PathConfig:
         standard_errors: how many are added to a measured rise.
         rounds: most rounds of further steps, as long as distortion rises.
         restart_lr: learning rate of the first step of each.
+        focus: how much more weight rates have there up to which distortion rises.
         learned_steps: most steps of explainers that have learned them, instead of the first round of Adam.
         settled: running distortion along the path below which these end early.
-        focus: how much more weight rates have there up to which distortion rises.
 
     Raises:
         InputError: not one more of `measured_rates` than of `rates`; `learned_steps` below 0.

@@ -5,11 +5,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from amortex.amortized.budget import masks_of_rate, raise_to
+from amortex.amortized.budget import masks_of_rate
 from amortex.amortized.config import PathConfig
 from amortex.amortized.evidence import probe_draws, signals
 from amortex.amortized.moves import Hidden, Moves
-from amortex.amortized.path_optimizer import Learned
+from amortex.amortized.path_optimizer import Learned, draws_along, masks_along
 from amortex.core.masks import only_live, rate
 from amortex.core.noise_streams import NoiseStreams
 from amortex.rate_distortion.distortions import of_class
@@ -136,20 +136,14 @@ def _probe(
     rd: RateDistortion, paths: PathBatch, midpoint: Tensor, streams: NoiseStreams, images: slice, config: PathConfig
 ) -> PathProbe:
     encoded, below, middle = paths.encoded, rate(paths.start, paths.encoded.live)[:, None], config.midpoint_rate
-    most, parts = rd.draws_at_once(len(midpoint)), []
-    for first in range(0, len(config.rates), most):
-        rates = midpoint.new_tensor(config.rates[first : first + most])
-        count = len(rates)
-        noise = rd.noise(encoded, streams, images, count)
-        if noise is not None:
-            noise = tuple(band.flatten(0, 1)[:, None] for band in noise)
-        repeated = encoded.repeat(count)
-        start, through = (part.repeat_interleave(count, 0) for part in (paths.start, midpoint))
-        mask = raise_to(start, rates.repeat(len(midpoint)), through, live=repeated.live)
+    parts = []
+    for chunk, repeated, noise in draws_along(rd, encoded, streams, images, config):
+        rates = midpoint.new_tensor(config.rates[chunk])
+        mask = masks_along(paths.start, midpoint, config.rates[chunk], repeated.live)
         probe = probe_draws(rd, repeated, mask, noise, mask_gradient=True)
         assert probe.mask_gradient is not None
         damage, effect, gradient, probability = (
-            values.unflatten(0, (-1, count))
+            values.unflatten(0, (len(midpoint), -1))
             for values in (probe.damage, probe.effect, probe.mask_gradient, probe.log_probability.exp())
         )
         # how far masks of these rates move with the midpoint

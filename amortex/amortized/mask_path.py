@@ -82,7 +82,7 @@ class MaskPath:
         return masks_through(refined, rate, self._start, self._midpoint, live=self.encoded.live)
 
     def _midpoints(self, encoded: EncodedBatch, indices: Tensor) -> Tensor:
-        """Midpoints ``(N, k)`` of some of the inputs."""
+        """Midpoints ``(N, k)`` of some of the inputs: by learned steps first, if there are any."""
         start = self._start[indices]
         learned = None
         if self.learns:

@@ -7,6 +7,7 @@ back. A measurement follows. Where it finds that distortion still rises, or cann
 weight on the rates up to which it rises.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -24,6 +25,30 @@ from amortex.rate_distortion.pipeline import RateDistortion
 def path_start(mask: Tensor, config: PathConfig, live: Tensor | None = None) -> Tensor:
     """Where the path starts: masks ``(B, k)`` that rise evenly to the start's rate, if they are below it."""
     return raise_to(mask, config.start_rate, live=live)
+
+
+def draws_along(
+    rd: RateDistortion, encoded: EncodedBatch, streams: NoiseStreams, images: slice, config: PathConfig
+) -> Iterator[tuple[slice, EncodedBatch, tuple[Tensor, ...] | None]]:
+    """One draw at each rate of the paths of a batch, in chunks of N rates that go through the classifier together.
+
+    Of each chunk: the place of its rates in `PathConfig.rates`, the inputs, N times in a row each, and their unit noise
+    per band, ``(B N, 1, C, *positions)``. The batch is that of some `images` of the streams.
+    """
+    most = rd.draws_at_once(len(encoded.image))
+    for first in range(0, len(config.rates), most):
+        chunk = slice(first, first + most)
+        count = len(config.rates[chunk])
+        noise = rd.noise(encoded, streams, images, count)
+        if noise is not None:
+            noise = tuple(band.flatten(0, 1)[:, None] for band in noise)
+        yield chunk, encoded.repeat(count), noise
+
+
+def masks_along(start: Tensor, midpoint: Tensor, rates: Sequence[float], live: Tensor | None) -> Tensor:
+    """Masks ``(B N, k)`` of N rates on the paths from `start` through `midpoint`, ``(B, k)`` each."""
+    lower, upper = (part.repeat_interleave(len(rates), 0) for part in (start, midpoint))
+    return raise_to(lower, midpoint.new_tensor(rates).repeat(len(midpoint)), upper, live=live)
 
 
 class Learned(NamedTuple):
@@ -148,25 +173,16 @@ class PathOptimizer(NamedTuple):
 
     def gradient(self, midpoint: Tensor, weights: Tensor, streams: NoiseStreams) -> tuple[Tensor, Tensor]:
         """Mean distortion along the path, ``(B,)``, and the smoothed gradient of the weighted one, ``(B, k)``."""
-        all_rates, layout = self.config.rates, self.encoded.layout
-        most = self.rd.draws_at_once(len(midpoint))
+        layout, count = self.encoded.layout, len(self.config.rates)
         value, total = torch.zeros_like(midpoint[:, 0]), torch.zeros_like(midpoint)
-        for first in range(0, len(all_rates), most):
-            chunk = slice(first, first + most)
-            rates = midpoint.new_tensor(all_rates[chunk])
-            count = len(rates)
-            noise = self.rd.noise(self.encoded, streams, slice(None), count)
-            if noise is not None:
-                noise = tuple(band.flatten(0, 1)[:, None] for band in noise)
+        for chunk, repeated, noise in draws_along(self.rd, self.encoded, streams, slice(None), self.config):
             with torch.enable_grad():
                 leaf = midpoint.detach().requires_grad_()
-                lower, upper = (part.repeat_interleave(count, 0) for part in (self.start, leaf))
-                repeated = self.encoded.repeat(count)
-                mask = raise_to(lower, rates.repeat(len(midpoint)), upper, live=repeated.live)
+                mask = masks_along(self.start, leaf, self.config.rates[chunk], repeated.live)
                 outputs = self.rd.outputs(repeated, mask, noise)
-                distortion = self.rd.distortions(repeated, outputs).to(midpoint).view(-1, count)
-                (gradient,) = torch.autograd.grad((weights[:, chunk] * distortion).sum() / len(all_rates), leaf)
-            value += distortion.detach().nan_to_num(0).sum(1) / len(all_rates)
+                distortion = self.rd.distortions(repeated, outputs).to(midpoint).view(len(midpoint), -1)
+                (gradient,) = torch.autograd.grad((weights[:, chunk] * distortion).sum() / count, leaf)
+            value += distortion.detach().nan_to_num(0).sum(1) / count
             total += gradient.nan_to_num(0, 0, 0)
         bands = [local_mean(band, self.config.smoothing, len(layout.size)) for band in layout.split(total)]
         return value, self.encoded.only_live(layout.join(bands))
